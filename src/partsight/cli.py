@@ -1,0 +1,97 @@
+"""`partsight`: train, predict, ui. Works from any folder; heavy imports wait until a subcommand needs them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from partsight import __version__
+from partsight.errors import PartsightError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console command."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["train"]:  # Hydra reads its own command line
+        from partsight import command
+
+        command.train(given[1:])
+        return
+    parsed = _parser().parse_args(given)
+    try:
+        parsed.run(parsed)
+    except PartsightError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="partsight", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"partsight {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("train", help="train: partsight train usecase=casting backbone=efficientnet_b4", add_help=False)
+
+    predict = commands.add_parser("predict", help="score new pictures with a checkpoint", description=_PREDICT)
+    predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    predict.add_argument(
+        "source", type=Path, metavar="FOLDER_OR_TABLE", help="folder of pictures, or a csv or parquet table"
+    )
+    predict.add_argument(
+        "--out", type=Path, default=Path("predictions.csv"), help="csv or parquet (default: %(default)s)"
+    )
+    predict.add_argument("--images", type=Path, help="folder the table's pictures are in (default: the table's folder)")
+    predict.add_argument("--image-column", help="column that names the picture (default: as trained)")
+    predict.add_argument("--batch-size", type=int, default=32, help="pictures at a time (default: %(default)s)")
+    predict.add_argument("--workers", type=int, help="loader processes (default: one a core, at most 8)")
+    predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
+    predict.set_defaults(run=_predict)
+
+    ui = commands.add_parser("ui", help="open the comparison of runs (MLflow)", description=_UI)
+    ui.add_argument("--uri", help="store (default: MLFLOW_TRACKING_URI, else mlflow.db in the current folder)")
+    ui.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
+    ui.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
+    ui.set_defaults(run=_ui)
+    return parser
+
+
+_PREDICT = "Scores pictures into a table with a row a picture: image, prediction and a probability for each class."
+_UI = "Serves the MLflow UI of a store until Ctrl-C."
+
+
+def _predict(parsed: argparse.Namespace) -> None:
+    if parsed.out.suffix not in (".csv", ".parquet", ".pq"):
+        raise PartsightError(f"--out {parsed.out}: must end in .csv or .parquet")
+    if parsed.batch_size < 1:
+        raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
+    from partsight.evaluation import predictions
+    from partsight.serving.predict import predict
+
+    scored = predict(
+        parsed.checkpoint,
+        parsed.source,
+        parsed.images,
+        parsed.image_column,
+        parsed.batch_size,
+        parsed.workers,
+        parsed.accelerator,
+    )
+    predictions.write(scored, parsed.out)
+    shares = scored["prediction"].astype(str).value_counts()
+    print(f"{len(scored)} pictures scored into {parsed.out}")
+    print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
+
+
+def _ui(parsed: argparse.Namespace) -> None:
+    import subprocess
+
+    from partsight.config import TrackingConfig
+    from partsight.tracking import store
+
+    where = store.uri(TrackingConfig(uri=parsed.uri))
+    print(f"Runs of {where} on http://{parsed.host}:{parsed.port} (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
+    try:
+        status = subprocess.call([*command, "--host", parsed.host, "--port", str(parsed.port)])
+    except KeyboardInterrupt:
+        status = 0
+    sys.exit(status)

@@ -1,0 +1,56 @@
+"""`train`: from the command line to a checked config to a run."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from partsight import check, config
+from partsight.errors import PartsightError, Problems
+
+
+def conf_folder() -> Path:
+    """conf/ inside an installed package, else beside src/ in a checkout."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+
+
+def train(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line (default: the process's); mistakes are shown all together, and exit with status 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    config.register()
+    _check_command_line(given)
+    main = hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(_train_one)
+    typed, sys.argv = sys.argv, [sys.argv[0], *given]  # Hydra reads sys.argv
+    try:
+        main()
+    finally:
+        sys.argv = typed
+
+
+def _check_command_line(given: Sequence[str]) -> None:
+    args = get_args_parser().parse_args(given)
+    if args.help or args.hydra_help or args.shell_completion:
+        return
+    own = [Path(args.config_dir).resolve()] if args.config_dir and Path(args.config_dir).is_dir() else []
+    problems = check.command_line(args.overrides, [*own, conf_folder()], multirun=args.multirun)
+    if problems:
+        print(Problems("The command cannot run", problems), file=sys.stderr)
+        sys.exit(2)
+
+
+def _train_one(composed: DictConfig) -> float:
+    """One job: returns the validation metric of the resulting checkpoint, for sweepers to optimise."""
+    try:
+        settings = check.to_config(composed)
+        if problems := check.rules(settings):
+            raise Problems("The settings cannot run", problems)
+        from partsight import experiment  # torch and Lightning are imported only for settings that are right
+
+        return experiment.run(settings)
+    except PartsightError as error:
+        raise CompactHydraException(str(error)) from None

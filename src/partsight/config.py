@@ -1,0 +1,223 @@
+"""The schema: every setting, its type, its default, its range and what it means.
+
+`conf/train.yaml` shows the same settings with their reasons; a use case changes some of them. Nothing else in the code
+holds a default, and nothing here is imported that makes starting slow.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+METRICS = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss")
+
+
+def one_of(default: str, *others: str) -> Any:
+    """A text that must be `default` or one of `others`."""
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+def number(default: float | None, **limits: float) -> Any:
+    """A number within limits: at_least, above, at_most, below."""
+    return field(default=default, metadata=limits)
+
+
+@dataclass
+class DataConfig:
+    """Where the pictures and their labels are, and how they are divided."""
+
+    root: str | None = None
+    """Folder that holds the data set. None: the use case's made sample."""
+    table: str | None = None
+    """csv or parquet table, relative to root. None: a folder tree with one folder a class."""
+    images: str = ""
+    """Folder that the image column is relative to, itself relative to root."""
+    image_column: str = "image"
+    """Column of the table that names the picture."""
+    label_columns: list[str] = field(default_factory=lambda: ["class"])
+    """One column: the class. Several columns of 0 and 1: one label each."""
+    group_column: str | None = None
+    """Column that says which rows belong together (a capture run, a part); carried into the predictions table."""
+    positive_class: str | None = None
+    """The class that a single sigmoid output speaks for. None: the last of the two."""
+    good_classes: list[str] = field(default_factory=list)
+    """Classes that may ship. Given, escape and overkill rates are reported."""
+    validation_strategy: str = one_of("kfold")
+    """kfold: shuffled, neither stratified nor grouped, as Hydrogen Torch divides."""
+    folds: int = number(5, at_least=2)
+    """Number of folds."""
+    fold_seed: int = number(0, at_least=0)
+    """Seed of the division. Its own, so that runs with different seeds share their folds."""
+    sample: str | None = None
+    """Made sample that stands in while root is None: casting, product_defect, resistor or steel."""
+    sample_count: int = number(300, at_least=1)
+    """Number of pictures of the made sample."""
+    workers: int | None = number(None, at_least=0)
+    """Loader processes. None: one a core, at most 8."""
+
+
+@dataclass
+class ImageConfig:
+    """What a picture is when it reaches the model."""
+
+    height: int = number(224, at_least=1)
+    """Pixels."""
+    width: int = number(224, at_least=1)
+    """Pixels."""
+    channels: int = number(3, at_least=1)
+    """1: grey, 3: colour."""
+    normalization: str = one_of("simple", "channel", "image", "min_max", "inception", "imagenet", "none")
+    """How 0..255 becomes the model's input; docs/config.md has the formulas."""
+
+
+@dataclass
+class AugmentationConfig:
+    """Albumentations transforms by name, in order, each with its arguments."""
+
+    train: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Applied to training pictures."""
+    inference: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Applied to validation, test and new pictures."""
+
+
+@dataclass
+class HeadConfig:
+    """From the feature map to the logits."""
+
+    pool: str = one_of("avg", "max", "avgmax", "catavgmax", "gem", "auto")
+    """Global pooling of a convolutional feature map; auto: avg, or a token model's own."""
+    hidden: list[int] = field(default_factory=list)
+    """Widths of ReLU layers between pooling and the last layer."""
+    dropout: float = number(0.0, at_least=0, below=1)
+    """Before the last layer."""
+
+
+@dataclass
+class ModelConfig:
+    """The output of the model and where its first weights come from."""
+
+    pretrained: bool = True
+    """Start from the ImageNet weights that timm publishes for the backbone."""
+    weights: str | None = None
+    """File with weights for the backbone (safetensors or torch); wins over pretrained."""
+    on_missing_weights: str = one_of("error", "random")
+    """When pretrained weights cannot be had: stop, or go on from random weights with a warning and a tag."""
+    output: str = one_of("auto", "softmax", "sigmoid")
+    """auto: softmax for one column of classes, a sigmoid for 0/1, a sigmoid each for several columns."""
+
+
+@dataclass
+class TrainingConfig:
+    """The optimisation."""
+
+    epochs: int = number(5, at_least=1)
+    """Passes over the training rows."""
+    batch_size: int = number(32, at_least=1)
+    """Pictures a step and device."""
+    learning_rate: float = number(1e-3, above=0)
+    """Peak of the schedule."""
+    optimizer: str = "adamw"
+    """Any name timm knows; biases and norm weights take no weight decay."""
+    weight_decay: float = number(0.0, at_least=0)
+    """Of the other weights."""
+    schedule: str = one_of("cosine", "linear", "constant")
+    """Stepped a batch; reaches exactly 0 after the last step (constant: never)."""
+    warmup_epochs: float = number(0.0, at_least=0)
+    """Epochs of linear rise before the schedule; fractions allowed."""
+    loss: str = one_of("cross_entropy", "bce")
+    """bce: mean binary cross-entropy over all one-hot outputs."""
+    drop_last: bool = True
+    """Leave out a last incomplete training batch."""
+    gradient_clip: float = number(0.0, at_least=0)
+    """Largest gradient norm; 0: no clipping."""
+    grad_accumulation: int = number(1, at_least=1)
+    """Batches a step of the optimizer."""
+    checkpoint: str = one_of("last", "best")
+    """Which weights are the result: after the last epoch, or with the best validation metric."""
+
+
+@dataclass
+class PredictionConfig:
+    """How probabilities become decisions and a score."""
+
+    metric: str = one_of(*METRICS)
+    """The validation metric that is shown, compared and selects `best`."""
+    threshold: float = number(0.5, above=0, below=1)
+    """Of single-output and multi-label models; softmax takes the largest probability."""
+    mixed_precision: bool = False
+    """Validate and predict in the precision of training."""
+
+
+@dataclass
+class TrainerConfig:
+    """Passed to Lightning's Trainer under Lightning's names."""
+
+    accelerator: str = "auto"
+    """auto, cpu, gpu, ..."""
+    devices: Any = "auto"
+    """A number of devices, a list of them, or auto."""
+    strategy: str = "auto"
+    """auto, ddp, ..."""
+    num_nodes: int = number(1, at_least=1)
+    """Machines of a DDP run."""
+    precision: str = one_of("auto", "32-true", "bf16-mixed", "16-mixed")
+    """auto: bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
+    limit_train_batches: int | None = number(None, at_least=1)
+    """Training batches an epoch, for debugging. None: all."""
+    limit_val_batches: int | None = number(None, at_least=1)
+    """Validation batches, for debugging. None: all; such a result is tagged as partial."""
+
+
+@dataclass
+class TrackingConfig:
+    """MLflow."""
+
+    uri: str | None = None
+    """Tracking server or store. None: MLFLOW_TRACKING_URI, else mlflow.db in the current folder."""
+    experiment: str = "${name}"
+    """MLflow experiment."""
+    checkpoint: bool = True
+    """Store the resulting checkpoint as an artifact."""
+
+
+@dataclass
+class ReportConfig:
+    """What is drawn after the result is safe."""
+
+    pictures: bool = True
+    """Charts and picture sheets."""
+    number_of_images: int = number(8, at_least=1)
+    """Pictures a sheet."""
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    name: str = "custom"
+    """Names the MLflow experiment and the output folder."""
+    backbone: str = "resnet50"
+    """Any timm model."""
+    fold: int = number(0, at_least=0)
+    """The validation fold."""
+    repeat: int = number(0, at_least=0)
+    """Same settings, another seed derived from `seed`."""
+    seed: int = number(-1, at_least=-1)
+    """-1 draws one and records it."""
+    plugins: list[str] = field(default_factory=list)
+    """Modules of your own to import first; they may register models with timm."""
+    data: DataConfig = field(default_factory=DataConfig)
+    image: ImageConfig = field(default_factory=ImageConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    prediction: PredictionConfig = field(default_factory=PredictionConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+
+
+def register() -> None:
+    """Makes the schema known to Hydra as `schema`, the first entry of train.yaml's defaults."""
+    ConfigStore.instance().store(name="schema", node=Config)

@@ -1,0 +1,75 @@
+"""Albumentations pipelines from names and arguments, and what is wrong with them."""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from numpy.typing import NDArray
+
+from partsight.config import AugmentationConfig, ImageConfig
+
+Transforms = Mapping[str, Mapping[str, Any]]
+
+
+def pipeline(transforms: Transforms) -> A.Compose:
+    """The transforms in order. `problems` has found no fault with them."""
+    return A.Compose([getattr(A, name)(**arguments) for name, arguments in transforms.items()])
+
+
+def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Transforms one picture; its randomness is a function of `seed` alone, so workers and resumes cannot change it."""
+    compose.set_random_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    transformed: NDArray[np.uint8] = compose(image=picture)["image"]
+    return transformed
+
+
+def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:
+    """Unknown transforms and arguments (albumentations only warns of these), and pictures of the wrong size."""
+    found = []
+    for part in ("train", "inference"):
+        transforms = getattr(augmentation, part)
+        faults = [
+            f"augmentation.{part}.{name}{fault}"
+            for name, arguments in transforms.items()
+            for fault in _faults(name, arguments)
+        ]
+        found += faults or _size_problem(part, transforms, image)
+    return found
+
+
+def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
+    transform = getattr(A, name, None)
+    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform)):
+        known = [n for n in dir(A) if inspect.isclass(getattr(A, n)) and issubclass(getattr(A, n), A.BasicTransform)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        return [f": albumentations has no such transform{f'; did you mean {near[0]}?' if near else ''}"]
+    parameters = list(inspect.signature(transform).parameters)
+    unknown = [a for a in arguments if a not in parameters]
+    if unknown:
+        return [f".{a}: no such argument; {name} takes {', '.join(parameters)}" for a in unknown]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            transform(**arguments)
+        except Exception as error:  # pydantic's and albumentations' own
+            return [f": {' '.join(str(error).split())}"]
+    return [f": {w.message}" for w in warned if "not valid for transform" in str(w.message)]
+
+
+def _size_problem(part: str, transforms: Transforms, image: ImageConfig) -> list[str]:
+    """Batches need pictures of one size: the pipeline must end at image.height x image.width."""
+    given = np.zeros((2 * image.height + 1, 2 * image.width + 3, image.channels), np.uint8)
+    try:
+        result = apply(pipeline(transforms), given, (0,))
+    except Exception as error:  # any transform may refuse, e.g. a crop larger than the picture
+        return [f"augmentation.{part}: fails on a picture of {given.shape}: {error}"]
+    if result.shape[:2] == (image.height, image.width):
+        return []
+    return [
+        f"augmentation.{part}: gives pictures of {result.shape[0]} x {result.shape[1]}, image.height and image.width say "
+        f"{image.height} x {image.width}; add Resize: {{height: ${{image.height}}, width: ${{image.width}}}}"
+    ]

@@ -1,0 +1,92 @@
+"""The loaders of one fold."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities import rank_zero_warn
+from torch.utils.data import DataLoader
+
+from partsight import seeds
+from partsight.config import Config
+from partsight.data.augmentation import Transforms
+from partsight.data.dataset import Batch, EpochOrder, PictureDataset
+from partsight.data.table import Examples
+
+
+class FoldData(LightningDataModule):
+    """Training rows (every fold but one) and validation rows (that one).
+
+    Args:
+        examples: all rows.
+        fold: (rows,) the fold of each.
+        config: with the seed resolved.
+    """
+
+    def __init__(self, examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
+        super().__init__()
+        self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
+        self.train_positions = np.flatnonzero(fold != config.fold)
+        self.validation_positions = np.flatnonzero(fold == config.fold)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled and augmented by (seed, epoch, row)."""
+        size = self.config.training.batch_size
+        dataset = self._dataset(self.train_positions, self.config.augmentation.train)
+        order = EpochOrder(len(dataset), self.seed, True, *self._process())
+        drop = self.config.training.drop_last
+        if drop and len(order) < size:
+            rank_zero_warn(
+                f"{len(order)} training rows are less than one batch of {size}: drop_last is off for this run."
+            )
+            drop = False
+        if not drop and len(order) % size == 1 and len(order) > 1:
+            rank_zero_warn("A last training batch of one picture breaks BatchNorm: incomplete batches are dropped.")
+            drop = True
+        return DataLoader(dataset, batch_size=size, sampler=order, drop_last=drop, **self._loading())
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every validation row exactly once, in table order."""
+        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+        order = EpochOrder(len(dataset), self.seed, False, *self._process())
+        return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The validation rows on one device, whatever trained the model."""
+        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+        order = EpochOrder(len(dataset), self.seed, False)
+        return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
+
+    def first_training_pictures(self, number: int) -> tuple[NDArray[np.uint8], list[str]]:
+        """The first pictures that training saw, augmented, (n, height, width, channels), and their labels."""
+        dataset = self._dataset(self.train_positions, self.config.augmentation.train)
+        keys = list(EpochOrder(len(dataset), self.seed, True))[:number]
+        labels = self.examples.frame["label"].iloc[self.train_positions[[position for position, _ in keys]]]
+        return np.stack([dataset[key].pictures.numpy() for key in keys]), [str(label) for label in labels]
+
+    def _dataset(self, positions: NDArray[np.int64], transforms: Transforms) -> PictureDataset:
+        frame = self.examples.frame.iloc[positions]
+        return PictureDataset(
+            self.examples.folder,
+            list(frame["image"]),
+            frame["row"].to_numpy(),
+            self.examples.targets[positions],
+            transforms,
+            self.config.image.channels,
+            self.seed,
+        )
+
+    def _process(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _loading(self) -> dict[str, Any]:
+        return loading(self.config.data.workers)
+
+
+def loading(workers: int | None) -> dict[str, Any]:
+    """DataLoader arguments that cannot change a result."""
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}

@@ -1,0 +1,95 @@
+"""Examples one by one, and the order in which an epoch visits them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from partsight.data import augmentation, pictures
+
+Key = tuple[int, int]
+"""(position in the dataset, epoch). The epoch travels with the position: a worker has no state to be out of date."""
+
+
+class Batch(NamedTuple):
+    """One example, or a batch of them with a leading dimension."""
+
+    pictures: Tensor
+    """(height, width, channels) uint8. Channels last, so that a batch turned to NCHW is already in that memory format."""
+    targets: Tensor
+    """(outputs,) float32."""
+    positions: Tensor
+    """() int64: position in the dataset."""
+
+
+class PictureDataset(Dataset[Batch]):
+    """Reads, transforms and labels pictures.
+
+    Args:
+        folder: where the pictures are.
+        images: (n,) paths within the folder.
+        rows: (n,) numbers in the input table; with seed and epoch they seed the augmentation.
+        targets: (n, outputs) float32.
+        transforms: albumentations by name.
+        channels: of the pictures.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        images: list[str],
+        rows: NDArray[np.int64],
+        targets: NDArray[np.float32],
+        transforms: augmentation.Transforms,
+        channels: int,
+        seed: int,
+    ) -> None:
+        self.folder, self.images, self.rows, self.targets = folder, images, rows, targets
+        self.compose = augmentation.pipeline(transforms)
+        self.channels, self.seed = channels, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, key: Key) -> Batch:
+        position, epoch = key
+        picture = pictures.read(self.folder / self.images[position], self.channels)
+        picture = augmentation.apply(self.compose, picture, (self.seed, epoch, int(self.rows[position])))
+        return Batch(
+            torch.from_numpy(np.ascontiguousarray(picture)),
+            torch.from_numpy(self.targets[position]),
+            torch.tensor(position),
+        )
+
+
+class EpochOrder(Sampler[Key]):
+    """The positions that one process visits in an epoch, shuffled by (seed, epoch) or in order.
+
+    Lightning calls `set_epoch`. Among `world` processes every position is visited once: shuffled orders drop the
+    remainder (at most world - 1 rows, others each epoch) because training steps must match; orders that are not
+    shuffled keep it, so that validation covers every row exactly once.
+    """
+
+    def __init__(self, length: int, seed: int, shuffle: bool, rank: int = 0, world: int = 1) -> None:
+        self.length, self.seed, self.shuffle, self.rank, self.world = length, seed, shuffle, rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration is for."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length // self.world if self.shuffle else len(range(self.rank, self.length, self.world))
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+            order = order[: len(self) * self.world]
+        return iter([(int(position), self.epoch) for position in order[self.rank :: self.world]])

@@ -1,0 +1,64 @@
+"""A predictions table as the arrays that figures are made of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.evaluation.predictions import PredictionsError, Task, decisions, probabilities, targets
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A predictions table as arrays."""
+
+    task: Task
+    targets: NDArray[np.int64]
+    """Class numbers (N,); under multilabel 0 and 1 (N, C). `decisions` likewise."""
+    decisions: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    """(N, C), in class order."""
+
+    @property
+    def one_hot(self) -> NDArray[np.int64]:
+        """The targets as 0 and 1, (N, C)."""
+        if self.task.output == "multilabel":
+            return self.targets
+        return np.equal(self.targets[:, None], np.arange(len(self.task.classes))).astype(np.int64)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,): whether the example, with all its labels, is decided right."""
+        agree = (self.targets == self.decisions).reshape(len(self.targets), -1)
+        return np.asarray(agree.all(axis=1), dtype=np.bool_)
+
+    @property
+    def yes_no(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Truth and decision as 0 and 1: of the positive class (N,), or under multilabel of all labels (N * C,)."""
+        if self.task.output == "multilabel":
+            return self.targets.ravel(), self.decisions.ravel()
+        positive = self.task.positive_index
+        return (self.targets == positive).astype(np.int64), (self.decisions == positive).astype(np.int64)
+
+
+def examples(table: pd.DataFrame, task: Task) -> Examples:
+    """The arrays of a table. Raises PredictionsError if it is empty, lacks labels, or was decided otherwise."""
+    if table.empty:
+        raise PredictionsError("the predictions table has no rows, so it has no figures")
+    return Examples(task, targets(table, task), decisions(table, task), probabilities(table, task))
+
+
+def confusion_matrix(given: Examples) -> NDArray[np.int64]:
+    """(C, C) numbers of examples, true class by predicted class; not of multilabel."""
+    size = len(given.task.classes)
+    return np.bincount(given.targets * size + given.decisions, minlength=size * size).reshape(size, size)
+
+
+def outcome_counts(given: Examples) -> NDArray[np.int64]:
+    """(N, C, 4) of 0 and 1: is the example, for that class, a true or false positive, a false or true negative?"""
+    true = given.one_hot == 1
+    said = given.decisions == 1
+    if given.task.output != "multilabel":
+        said = given.decisions[:, None] == np.arange(true.shape[1])
+    return np.stack([true & said, ~true & said, true & ~said, ~true & ~said], axis=-1).astype(np.int64)

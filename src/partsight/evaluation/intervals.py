@@ -1,0 +1,206 @@
+"""Confidence intervals: how far each figure may be from the one that the same model would have on endless pictures.
+
+They speak of one trained model and of examples drawn independently. They do not hold the luck of training, and rows of
+one part or of one capture run make them too narrow.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from partsight.evaluation.examples import Examples, confusion_matrix, examples, outcome_counts
+from partsight.evaluation.metrics import METRICS, class_aucs, log_losses
+from partsight.evaluation.predictions import Task
+
+COLUMNS = ["metric", "value", "low", "high", "method", "n"]
+RESAMPLES = 1000
+SEED = 0
+"""Fixed: the same table has the same intervals."""
+
+
+def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+    """Each metric with its two-sided interval: `metric`, `value`, `low`, `high`, `method`, `n`; one row a metric.
+
+    method "wilson" is for proportions, n their trials; under multilabel the label decisions of one example count as
+    trials of their own, which makes Precision and Recall a little too narrow. No trials: the whole of [0, 1].
+    method "newcombe" is for ROC_AUC, "bootstrap" for the others, n being the number of examples. A bootstrap knows
+    only what it saw: of a table without a mistake it has no width.
+    """
+    given = examples(table, task)
+    rows = []
+    for name, metric in METRICS.items():
+        value = metric.formula(given)
+        low, high, method, n = _interval(name, given, confidence)
+        # A percentile interval need not hold the figure itself, and a root is exact to rounding only.
+        rows.append((name, value, min(low, value), max(high, value), method, n))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion; (NaN, NaN) without trials.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22, without correction
+    for continuity. Raises ValueError unless 0 <= successes <= trials and 0 < confidence < 1.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials")
+    z = _normal_quantile(confidence)
+    if trials == 0:
+        return float("nan"), float("nan")
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
+    scale = 1 + z * z / trials
+    # Exactly 0 and 1 at the ends, where rounding would leave a limit on the wrong side of the share itself.
+    low = 0.0 if successes == 0 else (centre - spread) / scale
+    high = 1.0 if successes == trials else (centre + spread) / scale
+    return low, high
+
+
+def auc_interval(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of an area under the ROC curve from its value and the two counts; (NaN, NaN) if a count is 0.
+
+    Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
+    Statistics in Medicine 25, method 5: the limits are the areas t for which |t - auc| = z sqrt(V(t)), with
+    V(t) = t (1 - t) [1 + k ((1 - t)/(2 - t) + t/(1 + t))] / (m n) and k = (m + n)/2 - 1. The variance is taken at the
+    limit, not at the estimate, so that an area of 1 keeps a lower limit below 1: that is why it was chosen.
+    Raises ValueError unless auc is within 0 and 1, the counts are not negative, and 0 < confidence < 1.
+    """
+    if not 0.0 <= auc <= 1.0 or min(positives, negatives) < 0:
+        raise ValueError(f"an area of {auc} from {positives} positives and {negatives} negatives")
+    z = _normal_quantile(confidence)
+    if min(positives, negatives) == 0:
+        return float("nan"), float("nan")
+    pairs = positives * negatives
+    k = (positives + negatives) / 2 - 1
+
+    def beyond(t: float) -> float:
+        variance = t * (1 - t) * (1 + k * ((1 - t) / (2 - t) + t / (1 + t))) / pairs
+        return (t - auc) ** 2 - z * z * variance
+
+    # At auc = 1 (or 0) the estimate itself is a root as well; the one that is wanted lies inside.
+    nudge = 1e-12
+    low = 0.0 if auc <= nudge else float(brentq(beyond, 0.0, min(auc, 1 - nudge), xtol=1e-12))
+    high = 1.0 if auc >= 1 - nudge else float(brentq(beyond, max(auc, nudge), 1.0, xtol=1e-12))
+    return low, high
+
+
+def bootstrap(
+    patterns: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval (Efron 1979) of a statistic of counts, examples being resampled 1000 times.
+
+    patterns: (N, K) int64, what each example adds to K counts.
+    statistic: from counts (R, K), one row a resample, to (R,) figures.
+
+    Examples that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
+    also makes the result independent of the order of the examples.
+    """
+    kinds, sizes = np.unique(patterns, axis=0, return_counts=True)
+    drawn = np.random.default_rng(SEED).multinomial(len(patterns), sizes / len(patterns), size=RESAMPLES)
+    return _percentiles(statistic(drawn @ kinds), confidence)
+
+
+def bootstrap_mean(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of the mean of (N,) values, resampled 1000 times; independent of their order."""
+    generator = np.random.default_rng(SEED)
+    ordered = np.sort(values)
+    size = len(ordered)
+    means = [ordered[generator.integers(size, size=size)].mean() for _ in range(RESAMPLES)]
+    return _percentiles(np.array(means), confidence)
+
+
+def _interval(name: str, given: Examples, confidence: float) -> tuple[float, float, str, int]:
+    """low, high, method and n of one metric."""
+    count = len(given.targets)
+    argmax = given.task.output == "softmax"
+    if name == "Accuracy" or (argmax and name not in ("MCC", "ROC_AUC", "LogLoss")):
+        return _proportion(given.right, confidence)
+    if name in ("Precision", "Recall"):
+        truth, said = given.yes_no
+        return _proportion((truth & said)[(said if name == "Precision" else truth) == 1], confidence)
+    if name == "ROC_AUC":
+        return *macro_auc_interval(given, confidence), "newcombe", count
+    if name == "LogLoss":
+        return *bootstrap_mean(log_losses(given), confidence), "bootstrap", count
+    if name == "MCC" and argmax:
+        return *_gorodkin_interval(given, confidence), "bootstrap", count
+    outcomes = outcome_counts(given)
+    per_example = outcomes.sum(axis=1) if given.task.output == "multilabel" else outcomes[:, given.task.positive_index]
+    statistic = _binary_mcc if name == "MCC" else _f_beta({"F1": 1.0, "F2": 2.0, "F05": 0.5}[name])
+    return *bootstrap(per_example, statistic, confidence), "bootstrap", count
+
+
+def macro_auc_interval(given: Examples, confidence: float = 0.95) -> tuple[float, float]:
+    """The means of the classes' Newcombe limits; (NaN, NaN) if ROC_AUC covers no class.
+
+    Conservative: it is the interval that would be right if the classes were all high, or all low, together.
+    """
+    areas = class_aucs(given)
+    positives = given.one_hot.sum(axis=0)
+    limits = [
+        auc_interval(float(np.clip(area, 0.0, 1.0)), int(count), len(given.targets) - int(count), confidence)
+        for area, count in zip(areas, positives, strict=True)
+        if np.isfinite(area)
+    ]
+    if not limits:
+        return float("nan"), float("nan")
+    low, high = np.mean(limits, axis=0)
+    return float(low), float(high)
+
+
+def _proportion(outcomes: NDArray[np.generic], confidence: float) -> tuple[float, float, str, int]:
+    trials = len(outcomes)
+    low, high = wilson(int(outcomes.sum()), trials, confidence) if trials else (0.0, 1.0)
+    return low, high, "wilson", trials
+
+
+def _f_beta(beta: float) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    def statistic(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        true_positives, false_positives, false_negatives, _ = counts.T
+        weight = beta * beta
+        top = (1 + weight) * true_positives
+        return _ratio(top, top + weight * false_negatives + false_positives)
+
+    return statistic
+
+
+def _binary_mcc(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Matthews 1975, from (R, 4) counts; 0 where it is 0/0."""
+    tp, fp, fn, tn = counts.T.astype(np.float64)
+    return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+
+
+def _gorodkin_interval(given: Examples, confidence: float) -> tuple[float, float]:
+    """Bootstrap of the MCC of several classes (Gorodkin 2004), over those cells of the confusion that are not empty."""
+    matrix = confusion_matrix(given)
+    true, said = matrix.nonzero()
+    count = int(matrix.sum())
+    drawn = np.random.default_rng(SEED).multinomial(count, matrix[true, said] / count, size=RESAMPLES)
+    classes = np.arange(len(matrix))
+    true_sums = (drawn @ (true[:, None] == classes)).astype(np.float64)
+    said_sums = (drawn @ (said[:, None] == classes)).astype(np.float64)
+    right = drawn[:, true == said].sum(axis=1).astype(np.float64)
+    top = right * count - (true_sums * said_sums).sum(axis=1)
+    spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
+    return _percentiles(_ratio(top, np.sqrt(spread)), confidence)
+
+
+def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom != 0)
+
+
+def _percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _normal_quantile(confidence: float) -> float:
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
+    return NormalDist().inv_cdf((1 + confidence) / 2)

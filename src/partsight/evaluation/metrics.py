@@ -1,0 +1,165 @@
+"""The nine metrics of a predictions table, as Hydrogen Torch names and averages them, by scikit-learn and NumPy.
+
+Averages over classes: softmax counts F1, F2, F05, Precision and Recall over all decisions alike (micro), so that they
+equal Accuracy; binary takes those of the positive class; multilabel counts all N x C label decisions alike (micro), its
+Accuracy is the share of examples with every label right, and its MCC that of the flattened label matrix.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
+
+from partsight.evaluation.examples import Examples, confusion_matrix, examples, outcome_counts
+from partsight.evaluation.predictions import PredictionsError, Task
+
+LOG_LOSS_FLOOR = 1e-15
+"""The least probability whose logarithm is taken."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a table."""
+
+    higher_is_better: bool
+    formula: Callable[[Examples], float]
+
+
+def compute(table: pd.DataFrame, task: Task) -> dict[str, float]:
+    """All metrics by name. ROC_AUC is NaN if no class has both positives and negatives; the others are finite."""
+    given = examples(table, task)
+    return {name: metric.formula(given) for name, metric in METRICS.items()}
+
+
+def compute_one(name: str, table: pd.DataFrame, task: Task) -> float:
+    """The metric called `name`, one of METRICS."""
+    if name not in METRICS:
+        raise PredictionsError(f"no metric is called {name!r}; there are {', '.join(METRICS)}")
+    return METRICS[name].formula(examples(table, task))
+
+
+def auc_coverage(table: pd.DataFrame, task: Task) -> tuple[int, int]:
+    """How many classes ROC_AUC is the mean of, and how many there are."""
+    return int(np.isfinite(class_aucs(examples(table, task))).sum()), len(task.classes)
+
+
+def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Number of examples, int64: a row a true class, a column a predicted one, both in class order.
+
+    Multilabel has no such matrix. There it is a long table, four rows a class: `class`, `true` and `predicted` (bool:
+    has the label), `count`.
+    """
+    given = examples(table, task)
+    if task.output != "multilabel":
+        names = list(task.classes)
+        return pd.DataFrame(
+            confusion_matrix(given), index=pd.Index(names, name="true"), columns=pd.Index(names, name="predicted")
+        )
+    counts = outcome_counts(given).sum(axis=0)
+    kinds = [(True, True), (False, True), (True, False), (False, False)]
+    rows = [
+        (name, *kind, int(counts[number, outcome]))
+        for number, name in enumerate(task.classes)
+        for outcome, kind in enumerate(kinds)
+    ]
+    return pd.DataFrame(rows, columns=["class", "true", "predicted", "count"])
+
+
+def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """One row a class against the rest: `class`, `count` (examples that have it), `precision`, `recall`, `f1`, `auc`.
+
+    Where there is nothing to divide by (no example, or never predicted) the figure is NaN, not 0: a 0 would read as
+    all wrong.
+    """
+    given = examples(table, task)
+    true_positives, false_positives, false_negatives, _ = outcome_counts(given).sum(axis=0).T
+    with np.errstate(invalid="ignore"):
+        return pd.DataFrame(
+            {
+                "class": list(task.classes),
+                "count": true_positives + false_negatives,
+                "precision": true_positives / (true_positives + false_positives),
+                "recall": true_positives / (true_positives + false_negatives),
+                "f1": 2 * true_positives / (2 * true_positives + false_positives + false_negatives),
+                "auc": class_aucs(given),
+            }
+        )
+
+
+def class_aucs(given: Examples) -> NDArray[np.float64]:
+    """Area under the ROC curve of each class against the rest, (C,); NaN for one that lacks positives or negatives.
+
+    Ties count half (Mann and Whitney 1947). Binary: both classes have that of the positive one, because 1 - p rounds
+    small probabilities into ties.
+    """
+    truth, scores = given.one_hot, given.probabilities
+    if given.task.output == "binary":
+        positive = given.task.positive_index
+        return np.full(2, _auc(truth[:, positive], scores[:, positive]))
+    return np.array([_auc(truth[:, column], scores[:, column]) for column in range(truth.shape[1])])
+
+
+def log_losses(given: Examples) -> NDArray[np.float64]:
+    """Log loss of each example, (N,), in nats; LogLoss is their mean.
+
+    -ln p of what is true, p clipped to [1e-15, 1]: under softmax of the true class, under binary of the true one of
+    p and 1 - p, under multilabel the mean over the labels. The rows are not rescaled to sum to 1.
+    """
+    if given.task.output == "softmax":
+        true = np.take_along_axis(given.probabilities, given.targets[:, None], axis=1)
+    else:
+        columns = [given.task.positive_index] if given.task.output == "binary" else slice(None)
+        said = given.probabilities[:, columns]
+        true = np.where(given.one_hot[:, columns] == 1, said, 1.0 - said)
+    losses: NDArray[np.float64] = -np.log(np.clip(true, LOG_LOSS_FLOOR, 1.0)).mean(axis=1)
+    return losses
+
+
+def _auc(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    return float(roc_auc_score(truth, scores)) if truth.min() < truth.max() else float("nan")
+
+
+def _roc_auc(given: Examples) -> float:
+    areas = class_aucs(given)
+    covered = areas[np.isfinite(areas)]
+    return float(covered.mean()) if len(covered) else float("nan")
+
+
+def _accuracy(given: Examples) -> float:
+    return float(given.right.mean())
+
+
+def _micro(score: Callable[..., float], **options: float) -> Callable[[Examples], float]:
+    """`score` of the decisions by threshold; 0 where it would divide by 0. Of an argmax it is the accuracy."""
+
+    def formula(given: Examples) -> float:
+        if given.task.output == "softmax":
+            return _accuracy(given)
+        return float(score(*given.yes_no, zero_division=0, **options))
+
+    return formula
+
+
+def _mcc(given: Examples) -> float:
+    """Gorodkin 2004; 0 where it is 0/0, which is where only one class occurs or only one is decided."""
+    pair = (given.targets, given.decisions) if given.task.output == "softmax" else given.yes_no
+    if any(values.min() == values.max() for values in pair):
+        return 0.0
+    return float(matthews_corrcoef(*pair))
+
+
+METRICS = {
+    "F1": Metric(True, _micro(fbeta_score, beta=1.0)),
+    "F2": Metric(True, _micro(fbeta_score, beta=2.0)),
+    "F05": Metric(True, _micro(fbeta_score, beta=0.5)),
+    "Precision": Metric(True, _micro(precision_score)),
+    "Recall": Metric(True, _micro(recall_score)),
+    "Accuracy": Metric(True, _accuracy),
+    "MCC": Metric(True, _mcc),
+    "ROC_AUC": Metric(True, _roc_auc),
+    "LogLoss": Metric(False, lambda given: float(log_losses(given).mean())),
+}
+"""In the order in which they are shown."""

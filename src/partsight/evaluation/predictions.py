@@ -1,0 +1,197 @@
+"""The predictions table: one row an example, all that is known of a run after its model is put away.
+
+Columns, in order: `row` (int64, number in the input table, the key), `image` (text, path within the picture folder),
+`group` (text or null), `split` (text), `fold` and `repeat` (int64), `label` (text, or null for new pictures),
+`prediction` (text), `loss` (float64, the training loss of that example, or NaN), and a float64 `prob_<class>` for each
+class in class order. Under multilabel `label` and `prediction` are lists of text: an empty one is a label, null is not.
+Other columns may follow and are left alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from partsight.evaluation.table_file import is_null, object_column, read, write
+from partsight.evaluation.task import PredictionsError, Task, decide, decide_indices, label_texts
+
+__all__ = [
+    "PredictionsError",
+    "Task",
+    "build",
+    "decide",
+    "decisions",
+    "probabilities",
+    "read",
+    "redecide",
+    "targets",
+    "validate",
+    "write",
+]
+
+COLUMNS = ("row", "image", "group", "split", "fold", "repeat", "label", "prediction", "loss")
+KEY = ["split", "fold", "repeat", "row"]
+"""Names one example of one run; within a run the first three are constant but for the split."""
+SUM_TOLERANCE = 1e-4
+"""How far from 1 the probabilities of a row may sum: a float16 softmax over many classes comes near it."""
+
+
+def build(
+    *,
+    task: Task,
+    row: ArrayLike,
+    image: Sequence[str],
+    probabilities: ArrayLike,
+    split: str | Sequence[str],
+    labels: ArrayLike | None = None,
+    losses: ArrayLike | None = None,
+    group: Sequence[str | None] | None = None,
+    fold: int | Sequence[int] = 0,
+    repeat: int | Sequence[int] = 0,
+) -> pd.DataFrame:
+    """The table from plain arrays of N examples; validated.
+
+    probabilities: (N, C) float64, columns in class order; under binary both columns.
+    labels: class numbers (N,), or 0 and 1 (N, C) under multilabel, or None where nobody knows them.
+    losses: (N,) float64, or None.
+    split, fold, repeat: one for all examples, or one each.
+    Raises PredictionsError if a shape is wrong or `validate` finds fault.
+    """
+    given = np.asarray(probabilities, dtype=np.float64)
+    count, classes = len(image), len(task.classes)
+    if given.shape != (count, classes):
+        needed = f"{count} images and {classes} classes need {(count, classes)}"
+        raise PredictionsError(f"probabilities have shape {given.shape}; {needed}")
+    table = pd.DataFrame({"row": np.asarray(row, dtype=np.int64), "image": object_column(image)})
+    table["group"] = object_column(
+        [None] * count if group is None else [None if is_null(name) else name for name in group]
+    )
+    table["split"] = object_column([split] * count if isinstance(split, str) else split)
+    table["fold"] = np.broadcast_to(np.asarray(fold, dtype=np.int64), count)
+    table["repeat"] = np.broadcast_to(np.asarray(repeat, dtype=np.int64), count)
+    table["label"] = object_column(
+        [None] * count if labels is None else label_texts(_indices(labels, count, task), task)
+    )
+    table["prediction"] = object_column(decide(given, task))
+    table["loss"] = np.full(count, np.nan) if losses is None else np.asarray(losses, dtype=np.float64)
+    columns = pd.DataFrame(given, columns=[f"prob_{name}" for name in task.classes])
+    table = pd.concat([table, columns], axis=1)
+    validate(table, task)
+    return table
+
+
+def probabilities(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
+    """The probability columns, (N, C) float64 in class order. Raises PredictionsError if one is missing."""
+    names = [f"prob_{name}" for name in task.classes]
+    if missing := [name for name in names if name not in table.columns]:
+        raise PredictionsError(f"the predictions table lacks the columns {missing}")
+    return table[names].to_numpy(dtype=np.float64)
+
+
+def targets(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
+    """The labels as class numbers, int64 (N,); under multilabel 0 and 1, int64 (N, C).
+
+    Raises PredictionsError if a row has no label or one that is no class.
+    """
+    return _numbers(table, "label", task)
+
+
+def decisions(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
+    """The predictions as `targets` gives the labels.
+
+    Raises PredictionsError if they are not what `task` decides from the probabilities: figures of a threshold other
+    than the one asked for would be worse than none. `redecide` makes the table of another threshold.
+    """
+    stored = _numbers(table, "prediction", task)
+    if rows := _disagreeing(table, stored, task):
+        raise PredictionsError(f"{_redecide_advice(task)}: {rows}")
+    return stored
+
+
+def redecide(table: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """A copy of the table whose predictions are those of `task`, for instance of another threshold."""
+    return table.assign(prediction=object_column(decide(probabilities(table, task), task), index=table.index))
+
+
+def validate(table: pd.DataFrame, task: Task) -> None:
+    """Raise one PredictionsError that lists everything wrong with the table; labels may be missing from all rows."""
+    wanted = [*COLUMNS, *(f"prob_{name}" for name in task.classes)]
+    if missing := [name for name in wanted if name not in table.columns]:
+        raise PredictionsError(f"the predictions table lacks the columns {missing}")
+    problems = []
+    if (repeated := table.duplicated(KEY)).any():
+        problems.append(f"more than one prediction of the same example: {_rows(table, repeated)}")
+    problems += _probability_problems(table, task)
+    checked = ["prediction"] if table["label"].map(is_null).all() else ["label", "prediction"]
+    for column in checked:
+        try:
+            indices = _numbers(table, column, task)
+        except PredictionsError as error:
+            problems.append(str(error))
+            continue
+        if column == "prediction" and not problems and (rows := _disagreeing(table, indices, task)):
+            problems.append(f"{_redecide_advice(task)}: {rows}")
+    if problems:
+        raise PredictionsError("the predictions table is wrong: " + "; ".join(problems))
+
+
+def _probability_problems(table: pd.DataFrame, task: Task) -> list[str]:
+    given = probabilities(table, task)
+    if (outside := ~((given >= 0) & (given <= 1)).all(axis=1)).any():  # NaN fails both comparisons
+        return [f"probabilities that are not numbers within 0 and 1: {_rows(table, outside)}"]
+    if task.output == "multilabel":
+        return []
+    astray = np.abs(given.sum(axis=1) - 1.0) > SUM_TOLERANCE
+    return [f"probabilities that do not sum to 1: {_rows(table, astray)}"] if astray.any() else []
+
+
+def _numbers(table: pd.DataFrame, column: str, task: Task) -> NDArray[np.int64]:
+    """A column of labels as class numbers (N,) or as 0 and 1 (N, C)."""
+    values = list(table[column])
+    if (absent := np.array([is_null(value) for value in values], dtype=bool)).any():
+        raise PredictionsError(f"no {column}: {_rows(table, absent)}")
+    many = task.output == "multilabel"
+    if any(isinstance(value, str) is many for value in values):
+        raise PredictionsError(f"{column} must be {'a list of class names' if many else 'one class name'} a row")
+    index = {name: number for number, name in enumerate(task.classes)}
+    named = [list(value) for value in values] if many else [[value] for value in values]
+    if (unknown := np.array([any(name not in index for name in names) for names in named], dtype=bool)).any():
+        strangers = sorted({str(name) for names in named for name in names if name not in index})
+        raise PredictionsError(f"{column} {strangers[:5]} not among the classes: {_rows(table, unknown)}")
+    if not many:
+        return np.array([index[names[0]] for names in named], dtype=np.int64)
+    matrix = np.zeros((len(named), len(task.classes)), dtype=np.int64)
+    for line, names in enumerate(named):
+        matrix[line, [index[name] for name in names]] = 1
+    return matrix
+
+
+def _disagreeing(table: pd.DataFrame, stored: NDArray[np.int64], task: Task) -> str:
+    """Rows whose prediction is not what the task decides; empty text if there are none."""
+    differs = (stored != decide_indices(probabilities(table, task), task)).reshape(len(table), -1).any(axis=1)
+    return _rows(table, differs) if differs.any() else ""
+
+
+def _redecide_advice(task: Task) -> str:
+    rule = "the most probable class" if task.output == "softmax" else f"the threshold {task.threshold:g}"
+    return f"predictions that are not those of {rule} (`redecide` makes them so)"
+
+
+def _indices(labels: ArrayLike, count: int, task: Task) -> NDArray[np.int64]:
+    given = np.asarray(labels)
+    classes = len(task.classes)
+    shape, largest = ((count, classes), 1) if task.output == "multilabel" else ((count,), classes - 1)
+    if given.shape != shape:
+        raise PredictionsError(f"labels have shape {given.shape}, not {shape}")
+    if not np.isin(given, np.arange(largest + 1)).all():
+        raise PredictionsError(f"labels must be whole numbers within 0 and {largest}")
+    return given.astype(np.int64)
+
+
+def _rows(table: pd.DataFrame, chosen: ArrayLike) -> str:
+    """The first few row numbers of the chosen (bool, (N,)) part of the table, and how many there are."""
+    numbers = table["row"].to_numpy()[np.asarray(chosen, dtype=bool)]
+    first = ", ".join(str(number) for number in numbers[:5])
+    more = ", ..." if len(numbers) > 5 else ""
+    return f"row{'s' if len(numbers) > 1 else ''} {first}{more} ({len(numbers)} of {len(table)})"

@@ -1,0 +1,62 @@
+"""The result of a run, and of folds put together."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from partsight.evaluation.intervals import COLUMNS, intervals
+from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.thresholds import escape_overkill
+
+
+def summarise(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+    """All figures of a table with their intervals: `metric`, `value`, `low`, `high`, `method`, `n`.
+
+    The nine metrics, then escape_rate and overkill_rate (n: bad parts, good parts) if the task names good classes.
+    """
+    result = intervals(table, task, confidence)
+    if not task.good_classes:
+        return result
+    rates = escape_overkill(table, task, confidence).rename(columns={"rate": "value", "out_of": "n"})
+    return pd.concat([result, rates.assign(method="wilson")[COLUMNS]], ignore_index=True)
+
+
+def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: float = 0.95) -> pd.DataFrame:
+    """A row a figure: `metric`; `mean`, `sd` and `n` over the tables; `pooled`, `low`, `high`, `method`, `pooled_n`.
+
+    tables: one a fold, of one split; of one repeat or of several.
+    mean, sd: of the folds' own figures, n of them that are not NaN; sd with n - 1, so NaN for one fold.
+    pooled: the figure of all rows together, each counted once, with its interval as in `summarise`. For LogLoss and
+        ROC_AUC it compares the probabilities of different models with one another, and so may lie below the mean
+        (Forman and Scholz 2010, "Apples-to-apples in cross-validation studies").
+    Of several repeats, value and limits are the means over the repeats, because the same rows again are no new
+    examples: repeating does not narrow the interval.
+    Raises PredictionsError if there is no table, or if a row occurs twice within a repeat.
+    """
+    if not tables:
+        raise PredictionsError("there are no folds to put together")
+    everything = pd.concat(tables, ignore_index=True)
+    _refuse_repeated_rows(everything)
+    order = summarise(tables[0], task, confidence)["metric"]
+    folds = pd.concat([summarise(table, task, confidence) for table in tables]).groupby("metric")["value"]
+    repeats = pd.concat([summarise(table, task, confidence) for _, table in everything.groupby("repeat")])
+    pooled = repeats.groupby("metric").agg(
+        {"value": "mean", "low": "mean", "high": "mean", "method": "first", "n": "mean"}
+    )
+    pooled = pooled.rename(columns={"value": "pooled", "n": "pooled_n"}).astype({"pooled_n": "int64"})
+    result = pd.DataFrame({"mean": folds.mean(), "sd": folds.std(ddof=1), "n": folds.count()}).join(pooled)
+    return result.loc[order].reset_index()
+
+
+def _refuse_repeated_rows(table: pd.DataFrame) -> None:
+    if len(splits := sorted(table["split"].unique())) > 1:
+        raise PredictionsError(f"folds are put together within one split, not over {splits}")
+    repeated = table[table.duplicated(["repeat", "row"], keep=False)]
+    if repeated.empty:
+        return
+    row, repeat = repeated.iloc[0]["row"], repeated.iloc[0]["repeat"]
+    folds = repeated.loc[(repeated["row"] == row) & (repeated["repeat"] == repeat), "fold"].tolist()
+    raise PredictionsError(
+        f"{repeated['row'].nunique()} rows occur twice within a repeat, such as row {row} in the folds {folds} of "
+        f"repeat {repeat}: each row must be predicted by one fold"
+    )

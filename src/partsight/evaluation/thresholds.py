@@ -1,0 +1,116 @@
+"""Escape and overkill: bad parts that ship, good parts that do not, and how a threshold trades one for the other.
+
+A part is bad when it has a label outside `good_classes`, and is called bad when such a label is predicted. So under
+multilabel a part without labels is good.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.evaluation.examples import Examples, examples
+from partsight.evaluation.intervals import wilson
+from partsight.evaluation.predictions import PredictionsError, Task, probabilities
+
+MOST_POINTS = 201
+
+
+def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+    """Both rates at the decisions of the table: `metric`, `rate`, `count`, `out_of`, `low`, `high`; two rows.
+
+    escape_rate: `count` bad parts called good, `out_of` all bad ones; overkill_rate: good parts called bad, of all good
+    ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
+    Raises PredictionsError if the task names no good classes.
+    """
+    given = _examples(table, task)
+    bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
+    cases = [("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)]
+    rows = []
+    for name, parts, wrong in cases:
+        rows.append((name, *_rate(int((parts & wrong).sum()), int(parts.sum()), confidence)))
+    return pd.DataFrame(rows, columns=["metric", "rate", "count", "out_of", "low", "high"])
+
+
+def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
+    """What is held against the threshold, (N,) within 0 and 1; needs no labels.
+
+    The probability of being good: the sum over the good classes. Under multilabel 1 - the largest probability of a bad
+    class, which is no probability of being good, but rises and falls with the one threshold that all labels share.
+    Raises PredictionsError if the task names no good classes.
+    """
+    good = _good_columns(task)
+    given = probabilities(table, task)
+    if task.output == "multilabel":
+        return np.asarray(1.0 - given[:, ~good].max(axis=1, initial=0.0), dtype=np.float64)
+    return np.asarray(given[:, good].sum(axis=1).clip(0.0, 1.0), dtype=np.float64)
+
+
+def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Sequence[float] = ()) -> pd.DataFrame:
+    """Escape and overkill for every threshold worth choosing, rising; a part ships when its goodness >= threshold.
+
+    Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
+    `overkill_rate`, `overkill_low`, `overkill_high`. The limits are Wilson's, each threshold by itself.
+
+    The thresholds are goodnesses that occur, without those that another one beats in one count and equals in the other;
+    the first lets all ship (0), the last none (just above the highest goodness). Of more than 201 points, 201 evenly
+    spread by rank are kept. Those in `also`, such as the threshold in use, are there whatever they are worth.
+    Raises PredictionsError if the task names no good classes.
+    """
+    given = _examples(table, task)
+    scores, bad = goodness(table, task), _any_bad(given.targets, task)
+    bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
+    thresholds = np.unique(np.concatenate([[0.0], scores, [np.nextafter(scores.max(), 2.0)], also]))
+    escapes = len(bad_scores) - np.searchsorted(bad_scores, thresholds, side="left")
+    overkills = np.searchsorted(good_scores, thresholds, side="left")
+    kept = np.union1d(_worth_choosing(escapes, overkills), np.searchsorted(thresholds, also))
+    rows = [
+        (threshold, *_long_rate(missed, len(bad_scores), confidence), *_long_rate(lost, len(good_scores), confidence))
+        for threshold, missed, lost in zip(thresholds[kept], escapes[kept], overkills[kept], strict=True)
+    ]
+    escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
+    overkill = ["overkills", "good", "overkill_rate", "overkill_low", "overkill_high"]
+    return pd.DataFrame(rows, columns=["threshold", *escape, *overkill])
+
+
+def _worth_choosing(escapes: NDArray[np.int64], overkills: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions, rising, of the thresholds kept. Escapes fall and overkills rise along both arrays."""
+    better_after = np.append(np.diff(overkills) == 0, False)  # a higher threshold loses no more good parts
+    better_before = np.insert(np.diff(escapes) == 0, 0, False)  # a lower one lets no more bad parts out
+    useful = ~(better_after | better_before)
+    useful[[0, -1]] = True
+    kept = np.flatnonzero(useful)
+    if len(kept) > MOST_POINTS:
+        kept = kept[np.linspace(0, len(kept) - 1, MOST_POINTS).round().astype(np.int64)]
+    return kept
+
+
+def _examples(table: pd.DataFrame, task: Task) -> Examples:
+    _good_columns(task)
+    return examples(table, task)
+
+
+def _good_columns(task: Task) -> NDArray[np.bool_]:
+    """(C,): whether the class may ship."""
+    if not task.good_classes:
+        raise PredictionsError("escape and overkill need good_classes: the classes that may ship")
+    return np.isin(np.array(task.classes, dtype=object), np.array(task.good_classes, dtype=object))
+
+
+def _any_bad(labels: NDArray[np.int64], task: Task) -> NDArray[np.bool_]:
+    """(N,): whether the labels, as numbers (N,) or as 0 and 1 (N, C), name a class that may not ship."""
+    bad = ~_good_columns(task)
+    if task.output == "multilabel":
+        return np.asarray((labels[:, bad] == 1).any(axis=1), dtype=np.bool_)
+    return bad[labels]
+
+
+def _rate(count: int, out_of: int, confidence: float) -> tuple[float, int, int, float, float]:
+    rate = count / out_of if out_of else float("nan")
+    return rate, count, out_of, *wilson(count, out_of, confidence)
+
+
+def _long_rate(count: int, out_of: int, confidence: float) -> tuple[int, int, float, float, float]:
+    rate, _, _, low, high = _rate(int(count), out_of, confidence)
+    return int(count), out_of, rate, low, high

@@ -1,0 +1,168 @@
+"""One run, from settings to result. Read `run` from top to bottom; each line is a chapter."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from pytorch_lightning.utilities import rank_zero_only
+
+from partsight import check, console, fitting, machine, results, seeds
+from partsight.config import Config
+from partsight.curves import Curves
+from partsight.data import fingerprint, folds, table
+from partsight.data.datamodule import FoldData
+from partsight.data.table import Examples
+from partsight.errors import Problems
+from partsight.identity import flat, identity
+from partsight.insight import report, sheets
+from partsight.insight.charts import save
+from partsight.machine import Machine
+from partsight.model import weights
+from partsight.model.weights import Weights
+from partsight.results import Result
+from partsight.sweep.parent import parent_of
+from partsight.tracking import store
+from partsight.tracking.run import TrackedRun, tracked
+
+
+def run(config: Config) -> float:
+    """Trains, predicts, evaluates, tracks and reports one run, in Hydra's output folder.
+
+    Returns:
+        prediction.metric of the checkpoint that is the result, on the validation rows.
+
+    Raises:
+        PartsightError: whatever is wrong with settings or data and can be mended.
+    """
+    if problems := check.names(config):
+        raise Problems("The settings cannot run", problems)
+    config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
+    computer = machine.resolve(config.trainer)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+
+    examples = table.read(config)
+    fold = folds.assign(examples, config.data)
+    start = weights.find(config)
+    data = FoldData(examples, fold, config)
+    if rank_zero_only.rank != 0:  # a DDP child trains, and leaves the rest to the first process
+        fitting.fit(config, computer, data, examples.info, start, folder, [])
+        return float("nan")
+
+    facts = _facts(config, computer, examples, start)
+    _announce(config, examples, data, facts, start)
+    with tracked(config.tracking, _name(config), parent_of(HydraConfig.get())) as track:
+        track.parameters(dict(flat(dataclasses.asdict(config))))
+        track.tags(facts)
+        _keep_inputs(config, examples, fold, folder, track)
+        curves = Curves(track.points)
+        fitted = fitting.fit(config, computer, data, examples.info, start, folder, [curves])
+        scores = fitting.predict(fitted.model, computer, data, folder, config.trainer.limit_val_batches)
+        result = results.evaluate(config, examples, data.validation_positions, scores)
+        _keep_result(config, result, curves, fitted, folder, track)
+        _draw(config, result, curves, data, folder, track)
+    _conclude(config, result, fitted, folder)
+    return result.value(config.prediction.metric)
+
+
+def _facts(config: Config, computer: Machine, examples: Examples, start: Weights) -> dict[str, str]:
+    """The run's tags: what it is, and what it ran on."""
+    data = fingerprint.fingerprint(examples)
+    facts = {
+        "identity": identity(config, computer, data, start.origin),
+        "data": "sample" if config.data.root is None else "given",
+        "data_fingerprint": data,
+        "seed": str(config.seed),
+        "device": computer.device,
+        "device_name": computer.name,
+        "precision": computer.precision,
+        "memory_format": machine.MEMORY_FORMAT,
+        "threads": str(computer.threads),
+        "weights": start.origin,
+        "rows": str(len(examples)),
+        "usecase": config.name,
+    }
+    if start.warning:
+        facts["weights_missing"] = start.warning
+    if config.trainer.limit_train_batches or config.trainer.limit_val_batches:
+        facts["partial"] = "limit_train_batches or limit_val_batches is set: the figures mean nothing"
+    return facts
+
+
+def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[str, str], start: Weights) -> None:
+    """Everything degraded is said loudly before the first step."""
+    if config.data.root is None:
+        console.banner(
+            "MADE SAMPLE, NOT REAL PICTURES",
+            f"data.root is not given: training on {len(examples)} drawn pictures ({config.data.sample}).\n"
+            "The figures say that the program works, and nothing about your parts.\n"
+            "Your own: data.root=FOLDER (docs/data.md).",
+        )
+    if start.warning:
+        console.banner("RANDOM WEIGHTS", start.warning)
+    if "partial" in facts:
+        console.banner("PARTIAL RUN", facts["partial"])
+    console.say(
+        f"{config.name}: {config.backbone} on {facts['device']}, {facts['precision']}, {facts['threads']} threads, "
+        f"seed {facts['seed']}; {len(examples.info.classes)} classes, "
+        f"{len(data.train_positions)} training and {len(data.validation_positions)} validation rows, fold {config.fold}"
+    )
+
+
+def _name(config: Config) -> str:
+    return f"{config.backbone} fold {config.fold}" + (f" repeat {config.repeat}" if config.repeat else "")
+
+
+def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: Path, track: TrackedRun) -> None:
+    """What is needed to run it again: settings with the drawn seed, and the folds."""
+    settings = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
+    (folder / "config.yaml").write_text(settings, encoding="utf-8")
+    folds.write(examples, fold, folder / "folds.csv")
+    track.artifact(folder / "config.yaml")
+    track.artifact(folder / "folds.csv")
+
+
+def _keep_result(
+    config: Config, result: Result, curves: Curves, fitted: fitting.Fitted, folder: Path, track: TrackedRun
+) -> None:
+    """Files first, then MLflow: the result is on disk whatever happens to the server."""
+    for path in results.write(result, curves.table(), folder):
+        track.artifact(path)
+    figures = dict(zip(result.summary["metric"], result.summary["value"], strict=True))
+    timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
+    track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
+    if config.tracking.checkpoint:
+        track.artifact(fitted.checkpoint, "checkpoints")
+
+
+def _draw(config: Config, result: Result, curves: Curves, data: FoldData, folder: Path, track: TrackedRun) -> None:
+    """The result is safe by now: a picture that fails is a warning and a tag, and no reason to lose the run."""
+    if not config.report.pictures:
+        return
+    began, pictures, title = time.monotonic(), folder / "pictures", f"{config.name}: {_name(config)}"
+    try:
+        report.draw(
+            result,
+            curves.table(),
+            config.prediction.metric,
+            data.examples.folder,
+            config.report.number_of_images,
+            title,
+            pictures,
+        )
+        batch, labels = data.first_training_pictures(config.report.number_of_images)
+        save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
+        track.artifact(pictures)
+        track.figures({"report_seconds": time.monotonic() - began})
+    except Exception as error:  # whatever it is, it comes after the result
+        console.banner("REPORT FAILED", f"{type(error).__name__}: {error}")
+        track.tags({"report": f"failed: {type(error).__name__}: {error}"})
+
+
+def _conclude(config: Config, result: Result, fitted: fitting.Fitted, folder: Path) -> None:
+    table_shown = result.summary[["metric", "value", "low", "high", "n"]]
+    console.table(table_shown, f"{config.name}, {_name(config)}: validation, 95 % intervals")
+    console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {folder}")
+    console.say(f"Compare runs in the browser: {store.ui_command(config.tracking)}")

@@ -1,0 +1,58 @@
+"""What a run is: a hash of everything that can change its result."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from partsight import RESULTS_VERSION
+from partsight.config import Config
+from partsight.machine import MEMORY_FORMAT, Machine
+
+WITHOUT_EFFECT = (
+    "name",
+    "data.root",  # data are known by their fingerprint, wherever they lie and however their columns are called
+    "data.table",
+    "data.images",
+    "data.image_column",
+    "data.sample",
+    "data.sample_count",
+    "data.workers",
+    "model.pretrained",  # weights are known by their origin
+    "model.weights",
+    "model.on_missing_weights",
+    "trainer.accelerator",  # resolved to a device kind
+    "trainer.precision",  # resolved
+    "tracking",
+    "report",
+)
+"""Settings, or whole sections, that cannot change a result or enter the identity in resolved form."""
+
+
+def identity(config: Config, machine: Machine, fingerprint: str, weights_origin: str) -> str:
+    """16 hex digits. The seed must be resolved."""
+    assert config.seed >= 0
+    parts = {
+        key: value
+        for key, value in flat(asdict(config))
+        if not any(key == name or key.startswith(name + ".") for name in WITHOUT_EFFECT)
+    }
+    parts |= {
+        "device": machine.device,
+        "precision": machine.precision,
+        "memory_format": MEMORY_FORMAT,
+        "data": fingerprint,
+        "weights": weights_origin,
+        "results_version": RESULTS_VERSION,
+    }
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every leaf; an empty mapping is a leaf."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

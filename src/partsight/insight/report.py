@@ -1,0 +1,43 @@
+"""Every picture of a run, in one folder."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from partsight.insight import charts, confusion, sheets
+from partsight.results import Result
+
+
+def draw(
+    result: Result, history: pd.DataFrame, metric: str, pictures: Path, number: int, title: str, folder: Path
+) -> None:
+    """Writes the chart sheet, the charts of the predictions table and the sheets of best, worst and random rows.
+
+    Args:
+        result: of a run.
+        history: its curves (series, samples, value).
+        metric: the validation metric that the chart sheet shows.
+        pictures: the folder of the original pictures.
+        number: pictures a sheet.
+        title: names the run on every picture.
+        folder: where the png files go; is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    named = history.assign(series=history["series"].replace({f"validation_{metric}": metric}))
+    good = list(result.task.good_classes)
+    figures = {
+        "chart_sheet": charts.chart_sheet(named, title, metric),
+        "metrics": charts.metrics_chart(result.summary, title),
+        "probabilities": charts.probability_histogram(result.predictions, good or None, title),
+    }
+    if result.task.output != "multilabel":
+        figures["confusion"] = confusion.confusion_chart(result.confusion, title)
+    if result.sweep is not None:
+        figures["escape_overkill"] = charts.escape_overkill_chart(result.sweep, result.ships_from, title)
+    choices: tuple[sheets.Choice, ...] = ("best", "worst", "random")
+    for choice in choices:
+        figures[f"validation_{choice}"] = sheets.prediction_sheet(
+            result.predictions, pictures, f"{title}: {choice}", number, choice
+        )
+    for name, figure in figures.items():
+        charts.save(figure, folder / f"{name}.png")

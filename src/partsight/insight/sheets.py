@@ -1,0 +1,237 @@
+"""Picture sheets: what the model saw (the first training batch) and what it said (predictions on original pictures)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from partsight.insight import style
+from partsight.insight.rows import PREFIX, answers, is_multilabel
+
+Choice = Literal["best", "worst", "random"]
+
+# Inches. A sheet is 12 wide whatever it holds, so that sheets of several runs can be laid side by side.
+WIDTH, MARGIN, GAP = 12.0, 0.2, 0.22
+HEADER = 0.8
+LINE = 0.19
+TALLEST = 3.6
+
+# Above it, two columns of wide pictures show more than four columns of slivers.
+WIDE = 2.5
+
+SIDE = 1200
+"""Pixels: a larger picture is reduced to this side while it is read. No panel has more."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture, (H, W, 3) uint8 or a text that stands in for it, and the lines above it."""
+
+    picture: NDArray[np.uint8] | str
+    lines: tuple[str, ...]
+    mark: str = ""
+    wrong: bool = False
+
+
+def prediction_sheet(
+    table: pd.DataFrame, picture_folder: Path, title: str, number: int = 8, choice: Choice = "worst"
+) -> Figure:
+    """Original pictures in their own aspect ratio; above each: true, predicted, probability, loss.
+
+    table: predictions table (`row`, `image`, `label`, `prediction`, `loss`, `prob_<class>`); `image` is the path within
+        `picture_folder`. Labels may be missing, and are lists under multi-label.
+    number: pictures on the sheet, 4 a line (2 where they are wide); fewer where the table has fewer.
+    choice: best = lowest loss first, worst = highest loss first, random = the same rows at each call.
+    """
+    chosen = _choose(table, number, choice)
+    panels = [_prediction_panel(row, picture_folder, is_multilabel(table)) for _, row in chosen.iterrows()]
+    wrong = sum(panel.wrong for panel in panels)
+    order = {"best": "lowest loss first", "worst": "highest loss first", "random": "drawn at random"}[choice]
+    return _sheet(panels, title, f"{len(panels)} of {len(table):,} rows, {order} · {wrong} of these wrong")
+
+
+def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, number: int = 8) -> Figure:
+    """The first pictures of a training batch as the model gets them, augmented, with their labels.
+
+    pictures: (N, H, W, C) uint8. One channel is shown grey, of three or more the first three as RGB, of two the mean.
+    labels: N texts, as they are to be printed (mixed pictures have such as `0.7 scratch + 0.3 dent`).
+    """
+    if pictures.ndim != 4 or len(labels) != len(pictures):
+        raise ValueError(f"batch_sheet wants (N, H, W, C) and N labels, not {pictures.shape} and {len(labels)} labels")
+    shown = zip(pictures[:number], labels[:number], strict=True)
+    panels = [Panel(_as_rgb(picture), (str(label),)) for picture, label in shown]
+    count, height, width, channels = pictures.shape
+    size = f"{width} x {height} pixels, {channels} channel{'s' if channels != 1 else ''}"
+    return _sheet(panels, title, f"first {len(panels)} of a batch of {count} · {size}")
+
+
+# What is on a panel ---------------------------------------------------------------------------------------------------
+
+
+def _choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
+    """Equal losses, common among saturated predictions, are put in the order of rows: the sheet must not flicker."""
+    table = table.sort_values("row", kind="stable")
+    if choice == "random":
+        picks = np.random.default_rng(0).permutation(len(table))[:number]
+        return table.iloc[np.sort(picks)]
+    return table.sort_values("loss", ascending=choice == "best", kind="stable", na_position="last").head(number)
+
+
+def _prediction_panel(row: "pd.Series[str]", folder: Path, multilabel: bool) -> Panel:
+    true, predicted = answers(row["label"]), answers(row["prediction"]) or ()
+    probabilities = [float(row[f"{PREFIX}{name}"]) for name in predicted]
+    if multilabel:
+        said = ", ".join(f"{name} ({p:.2f})" for name, p in zip(predicted, probabilities, strict=True)) or "none"
+        figures = []
+    else:
+        said = ", ".join(predicted)
+        figures = [f"p {p:.3f}" for p in probabilities]
+    loss = float(row["loss"])
+    figures += [f"loss {loss:#.3g}"] if not np.isnan(loss) else []
+    known = true is not None
+    wrong = known and set(true or ()) != set(predicted)
+    return Panel(
+        picture=read_picture(folder, str(row["image"])),
+        lines=(
+            f"true: {', '.join(true or ()) or 'none'}" if known else "true: no label",
+            f"predicted: {said}",
+            "   ".join(figures),
+        ),
+        mark=("✗ wrong" if wrong else "✓ right") if known else "",
+        wrong=wrong,
+    )
+
+
+def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
+    """The picture as (H, W, 3) uint8, at most `SIDE` pixels a side; where it cannot be read, a text that says so."""
+    try:
+        with Image.open(folder / image) as opened:
+            # JPEGs are decoded at a fraction of their size, which saves most of the time on camera pictures.
+            opened.draft("RGB", (SIDE, SIDE))
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I") or picture.mode == "F":
+                picture = Image.fromarray(_to_8_bits(np.asarray(picture, dtype=np.float64)))
+            picture = picture.convert("RGB")
+            picture.thumbnail((SIDE, SIDE))
+            return np.asarray(picture, dtype=np.uint8)
+    except FileNotFoundError:
+        return f"no such picture:\n{image}"
+    # Broken files end in any of these, depending on where in the file the damage is.
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return f"cannot be read:\n{image}"
+
+
+def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Deep grey pictures seldom use their whole range: it is stretched to what is seen."""
+    low, high = values.min(), values.max()
+    return np.asarray(255.0 * (values - low) / max(high - low, 1e-12), dtype=np.uint8)
+
+
+def _as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if picture.shape[2] < 3:
+        grey = picture.mean(axis=2, keepdims=True).astype(np.uint8)
+        return np.repeat(grey, 3, axis=2)
+    return picture[..., :3]
+
+
+# Layout ---------------------------------------------------------------------------------------------------------------
+
+
+def _sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
+    """Lay the panels on a grid whose cells are as high as their pictures want.
+
+    The grid is computed here, in inches: matplotlib's own layouts size rows alike and let long texts run over.
+    """
+    shapes = [panel.picture.shape for panel in panels if not isinstance(panel.picture, str)]
+    aspects = [width / height for height, width, *_ in shapes]
+    aspect = float(np.median(aspects)) if aspects else 1.0
+    columns = 2 if aspect > WIDE else 4
+    width = (WIDTH - 2 * MARGIN - (columns - 1) * GAP) / columns
+    text = LINE * max((len(panel.lines) for panel in panels), default=1) + 0.08
+    tall = min(width / min(aspects, default=1.0), TALLEST)
+    rows = max(-(-len(panels) // columns), 1)
+    figure = style.new_figure(WIDTH, HEADER + rows * (text + tall + GAP) + 0.1, constrained=False)
+    _sheet_header(figure, title, note if panels else "no examples")
+    for index, panel in enumerate(panels):
+        left = MARGIN + (index % columns) * (width + GAP)
+        top = HEADER + (index // columns) * (text + tall + GAP)
+        _draw_lines(figure, panel, left, top, width)
+        _draw_picture(figure, panel, left, top + text, width, tall)
+    return style.finish(figure)
+
+
+def _sheet_header(figure: Figure, title: str, note: str) -> None:
+    _line(figure, title, MARGIN, 0.16, WIDTH - 2 * MARGIN, style.TITLE_SIZE, style.INK, "bold")
+    _line(figure, note, MARGIN, 0.45, WIDTH - 2 * MARGIN, style.SMALL_SIZE, style.MUTED)
+
+
+def _draw_lines(figure: Figure, panel: Panel, left: float, top: float, width: float) -> None:
+    """The last line shares its room with the mark, which is short; names get whole lines."""
+    for number, line in enumerate(panel.lines):
+        colour = style.WRONG if panel.wrong and number == 1 else style.INK
+        _line(figure, line, left, top + number * LINE, width, 9.0, colour)
+    if panel.mark:
+        colour = style.WRONG if panel.wrong else style.MUTED
+        weight = "bold" if panel.wrong else "normal"
+        at = top + (len(panel.lines) - 1) * LINE
+        _line(figure, panel.mark, left + width, at, width, 9.0, colour, weight, align="right")
+
+
+def _line(
+    figure: Figure,
+    content: str,
+    left: float,
+    top: float,
+    width: float,
+    size: float,
+    colour: str,
+    weight: str = "normal",
+    align: Literal["left", "right"] = "left",
+) -> None:
+    """One line of text, inches from the top left corner, shortened in its middle until it fits `width` inches."""
+    height = figure.get_figheight()
+    text = figure.text(
+        left / WIDTH,
+        1 - top / height,
+        " ".join(content.split("\n")),
+        ha=align,
+        va="top",
+        fontsize=size,
+        color=colour,
+        fontweight=weight,
+        fontfamily=style.FONT,
+        parse_math=False,
+    )
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    letters = len(content)
+    while letters > 4 and text.get_window_extent(renderer).width > width * style.DPI:
+        letters -= 1
+        text.set_text(style.shorten(content, letters))
+
+
+def _draw_picture(figure: Figure, panel: Panel, left: float, top: float, width: float, tall: float) -> None:
+    height = figure.get_figheight()
+    axes = figure.add_axes((left / WIDTH, 1 - (top + tall) / height, width / WIDTH, tall / height))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_facecolor(style.PANEL)
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+        spine.set_color(style.WRONG if panel.wrong else style.GRID)
+        spine.set_linewidth(6.0 if panel.wrong else 1.0)
+    if isinstance(panel.picture, str):
+        words = "\n".join(style.shorten(line, int(width * 9)) for line in panel.picture.split("\n"))
+        style.write(axes, words, style.SMALL_SIZE)
+        return
+    # Above the frame, whose inner half would hide a defect at the very edge.
+    axes.imshow(panel.picture, aspect="equal", interpolation="antialiased", origin="upper", zorder=3)
+    axes.set_anchor("NW")

@@ -1,0 +1,145 @@
+"""The one look of every chart and sheet: colours, sizes, and the few drawing steps that all of them share.
+
+Everything is set on the artists themselves. `rcParams` and `pyplot` are global state: a user's own style sheet would
+leak into the pictures of a run, and two threads that draw at once would disturb each other.
+"""
+
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
+
+# Okabe and Ito's palette ("Color Universal Design", 2008): told apart under every common colour blindness.
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+GREEN = "#009E73"
+INK = "#1F2933"
+MUTED = "#5F6B76"
+GRID = "#E4E8EC"
+PANEL = "#F4F6F8"
+PAPER = "#FFFFFF"
+
+RIGHT, WRONG = BLUE, VERMILION
+
+TITLE_SIZE = 13.0
+TEXT_SIZE = 10.0
+SMALL_SIZE = 8.5
+
+DPI = 150
+POINTS_PER_INCH = 72
+
+STEPS = [1, 2, 2.5, 5, 10]
+"""Distances of ticks, for MaxNLocator: left alone it also counts by 1.5, 3 and 8."""
+
+# DejaVu Sans comes with matplotlib. It has no Chinese, Japanese or Korean letters, and class names may be written in
+# them: where one of these families is installed, it lends the letters that DejaVu lacks.
+_LENDERS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "Hiragino Sans", "SimHei")
+FONT = ["DejaVu Sans", *sorted(set(_LENDERS) & set(font_manager.get_font_names()), key=_LENDERS.index)]
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """An empty white figure of `width` x `height` inches on an Agg canvas, unknown to pyplot."""
+    figure = Figure(
+        figsize=(width, height),
+        dpi=DPI,
+        facecolor=PAPER,
+        edgecolor=PAPER,
+        linewidth=0.0,
+    )
+    FigureCanvasAgg(figure)
+    # Given to the constructor, "none" would mean the user's rcParams.
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.04) if constrained else "none"
+    )
+    return figure
+
+
+def headline(figure: Figure, title: str, caption: str = "") -> None:
+    """The title at the top left and a quiet caption at the bottom left, both broken into lines that fit the figure."""
+    width = figure.get_figwidth()
+    left = 0.14 / width
+    figure.suptitle(wrapped(title, width, TITLE_SIZE), x=left, ha="left", fontsize=TITLE_SIZE, color=INK, weight="bold")
+    if caption:
+        figure.supxlabel(
+            wrapped(caption, width, SMALL_SIZE), x=left, ha="left", fontsize=SMALL_SIZE, color=MUTED, weight="normal"
+        )
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """`text` broken into lines for `width` inches at font `size`; lines already there are kept."""
+    letters = max(int((width - 0.3) * POINTS_PER_INCH / (0.62 * size)), 8)
+    return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
+
+
+def dress(axes: Axes, title: str = "", note: str = "") -> None:
+    """Colours, spines, grid, ticks, a title at the left and a quiet note at the right of its line."""
+    axes.set_facecolor(PAPER)
+    axes.grid(True, color=GRID, linewidth=0.8, linestyle="-", alpha=1.0)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color(MUTED)
+        spine.set_linewidth(0.8)
+    axes.tick_params(which="both", colors=MUTED, labelsize=SMALL_SIZE, length=3, width=0.8, pad=3.5, direction="out")
+    axes.xaxis.label.set(color=MUTED, fontsize=SMALL_SIZE)
+    axes.yaxis.label.set(color=MUTED, fontsize=SMALL_SIZE)
+    if title:
+        axes.set_title(title, loc="left", fontsize=TEXT_SIZE, color=INK, fontweight="bold", pad=6)
+    if note:
+        axes.set_title(note, loc="right", fontsize=SMALL_SIZE, color=MUTED, fontweight="normal", pad=6)
+
+
+def write(axes: Axes, text: str, size: float = TEXT_SIZE) -> None:
+    """One quiet sentence in the middle of an otherwise empty axes."""
+    axes.grid(False)
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=size, color=MUTED)
+
+
+def square_root(axes: Axes) -> None:
+    """A vertical scale that has room for the small and still holds zero, which a logarithm does not."""
+    axes.set_yscale("function", functions=(lambda y: np.sqrt(np.clip(y, 0.0, None)), np.square))
+
+
+def finish(figure: Figure) -> Figure:
+    """Set every text in our font and as plain text; the last step of each chart.
+
+    matplotlib reads `$x_1$` as a formula and fails on `$\\frac$`. Class names and run names are arbitrary text.
+    """
+    for artist in figure.findobj(Text):
+        assert isinstance(artist, Text)
+        artist.set_parse_math(False)
+        artist.set_usetex(False)
+        artist.set_fontfamily(FONT)
+    return figure
+
+
+def plain_numbers(form: Callable[[float], str]) -> FuncFormatter:
+    """A tick formatter from a function of the value."""
+    return FuncFormatter(lambda value, _: form(value))
+
+
+def percent(rate: float) -> str:
+    """`0.5` as `50%`, with a decimal near the ends: `1.2%`, `98.7%`. Only nothing is `0%`, only everything `100%`."""
+    value = 100 * rate
+    if 0 < value < 0.05:
+        return "<0.1%"
+    if 99.95 <= value < 100:
+        return ">99.9%"
+    return f"{value:.0f}%" if value == round(value) or 10 <= value <= 90 else f"{value:.1f}%"
+
+
+def shorten(text: object, letters: int) -> str:
+    """`text` on one line, its middle replaced by an ellipsis beyond `letters`; names often differ at their ends."""
+    line = " ".join(str(text).split())
+    if len(line) <= letters:
+        return line
+    tail = (letters - 1) // 2
+    return f"{line[: letters - 1 - tail]}…{line[len(line) - tail :]}"

@@ -1,0 +1,106 @@
+"""Any timm model as a feature extractor."""
+
+import difflib
+import logging
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from timm.layers import Format
+from torch import Tensor, nn
+
+from partsight.config import Config
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a backbone gives for one picture size."""
+
+    is_map: bool
+    """A convolutional feature map (N, width, h, w), to be pooled by our head; else the model pools by itself."""
+    width: int
+    """Features a picture after its own or an average pooling."""
+    own_pool: str
+    """timm's name of the model's own pooling."""
+
+
+class Backbone(nn.Module):
+    """A timm model without its classifier.
+
+    The forward pass takes (N, channels, height, width) and gives the feature map (N, width, h, w) of a convolutional
+    net, or the pooled (N, width) of a model of tokens, which keeps its own pooling. VGG16 therefore gives 512 features
+    and not the 4096 of its classifier layers. Widths are read off a forward pass: timm's `num_features` differs for
+    some models (mambaout, hgnet).
+    """
+
+    def __init__(self, name: str, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.model = create(name, channels, height, width)
+        self.is_map = shape(name, channels, height, width).is_map
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Features of normalised pictures."""
+        features: Tensor = self.model.forward_features(pictures)
+        return features if self.is_map else self.model.forward_head(features, pre_logits=True)
+
+
+def create(name: str, channels: int, height: int, width: int, state: dict[str, Tensor] | None = None) -> Any:
+    """The timm model without classifier; with `state`, its published or local weights (stem adapted to `channels`)."""
+    arguments: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
+    if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
+        arguments["img_size"] = (height, width)
+    if state is not None:
+        arguments |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}
+    return timm.create_model(name, **arguments)
+
+
+def shape(name: str, channels: int, height: int, width: int) -> Shape:
+    """Reads shapes off a forward pass without memory or arithmetic (the meta device).
+
+    Raises:
+        RuntimeError, ValueError, AssertionError: as the model does for an unknown name or a size it cannot take.
+    """
+    with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
+        warnings.simplefilter("ignore")
+        model = create(name, channels, height, width).eval()
+        features = model.forward_features(torch.zeros(2, channels, height, width))
+        own_pool = getattr(model, "global_pool", None)
+        own_pool = own_pool if isinstance(own_pool, str) else "its own"
+        if not isinstance(features, Tensor):
+            raise ValueError("its features are not a tensor")
+        is_map = features.ndim == 4 and getattr(model, "output_fmt", Format.NCHW) == Format.NCHW
+        if is_map:
+            return Shape(is_map, features.shape[1], own_pool)
+        return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], own_pool)
+
+
+def problems(config: Config) -> list[str]:
+    """Unknown backbone, picture size it cannot take, or a pooling that a model of tokens would have to ignore."""
+    logging.getLogger("timm").setLevel(logging.ERROR)
+    name, image = config.backbone, config.image
+    if not timm.is_model(name):
+        return [_unknown(name)]
+    try:
+        found = shape(name, image.channels, image.height, image.width)
+    except Exception as error:  # timm's models raise what they like
+        if re.search("pretrained tag", str(error)):
+            return [
+                f"backbone={name}: {error} Known: {', '.join(timm.list_pretrained(name.split('.')[0] + '.*')[:12])}"
+            ]
+        size = f"{image.channels} x {image.height} x {image.width}"
+        return [f"backbone={name}: does not take pictures of {size} (image.channels x height x width): {error}"]
+    if not found.is_map and config.head.pool != "auto":
+        return [
+            f"head.pool={config.head.pool}: {name} works on tokens and keeps its own pooling ({found.own_pool}); "
+            "set head.pool=auto"
+        ]
+    return []
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"backbone={name}: timm has no such model{hint}"

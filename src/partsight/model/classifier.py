@@ -1,0 +1,141 @@
+"""The LightningModule: normalization, backbone, head, loss, optimizer, epoch metrics."""
+
+import dataclasses
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from partsight import seeds
+from partsight.config import Config
+from partsight.data.dataset import Batch
+from partsight.data.info import DataInfo
+from partsight.errors import PartsightError
+from partsight.model import backbone, loss, optimizer
+from partsight.model.epoch_metrics import epoch_metrics
+from partsight.model.head import Head
+from partsight.model.normalization import Normalization
+
+
+class Scores(NamedTuple):
+    """What the model says of a batch."""
+
+    positions: Tensor
+    """(N,) int64: positions in the dataset."""
+    probabilities: Tensor
+    """(N, classes) float32."""
+    losses: Tensor
+    """(N,) float32."""
+
+
+class Classifier(LightningModule):
+    """Pictures (N, channels, height, width) of 0..255 in, logits (N, outputs) out.
+
+    Args:
+        config: of the run; its model, head, image, training and prediction sections are used.
+        info: classes and output kind.
+    """
+
+    def __init__(self, config: Config, info: DataInfo) -> None:
+        super().__init__()
+        self.config, self.info = config, info
+        image = config.image
+        size = (image.channels, image.height, image.width)
+        found = backbone.shape(config.backbone, *size)
+        self.normalization = Normalization(image.normalization, image.channels)
+        self.backbone = backbone.Backbone(config.backbone, *size)
+        self.head = Head(
+            found.width, info.outputs, config.head.pool, config.head.hidden, config.head.dropout, found.is_map
+        )
+        self.validation_loss = MeanMetric()
+        self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
+        # Convolutions of CPUs and GPUs alike are fastest channels last (measured: docs/performance.md).
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits of a batch of unnormalised pictures."""
+        logits: Tensor = self.head(self.backbone(self.normalization(pictures)))
+        return logits
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Dropout becomes a function of (seed, step, rank): a resumed run draws what the unbroken one would have."""
+        torch.manual_seed(
+            seeds.mixed(seeds.run_seed(self.config), self.trainer.fit_loop.total_batch_idx, self.global_rank)
+        )
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean loss of the batch."""
+        logits = self(_channels_first(batch.pictures))
+        return loss.example_losses(self.config.training.loss, logits.float(), batch.targets).mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Gathers the epoch's figures."""
+        scores = self.predict_step(batch, batch_idx)
+        self.validation_loss.update(scores.losses)
+        targets = batch.targets.int()
+        one_of_many = {"softmax": targets.argmax(dim=1), "binary": targets[:, 0], "multilabel": targets}
+        self.validation_metrics.update(scores.probabilities, one_of_many[self.info.output])
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs validation_loss and the nine metrics, over all rows and processes."""
+        figures = {"validation_loss": self.validation_loss.compute(), **self.validation_metrics.compute()}
+        self.log_dict({name: value.float() for name, value in figures.items()}, logger=False)
+        self.validation_loss.reset()
+        self.validation_metrics.reset()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Scores:
+        """Probabilities and losses, in float32 unless prediction.mixed_precision."""
+        with self._inference_precision():
+            logits = self(_channels_first(batch.pictures)).float()
+        losses = loss.example_losses(self.config.training.loss, logits, batch.targets)
+        return Scores(batch.positions, loss.probabilities(self.info.output, logits), losses)
+
+    def configure_optimizers(self) -> Any:
+        """The schedule is stepped after every optimizer step."""
+        created = optimizer.create(self, self.config.training)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = optimizer.scheduler(created, self.config.training, steps)
+        return {"optimizer": created, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds, as builtins, all that is needed to build the model again and to understand its output."""
+        checkpoint["partsight"] = {
+            "config": dataclasses.asdict(self.config),
+            "info": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self.info).items()},
+        }
+
+    @classmethod
+    def from_checkpoint(cls, path: Path) -> "Classifier":
+        """The model of a checkpoint file, without its data set or its config files. Loads tensors and builtins only.
+
+        Raises:
+            PartsightError: not there, not a partsight checkpoint.
+        """
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            stored = checkpoint["partsight"]
+        except FileNotFoundError:
+            raise PartsightError(f"{path}: there is no such checkpoint") from None
+        except Exception as error:  # a file of any other kind fails in its own way
+            raise PartsightError(f"{path}: not a checkpoint of partsight ({type(error).__name__})") from None
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored["config"]))
+        assert isinstance(config, Config)
+        info = DataInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["info"].items()})
+        model = cls(config, info)
+        model.load_state_dict(checkpoint["state_dict"])
+        return model
+
+    def _inference_precision(self) -> AbstractContextManager[Any]:
+        if self.config.prediction.mixed_precision:
+            return nullcontext()
+        return torch.autocast(self.device.type, enabled=False)
+
+
+def _channels_first(pictures: Tensor) -> Tensor:
+    """(N, H, W, C) to a view (N, C, H, W), which is in the channels_last memory format."""
+    return pictures.permute(0, 3, 1, 2)

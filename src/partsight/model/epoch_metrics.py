@@ -1,0 +1,187 @@
+"""The nine metrics while training: torchmetrics twins of `evaluation/metrics`.
+
+The figures that are reported come from there; a test holds the two equal. A batch costs a few counts and an append:
+nothing that waits for the accelerator.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.utilities import dim_zero_cat
+
+from partsight.evaluation.predictions import Task
+
+DECIDED = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC")
+BETA = {"F1": 1.0, "F2": 2.0, "F05": 0.5}
+LOG_LOSS_FLOOR = 1e-15
+
+
+def epoch_metrics(task: Task) -> MetricCollection:
+    """All nine metrics by name. `update` takes a batch, `compute` gives 0-dimensional float32 tensors.
+
+    update(probabilities, targets): probabilities (N, C) in class order, of any float type, both columns under binary;
+    targets int (N,), or 0 and 1 (N, C) under multilabel.
+
+    Call `update`, not the collection itself: that would compute every metric of every batch.
+    """
+    metrics: dict[str, Metric | MetricCollection] = {name: DecisionMetric(task, name) for name in DECIDED}
+    metrics |= {"ROC_AUC": RocAuc(task), "LogLoss": LogLoss(task)}
+    return MetricCollection(metrics, compute_groups=[list(DECIDED), ["ROC_AUC", "LogLoss"]])
+
+
+class DecisionMetric(Metric):
+    """A metric of decisions; all of them share one state, so that a batch is counted once."""
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    cells: Tensor
+    """int64 (K, K), true by decided: K classes, or under multilabel no and yes of all labels alike."""
+    right: Tensor
+    """int64, examples decided right with all their labels."""
+    seen: Tensor
+
+    def __init__(self, task: Task, name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.task, self.name = task, name
+        self.size = 2 if task.output == "multilabel" else len(task.classes)
+        self.add_state("cells", torch.zeros(self.size, self.size, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("right", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("seen", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Count a batch: probabilities (N, C), targets (N,) or (N, C)."""
+        decided = _decide(probabilities.detach().float(), self.task)
+        cells = (targets.long() * self.size + decided).flatten()
+        self.cells += (
+            torch.zeros_like(self.cells).flatten().scatter_add_(0, cells, torch.ones_like(cells)).view_as(self.cells)
+        )
+        same = decided == targets
+        self.right += (same.all(dim=1) if same.ndim == 2 else same).sum()
+        self.seen += len(targets)
+
+    def compute(self) -> Tensor:
+        """The metric of everything seen; 0 where it is 0/0, as in `evaluation/metrics`."""
+        cells = self.cells.cpu().double()
+        if self.name == "MCC":
+            value = _mcc(cells)
+        elif self.name == "Accuracy" or self.task.output == "softmax":
+            value = self.right.cpu().double() / self.seen.cpu().double()
+        else:
+            yes = 1 if self.task.output == "multilabel" else self.task.positive_index
+            hits, said, true = cells[yes, yes], cells[:, yes].sum(), cells[yes].sum()
+            if self.name in BETA:
+                weight = BETA[self.name] ** 2
+                value = _ratio((1 + weight) * hits, weight * true + said)
+            else:
+                value = _ratio(hits, said if self.name == "Precision" else true)
+        return value.to(self.device, torch.float32)
+
+
+class _ScoreMetric(Metric):
+    """A metric of the probabilities themselves; both of them share one state, every row of the epoch.
+
+    Rows are kept flat and targets as floats because under DDP torchmetrics puts an empty float vector in place of a
+    process that has seen no batch, and gathers only what agrees in type and number of dimensions.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    probabilities: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, task: Task, **options: Any) -> None:
+        super().__init__(**options)
+        self.task = task
+        self.add_state("probabilities", [], dist_reduce_fx="cat")
+        self.add_state("targets", [], dist_reduce_fx="cat")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Keep a batch: probabilities (N, C), targets (N,) or (N, C)."""
+        self.probabilities.append(probabilities.detach().float().flatten())
+        self.targets.append(targets.detach().float().flatten())
+
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        """Probabilities float64 (N, C) and one-hot truth bool (N, C), on the CPU, where every type is at hand."""
+        classes = len(self.task.classes)
+        probabilities = dim_zero_cat(self.probabilities).cpu().double().view(-1, classes)
+        targets = dim_zero_cat(self.targets).cpu()
+        if self.task.output == "multilabel":
+            return probabilities, targets.view(-1, classes) == 1
+        return probabilities, targets[:, None] == torch.arange(classes)
+
+
+class RocAuc(_ScoreMetric):
+    """Mean exact area under the ROC curve of the classes that have positives and negatives; NaN if none has."""
+
+    higher_is_better = True
+
+    def compute(self) -> Tensor:
+        """The area of everything seen."""
+        probabilities, truth = self._rows()
+        binary = self.task.output == "binary"
+        columns = [self.task.positive_index] if binary else range(len(self.task.classes))
+        areas = [_area(probabilities[:, column], truth[:, column]) for column in columns]
+        return torch.stack(areas).nanmean().to(self.device, torch.float32)
+
+
+class LogLoss(_ScoreMetric):
+    """Mean -ln p of what is true, p clipped to [1e-15, 1]; NaN if a probability is."""
+
+    higher_is_better = False
+
+    def compute(self) -> Tensor:
+        """The loss of everything seen."""
+        probabilities, truth = self._rows()
+        if self.task.output == "softmax":
+            true = probabilities[truth]
+        else:
+            columns = [self.task.positive_index] if self.task.output == "binary" else slice(None)
+            true = torch.where(truth, probabilities, 1.0 - probabilities)[:, columns]
+        return -true.clamp(LOG_LOSS_FLOOR, 1.0).log().mean().to(self.device, torch.float32)
+
+
+def _decide(probabilities: Tensor, task: Task) -> Tensor:
+    """Class numbers (N,), under multilabel 0 and 1 (N, C), as `evaluation.task.decide_indices` has them."""
+    if task.output == "softmax":
+        return probabilities.argmax(dim=1)
+    threshold = _float32_threshold(task.threshold)
+    if task.output == "multilabel":
+        return (probabilities >= threshold).long()
+    positive = task.positive_index
+    return torch.where(probabilities[:, positive] >= threshold, positive, 1 - positive)
+
+
+def _float32_threshold(threshold: float) -> float:
+    """The least float32 not below `threshold`: torch would round it, to where it decides other than float64 does."""
+    nearest = np.float32(threshold)
+    return float(nearest if float(nearest) >= threshold else np.nextafter(nearest, np.float32(2.0)))
+
+
+def _ratio(top: Tensor, bottom: Tensor) -> Tensor:
+    return torch.where(bottom == 0, torch.zeros_like(bottom), top / bottom)
+
+
+def _mcc(cells: Tensor) -> Tensor:
+    """Gorodkin 2004, which for two classes is Matthews 1975; 0 where it is 0/0."""
+    count, true, said = cells.sum(), cells.sum(dim=1), cells.sum(dim=0)
+    top = cells.trace() * count - (true * said).sum()
+    return _ratio(top, ((count**2 - (true**2).sum()) * (count**2 - (said**2).sum())).sqrt())
+
+
+def _area(scores: Tensor, truth: Tensor) -> Tensor:
+    """Share of (positive, negative) pairs in the right order, ties half (Mann and Whitney 1947); NaN without pairs."""
+    positives = int(truth.sum())
+    pairs = positives * (len(truth) - positives)
+    if pairs == 0 or bool(scores.isnan().any()):
+        return torch.tensor(float("nan"), dtype=torch.float64)
+    ordered, hits = scores.sort().values, scores[truth]
+    # A tie shares its middle rank; doubled, that is a whole number.
+    twice_ranks = torch.searchsorted(ordered, hits) + torch.searchsorted(ordered, hits, right=True) + 1
+    excess = int(twice_ranks.sum()) - positives * (positives + 1)
+    return torch.tensor(excess / (2 * pairs), dtype=torch.float64)

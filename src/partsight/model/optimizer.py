@@ -1,0 +1,50 @@
+"""The optimizer by timm's name, and the learning rate of every step."""
+
+import difflib
+import math
+
+import timm.optim
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from partsight.config import TrainingConfig
+
+
+def problems(name: str) -> list[str]:
+    """An optimizer that timm does not know, answered with the nearest."""
+    known = timm.optim.list_optimizers()
+    if name in known:
+        return []
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return [f"training.optimizer={name}: timm has no such optimizer{f'; did you mean {near[0]}?' if near else ''}"]
+
+
+def create(model: torch.nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+    """Biases and norm weights take no weight decay (timm's rule: parameters of one dimension)."""
+    optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
+        model, opt=training.optimizer, lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    return optimizer
+
+
+def factor(step: int, total: int, warmup: int, schedule: str) -> float:
+    """Share of the peak learning rate after `step` of `total` steps.
+
+    Linear rise from 0 over `warmup` steps, then over the remaining T: cosine (1 + cos(pi k/T))/2 and linear 1 - k/T, both
+    exactly 0 at the end; constant 1. Without warm-up the first step takes the full rate, and Hydrogen Torch's logged
+    points are the values *after* steps 1, 2, ...
+    """
+    if step < warmup:
+        return step / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
+    if schedule == "cosine":
+        return 0.0 if progress >= 1 else 0.5 * (1 + math.cos(math.pi * progress))
+    if schedule == "linear":
+        return 1 - progress
+    return 1.0
+
+
+def scheduler(optimizer: torch.optim.Optimizer, training: TrainingConfig, steps: int) -> LambdaLR:
+    """To be stepped after every optimizer step; `steps` is the number of them in the whole run."""
+    warmup = round(steps * training.warmup_epochs / training.epochs)
+    return LambdaLR(optimizer, lambda step: factor(step, steps, warmup, training.schedule))

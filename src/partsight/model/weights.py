@@ -1,0 +1,154 @@
+"""Where a backbone's first weights come from: a file, timm's hub, or chance; never one in place of another in silence."""
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from partsight.config import Config
+from partsight.errors import PartsightError
+from partsight.model import backbone
+
+HUB_SECONDS = 8.0
+"""How long the hub may take to answer before it counts as out of reach."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights a run starts from."""
+
+    origin: str
+    """For the run's tags and identity: 'random', 'file:<sha256>', 'hub:<repository>'."""
+    state: dict[str, Tensor] | None
+    """The backbone's state, or None for random weights."""
+    warning: str | None = None
+    """What was asked for and could not be had."""
+
+
+def find(config: Config) -> Weights:
+    """The weights that the config asks for.
+
+    Raises:
+        PartsightError: a file that cannot be used, or pretrained weights out of reach under on_missing_weights=error.
+    """
+    if config.model.weights is not None:
+        return _from_file(Path(config.model.weights).expanduser(), config.backbone)
+    if not config.model.pretrained:
+        return Weights("random", None)
+    reason = _hub_problem(config.backbone)
+    if reason is None:
+        return _from_hub(config.backbone)
+    if config.model.on_missing_weights == "error":
+        raise PartsightError(f"{reason}\n{_remedy(config.backbone)}")
+    warning = f"{reason} Going on from RANDOM weights (model.on_missing_weights=random)."
+    return Weights("random", None, warning)
+
+
+def load(model: nn.Module, weights: Weights, name: str, channels: int, height: int, width: int) -> None:
+    """Puts the weights into a backbone made by `backbone.create`; timm adapts the stem to other channel counts."""
+    if weights.state is not None:
+        loaded = backbone.create(name, channels, height, width, dict(weights.state))
+        model.load_state_dict(loaded.state_dict())
+
+
+def _from_file(path: Path, name: str) -> Weights:
+    state = _read(path)
+    expected = backbone.create(name, 3, *_native_size(name)).state_dict()
+    missing = [key for key in expected if key not in state]
+    shapes = [key for key in expected if key in state and state[key].shape != expected[key].shape]
+    if missing or (shapes and not _only_stem(shapes)):
+        wrong = missing or shapes
+        raise PartsightError(
+            f"model.weights={path}: does not fit backbone={name}: {len(missing)} of {len(expected)} tensors missing, "
+            f"{len(shapes)} of another shape, first {wrong[0]}. The file needs timm's names for this very model."
+        )
+    return Weights(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}", state)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return dict(load_file(path))
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # broken or unsafe files raise many kinds
+        raise PartsightError(
+            f"model.weights={path}: cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}). "
+            "Use safetensors, or a file of tensors alone that torch.load(weights_only=True) accepts."
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise PartsightError(f"model.weights={path}: holds no table of tensors")
+    return content
+
+
+def _native_size(name: str) -> tuple[int, int]:
+    known = timm.get_pretrained_cfg(name)
+    size = known.input_size if known is not None else (3, 224, 224)
+    return size[1], size[2]
+
+
+def _only_stem(keys: list[str]) -> bool:
+    """A stem for other channels is adapted by timm; any other difference is a wrong file."""
+    return len(keys) == 1 and keys[0].endswith("weight")
+
+
+def _hub_problem(name: str) -> str | None:
+    """Why the hub's weights cannot be had, or None. Waits at most HUB_SECONDS, name resolution included."""
+    known = timm.get_pretrained_cfg(name)
+    if known is None or not known.has_weights:
+        return f"timm publishes no pretrained weights for {name}."
+    if not known.hf_hub_id:
+        return None  # an older model with a plain address: timm downloads it
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if any(
+        isinstance(try_to_load_from_cache(known.hf_hub_id, f), str) for f in ("model.safetensors", "pytorch_model.bin")
+    ):
+        return None
+    outcome: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(known.hf_hub_id, timeout=HUB_SECONDS)
+            outcome.append(None)
+        except Exception as error:  # any failure means: not to be had now
+            outcome.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)  # a thread, for a name server can hang without a time limit
+    asking.start()
+    asking.join(HUB_SECONDS)
+    if outcome and outcome[0] is None:
+        return None
+    why = type(outcome[0]).__name__ if outcome else f"no answer in {HUB_SECONDS:.0f} s"
+    return f"The ImageNet weights of {name} cannot be had: the hub could not be reached ({why})."
+
+
+def _from_hub(name: str) -> Weights:
+    known = timm.get_pretrained_cfg(name)
+    try:
+        model = timm.create_model(name, pretrained=True)
+    except Exception as error:
+        raise PartsightError(f"The ImageNet weights of {name} failed to load: {error}\n{_remedy(name)}") from None
+    return Weights(f"hub:{known.hf_hub_id or known.url}", model.state_dict())
+
+
+def _remedy(name: str) -> str:
+    known = timm.get_pretrained_cfg(name)
+    source = ""
+    if known is not None and known.hf_hub_id:
+        source = (
+            f" On a machine with a network, save https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors"
+            " and pass it as model.weights=FILE."
+        )
+    return (
+        f"What to do:{source} Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."
+    )

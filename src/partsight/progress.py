@@ -1,0 +1,121 @@
+"""Progress: a live bar in a terminal, plain lines anywhere else. Both say pictures a second and the time left."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
+from rich.progress import BarColumn, ProgressColumn, TextColumn
+from rich.text import Text
+
+
+def callback(metric: str) -> Callback:
+    """The bar where standard output is a terminal, else the lines."""
+    return TerminalProgress(metric) if sys.stdout.isatty() else PlainProgress(metric)
+
+
+class PlainProgress(ProgressBar):
+    """A line an epoch, and one every 30 seconds within long epochs."""
+
+    def __init__(self, metric: str, every_seconds: float = 30.0) -> None:
+        super().__init__()
+        self.metric, self.every_seconds = metric, every_seconds
+        self._began = self._epoch_began = self._said = time.monotonic()
+        self._training_seconds = 0.0
+        self._pictures = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock of the run."""
+        super().on_train_start(trainer, pl_module)
+        self._began = self._said = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock of the epoch."""
+        self._epoch_began, self._pictures = time.monotonic(), 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts, and speaks when it has been silent for long."""
+        self._pictures += len(batch.positions) * trainer.world_size
+        self._training_seconds = time.monotonic() - self._epoch_began
+        if time.monotonic() - self._said >= self.every_seconds:
+            done = f"batch {batch_idx + 1}/{trainer.num_training_batches}"
+            self._say(trainer, f"{done}  loss {float(outputs['loss']):.4f}", epochs_done=trainer.current_epoch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The line of the epoch."""
+        figures = trainer.callback_metrics
+        text = (
+            f"validation loss {float(figures['validation_loss']):.4f}  {self.metric} {float(figures[self.metric]):.5f}"
+        )
+        self._say(trainer, text, epochs_done=trainer.current_epoch + 1)
+
+    def _say(self, trainer: Trainer, text: str, epochs_done: int) -> None:
+        self._said = time.monotonic()
+        total = float(trainer.num_training_batches) * (trainer.max_epochs or 1)
+        batches = trainer.fit_loop.total_batch_idx + 1
+        elapsed = time.monotonic() - self._began
+        speed = self._pictures / self._training_seconds if self._training_seconds else 0.0
+        if trainer.is_global_zero:
+            print(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}  {speed:.1f} img/s  "
+                f"left {_clock(elapsed * max(0.0, total / batches - 1))}",
+                flush=True,
+            )
+
+
+class TerminalProgress(RichProgressBar):
+    """Lightning's Rich bar with pictures for iterations."""
+
+    def __init__(self, metric: str) -> None:
+        super().__init__(leave=True)
+        self.metric = metric
+
+    def configure_columns(self, trainer: Trainer) -> list[Any]:
+        """Epoch, bar, batches, pictures a second, time left."""
+        size = trainer.datamodule.config.training.batch_size * trainer.world_size  # type: ignore[attr-defined]
+        return [
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            _PicturesColumn(size),
+            _LeftColumn(trainer),
+        ]
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """The chosen metric and the validation loss; nine would not fit a line."""
+        figures = super().get_metrics(trainer, pl_module)
+        return {k: v for k, v in figures.items() if k in (self.metric, "validation_loss")}
+
+
+class _PicturesColumn(ProgressColumn):
+    def __init__(self, batch_size: int) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+
+    def render(self, task: Any) -> Text:
+        speed = task.speed or task.finished_speed or 0.0
+        return Text(f"{speed * self.batch_size:.1f} img/s")
+
+
+class _LeftColumn(ProgressColumn):
+    """Time left of the whole run, from the share of its batches that is done."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        super().__init__()
+        self.trainer, self.began = trainer, time.monotonic()
+
+    def render(self, task: Any) -> Text:
+        total = float(self.trainer.num_training_batches) * (self.trainer.max_epochs or 1)
+        done = self.trainer.fit_loop.total_batch_idx + 1
+        if done <= 0 or total in (0.0, float("inf")):
+            return Text("")
+        elapsed = time.monotonic() - self.began
+        return Text(f"{_clock(elapsed * max(0.0, total / done - 1))} left")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

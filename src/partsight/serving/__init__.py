@@ -1,0 +1,1 @@
+"""A checkpoint at work: scoring new pictures."""

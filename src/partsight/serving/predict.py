@@ -1,0 +1,101 @@
+"""`partsight predict CHECKPOINT FOLDER_OR_TABLE`: scores pictures from the checkpoint alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from partsight.config import TrainerConfig
+from partsight.data import sources, table
+from partsight.data.datamodule import loading
+from partsight.data.dataset import EpochOrder, PictureDataset
+from partsight.errors import PartsightError
+from partsight.evaluation import predictions
+from partsight.machine import resolve
+from partsight.model.classifier import Classifier, Scores
+
+
+def predict(
+    checkpoint: Path,
+    source: Path,
+    images: Path | None = None,
+    image_column: str | None = None,
+    batch_size: int = 32,
+    workers: int | None = None,
+    accelerator: str = "auto",
+) -> pd.DataFrame:
+    """The predictions table of new pictures: row, image, prediction, prob_<class>, ...; label and loss are empty.
+
+    Args:
+        checkpoint: best.ckpt or last.ckpt of a run.
+        source: a folder, searched for pictures at every depth, or a csv or parquet table.
+        images: the folder that the table's image column is relative to. None: the table's own folder.
+        image_column: of the table. None: the one the checkpoint was trained with.
+        batch_size: pictures at a time; cannot change the result.
+        workers: loader processes. None: one a core, at most 8.
+        accelerator: auto, cpu, gpu.
+
+    Raises:
+        PartsightError: what is wrong with checkpoint, source or a picture.
+    """
+    model = Classifier.from_checkpoint(checkpoint)
+    column = image_column or model.config.data.image_column
+    folder, names = _pictures(source, images, column)
+    task = model.info.task(model.config.prediction.threshold)
+    dataset = PictureDataset(
+        folder,
+        names,
+        np.arange(len(names), dtype=np.int64),
+        np.zeros((len(names), model.info.outputs), dtype=np.float32),
+        model.config.augmentation.inference,
+        model.config.image.channels,
+        seed=0,
+    )
+    order = EpochOrder(len(dataset), 0, shuffle=False)
+    loader = DataLoader(dataset, batch_size=batch_size, sampler=order, **loading(workers))
+    machine = resolve(TrainerConfig(accelerator=accelerator))
+    probabilities = np.concatenate(
+        [batch.probabilities.double().numpy() for batch in _scores(model, loader, machine.device)]
+    )
+    return predictions.build(
+        task=task,
+        row=np.arange(len(names)),
+        image=names,
+        split="predict",
+        fold=model.config.fold,
+        repeat=model.config.repeat,
+        probabilities=probabilities,
+    )
+
+
+def _scores(model: Classifier, loader: Sequence[object] | DataLoader[object], device: str) -> Iterator[Scores]:
+    """Batch by batch: memory does not grow with the number of pictures, but for a row of figures each."""
+    model = model.to(device).eval()
+    with torch.inference_mode():
+        for number, batch in enumerate(loader):
+            moved = type(batch)(*(part.to(device) for part in batch))  # type: ignore[attr-defined, call-arg]
+            scores = model.predict_step(moved, number)
+            yield Scores(*(part.cpu() for part in scores))
+
+
+def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, list[str]]:
+    if source.is_dir():
+        names = sorted(
+            path.relative_to(source).as_posix()
+            for path in source.rglob("*")
+            if path.suffix.lower() in sources.PICTURE_SUFFIXES and path.is_file()
+        )
+        if not names:
+            raise PartsightError(f"{source}: there are no pictures in this folder")
+        return source, names
+    if not source.is_file():
+        raise PartsightError(f"{source}: there is no such folder or table")
+    folder = images or source.parent
+    raw = sources.table(source, [column])
+    if raw.empty:
+        raise PartsightError(f"{source}: the table has no rows")
+    table.refuse_missing(raw, column, [], folder, str(source))
+    return folder, [str(name) for name in raw[column]]

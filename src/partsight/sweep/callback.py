@@ -1,0 +1,36 @@
+"""What happens around a Hydra multirun: all jobs checked before the first starts, one parent run, one table at the end.
+
+Hydra makes this callback in every command, so nothing heavy is imported before a sweep begins.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import CompactHydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from partsight.errors import PartsightError
+
+
+class SweepCallback(Callback):
+    """Named in conf/train.yaml."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Checks every job in both stages, then opens the parent run."""
+        from partsight.sweep import jobs, parent
+
+        try:
+            settings = jobs.checked(config)
+            parent.open_run(settings[0], list(config.hydra.overrides.task), Path(config.hydra.sweep.dir))
+        except PartsightError as error:
+            raise CompactHydraException(str(error)) from None
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Puts the jobs' results into one table and ends the parent run."""
+        from partsight.sweep import collect
+
+        try:
+            collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task))
+        except PartsightError as error:
+            raise CompactHydraException(str(error)) from None

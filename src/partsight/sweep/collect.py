@@ -1,0 +1,107 @@
+"""The result of a sweep, computed from its jobs' files: metrics.csv, predictions.parquet, task.yaml, .hydra/."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from mlflow import MlflowClient
+
+from partsight import console
+from partsight.evaluation import predictions, summary
+from partsight.evaluation.task import Task
+from partsight.sweep import parent
+
+OVER = ("fold", "repeat", "seed")
+"""What a mean is taken over; jobs that differ in anything else are rows of their own."""
+
+
+def conclude(folder: Path, overrides: Sequence[str]) -> None:
+    """Writes sweep.csv and, for several folds or repeats of one setting, folds.csv; shows and tracks both.
+
+    The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs stand in the table, empty.
+    """
+    jobs = read_jobs(folder)
+    table = job_table(jobs)
+    table.to_csv(folder / "sweep.csv", index=False)
+    console.table(table, f"Sweep {' '.join(overrides)}")
+    averages = average_tables(jobs)
+    averages.to_csv(folder / "folds.csv", index=False) if len(averages) else None
+    if len(averages):
+        console.table(averages, "Over folds and repeats; pooled: all validation rows together, 95 % interval")
+    console.say(f"Everything is in {folder}")
+    _track(folder, table, averages)
+
+
+def read_jobs(folder: Path) -> list[dict[str, object]]:
+    """One entry a job, by number: `folder` and the overrides by key."""
+    jobs = []
+    for sub in sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name)):
+        listed = sub / ".hydra" / "overrides.yaml"
+        given = yaml.safe_load(listed.read_text(encoding="utf-8")) if listed.is_file() else []
+        jobs.append({"folder": sub, **dict(text.lstrip("+~").partition("=")[::2] for text in given)})
+    return jobs
+
+
+def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """A row a job: number, the overrides in which jobs differ, every figure; a job without a result has none."""
+    lines = []
+    for job in jobs:
+        folder = job["folder"]
+        assert isinstance(folder, Path)
+        line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
+        path = folder / "metrics.csv"
+        if path.is_file():
+            line |= pd.read_csv(path).set_index("metric")["value"].to_dict()
+        lines.append(line | {"status": "finished" if path.is_file() else "no result"})
+    return pd.DataFrame(lines)
+
+
+def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """Mean, sd and the pooled figure of each setting that ran on several folds or repeats; empty without any."""
+    keys = [key for key in _differing(jobs) if key not in OVER]
+    groups: dict[tuple[object, ...], list[Path]] = {}
+    for job in jobs:
+        folder = job["folder"]
+        assert isinstance(folder, Path)
+        if (folder / "predictions.parquet").is_file():
+            groups.setdefault(tuple(job.get(key) for key in keys), []).append(folder)
+    parts = []
+    for values, folders in groups.items():
+        tables = [predictions.read(folder / "predictions.parquet") for folder in folders]
+        distinct = {(int(t["fold"].iloc[0]), int(t["repeat"].iloc[0])) for t in tables}
+        if len(tables) < 2 or len(distinct) < len(tables):
+            continue  # nothing to average, or the same rows twice
+        average = summary.average_over_folds(tables, read_task(folders[0]))
+        for key, value in reversed(list(zip(keys, values, strict=True))):
+            average.insert(0, key, value)
+        parts.append(average)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def read_task(folder: Path) -> Task:
+    """The meaning of a run's predictions table."""
+    stored = yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8"))
+    return Task(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+
+
+def _differing(jobs: Sequence[dict[str, object]]) -> list[str]:
+    keys = dict.fromkeys(key for job in jobs for key in job if key != "folder")
+    return [key for key in keys if len({str(job.get(key)) for job in jobs}) > 1]
+
+
+def _track(folder: Path, table: pd.DataFrame, averages: pd.DataFrame) -> None:
+    found = parent.read(folder)
+    if found is None:
+        return
+    client = MlflowClient(tracking_uri=found.uri)
+    for name in ("sweep.csv", "folds.csv"):
+        if (folder / name).is_file():
+            client.log_artifact(found.run_id, str(folder / name))
+    if len(averages) and averages["metric"].is_unique:  # one setting over folds: the parent's own figures
+        for line in averages.itertuples(index=False):
+            for part in ("mean", "sd", "pooled"):
+                if pd.notna(getattr(line, part)):
+                    client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
+    complete = bool((table["status"] == "finished").all()) and len(table) > 0
+    client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")

@@ -1,0 +1,52 @@
+"""The jobs of a multirun, known and checked before the first starts."""
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from partsight import check
+from partsight.config import Config
+from partsight.errors import Problems
+
+
+def checked(config: DictConfig) -> list[Config]:
+    """The settings of every job that Hydra's basic sweeper will launch.
+
+    Another sweeper draws its jobs as it goes; then only the settings it starts from are checked here, and each job
+    again when it starts.
+
+    Raises:
+        Problems: of all jobs together, each problem once, with the first job that has it.
+    """
+    folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    overrides = _job_overrides(config)
+    settings = [_composed(job, folders) for job in overrides]
+    problems: dict[str, str] = {}
+    for job, one in zip(overrides, settings, strict=True):
+        found = check.rules(one) or check.names(one)
+        for problem in found:
+            problems.setdefault(problem, " ".join(job))
+    if problems:
+        raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in problems.items()])
+    return settings
+
+
+def _job_overrides(config: DictConfig) -> list[list[str]]:
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+        return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+    return [[o.input_line or "" for o in parsed if not o.is_sweep_override()]]
+
+
+def _composed(overrides: list[str], folders: list[str]) -> Config:
+    """Composes aside: Hydra's own state must be as it was when its sweeper goes on."""
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    search = [f"hydra.searchpath=[{','.join('file://' + f for f in folders[1:])}]"] if len(folders) > 1 else []
+    try:
+        with initialize_config_dir(config_dir=folders[0], version_base="1.3"):
+            return check.to_config(compose("train", overrides=[*overrides, *search]))
+    finally:
+        GlobalHydra.instance().hydra = running

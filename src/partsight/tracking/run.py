@@ -1,0 +1,120 @@
+"""One MLflow run, owned by a context manager: whatever happens inside, it ends FINISHED, FAILED or KILLED."""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking.context.registry import resolve_tags
+
+from partsight.config import TrackingConfig
+from partsight.curves import Point
+from partsight.tracking import store
+
+METRICS_A_CALL = 1000
+PARAMS_A_CALL = 100
+"""MLflow's own limits."""
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What can be told to a run. Finished things only; tracking computes nothing."""
+
+    client: MlflowClient
+    id: str
+
+    def parameters(self, settings: Mapping[str, Any]) -> None:
+        """Settings under their config keys, whole (MLflow keeps 6000 characters)."""
+        params = [Param(key, str(value)[:6000]) for key, value in settings.items()]
+        for start in range(0, len(params), PARAMS_A_CALL):
+            self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
+
+    def tags(self, tags: Mapping[str, Any]) -> None:
+        """Facts about the run."""
+        self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def points(self, points: Sequence[Point]) -> None:
+        """Points of curves, many a call: one call costs 16 ms on SQLite."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(p.series, p.value, now, p.step) for p in points]
+        for start in range(0, len(metrics), METRICS_A_CALL):
+            self.client.log_batch(self.id, metrics=metrics[start : start + METRICS_A_CALL])
+
+    def figures(self, figures: Mapping[str, float]) -> None:
+        """Final figures."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(self.id, metrics=[Metric(name, float(value), now, 0) for name, value in figures.items()])
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """A file, or all files of a folder."""
+        if path.is_dir():
+            self.client.log_artifacts(self.id, str(path), folder or path.name)
+        else:
+            self.client.log_artifact(self.id, str(path), folder)
+
+
+@contextmanager
+def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> Iterator[TrackedRun]:
+    """Opens a run named `name`, below `parent` in a sweep, and ends it.
+
+    FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
+    the tag `error`.
+    """
+    client, experiment = store.prepare(tracking)
+    tags = {**resolve_tags(), **_git(), **({"mlflow.parentRunId": parent} if parent else {})}
+    run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    status = "FAILED"
+    try:
+        with _sigterm_exits():
+            yield run
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    except BaseException as error:
+        run.tags({"error": f"{type(error).__name__}: {error}"[:5000]})
+        raise
+    finally:
+        client.set_terminated(run.id, status)
+
+
+@contextmanager
+def _sigterm_exits() -> Iterator[None]:
+    """SIGTERM unwinds the stack, as Ctrl-C does, instead of ending the process between two lines."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _git() -> dict[str, str]:
+    """Commit of the code that runs, '-dirty' when it has been changed since; nothing outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    if not commit:
+        return {}
+    return {"git_commit": commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")}

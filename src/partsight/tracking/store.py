@@ -1,0 +1,66 @@
+"""The MLflow store: which one, and ready before anyone writes to it."""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from partsight.config import TrackingConfig
+from partsight.errors import PartsightError
+
+
+def uri(tracking: TrackingConfig) -> str:
+    """tracking.uri, else MLFLOW_TRACKING_URI, else an SQLite file in the current folder (absolute: it may change)."""
+    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
+    """A client and the experiment's id; creates store and experiment where they do not exist.
+
+    Several jobs that meet a fresh SQLite store would each create its tables, and most would crash: a lock lets one.
+
+    Raises:
+        PartsightError: the store cannot be reached.
+    """
+    where = uri(tracking)
+    database = _sqlite_file(where)
+    # mlflow waits for minutes by default on a server that is not there
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    try:
+        if database is None:
+            client = MlflowClient(tracking_uri=where)
+            return client, _experiment(client, tracking.experiment, None)
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{database}.lock"):
+            client = MlflowClient(tracking_uri=where)
+            return client, _experiment(client, tracking.experiment, database.parent / "mlartifacts")
+    except MlflowException as error:
+        raise PartsightError(
+            f"The MLflow store {where} cannot be used: {str(error).splitlines()[0]}\n"
+            "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db in the current folder."
+        ) from None
+
+
+def ui_command(tracking: TrackingConfig) -> str:
+    """What opens the comparison in a browser."""
+    where = uri(tracking)
+    return where if where.startswith("http") else f"mlflow ui --backend-store-uri {where}"
+
+
+def _sqlite_file(where: str) -> Path | None:
+    return Path(where.removeprefix("sqlite:///")) if where.startswith("sqlite:///") else None
+
+
+def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, (artifacts / name).as_uri() if artifacts else None))
+    except MlflowException:  # another client of the same server was faster
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)

@@ -1,0 +1,297 @@
+"""The charts: what is on them, and that no table of a real run can break them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import style as style_sheets
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from partsight.insight import charts, style
+
+HOSTILE = ["470R_1 -4 W", "$x_1$", r"$\frac$", "10% {a}^2 & #1", "Ω µ ü"]
+
+
+def texts(figure: Figure) -> list[str]:
+    figure.canvas.draw()
+    return [text.get_text() for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def assert_inside(figure: Figure) -> None:
+    """All that is drawn lies within the figure: nothing is cut off."""
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    figure.canvas.draw()
+    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert min(drawn.x0, drawn.y0) >= 0
+    assert drawn.x1 <= figure.get_figwidth()
+    assert drawn.y1 <= figure.get_figheight()
+
+
+def history(points: int, **last: float) -> pd.DataFrame:
+    samples = 32 * np.arange(1, points + 1)
+    series = ["learning_rate", "train_loss", "validation_loss", "ROC_AUC"]
+    table = pd.concat(pd.DataFrame({"samples": samples, "series": s, "value": np.exp(-samples / 900)}) for s in series)
+    for name, value in last.items():
+        table.loc[(table["series"] == name) & (table["samples"] == samples[-1]), "value"] = value
+    return table.reset_index(drop=True)
+
+
+def confusion(names: list[str], seed: int = 0) -> pd.DataFrame:
+    counts = np.random.default_rng(seed).poisson(0.2, (len(names), len(names)))
+    np.fill_diagonal(counts, 90)
+    return pd.DataFrame(counts, index=names, columns=names)
+
+
+def predictions(number: int = 60, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    good = rng.random(number)
+    label = np.where(rng.random(number) < good, "ok", "bad")
+    return pd.DataFrame(
+        {
+            "row": range(number),
+            "label": label,
+            "prediction": np.where(good >= 0.5, "ok", "bad"),
+            "prob_bad": 1 - good,
+            "prob_ok": good,
+        }
+    )
+
+
+def sweep() -> pd.DataFrame:
+    threshold = np.linspace(0, 1, 21)
+    table = pd.DataFrame({"threshold": threshold})
+    for name, rate in [("escape", 0.2 * (1 - threshold)), ("overkill", 0.3 * threshold)]:
+        table = table.assign(
+            **{f"{name}_rate": rate, f"{name}_low": 0.5 * rate, f"{name}_high": np.minimum(1.5 * rate + 0.01, 1)}
+        )
+    return table
+
+
+def summary(**changed: float) -> pd.DataFrame:
+    values = {"F1": 0.98, "MCC": 0.95, "ROC_AUC": 0.999, "LogLoss": 0.05} | changed
+    rows = [(name, value, value - 0.01, value + 0.001) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["metric", "value", "low", "high"])
+
+
+# Curves
+
+
+def test_the_sheet_has_four_curves_with_the_samples_below() -> None:
+    figure = charts.chart_sheet(history(50), "a run", "ROC_AUC")
+    headings = [axes.get_title(loc="left") for axes in figure.axes]
+    assert headings == ["Learning rate", "Train batch loss", "Validation loss", "Validation ROC_AUC"]
+    assert {axes.get_xlabel() for axes in figure.axes} == {"samples seen"}
+    assert [len(axes.lines) for axes in figure.axes] == [1, 2, 1, 1], "the batch loss is drawn raw and smoothed"
+    assert_inside(figure)
+
+
+def test_one_point_is_a_visible_dot_on_an_axis_that_stops_at_one() -> None:
+    figure = charts.chart_sheet(history(1, ROC_AUC=0.97), "a run", "ROC_AUC")
+    assert [line.get_marker() for axes in figure.axes for line in axes.lines] == ["o"] * 4
+    assert figure.axes[3].get_ylim()[1] < 1.01
+    assert_inside(figure)
+
+
+def test_a_missing_series_says_so() -> None:
+    table = history(5)
+    figure = charts.chart_sheet(table[table["series"] != "validation_loss"], "a run", "F1")
+    assert texts(figure).count("no points") == 2
+    assert texts(charts.chart_sheet(table.head(0), "a run", "F1")).count("no points") == 4
+
+
+def test_a_diverged_loss_is_said_loudly() -> None:
+    shown = texts(charts.chart_sheet(history(20, train_loss=np.nan, validation_loss=np.inf), "a run", "ROC_AUC"))
+    assert sum(text.startswith("1 not finite!") for text in shown) == 2
+
+
+def test_the_best_log_loss_is_the_lowest() -> None:
+    table = pd.DataFrame({"samples": [1, 2, 3], "series": "LogLoss", "value": [0.9, 0.2, 0.4]})
+    assert "lowest 0.2 · last 0.4" in texts(charts.chart_sheet(table, "a run", "LogLoss"))
+    shown = texts(charts.chart_sheet(table.assign(series="validation_LogLoss"), "a run", "validation_LogLoss"))
+    assert {"Validation LogLoss", "lowest 0.2 · last 0.4"} <= set(shown)
+
+
+def test_smoothing_keeps_length_and_level() -> None:
+    assert charts.smoothed(np.full(200, 0.7)) == pytest.approx(np.full(200, 0.7))
+
+
+# Confusion
+
+
+@pytest.mark.parametrize("classes", [2, 15, 37])
+def test_confusion_shows_counts_and_shares_without_cutting_names_off(classes: int) -> None:
+    names = [f"{HOSTILE[i % 5]} {i} {'long ' * (i % 3) * 4}end" for i in range(classes)]
+    figure = charts.confusion_chart(confusion(names), "who is taken for whom")
+    shown = texts(figure)
+    assert shown.count("90") >= classes
+    assert any(text.endswith("%") for text in shown)
+    assert_inside(figure)
+
+
+def test_many_classes_leave_empty_cells_blank_and_few_do_not() -> None:
+    two = pd.DataFrame([[5, 0], [0, 5]], index=["a", "b"], columns=["a", "b"])
+    assert texts(charts.confusion_chart(two, "t")).count("0") == 2
+    names = [f"class {i}" for i in range(21)]
+    many = pd.DataFrame(5 * np.eye(21, dtype=int), index=names, columns=names)
+    assert "0" not in texts(charts.confusion_chart(many, "t"))
+
+
+def test_cell_texts_stay_within_their_cells() -> None:
+    names = [str(i) for i in range(40)]
+    figure = charts.confusion_chart(confusion(names) * 1234, "t")
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    cell = axes.transData.transform((1, 0))[0] - axes.transData.transform((0, 0))[0]
+    cells = [text for text in axes.texts if text.get_ha() == "center"]
+    assert max(text.get_window_extent().width for text in cells) < cell
+
+
+def test_a_class_without_true_examples_and_an_empty_table_are_drawn() -> None:
+    table = pd.DataFrame([[3, 1], [0, 0]], index=["a", "b"], columns=["a", "b"])
+    assert "75%" in texts(charts.confusion_chart(table, "t"))
+    assert any("0 of 0 right" in text for text in texts(charts.confusion_chart(0 * table, "t")))
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [(0, "0%"), (0.0001, "<0.1%"), (0.014, "1.4%"), (0.5, "50%"), (0.986, "98.6%"), (0.9999, ">99.9%"), (1, "100%")],
+)
+def test_only_everything_is_a_hundred_percent(rate: float, expected: str) -> None:
+    assert style.percent(rate) == expected
+
+
+# Metrics
+
+
+def test_metrics_are_listed_with_their_intervals_and_log_loss_is_in_the_caption() -> None:
+    figure = charts.metrics_chart(summary(), "metrics")
+    shown = texts(figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["F1", "MCC", "ROC_AUC"]
+    assert "0.9800  [0.9700, 0.9810]" in shown
+    assert any("LogLoss 0.0500" in text for text in shown)
+    assert_inside(figure)
+
+
+def test_undefined_and_negative_metrics_are_drawn() -> None:
+    figure = charts.metrics_chart(summary(F1=np.nan, MCC=-0.2), "metrics")
+    assert "undefined" in texts(figure)
+    assert figure.axes[0].get_xlim()[0] < -0.2
+    assert "no metrics" in texts(charts.metrics_chart(summary().head(0), "metrics"))
+
+
+def test_escape_and_overkill_do_not_stretch_the_axis_of_the_metrics() -> None:
+    rates = pd.DataFrame([("escape_rate", 0.004, 0.001, 0.02)], columns=["metric", "value", "low", "high"])
+    figure = charts.metrics_chart(pd.concat([summary(), rates]), "metrics")
+    upper, lower = figure.axes
+    assert upper.get_xlim()[0] > 0.9
+    assert lower.get_xlim()[1] < 0.03
+    assert_inside(figure)
+
+
+# Probabilities
+
+
+def test_probabilities_are_split_in_right_and_wrong_and_in_good_and_bad() -> None:
+    table = predictions()
+    wrong = int((table["label"] != table["prediction"]).sum())
+    assert len(charts.probability_histogram(table, None, "t").axes) == 2
+    figure = charts.probability_histogram(table, ["ok"], "t")
+    notes = {axes.get_title(loc="left"): axes.get_title(loc="right") for axes in figure.axes}
+    assert notes["Wrong"] == f"n = {wrong}"
+    assert notes["Good parts"] == f"n = {(table['label'] == 'ok').sum()}"
+    assert_inside(figure)
+
+
+def test_a_perfect_model_has_an_empty_chart_of_mistakes_and_keeps_its_axis() -> None:
+    table = predictions()
+    figure = charts.probability_histogram(table.assign(label=table["prediction"]), None, "t")
+    assert "none" in texts(figure)
+    assert "0.2" in [label.get_text() for label in figure.axes[1].get_xticklabels()]
+
+
+def test_multi_label_counts_each_class_as_a_decision_and_unlabelled_rows_are_left_out() -> None:
+    table = pd.DataFrame(
+        {
+            "label": [["a"], np.array(["a", "b"]), [], None],
+            "prediction": [["a"], ["b"], [], ["a"]],
+            "prob_a": [0.9, 0.4, 0.1, 0.8],
+            "prob_b": [0.2, 0.7, 0.3, 0.1],
+        }
+    )
+    figure = charts.probability_histogram(table, ["a"], "t")
+    assert [axes.get_title(loc="right") for axes in figure.axes] == ["n = 5", "n = 1"]
+
+
+# Escape and overkill
+
+
+def test_escape_and_overkill_at_the_chosen_threshold_are_in_the_caption() -> None:
+    figure = charts.escape_overkill_chart(sweep(), 0.5, "t")
+    caption = next(text for text in texts(figure) if "chosen threshold" in text)
+    assert "0.5: escape 10.00% [5.00, 16.00], overkill 15.00% [7.50, 23.50]" in " ".join(caption.split())
+    assert len(figure.axes[0].lines) == 3
+    assert len(charts.escape_overkill_chart(sweep(), None, "t").axes[0].lines) == 2
+    assert_inside(figure)
+
+
+def test_a_threshold_that_was_not_computed_gets_no_rates_of_its_own() -> None:
+    caption = next(t for t in texts(charts.escape_overkill_chart(sweep(), 0.52, "t")) if "chosen" in t)
+    assert "chosen threshold 0.52; at 0.5, the nearest computed: escape" in " ".join(caption.split())
+
+
+def test_without_bad_parts_the_escape_rate_says_so() -> None:
+    unknown = sweep().assign(escape_rate=np.nan, escape_low=np.nan, escape_high=np.nan)
+    figure = charts.escape_overkill_chart(unknown, 0.5, "t")
+    assert any(text.startswith("escape rate") and text.endswith("no points") for text in texts(figure))
+
+
+# All of them
+
+
+def every_chart(title: str) -> list[Figure]:
+    return [
+        charts.chart_sheet(history(30), title, "ROC_AUC"),
+        charts.confusion_chart(confusion(HOSTILE), title),
+        charts.metrics_chart(summary(), title),
+        charts.probability_histogram(predictions(), ["ok"], title),
+        charts.escape_overkill_chart(sweep(), 0.5, title),
+    ]
+
+
+def png(figure: Figure, path: Path) -> bytes:
+    charts.save(figure, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_no_text_is_read_as_a_formula(title: str, tmp_path: Path) -> None:
+    figure = charts.confusion_chart(confusion(HOSTILE), title)
+    assert {title, *HOSTILE} <= set(texts(figure))
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))
+    charts.save(figure, tmp_path / "chart.png")
+
+
+def test_bytes_are_the_same_each_time_in_threads_and_under_a_dark_style_sheet(tmp_path: Path) -> None:
+    first = [png(figure, tmp_path / f"a{i}.png") for i, figure in enumerate(every_chart("t"))]
+    with ThreadPoolExecutor(2) as threads:
+        again = list(threads.map(lambda i: png(every_chart("t")[i], tmp_path / "new" / f"b{i}.png"), range(len(first))))
+    assert again == first
+    with mpl.rc_context():
+        style_sheets.use("dark_background")
+        mpl.rcParams.update({"font.family": "serif", "savefig.bbox": "tight", "axes.grid": False, "font.size": 17})
+        dark = [png(figure, tmp_path / f"c{i}.png") for i, figure in enumerate(every_chart("t"))]
+    assert [a == b for a, b in zip(dark, first, strict=True)] == [True] * len(first)
+    assert b"tEXt" not in first[0]
+
+
+def test_pyplot_knows_nothing_of_them() -> None:
+    import matplotlib.pyplot as plt
+
+    every_chart("t")
+    assert plt.get_fignums() == []
