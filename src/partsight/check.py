@@ -7,6 +7,7 @@ transforms, plugins. Both answer with a list of problems; an empty list is a cle
 import dataclasses
 import difflib
 import functools
+import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def command_line(overrides: Sequence[str], folders: Sequence[Path], multirun: bo
 
 
 def rules(config: Config) -> list[str]:
-    """Problems of a composed config: limits of single settings, then settings that contradict each other or the disk."""
+    """Problems of a composed config: limits of settings, then those that contradict each other or the disk."""
     problems = [p for key, value, meta in _leaves(config) if (p := _limit_problem(key, value, meta))]
     return problems + _contradictions(config) + _missing_paths(config)
 
@@ -88,7 +89,7 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
             return [f"{override.input_line}: several values need a sweep: add -m"]
         if not override.is_discrete_sweep():
             return []  # an interval: the sweeper draws from it
-        values = list(override.sweep_iterator())
+        values: list[Any] = list(override.sweep_iterator())
     else:
         values = [override.value()]
     if _is_group(override, folders):
@@ -112,13 +113,15 @@ def _options(group: str, folders: Sequence[Path]) -> list[str]:
 
 def _unknown_option(group: str, option: str, folders: Sequence[Path]) -> str:
     options = _options(group, folders)
-    return f"{group}={option}: there is no such file{_did_you_mean(option, options)}; {group} is one of {', '.join(options)}"
+    hint = _did_you_mean(option, options)
+    return f"{group}={option}: there is no such file{hint}; {group} is one of {', '.join(options)}"
 
 
 @functools.cache
 def _schema() -> DictConfig:
     """Built once (20 ms); only its shape and types matter here, so values may be set on it."""
-    return OmegaConf.structured(Config)
+    schema: DictConfig = OmegaConf.structured(Config)
+    return schema
 
 
 def _known(key: str) -> bool:
@@ -253,6 +256,9 @@ def _leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield f"{prefix}{f.name}", value, f.metadata
 
 
+_LIMITS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
+
+
 def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
     if "choices" in limits and value not in limits["choices"]:
         hint = _did_you_mean(str(value), limits["choices"])
@@ -261,47 +267,41 @@ def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
         return None
     if value != value or value in (float("inf"), float("-inf")):
         return f"{key}={value}: must be a finite number"
-    tests = {
-        "at_least": lambda limit: value >= limit,
-        "above": lambda limit: value > limit,
-        "at_most": lambda limit: value <= limit,
-        "below": lambda limit: value < limit,
-    }
     broken = [
         f"{name.replace('_', ' ')} {limits[name]}"
-        for name, holds in tests.items()
-        if name in limits and not holds(limits[name])
+        for name, holds in _LIMITS.items()
+        if name in limits and not holds(value, limits[name])
     ]
     return f"{key}={value}: must be {' and '.join(broken)}" if broken else None
 
 
 def _contradictions(c: Config) -> list[str]:
-    data, several = c.data, len(c.data.label_columns) > 1
-    broken = {
-        f"fold={c.fold}: data.folds={data.folds} has folds 0 to {data.folds - 1}": c.fold >= data.folds,
-        "data.label_columns: name at least one column": not data.label_columns,
-        "data.label_columns: a column is named twice": len(set(data.label_columns)) < len(data.label_columns),
-        "data.label_columns: several columns need data.table; a folder tree gives one label": several
-        and data.root is not None
-        and data.table is None,
-        "data.group_column: needs data.table; a folder tree has no columns": data.group_column is not None
-        and data.root is not None
-        and data.table is None,
-        "model.output=softmax: several label columns are independent labels; use auto or sigmoid": several
-        and c.model.output == "softmax",
-        "training.loss=cross_entropy: several label columns need training.loss=bce": several
-        and c.training.loss == "cross_entropy",
-        "training.loss=cross_entropy: a sigmoid output (model.output=sigmoid) needs training.loss=bce": not several
-        and c.model.output == "sigmoid"
-        and c.training.loss == "cross_entropy",
-        f"data.positive_class={data.positive_class}: acts on a single sigmoid output; set model.output=sigmoid": data.positive_class
-        is not None
-        and (several or c.model.output == "softmax"),
-        f"training.warmup_epochs={c.training.warmup_epochs}: must be below training.epochs={c.training.epochs}": c.training.warmup_epochs
-        >= c.training.epochs,
-        "head.hidden: widths must be at least 1": any(width < 1 for width in c.head.hidden),
-    }
-    return [text for text, is_broken in broken.items() if is_broken]
+    data, loss, output = c.data, c.training.loss, c.model.output
+    several, tree = len(data.label_columns) > 1, data.root is not None and data.table is None
+    last_fold, positive, warmup = data.folds - 1, data.positive_class, c.training.warmup_epochs
+    tests = [
+        (c.fold > last_fold, f"fold={c.fold}: data.folds={data.folds} has folds 0 to {last_fold}"),
+        (not data.label_columns, "data.label_columns: name at least one column"),
+        (len(set(data.label_columns)) < len(data.label_columns), "data.label_columns: a column is named twice"),
+        (several and tree, "data.label_columns: several columns need data.table; a folder tree gives one label"),
+        (data.group_column is not None and tree, "data.group_column: needs data.table; a folder tree has no columns"),
+        (several and output == "softmax", "model.output=softmax: several label columns are independent; use auto"),
+        (several and loss == "cross_entropy", f"training.loss={loss}: several label columns need training.loss=bce"),
+        (
+            not several and output == "sigmoid" and loss == "cross_entropy",
+            f"training.loss={loss}: a single output (model.output=sigmoid) needs training.loss=bce",
+        ),
+        (
+            positive is not None and (several or output == "softmax"),
+            f"data.positive_class={positive}: acts on a single sigmoid output; set model.output=sigmoid",
+        ),
+        (
+            warmup >= c.training.epochs > 0,
+            f"training.warmup_epochs={warmup}: must be below training.epochs={c.training.epochs}",
+        ),
+        (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
+    ]
+    return [text for broken, text in tests if broken]
 
 
 def _missing_paths(c: Config) -> list[str]:

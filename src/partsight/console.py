@@ -1,11 +1,13 @@
 """What a person reads in the terminal: the banner, the warnings, the table at the end."""
 
+import sys
+
 import pandas as pd
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-_out = Console(soft_wrap=True, highlight=False)
+_out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def banner(title: str, text: str) -> None:
@@ -15,7 +17,7 @@ def banner(title: str, text: str) -> None:
 
 def say(text: str) -> None:
     """A line."""
-    _out.print(text, markup=False)
+    _out.print(text, markup=False, soft_wrap=True)
 
 
 def table(frame: pd.DataFrame, title: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from pytorch_lightning.utilities import rank_zero_only
 
 from partsight import check, console, fitting, machine, results, seeds
 from partsight.config import Config
@@ -47,7 +46,7 @@ def run(config: Config) -> float:
     fold = folds.assign(examples, config.data)
     start = weights.find(config)
     data = FoldData(examples, fold, config)
-    if rank_zero_only.rank != 0:  # a DDP child trains, and leaves the rest to the first process
+    if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
 

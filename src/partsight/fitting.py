@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning import Callback, Trainer, seed_everything
@@ -19,7 +20,7 @@ from partsight.data.info import DataInfo
 from partsight.evaluation.metrics import METRICS
 from partsight.machine import Machine
 from partsight.model import weights
-from partsight.model.classifier import Classifier
+from partsight.model.classifier import Classifier, Scores
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _hide_what_is_meant() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, limit: int | None) -> list[object]:
+def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, limit: int | None) -> list[Scores]:
     """Scores of every validation row, on one device whatever trained the model."""
     trainer = Trainer(
         accelerator=machine.device,
@@ -128,4 +129,5 @@ def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, l
     )
     with warnings.catch_warnings():
         _hide_what_is_meant()
-        return trainer.predict(model, datamodule=data) or []
+        scores: Any = trainer.predict(model, datamodule=data)
+    return list(scores)

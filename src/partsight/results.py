@@ -38,7 +38,7 @@ class Result:
 
     def value(self, metric: str) -> float:
         """One figure of the summary."""
-        return float(self.summary.set_index("metric").loc[metric, "value"])
+        return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])
 
 
 def evaluate(config: Config, examples: Examples, positions: np.ndarray, scores: Sequence[Scores]) -> Result:

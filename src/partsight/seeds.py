@@ -9,6 +9,11 @@ from partsight.errors import PartsightError
 _HANDED_DOWN = "PARTSIGHT_SEED"
 
 
+def is_first_process() -> bool:
+    """False in the child processes of a DDP run."""
+    return all(int(os.environ.get(rank, "0")) == 0 for rank in ("LOCAL_RANK", "NODE_RANK"))
+
+
 def base_seed(seed: int) -> int:
     """The configured seed; for -1 a drawn one, the same in all processes of a run.
 
@@ -17,7 +22,7 @@ def base_seed(seed: int) -> int:
     """
     if seed >= 0:
         return seed
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0 or int(os.environ.get("NODE_RANK", "0")) > 0:
+    if not is_first_process():
         if _HANDED_DOWN not in os.environ:
             raise PartsightError(
                 "seed=-1: processes started from outside cannot agree on a draw; give a seed, e.g. seed=1"

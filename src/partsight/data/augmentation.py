@@ -70,6 +70,6 @@ def _size_problem(part: str, transforms: Transforms, image: ImageConfig) -> list
     if result.shape[:2] == (image.height, image.width):
         return []
     return [
-        f"augmentation.{part}: gives pictures of {result.shape[0]} x {result.shape[1]}, image.height and image.width say "
-        f"{image.height} x {image.width}; add Resize: {{height: ${{image.height}}, width: ${{image.width}}}}"
+        f"augmentation.{part}: gives pictures of {result.shape[0]} x {result.shape[1]}, image.height and image.width "
+        f"say {image.height} x {image.width}; add Resize: {{height: ${{image.height}}, width: ${{image.width}}}}"
     ]

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """One example, or a batch of them with a leading dimension."""
 
     pictures: Tensor
-    """(height, width, channels) uint8. Channels last, so that a batch turned to NCHW is already in that memory format."""
+    """(height, width, channels) uint8: a batch turned to NCHW is then already in the channels_last memory format."""
     targets: Tensor
     """(outputs,) float32."""
     positions: Tensor

@@ -172,7 +172,10 @@ def _picture_problems(column: pd.Series, folder: Path) -> list[str]:
         if name is not None:
             parent, _, last = name.rpartition("/")
             parents[parent].append((i, last))
-    absent = [i for parent, members in parents.items() for i, last in members if last not in _listing(folder / parent)]
+    absent = []
+    for parent, members in parents.items():
+        there = _listing(folder / parent)
+        absent += [i for i, last in members if last not in there]
     problems = []
     if outside:
         problems.append(f"pictures must lie within {folder}: {rows(outside)}, first {names[outside[0]]!r}")
@@ -183,12 +186,9 @@ def _picture_problems(column: pd.Series, folder: Path) -> list[str]:
     return problems
 
 
-_listings: dict[Path, frozenset[str]] = {}
-
-
 def _listing(folder: Path) -> frozenset[str]:
     try:
-        return _listings.setdefault(folder, frozenset(os.listdir(folder)))  # noqa: PTH208 (names alone are needed)
+        return frozenset(os.listdir(folder))  # noqa: PTH208 (names alone are needed)
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
 

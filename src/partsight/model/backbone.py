@@ -50,7 +50,8 @@ class Backbone(nn.Module):
 def create(name: str, channels: int, height: int, width: int, state: dict[str, Tensor] | None = None) -> Any:
     """The timm model without classifier; with `state`, its published or local weights (stem adapted to `channels`)."""
     arguments: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
-    if timm.get_pretrained_cfg(name) is not None and timm.get_pretrained_cfg(name).fixed_input_size:
+    known = timm.get_pretrained_cfg(name)
+    if known is not None and known.fixed_input_size:
         arguments["img_size"] = (height, width)
     if state is not None:
         arguments |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": state}}

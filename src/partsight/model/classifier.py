@@ -55,7 +55,7 @@ class Classifier(LightningModule):
         self.validation_loss = MeanMetric()
         self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
         # Convolutions of CPUs and GPUs alike are fastest channels last (measured: docs/performance.md).
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits of a batch of unnormalised pictures."""
@@ -125,7 +125,8 @@ class Classifier(LightningModule):
             raise PartsightError(f"{path}: not a checkpoint of partsight ({type(error).__name__})") from None
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored["config"]))
         assert isinstance(config, Config)
-        info = DataInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored["info"].items()})
+        parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["info"].items()}
+        info = DataInfo(**parts)
         model = cls(config, info)
         model.load_state_dict(checkpoint["state_dict"])
         return model

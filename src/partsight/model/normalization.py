@@ -17,6 +17,9 @@ class Normalization(nn.Module):
     and Min_Max.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, kind: str, channels: int) -> None:
         super().__init__()
         self.kind = kind

@@ -30,9 +30,9 @@ def create(model: torch.nn.Module, training: TrainingConfig) -> torch.optim.Opti
 def factor(step: int, total: int, warmup: int, schedule: str) -> float:
     """Share of the peak learning rate after `step` of `total` steps.
 
-    Linear rise from 0 over `warmup` steps, then over the remaining T: cosine (1 + cos(pi k/T))/2 and linear 1 - k/T, both
-    exactly 0 at the end; constant 1. Without warm-up the first step takes the full rate, and Hydrogen Torch's logged
-    points are the values *after* steps 1, 2, ...
+    Linear rise from 0 over `warmup` steps; then, over the remaining T, cosine (1 + cos(pi k/T))/2 and linear 1 - k/T,
+    both exactly 0 at the end; constant 1. Without warm-up the first step takes the full rate. Hydrogen Torch logs the
+    values *after* steps 1, 2, ...
     """
     if step < warmup:
         return step / warmup

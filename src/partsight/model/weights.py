@@ -1,4 +1,4 @@
-"""Where a backbone's first weights come from: a file, timm's hub, or chance; never one in place of another in silence."""
+"""Where a backbone's first weights come from: a file, timm's hub, or chance; never one for another in silence."""
 
 import hashlib
 import threading
@@ -114,11 +114,12 @@ def _hub_problem(name: str) -> str | None:
         isinstance(try_to_load_from_cache(known.hf_hub_id, f), str) for f in ("model.safetensors", "pytorch_model.bin")
     ):
         return None
+    repository: str = known.hf_hub_id
     outcome: list[Exception | None] = []
 
     def ask() -> None:
         try:
-            HfApi().model_info(known.hf_hub_id, timeout=HUB_SECONDS)
+            HfApi().model_info(repository, timeout=HUB_SECONDS)
             outcome.append(None)
         except Exception as error:  # any failure means: not to be had now
             outcome.append(error)
@@ -134,6 +135,7 @@ def _hub_problem(name: str) -> str | None:
 
 def _from_hub(name: str) -> Weights:
     known = timm.get_pretrained_cfg(name)
+    assert known is not None  # _hub_problem
     try:
         model = timm.create_model(name, pretrained=True)
     except Exception as error:
@@ -146,8 +148,9 @@ def _remedy(name: str) -> str:
     source = ""
     if known is not None and known.hf_hub_id:
         source = (
-            f" On a machine with a network, save https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors"
-            " and pass it as model.weights=FILE."
+            " On a machine with a network, save "
+            f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors "
+            "and pass it as model.weights=FILE."
         )
     return (
         f"What to do:{source} Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."

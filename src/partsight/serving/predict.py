@@ -76,7 +76,7 @@ def _scores(model: Classifier, loader: Sequence[object] | DataLoader[object], de
     model = model.to(device).eval()
     with torch.inference_mode():
         for number, batch in enumerate(loader):
-            moved = type(batch)(*(part.to(device) for part in batch))  # type: ignore[attr-defined, call-arg]
+            moved = type(batch)(*(part.to(device) for part in batch))
             scores = model.predict_step(moved, number)
             yield Scores(*(part.cpu() for part in scores))
 

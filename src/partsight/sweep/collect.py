@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -52,7 +53,8 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
         line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
         path = folder / "metrics.csv"
         if path.is_file():
-            line |= pd.read_csv(path).set_index("metric")["value"].to_dict()
+            figures = pd.read_csv(path)
+            line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
         lines.append(line | {"status": "finished" if path.is_file() else "no result"})
     return pd.DataFrame(lines)
 
@@ -74,7 +76,7 @@ def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
             continue  # nothing to average, or the same rows twice
         average = summary.average_over_folds(tables, read_task(folders[0]))
         for key, value in reversed(list(zip(keys, values, strict=True))):
-            average.insert(0, key, value)
+            average.insert(0, key, str(value))
         parts.append(average)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -82,7 +84,8 @@ def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
 def read_task(folder: Path) -> Task:
     """The meaning of a run's predictions table."""
     stored = yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8"))
-    return Task(**{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()})
+    parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    return Task(**parts)
 
 
 def _differing(jobs: Sequence[dict[str, object]]) -> list[str]:

@@ -71,36 +71,44 @@ def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> I
     client, experiment = store.prepare(tracking)
     tags = {**resolve_tags(), **_git(), **({"mlflow.parentRunId": parent} if parent else {})}
     run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-    status = "FAILED"
+    status, sigterm = "FAILED", _Sigterm()
     try:
-        with _sigterm_exits():
+        with sigterm:
             yield run
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         raise
     except BaseException as error:
+        if (
+            sigterm.exit_code is not None
+        ):  # loader processes that died of the same signal can raise before our exit does
+            status = "KILLED"
+            raise SystemExit(sigterm.exit_code) from error
         run.tags({"error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
         client.set_terminated(run.id, status)
 
 
-@contextmanager
-def _sigterm_exits() -> Iterator[None]:
+class _Sigterm:
     """SIGTERM unwinds the stack, as Ctrl-C does, instead of ending the process between two lines."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def __init__(self) -> None:
+        self.exit_code: int | None = None
+        self._before: Any = None
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._leave)
+
+    def __exit__(self, *error: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = 128 + number
+        raise SystemExit(self.exit_code)
 
 
 def _git() -> dict[str, str]:

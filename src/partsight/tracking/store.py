@@ -1,5 +1,6 @@
 """The MLflow store: which one, and ready before anyone writes to it."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
     database = _sqlite_file(where)
     # mlflow waits for minutes by default on a server that is not there
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # that tables are made is no news
     try:
         if database is None:
             client = MlflowClient(tracking_uri=where)

@@ -1,0 +1,112 @@
+"""Fixtures of all tests: nothing touches the user's cache, MLflow store or current folder."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from partsight import check, command
+from partsight.config import Config, register
+
+ROOT = Path(__file__).parents[1]
+REAL_DATA = "PARTSIGHT_TEST_DATA"
+"""Environment variable that names the folder with the zips of the real picture sets."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("real_data") and REAL_DATA not in os.environ:
+        pytest.skip(f"{REAL_DATA} is not set: name the folder with the zips of the real picture sets")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Made samples and content hashes are shared by the tests of a session, and by nobody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def _there(path: Path) -> Path:
+    """The path; where the variable is set, a missing file is a failure and not a reason to skip."""
+    if not path.exists():
+        pytest.fail(f"{path} is missing, though {REAL_DATA} is set")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the zips of the real picture sets. Tests that use it are marked `real_data`."""
+    if REAL_DATA not in os.environ:
+        pytest.skip(f"{REAL_DATA} is not set: name the folder with the zips of the real picture sets")
+    return _there(Path(os.environ[REAL_DATA]).resolve())
+
+
+@pytest.fixture(scope="session")
+def unpacked(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """unpacked("casting_512x512"): the folder with the content of that zip, unpacked once a session."""
+    done: dict[str, Path] = {}
+
+    def unpack(name: str) -> Path:
+        if name not in done:
+            folder = tmp_path_factory.mktemp("real") / name
+            with zipfile.ZipFile(_there(real_data / f"{name}.zip")) as packed:
+                packed.extractall(folder)
+            done[name] = folder
+        return done[name]
+
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def weights_file(real_data: Path) -> Path:
+    """Real ImageNet weights under timm's names for mobilenetv2_100."""
+    return _there(real_data.parent / "weights" / "mobilenetv2_100.safetensors")
+
+
+@pytest.fixture(scope="session")
+def reference(real_data: Path) -> Path:
+    """The folder of the four Hydrogen Torch runs: X.yaml and X.charts.json."""
+    return _there(real_data.parent / "reference" / "hydrogen_torch")
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """train("usecase=casting", ...): `python train.py usecase=casting ...` in tmp_path."""
+
+    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        environment = {"OMP_NUM_THREADS": "2", **os.environ}
+        return subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def config() -> Callable[..., Config]:
+    """config("usecase=casting", ...): the settings that these overrides of conf/train.yaml give, typed, unchecked."""
+
+    def composed(*overrides: str) -> Config:
+        register()
+        with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
+            return check.to_config(compose("train", overrides=list(overrides)))
+
+    return composed

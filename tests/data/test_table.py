@@ -1,0 +1,322 @@
+"""What is read from tables and folder trees, and what is said about those that cannot be used."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import touched
+
+from partsight.config import Config, DataConfig, ModelConfig, TrainingConfig
+from partsight.data import table
+from partsight.data.table import Examples
+from partsight.errors import PartsightError, Problems
+
+IMAGES = ["bad/1.png", "bad/2.png", "good/1.png", "good/2.png"]
+CLASSES = ["bad", "bad", "good", "good"]
+
+
+def settings(root: Path, name: str | None = "labels.csv", loss: str = "bce", output: str = "auto", **data: Any) -> Config:
+    return Config(
+        data=DataConfig(root=str(root), table=name, **data),
+        model=ModelConfig(output=output),
+        training=TrainingConfig(loss=loss),
+    )
+
+
+def read(root: Path, frame: pd.DataFrame, **others: Any) -> Examples:
+    """Reads the frame as a csv in `root`, where every picture it names is made to exist."""
+    touched(root, [name for name in frame["image"] if isinstance(name, str)])
+    frame.to_csv(root / "labels.csv", index=False)
+    return table.read(settings(root, **others))
+
+
+def labelled(labels: list[Any], name: str = "class") -> pd.DataFrame:
+    return pd.DataFrame({"image": [f"{number}.png" for number in range(len(labels))], name: labels})
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(PartsightError) as caught:
+        call()
+    return str(caught.value)
+
+
+# --- sources say the same --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder tree that is also described by a csv and by a parquet table."""
+    touched(tmp_path / "pictures", IMAGES)
+    frame = pd.DataFrame({"image": IMAGES, "class": CLASSES})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    frame.to_parquet(tmp_path / "labels.parquet")
+    frame.to_parquet(tmp_path / "labels.pq")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet", "labels.pq", None])
+def test_every_source_gives_the_same_examples(folder: Path, name: str | None) -> None:
+    examples = table.read(settings(folder, name, images="pictures"))
+    assert list(examples.frame.columns) == ["row", "image", "group", "label"]
+    assert examples.frame["row"].tolist() == [0, 1, 2, 3]
+    assert examples.frame["image"].tolist() == IMAGES
+    assert examples.frame["label"].tolist() == CLASSES
+    assert examples.frame["group"].isna().all()
+    assert examples.targets.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+    assert examples.targets.dtype == np.float32
+    assert (examples.info.classes, examples.info.counts, examples.info.output) == (("bad", "good"), (2, 2), "softmax")
+    assert examples.folder == folder / "pictures"
+
+
+def test_a_folder_tree_takes_pictures_at_every_depth_and_nothing_else(tmp_path: Path) -> None:
+    touched(tmp_path, ["b/deep/er/1.JPG", "a/2.npy", "a/notes.txt", "loose.png"])
+    examples = table.read(settings(tmp_path, None))
+    assert examples.frame["image"].tolist() == ["a/2.npy", "b/deep/er/1.JPG"]
+    assert examples.frame["label"].tolist() == ["a", "b"]
+
+
+def test_rows_keep_the_order_of_the_table(tmp_path: Path) -> None:
+    frame = labelled(["b", "a", "b", "a"]).iloc[[2, 0, 3, 1]]
+    assert read(tmp_path, frame).frame["image"].tolist() == ["2.png", "0.png", "3.png", "1.png"]
+
+
+def test_the_group_column_is_carried_along(tmp_path: Path) -> None:
+    frame = labelled(["b", "a", "b"]).assign(run=["x", "y", "x"])
+    assert read(tmp_path, frame, group_column="run").frame["group"].tolist() == ["x", "y", "x"]
+
+
+def test_rows_without_a_group_are_not_one_group(tmp_path: Path) -> None:
+    group = read(tmp_path, labelled(["b", "a", "b"]).assign(run=["x", None, None]), group_column="run").frame["group"]
+    assert group.iloc[0] == "x"
+    assert group.isna().tolist() == [False, True, True]
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_are_classes_in_numerical_order_named_as_text(tmp_path: Path) -> None:
+    examples = read(tmp_path, labelled([10, 2, 1, 3, 4]))
+    assert examples.info.classes == ("1", "2", "3", "4", "10")
+    assert examples.frame["label"].tolist() == ["10", "2", "1", "3", "4"]
+    assert examples.targets.argmax(axis=1).tolist() == [4, 1, 0, 2, 3]
+
+
+def test_three_and_three_point_zero_are_one_class(tmp_path: Path) -> None:
+    touched(tmp_path, ["0.png", "1.png"])
+    labelled([3.0, 4.0]).to_parquet(tmp_path / "labels.parquet")
+    assert table.read(settings(tmp_path, "labels.parquet")).info.classes == ("3", "4")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_class_may_be_called_na_or_none(tmp_path: Path, suffix: str) -> None:
+    names = ["NA", "None", "nan", "null", "n/a", "ok"]
+    touched(tmp_path, [f"{number}.png" for number in range(6)])
+    frame = labelled(names)
+    if suffix == "csv":
+        frame.to_csv(tmp_path / "labels.csv", index=False)
+    else:
+        frame.to_parquet(tmp_path / "labels.parquet")
+    examples = table.read(settings(tmp_path, f"labels.{suffix}"))
+    assert examples.info.classes == tuple(sorted(names))
+    assert examples.frame["label"].tolist() == names
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], [False, True, True], [0.0, 1.0, 1.0]])
+def test_a_column_of_zeros_and_ones_is_binary(tmp_path: Path, labels: list[Any]) -> None:
+    examples = read(tmp_path, labelled(labels))
+    assert examples.info.output == "binary"
+    assert examples.info.outputs == 1
+    assert examples.info.classes == ("0", "1")
+    assert examples.info.counts == (1, 2)
+    assert examples.targets.tolist() == [[0], [1], [1]]
+
+
+def test_zeros_and_ones_may_be_asked_to_be_two_classes(tmp_path: Path) -> None:
+    examples = read(tmp_path, labelled([0, 1, 1]), output="softmax")
+    assert (examples.info.output, examples.targets.shape) == ("softmax", (3, 2))
+
+
+@pytest.mark.parametrize(
+    ("positive", "classes", "targets"),
+    [(None, ("def", "ok"), [0, 1, 0]), ("ok", ("def", "ok"), [0, 1, 0]), ("def", ("ok", "def"), [1, 0, 1])],
+)
+def test_one_sigmoid_speaks_for_the_positive_class(
+    tmp_path: Path, positive: str | None, classes: tuple[str, ...], targets: list[int]
+) -> None:
+    frame = labelled(["def", "ok", "def"])
+    examples = read(tmp_path, frame, output="sigmoid", positive_class=positive)
+    assert examples.info.output == "binary"
+    assert examples.info.classes == classes
+    assert examples.targets[:, 0].tolist() == targets
+    assert examples.info.task(0.5).positive_class == classes[1]
+
+
+def test_several_columns_are_lists_of_labels(tmp_path: Path) -> None:
+    frame = labelled([1, 0, 1], "rust").assign(dent=[1, 0, 0])
+    examples = read(tmp_path, frame, label_columns=["rust", "dent"])
+    assert examples.info.output == "multilabel"
+    assert examples.info.classes == ("rust", "dent")
+    assert examples.frame["label"].tolist() == [["rust", "dent"], [], ["rust"]]
+    assert examples.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
+    assert examples.info.counts == (2, 1)
+
+
+def test_other_columns_are_not_looked_at(tmp_path: Path) -> None:
+    """Severstal's table has a column of masks, empty where there is none."""
+    frame = labelled([1, 3, 4], "ClassId").assign(EncodedPixels=["29 3 50 7", None, None])
+    assert len(read(tmp_path, frame, label_columns=["ClassId"])) == 3
+
+
+def test_a_picture_may_have_two_rows(tmp_path: Path) -> None:
+    """Severstal: two defects in a picture are two rows."""
+    frame = pd.DataFrame({"image": ["a.jpg", "a.jpg", "b.jpg"], "class": [1, 3, 1]})
+    examples = read(tmp_path, frame)
+    assert examples.frame["row"].tolist() == [0, 1, 2]
+    assert examples.frame["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg"]
+    assert examples.targets.tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_column_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    text = refusal(lambda: read(tmp_path, labelled(["a", "b"], "kind")))
+    assert "no column 'class'" in text
+    assert "'image', 'kind'" in text
+    assert "data.label_columns" in text
+
+
+@pytest.mark.parametrize("content", ["image,class\n", ""])
+def test_an_empty_table(tmp_path: Path, content: str) -> None:
+    (tmp_path / "labels.csv").write_text(content)
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert "labels.csv" in text
+    assert "no rows" in text or "No columns" in text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_missing_labels_are_named_by_row(tmp_path: Path, suffix: str) -> None:
+    frame = labelled(["a", None, "b", None])
+    touched(tmp_path, list(frame["image"]))
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    frame.to_parquet(tmp_path / "labels.parquet")
+    text = refusal(lambda: table.read(settings(tmp_path, f"labels.{suffix}")))
+    assert "column 'class': empty in rows 1, 3;" in text
+
+
+def test_missing_pictures_are_named_by_row(tmp_path: Path) -> None:
+    frame = labelled(["a", "b"] * 10)
+    touched(tmp_path, ["0.png", "1.png"])
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert "rows 2, 3, 4, 5, 6, 7, 8, 9 and 10 more, first '2.png'" in text
+    assert str(tmp_path) in text
+
+
+def test_pictures_that_turn_up_later_are_found(tmp_path: Path) -> None:
+    frame = labelled(["a", "b"])
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    assert "not found" in refusal(lambda: table.read(settings(tmp_path)))
+    touched(tmp_path, list(frame["image"]))
+    assert len(table.read(settings(tmp_path))) == 2
+
+
+def test_pictures_outside_the_folder_are_refused(tmp_path: Path) -> None:
+    touched(tmp_path, ["outside.png", "pictures/in.png"])
+    outside = ["../outside.png", str(tmp_path / "outside.png"), "sub/../../outside.png"]
+    frame = pd.DataFrame({"image": ["in.png", *outside], "class": ["a", "b", "a", "b"]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path, images="pictures")))
+    assert "must lie within" in text
+    assert "rows 1, 2, 3," in text
+    assert "not found" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("labels.xlsx", b"PK", "tables are csv or parquet"),
+        ("labels", b"image,class\n", "without suffix"),
+        ("labels.parquet", b"image,class\n1.png,a\n", "cannot be read as a table"),
+        ("labels.csv", b'image,class\n"1.png,a\n', "cannot be read as a table"),
+        ("labels.csv", "image,class\n1.png,schön\n".encode("latin-1"), "not UTF-8"),
+        ("labels.csv", "image,größe\n1.png,a\n".encode("latin-1"), "not UTF-8"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, content: bytes, expected: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    text = refusal(lambda: table.read(settings(tmp_path, name)))
+    assert expected in text
+    assert str(tmp_path / name) in text
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    assert "one class only ('ok')" in refusal(lambda: read(tmp_path, labelled(["ok", "ok"])))
+
+
+def test_unknown_good_classes_are_answered_with_the_classes(tmp_path: Path) -> None:
+    text = refusal(lambda: read(tmp_path, labelled(["bad", "ok"]), good_classes=["ok", "fine"]))
+    assert "no class 'fine'; classes are 'bad', 'ok'" in text
+    assert "no class 'ok'" not in text
+
+
+def test_an_unknown_positive_class_is_answered_with_the_classes(tmp_path: Path) -> None:
+    text = refusal(lambda: read(tmp_path, labelled(["bad", "ok"]), output="sigmoid", positive_class="fine"))
+    assert "data.positive_class=fine" in text
+    assert "'bad' and 'ok'" in text
+
+
+def test_one_sigmoid_cannot_tell_three_classes(tmp_path: Path) -> None:
+    assert "found 3" in refusal(lambda: read(tmp_path, labelled(["a", "b", "c"]), output="sigmoid"))
+
+
+def test_one_sigmoid_cannot_be_trained_with_cross_entropy(tmp_path: Path) -> None:
+    assert "training.loss=bce" in refusal(lambda: read(tmp_path, labelled([0, 1, 1]), loss="cross_entropy"))
+
+
+def test_several_columns_hold_zeros_and_ones(tmp_path: Path) -> None:
+    frame = labelled([1, 2, 1, 0], "rust").assign(dent=[1, 0, 0, 7])
+    text = refusal(lambda: read(tmp_path, frame, label_columns=["rust", "dent"]))
+    assert "other values than 0 and 1 in rows 1, 3" in text
+
+
+def test_everything_wrong_with_a_table_is_said_at_once(tmp_path: Path) -> None:
+    images = ["0.png", None, "absent.png", "../up.png", "0.png"]
+    frame = pd.DataFrame({"image": images, "class": ["a", "b", "a", "b", None]})
+    touched(tmp_path, ["0.png"])
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(Problems) as caught:
+        table.read(settings(tmp_path))
+    text = str(caught.value)
+    assert len(caught.value.problems) == 4
+    assert "column 'image': empty in row 1;" in text
+    assert "column 'class': empty in row 4;" in text
+    assert "not found in" in text
+    assert "row 2, first 'absent.png'" in text
+    assert "row 3, first '../up.png'" in text
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"), [(["loose.png"], "in no class folder"), (["a/notes.txt"], "no pictures")]
+)
+def test_a_folder_without_class_folders(tmp_path: Path, images: list[str], expected: str) -> None:
+    touched(tmp_path, images)
+    text = refusal(lambda: table.read(settings(tmp_path, None)))
+    assert expected in text
+    assert "data.table" in text
+
+
+def test_a_folder_is_looked_at_once_however_many_rows_name_pictures_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [f"{part}/{number}.png" for number in range(20) for part in "ab"]
+    frame = pd.DataFrame({"image": images, "class": list("ab") * 20})
+    looks: list[str] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path=".": looks.append(Path(path).name) or listdir(path))
+    assert len(read(tmp_path, frame)) == 40
+    assert [name for name in looks if name in ("a", "b")] == ["a", "b"]
