@@ -137,12 +137,14 @@ def _known(key: str) -> bool:
 
 def _unknown(key: str, folders: Sequence[Path]) -> str:
     known = [k for k, _, _ in _leaves(Config())] + _groups(folders)
-    hint = _did_you_mean(key, known)
-    if not hint:  # the right last name in the wrong section
-        same_end = [k for k in known if k.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
-        near = difflib.get_close_matches(key, [k.rsplit(".", 1)[-1] for k in known], n=1, cutoff=0.75)
-        same_end += [k for k in known if near and k.endswith("." + near[0])]
-        hint = f"; did you mean {same_end[0]}?" if same_end else "; --cfg job shows all settings"
+    last, ends = key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known]
+    elsewhere = [k for k, end in zip(known, ends, strict=True) if end == last]  # the right name in the wrong section
+    if elsewhere:
+        hint = f"; did you mean {difflib.get_close_matches(key, elsewhere, n=1, cutoff=0)[0]}?"
+    else:
+        near = difflib.get_close_matches(last, ends, n=1, cutoff=0.75)
+        hint = _did_you_mean(key, known) or (f"; did you mean {known[ends.index(near[0])]}?" if near else "")
+    hint = hint or "; --cfg job shows all settings"
     return f"{key}: there is no such setting{hint}"
 
 

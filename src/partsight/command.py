@@ -1,12 +1,14 @@
 """`train`: from the command line to a checked config to a run."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
-from hydra.errors import CompactHydraException
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from partsight import check, config
@@ -44,7 +46,11 @@ def _check_command_line(given: Sequence[str]) -> None:
 
 
 def _train_one(composed: DictConfig) -> float:
-    """One job: returns the validation metric of the resulting checkpoint, for sweepers to optimise."""
+    """One job: returns the validation metric of the resulting checkpoint, for sweepers to optimise.
+
+    A job of a sweep that fails returns nan, so that the others run; the sweep's table and parent run tell of it.
+    """
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         settings = check.to_config(composed)
         if problems := check.rules(settings):
@@ -53,4 +59,11 @@ def _train_one(composed: DictConfig) -> float:
 
         return experiment.run(settings)
     except PartsightError as error:
-        raise CompactHydraException(str(error)) from None
+        print(error, file=sys.stderr)
+        if not in_sweep:
+            sys.exit(2)
+    except Exception:
+        if not in_sweep:
+            raise
+        traceback.print_exc()
+    return float("nan")

@@ -154,7 +154,7 @@ class TrainerConfig:
 
     accelerator: str = "auto"
     """auto, cpu, gpu, ..."""
-    devices: Any = "auto"
+    devices: Any = 1
     """A number of devices, a list of them, or auto."""
     strategy: str = "auto"
     """auto, ddp, ..."""

@@ -24,6 +24,8 @@ WITHOUT_EFFECT = (
     "model.on_missing_weights",
     "trainer.accelerator",  # resolved to a device kind
     "trainer.precision",  # resolved
+    "trainer.devices",  # resolved to a number of processes
+    "trainer.num_nodes",
     "tracking",
     "report",
 )
@@ -41,6 +43,7 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
     parts |= {
         "device": machine.device,
         "precision": machine.precision,
+        "processes": machine.processes,
         "memory_format": MEMORY_FORMAT,
         "data": fingerprint,
         "weights": weights_origin,

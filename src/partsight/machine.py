@@ -1,9 +1,8 @@
 """What the run computes on: resolved before the run's identity is taken."""
 
-import os
 import platform
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -27,6 +26,8 @@ class Machine:
     precision: Precision
     threads: int
     """Of PyTorch on the CPU. Recorded: sums in another order differ in the last bits."""
+    processes: int
+    """That train together, a device each, over all nodes."""
 
 
 def resolve(trainer: TrainerConfig) -> Machine:
@@ -38,7 +39,8 @@ def resolve(trainer: TrainerConfig) -> Machine:
     device = _device(trainer.accelerator)
     precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device)
     name = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
-    return Machine(device, name, precision, torch.get_num_threads())  # type: ignore[arg-type]
+    processes = _device_count(device, trainer.devices) * trainer.num_nodes
+    return Machine(device, name, precision, torch.get_num_threads(), processes)  # type: ignore[arg-type]
 
 
 def _device(accelerator: str) -> str:
@@ -50,6 +52,15 @@ def _device(accelerator: str) -> str:
     return "cpu" if accelerator == "cpu" else found
 
 
+def _device_count(device: str, devices: Any) -> int:
+    """Of one node, as Lightning reads `devices`: a number, a list of devices, or auto (and -1) for all."""
+    if isinstance(devices, list):
+        return len(devices)
+    if devices in ("auto", -1):
+        return torch.cuda.device_count() if device == "cuda" else 1
+    return int(devices)
+
+
 def _fastest_precision(device: str) -> Precision:
     """bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
     if device == "cuda":
@@ -57,9 +68,3 @@ def _fastest_precision(device: str) -> Precision:
     if device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "bf16-mixed"
     return "32-true"
-
-
-def limit_threads() -> None:
-    """Respects the cores this process may use, where PyTorch would count all of the machine's."""
-    if hasattr(os, "sched_getaffinity") and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(min(torch.get_num_threads(), len(os.sched_getaffinity(0))))

@@ -79,7 +79,7 @@ class TerminalProgress(RichProgressBar):
         size = trainer.datamodule.config.training.batch_size * trainer.world_size  # type: ignore[attr-defined]
         return [
             TextColumn("[progress.description]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             _PicturesColumn(size),
             _LeftColumn(trainer),
@@ -97,8 +97,8 @@ class _PicturesColumn(ProgressColumn):
         self.batch_size = batch_size
 
     def render(self, task: Any) -> Text:
-        speed = task.speed or task.finished_speed or 0.0
-        return Text(f"{speed * self.batch_size:.1f} img/s")
+        seconds = task.elapsed or 0.0  # of this epoch: steadier than Rich's speed of the last moments
+        return Text(f"{task.completed * self.batch_size / seconds:.1f} img/s" if seconds else "")
 
 
 class _LeftColumn(ProgressColumn):

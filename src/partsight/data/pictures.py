@@ -32,6 +32,8 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
     picture = cv2.imdecode(encoded, flags) if len(encoded) else None
     if picture is None:
         raise PartsightError(f"{path}: not a picture that can be decoded. Repair it or take its row out of the table.")
+    if picture.ndim == 3 and picture.shape[2] == 4:  # OpenCV leaves four channels blue first
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
     return _fitting(picture, channels, path)
 
 

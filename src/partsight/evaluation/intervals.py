@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from partsight.evaluation.examples import Examples, confusion_matrix, examples, outcome_counts
 from partsight.evaluation.metrics import METRICS, class_aucs, log_losses
 from partsight.evaluation.predictions import Task
+from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
 
 COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
@@ -31,7 +31,7 @@ def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
     method "newcombe" is for ROC_AUC, "bootstrap" for the others, n being the number of examples. A bootstrap knows
     only what it saw: of a table without a mistake it has no width.
     """
-    given = examples(table, task)
+    given = scored(table, task)
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
@@ -98,7 +98,7 @@ def bootstrap(
     patterns: (N, K) int64, what each example adds to K counts.
     statistic: from counts (R, K), one row a resample, to (R,) figures.
 
-    Examples that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
+    Scored that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
     also makes the result independent of the order of the examples.
     """
     kinds, sizes = np.unique(patterns, axis=0, return_counts=True)
@@ -115,7 +115,7 @@ def bootstrap_mean(values: NDArray[np.float64], confidence: float = 0.95) -> tup
     return _percentiles(np.array(means), confidence)
 
 
-def _interval(name: str, given: Examples, confidence: float) -> tuple[float, float, str, int]:
+def _interval(name: str, given: Scored, confidence: float) -> tuple[float, float, str, int]:
     """low, high, method and n of one metric."""
     count = len(given.targets)
     argmax = given.task.output == "softmax"
@@ -136,7 +136,7 @@ def _interval(name: str, given: Examples, confidence: float) -> tuple[float, flo
     return *bootstrap(per_example, statistic, confidence), "bootstrap", count
 
 
-def macro_auc_interval(given: Examples, confidence: float = 0.95) -> tuple[float, float]:
+def macro_auc_interval(given: Scored, confidence: float = 0.95) -> tuple[float, float]:
     """The means of the classes' Newcombe limits; (NaN, NaN) if ROC_AUC covers no class.
 
     Conservative: it is the interval that would be right if the classes were all high, or all low, together.
@@ -176,7 +176,7 @@ def _binary_mcc(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
-def _gorodkin_interval(given: Examples, confidence: float) -> tuple[float, float]:
+def _gorodkin_interval(given: Scored, confidence: float) -> tuple[float, float]:
     """Bootstrap of the MCC of several classes (Gorodkin 2004), over those cells of the confusion that are not empty."""
     matrix = confusion_matrix(given)
     true, said = matrix.nonzero()

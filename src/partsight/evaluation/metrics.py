@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
 
-from partsight.evaluation.examples import Examples, confusion_matrix, examples, outcome_counts
 from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
 
 LOG_LOSS_FLOOR = 1e-15
 """The least probability whose logarithm is taken."""
@@ -25,12 +25,12 @@ class Metric:
     """One figure of a table."""
 
     higher_is_better: bool
-    formula: Callable[[Examples], float]
+    formula: Callable[[Scored], float]
 
 
 def compute(table: pd.DataFrame, task: Task) -> dict[str, float]:
     """All metrics by name. ROC_AUC is NaN if no class has both positives and negatives; the others are finite."""
-    given = examples(table, task)
+    given = scored(table, task)
     return {name: metric.formula(given) for name, metric in METRICS.items()}
 
 
@@ -38,12 +38,12 @@ def compute_one(name: str, table: pd.DataFrame, task: Task) -> float:
     """The metric called `name`, one of METRICS."""
     if name not in METRICS:
         raise PredictionsError(f"no metric is called {name!r}; there are {', '.join(METRICS)}")
-    return METRICS[name].formula(examples(table, task))
+    return METRICS[name].formula(scored(table, task))
 
 
 def auc_coverage(table: pd.DataFrame, task: Task) -> tuple[int, int]:
     """How many classes ROC_AUC is the mean of, and how many there are."""
-    return int(np.isfinite(class_aucs(examples(table, task))).sum()), len(task.classes)
+    return int(np.isfinite(class_aucs(scored(table, task))).sum()), len(task.classes)
 
 
 def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     Multilabel has no such matrix. There it is a long table, four rows a class: `class`, `true` and `predicted` (bool:
     has the label), `count`.
     """
-    given = examples(table, task)
+    given = scored(table, task)
     if task.output != "multilabel":
         names = list(task.classes)
         return pd.DataFrame(
@@ -74,7 +74,7 @@ def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     Where there is nothing to divide by (no example, or never predicted) the figure is NaN, not 0: a 0 would read as
     all wrong.
     """
-    given = examples(table, task)
+    given = scored(table, task)
     true_positives, false_positives, false_negatives, _ = outcome_counts(given).sum(axis=0).T
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(
@@ -89,7 +89,7 @@ def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
         )
 
 
-def class_aucs(given: Examples) -> NDArray[np.float64]:
+def class_aucs(given: Scored) -> NDArray[np.float64]:
     """Area under the ROC curve of each class against the rest, (C,); NaN for one that lacks positives or negatives.
 
     Ties count half (Mann and Whitney 1947). Binary: both classes have that of the positive one, because 1 - p rounds
@@ -102,7 +102,7 @@ def class_aucs(given: Examples) -> NDArray[np.float64]:
     return np.array([_auc(truth[:, column], scores[:, column]) for column in range(truth.shape[1])])
 
 
-def log_losses(given: Examples) -> NDArray[np.float64]:
+def log_losses(given: Scored) -> NDArray[np.float64]:
     """Log loss of each example, (N,), in nats; LogLoss is their mean.
 
     -ln p of what is true, p clipped to [1e-15, 1]: under softmax of the true class, under binary of the true one of
@@ -122,20 +122,20 @@ def _auc(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
     return float(roc_auc_score(truth, scores)) if truth.min() < truth.max() else float("nan")
 
 
-def _roc_auc(given: Examples) -> float:
+def _roc_auc(given: Scored) -> float:
     areas = class_aucs(given)
     covered = areas[np.isfinite(areas)]
     return float(covered.mean()) if len(covered) else float("nan")
 
 
-def _accuracy(given: Examples) -> float:
+def _accuracy(given: Scored) -> float:
     return float(given.right.mean())
 
 
-def _micro(score: Callable[..., float], **options: float) -> Callable[[Examples], float]:
+def _micro(score: Callable[..., float], **options: float) -> Callable[[Scored], float]:
     """`score` of the decisions by threshold; 0 where it would divide by 0. Of an argmax it is the accuracy."""
 
-    def formula(given: Examples) -> float:
+    def formula(given: Scored) -> float:
         if given.task.output == "softmax":
             return _accuracy(given)
         return float(score(*given.yes_no, zero_division=0, **options))
@@ -143,7 +143,7 @@ def _micro(score: Callable[..., float], **options: float) -> Callable[[Examples]
     return formula
 
 
-def _mcc(given: Examples) -> float:
+def _mcc(given: Scored) -> float:
     """Gorodkin 2004; 0 where it is 0/0, which is where only one class occurs or only one is decided."""
     pair = (given.targets, given.decisions) if given.task.output == "softmax" else given.yes_no
     if any(values.min() == values.max() for values in pair):

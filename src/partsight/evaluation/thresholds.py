@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.evaluation.examples import Examples, examples
 from partsight.evaluation.intervals import wilson
 from partsight.evaluation.predictions import PredictionsError, Task, probabilities
+from partsight.evaluation.scored import Scored, scored
 
 MOST_POINTS = 201
 
@@ -24,7 +24,7 @@ def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -
     ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
     Raises PredictionsError if the task names no good classes.
     """
-    given = _examples(table, task)
+    given = _scored(table, task)
     bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
     cases = [("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)]
     rows = []
@@ -58,7 +58,7 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     spread by rank are kept. Those in `also`, such as the threshold in use, are there whatever they are worth.
     Raises PredictionsError if the task names no good classes.
     """
-    given = _examples(table, task)
+    given = _scored(table, task)
     scores, bad = goodness(table, task), _any_bad(given.targets, task)
     bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
     thresholds = np.unique(np.concatenate([[0.0], scores, [np.nextafter(scores.max(), 2.0)], also]))
@@ -86,9 +86,9 @@ def _worth_choosing(escapes: NDArray[np.int64], overkills: NDArray[np.int64]) ->
     return kept
 
 
-def _examples(table: pd.DataFrame, task: Task) -> Examples:
+def _scored(table: pd.DataFrame, task: Task) -> Scored:
     _good_columns(task)
-    return examples(table, task)
+    return scored(table, task)
 
 
 def _good_columns(task: Task) -> NDArray[np.bool_]:

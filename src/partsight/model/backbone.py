@@ -1,6 +1,7 @@
 """Any timm model as a feature extractor."""
 
 import difflib
+import functools
 import logging
 import re
 import warnings
@@ -25,6 +26,8 @@ class Shape:
     """Features a picture after its own or an average pooling."""
     own_pool: str
     """timm's name of the model's own pooling."""
+    unused: tuple[str, ...] = ()
+    """Parameters that have no part in the feature map: those of a head of its own."""
 
 
 class Backbone(nn.Module):
@@ -33,13 +36,18 @@ class Backbone(nn.Module):
     The forward pass takes (N, channels, height, width) and gives the feature map (N, width, h, w) of a convolutional
     net, or the pooled (N, width) of a model of tokens, which keeps its own pooling. VGG16 therefore gives 512 features
     and not the 4096 of its classifier layers. Widths are read off a forward pass: timm's `num_features` differs for
-    some models (mambaout, hgnet).
+    some models (mambaout, hgnet). Layers behind the feature map are taken out (of VGG16 119 million parameters): DDP
+    would wait for their gradients in vain.
     """
 
     def __init__(self, name: str, channels: int, height: int, width: int) -> None:
         super().__init__()
+        found = shape(name, channels, height, width)
         self.model = create(name, channels, height, width)
-        self.is_map = shape(name, channels, height, width).is_map
+        self.is_map = found.is_map
+        for parameter in found.unused:
+            owner, _, leaf = parameter.rpartition(".")
+            setattr(self.model.get_submodule(owner), leaf, None)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features of normalised pictures."""
@@ -58,13 +66,14 @@ def create(name: str, channels: int, height: int, width: int, state: dict[str, T
     return timm.create_model(name, **arguments)
 
 
+@functools.cache
 def shape(name: str, channels: int, height: int, width: int) -> Shape:
     """Reads shapes off a forward pass without memory or arithmetic (the meta device).
 
     Raises:
         RuntimeError, ValueError, AssertionError: as the model does for an unknown name or a size it cannot take.
     """
-    with warnings.catch_warnings(), torch.device("meta"), torch.no_grad():
+    with warnings.catch_warnings(), torch.device("meta"), torch.enable_grad():
         warnings.simplefilter("ignore")
         model = create(name, channels, height, width).eval()
         features = model.forward_features(torch.zeros(2, channels, height, width))
@@ -74,8 +83,25 @@ def shape(name: str, channels: int, height: int, width: int) -> Shape:
             raise ValueError("its features are not a tensor")
         is_map = features.ndim == 4 and getattr(model, "output_fmt", Format.NCHW) == Format.NCHW
         if is_map:
-            return Shape(is_map, features.shape[1], own_pool)
+            used = _parameters_of(features)
+            unused = [key for key, p in model.named_parameters() if p.requires_grad and id(p) not in used]
+            return Shape(is_map, features.shape[1], own_pool, tuple(unused))
         return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], own_pool)
+
+
+def _parameters_of(result: Tensor) -> set[int]:
+    """ids of the parameters that a result depends on, read off its autograd graph."""
+    found: set[int] = set()
+    nodes: list[Any] = [result.grad_fn]
+    seen = {None}
+    while nodes:
+        node = nodes.pop()
+        if node not in seen:
+            seen.add(node)
+            if hasattr(node, "variable"):
+                found.add(id(node.variable))
+            nodes += [before for before, _ in node.next_functions]
+    return found
 
 
 def problems(config: Config) -> list[str]:

@@ -42,7 +42,10 @@ def find(config: Config) -> Weights:
         return Weights("random", None)
     reason = _hub_problem(config.backbone)
     if reason is None:
-        return _from_hub(config.backbone)
+        try:
+            return _from_hub(config.backbone)
+        except Exception as error:  # timm, the hub's client and the file system each raise their own
+            reason = f"The ImageNet weights of {config.backbone} cannot be had: {type(error).__name__}: {error}"
     if config.model.on_missing_weights == "error":
         raise PartsightError(f"{reason}\n{_remedy(config.backbone)}")
     warning = f"{reason} Going on from RANDOM weights (model.on_missing_weights=random)."
@@ -53,12 +56,14 @@ def load(model: nn.Module, weights: Weights, name: str, channels: int, height: i
     """Puts the weights into a backbone made by `backbone.create`; timm adapts the stem to other channel counts."""
     if weights.state is not None:
         loaded = backbone.create(name, channels, height, width, dict(weights.state))
-        model.load_state_dict(loaded.state_dict())
+        kept = model.state_dict().keys()  # without a head of its own
+        model.load_state_dict({key: value for key, value in loaded.state_dict().items() if key in kept})
 
 
 def _from_file(path: Path, name: str) -> Weights:
     state = _read(path)
-    expected = backbone.create(name, 3, *_native_size(name)).state_dict()
+    with torch.device("meta"):
+        expected = backbone.create(name, 3, *_native_size(name)).state_dict()
     missing = [key for key in expected if key not in state]
     shapes = [key for key in expected if key in state and state[key].shape != expected[key].shape]
     if missing or (shapes and not _only_stem(shapes)):
@@ -136,10 +141,7 @@ def _hub_problem(name: str) -> str | None:
 def _from_hub(name: str) -> Weights:
     known = timm.get_pretrained_cfg(name)
     assert known is not None  # _hub_problem
-    try:
-        model = timm.create_model(name, pretrained=True)
-    except Exception as error:
-        raise PartsightError(f"The ImageNet weights of {name} failed to load: {error}\n{_remedy(name)}") from None
+    model = timm.create_model(name, pretrained=True)
     return Weights(f"hub:{known.hf_hub_id or known.url}", model.state_dict())
 
 

@@ -3,10 +3,10 @@
 Hydra makes this callback in every command, so nothing heavy is imported before a sweep begins.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -14,7 +14,7 @@ from partsight.errors import PartsightError
 
 
 class SweepCallback(Callback):
-    """Named in conf/train.yaml."""
+    """Named in conf/train.yaml. Hydra turns a callback's errors into warnings and goes on; only an exit stops it."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks every job in both stages, then opens the parent run."""
@@ -24,13 +24,12 @@ class SweepCallback(Callback):
             settings = jobs.checked(config)
             parent.open_run(settings[0], list(config.hydra.overrides.task), Path(config.hydra.sweep.dir))
         except PartsightError as error:
-            raise CompactHydraException(str(error)) from None
+            print(error, file=sys.stderr)
+            sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Puts the jobs' results into one table and ends the parent run."""
+        """Puts the jobs' results into one table and ends the parent run; status 1 when a job has no result."""
         from partsight.sweep import collect
 
-        try:
-            collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task))
-        except PartsightError as error:
-            raise CompactHydraException(str(error)) from None
+        if not collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)):
+            sys.exit(1)

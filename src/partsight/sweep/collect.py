@@ -17,10 +17,13 @@ OVER = ("fold", "repeat", "seed")
 """What a mean is taken over; jobs that differ in anything else are rows of their own."""
 
 
-def conclude(folder: Path, overrides: Sequence[str]) -> None:
+def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     """Writes sweep.csv and, for several folds or repeats of one setting, folds.csv; shows and tracks both.
 
     The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs stand in the table, empty.
+
+    Returns:
+        Whether every job has a result.
     """
     jobs = read_jobs(folder)
     table = job_table(jobs)
@@ -31,7 +34,9 @@ def conclude(folder: Path, overrides: Sequence[str]) -> None:
     if len(averages):
         console.table(averages, "Over folds and repeats; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    _track(folder, table, averages)
+    complete = len(table) > 0 and bool((table["status"] == "finished").all())
+    _track(folder, averages, complete)
+    return complete
 
 
 def read_jobs(folder: Path) -> list[dict[str, object]]:
@@ -93,7 +98,7 @@ def _differing(jobs: Sequence[dict[str, object]]) -> list[str]:
     return [key for key in keys if len({str(job.get(key)) for job in jobs}) > 1]
 
 
-def _track(folder: Path, table: pd.DataFrame, averages: pd.DataFrame) -> None:
+def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
@@ -106,5 +111,4 @@ def _track(folder: Path, table: pd.DataFrame, averages: pd.DataFrame) -> None:
             for part in ("mean", "sd", "pooled"):
                 if pd.notna(getattr(line, part)):
                     client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
-    complete = bool((table["status"] == "finished").all()) and len(table) > 0
     client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")

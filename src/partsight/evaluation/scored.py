@@ -10,7 +10,7 @@ from partsight.evaluation.predictions import PredictionsError, Task, decisions, 
 
 
 @dataclass(frozen=True)
-class Examples:
+class Scored:
     """A predictions table as arrays."""
 
     task: Task
@@ -42,20 +42,20 @@ class Examples:
         return (self.targets == positive).astype(np.int64), (self.decisions == positive).astype(np.int64)
 
 
-def examples(table: pd.DataFrame, task: Task) -> Examples:
+def scored(table: pd.DataFrame, task: Task) -> Scored:
     """The arrays of a table. Raises PredictionsError if it is empty, lacks labels, or was decided otherwise."""
     if table.empty:
         raise PredictionsError("the predictions table has no rows, so it has no figures")
-    return Examples(task, targets(table, task), decisions(table, task), probabilities(table, task))
+    return Scored(task, targets(table, task), decisions(table, task), probabilities(table, task))
 
 
-def confusion_matrix(given: Examples) -> NDArray[np.int64]:
+def confusion_matrix(given: Scored) -> NDArray[np.int64]:
     """(C, C) numbers of examples, true class by predicted class; not of multilabel."""
     size = len(given.task.classes)
     return np.bincount(given.targets * size + given.decisions, minlength=size * size).reshape(size, size)
 
 
-def outcome_counts(given: Examples) -> NDArray[np.int64]:
+def outcome_counts(given: Scored) -> NDArray[np.int64]:
     """(N, C, 4) of 0 and 1: is the example, for that class, a true or false positive, a false or true negative?"""
     true = given.one_hot == 1
     said = given.decisions == 1
