@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.examples import examples
 from partsight.evaluation.intervals import (
     auc_interval,
     bootstrap,
@@ -16,6 +15,7 @@ from partsight.evaluation.intervals import (
 )
 from partsight.evaluation.metrics import compute
 from partsight.evaluation.predictions import Task
+from partsight.evaluation.scored import scored
 
 Z = 1.959963984540054
 
@@ -179,7 +179,7 @@ def test_macro_auc_limits_are_the_means_over_the_classes_that_are_there(make_tab
     )
     # a: 4 of 6 pairs; b: .5 and .6 win 2 each, .2 ties one: 4.5 of 6.
     expected = np.mean([auc_interval(4 / 6, 2, 3), auc_interval(4.5 / 6, 3, 2)], axis=0)
-    assert macro_auc_interval(examples(table, task)) == pytest.approx(tuple(expected))
+    assert macro_auc_interval(scored(table, task)) == pytest.approx(tuple(expected))
 
 
 def test_bootstrap_of_a_proportion_is_that_of_the_binomial():
