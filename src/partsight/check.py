@@ -37,9 +37,8 @@ def command_line(overrides: Sequence[str], folders: Sequence[Path], multirun: bo
     problems: list[str] = []
     good: list[Override] = []
     for text in overrides:
-        try:
-            override = OverridesParser.create().parse_override(text)
-        except HydraException:
+        override = _parsed(text)
+        if override is None:
             problems.append(f"{text}: not of the form key=value (quote texts with blanks or brackets: \"key='a b'\")")
             continue
         found = _override_problems(override, folders, multirun)
@@ -76,6 +75,14 @@ def names(config: Config) -> list[str]:
 
 
 # --- overrides and files -------------------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> Override | None:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException:
+        return None
+    return override if override.key_or_group else None
 
 
 def _override_problems(override: Override, folders: Sequence[Path], multirun: bool) -> list[str]:

@@ -19,7 +19,9 @@ from partsight.data.fingerprint import content_hashes, fingerprint
 def root(tmp_path: Path) -> Path:
     root = tree(tmp_path / "data", {"bad": 3, "good": 3})
     images = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
-    write(root, pd.DataFrame({"image": images, "class": [name.split("/")[0] for name in images], "run": list("xxyyzz")}))
+    write(
+        root, pd.DataFrame({"image": images, "class": [name.split("/")[0] for name in images], "run": list("xxyyzz")})
+    )
     return root
 
 

@@ -72,7 +72,7 @@ def test_colour_becomes_luma_in_one_channel(tmp_path: Path) -> None:
     assert near(picture[..., 0], noise(4) @ np.array([0.299, 0.587, 0.114]), 1)
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_alpha_is_dropped(tmp_path: Path, suffix: str) -> None:
     with_alpha = noise(5, channels=4)
     Image.fromarray(with_alpha).save(tmp_path / f"alpha.{suffix}", lossless=True, exact=True)

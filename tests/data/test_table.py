@@ -19,7 +19,9 @@ IMAGES = ["bad/1.png", "bad/2.png", "good/1.png", "good/2.png"]
 CLASSES = ["bad", "bad", "good", "good"]
 
 
-def settings(root: Path, name: str | None = "labels.csv", loss: str = "bce", output: str = "auto", **data: Any) -> Config:
+def settings(
+    root: Path, name: str | None = "labels.csv", loss: str = "bce", output: str = "auto", **data: Any
+) -> Config:
     return Config(
         data=DataConfig(root=str(root), table=name, **data),
         model=ModelConfig(output=output),

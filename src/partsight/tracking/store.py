@@ -2,14 +2,19 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from partsight.config import TrackingConfig
 from partsight.errors import PartsightError
+
+TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens the experiment in the UI with its training runs; without it MLflow 3 shows its page for language models."""
 
 
 def uri(tracking: TrackingConfig) -> str:
@@ -38,7 +43,7 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
         with FileLock(f"{database}.lock"):
             client = MlflowClient(tracking_uri=where)
             return client, _experiment(client, tracking.experiment, database.parent / "mlartifacts")
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise PartsightError(
             f"The MLflow store {where} cannot be used: {str(error).splitlines()[0]}\n"
             "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db in the current folder."
@@ -46,9 +51,9 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
 
 
 def ui_command(tracking: TrackingConfig) -> str:
-    """What opens the comparison in a browser."""
+    """What opens the comparison in a browser, to be copied as it stands; a server is its own address."""
     where = uri(tracking)
-    return where if where.startswith("http") else f"mlflow ui --backend-store-uri {where}"
+    return where if where.startswith("http") else f"{sys.executable} -m mlflow ui --backend-store-uri {where}"
 
 
 def _sqlite_file(where: str) -> Path | None:
@@ -60,7 +65,8 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     if found is not None:
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(name, (artifacts / name).as_uri() if artifacts else None))
+        where = (artifacts / name).as_uri() if artifacts else None
+        return str(client.create_experiment(name, where, tags=TRAINING_VIEW))
     except MlflowException:  # another client of the same server was faster
         found = client.get_experiment_by_name(name)
         if found is None:

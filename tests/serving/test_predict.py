@@ -1,0 +1,185 @@
+"""A checkpoint scores new pictures by itself: without its data set, its settings' files, or the folder of its run."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tiny import noise, probabilities, run, tree
+
+from partsight import cli
+
+COUNTS = {"dent": 12, "good": 14, "scratch": 11}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tree(tmp_path_factory.mktemp("pictures"), COUNTS)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The folder of a run."""
+    home = tmp_path_factory.mktemp("home")
+    return run(home, f"data.root={pictures}", "head=dense", "augmentation=hard", "image.normalization=channel")
+
+
+@pytest.fixture
+def checkpoint(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the last checkpoint, far from its run; the current folder is an empty one."""
+    return Path(shutil.copy(trained / "checkpoints" / "last.ckpt", tmp_path / "model.ckpt"))
+
+
+def predict(*arguments: object) -> pd.DataFrame:
+    """`partsight predict ...`, and the table it writes."""
+    out = Path("scored.parquet")
+    if "--out" in arguments:
+        out = Path(str(arguments[arguments.index("--out") + 1]))
+    else:
+        arguments = (*arguments, "--out", out)
+    cli.main(["predict", *map(str, arguments), "--accelerator", "cpu", "--workers", "0"])
+    return pd.read_csv(out) if out.suffix == ".csv" else pd.read_parquet(out)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    with pytest.raises(SystemExit) as caught:
+        predict(*arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said
+
+
+def test_a_checkpoint_alone_gives_the_probabilities_of_its_run(trained: Path, checkpoint: Path, pictures: Path) -> None:
+    own = pd.read_parquet(trained / "predictions.parquet").set_index("image")
+    scored = predict(checkpoint, pictures).set_index("image")
+    assert len(scored) == sum(COUNTS.values())
+    assert len(own) == 8
+    found = scored.loc[own.index]
+    np.testing.assert_allclose(probabilities(found), probabilities(own), rtol=0, atol=1e-6)
+    assert found["prediction"].tolist() == own["prediction"].tolist()
+
+
+def test_the_best_checkpoint_serves_too(trained: Path, pictures: Path) -> None:
+    assert len(predict(trained / "checkpoints" / "best.ckpt", pictures / "dent")) == COUNTS["dent"]
+
+
+def test_nothing_is_known_of_new_pictures_but_their_scores(checkpoint: Path, pictures: Path) -> None:
+    scored = predict(checkpoint, pictures)
+    assert scored["row"].tolist() == list(range(len(scored)))
+    assert scored["image"].tolist() == sorted(scored["image"])
+    assert scored["label"].isna().all()
+    assert scored["loss"].isna().all()
+    assert set(scored["split"]) == {"predict"}
+    names = [f"prob_{name}" for name in COUNTS]
+    assert list(scored.columns[-3:]) == names
+    assert scored["prediction"].tolist() == [names[i][5:] for i in probabilities(scored).argmax(axis=1)]
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_the_batch_size_cannot_change_a_score(checkpoint: Path, pictures: Path, size: int) -> None:
+    alone = probabilities(predict(checkpoint, pictures, "--batch-size", 7))
+    np.testing.assert_allclose(
+        probabilities(predict(checkpoint, pictures, "--batch-size", size)), alone, rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("out", ["csv", "parquet", "pq"])
+def test_a_table_is_scored_in_its_order(
+    checkpoint: Path, pictures: Path, tmp_path: Path, suffix: str, out: str
+) -> None:
+    whole = predict(checkpoint, pictures).set_index("image")
+    images = ["scratch/0003.png", "dent/0001.png", "scratch/0003.png"]
+    table = tmp_path / f"new.{suffix}"
+    frame = pd.DataFrame({"shot": images, "remark": ["", "", "twice"]})
+    frame.to_csv(table, index=False) if suffix == "csv" else frame.to_parquet(table)
+    scored = predict(checkpoint, table, "--images", pictures, "--image-column", "shot", "--out", f"scored.{out}")
+    assert scored["image"].tolist() == images
+    np.testing.assert_allclose(probabilities(scored), probabilities(whole.loc[images]), rtol=0, atol=1e-5)
+
+
+def test_the_pictures_of_a_table_lie_beside_it_unless_told(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    Image.fromarray(noise(1)).save(tmp_path / "new" / "1.png")
+    pd.DataFrame({"image": ["1.png"]}).to_csv(tmp_path / "new" / "list.csv", index=False)
+    assert len(predict(checkpoint, tmp_path / "new" / "list.csv")) == 1
+
+
+def test_pictures_of_any_size_and_kind(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "new" / "deep").mkdir(parents=True)
+    Image.fromarray(noise(1, 60, 17)).save(tmp_path / "new" / "a.jpg")
+    Image.fromarray(noise(2)[..., 0]).save(tmp_path / "new" / "deep" / "b.tif")
+    assert predict(checkpoint, tmp_path / "new")["image"].tolist() == ["a.jpg", "deep/b.tif"]
+
+
+def test_the_shares_of_classes_are_said(
+    checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scored = predict(checkpoint, pictures)
+    said = capsys.readouterr().out
+    assert "37 pictures scored into scored.parquet" in said
+    for name, count in scored["prediction"].value_counts().items():
+        assert f"{name}: {count}" in said
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_picture_is_named(
+    checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(pictures / "dent", tmp_path / "new")
+    (tmp_path / "new" / "0005.png").write_bytes(b"no picture")
+    assert f"{tmp_path / 'new' / '0005.png'}: not a picture" in refusal(capsys, checkpoint, tmp_path / "new")
+
+
+def test_a_missing_checkpoint(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "absent.ckpt: there is no such checkpoint" in refusal(capsys, "absent.ckpt", pictures)
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "tensors", "pickle", "empty"])
+def test_what_is_no_checkpoint(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    path = tmp_path / "other.ckpt"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "tensors":
+        torch.save({"state_dict": {"weight": torch.zeros(2)}}, path)
+    elif kind == "pickle":
+        torch.save({"partsight": Path("object")}, path)
+    else:
+        path.write_bytes(b"" if kind == "empty" else b"a text")
+    assert "not a checkpoint of partsight" in refusal(capsys, path, pictures)
+
+
+def test_a_checkpoint_that_was_cut_off(
+    checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cut.ckpt").write_bytes(checkpoint.read_bytes()[:20000])
+    assert "not a checkpoint of partsight" in refusal(capsys, tmp_path / "cut.ckpt", pictures)
+
+
+def test_sources_that_cannot_be_scored(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none").mkdir()
+    assert "no pictures in this folder" in refusal(capsys, checkpoint, tmp_path / "none")
+    assert "no such folder or table" in refusal(capsys, checkpoint, tmp_path / "absent")
+    pd.DataFrame({"shot": ["1.png"]}).to_csv(tmp_path / "new.csv", index=False)
+    assert "no column 'image'" in refusal(capsys, checkpoint, tmp_path / "new.csv")
+    said = refusal(capsys, checkpoint, tmp_path / "new.csv", "--image-column", "shot")
+    assert "pictures not found" in said
+    assert "row 0, first '1.png'" in said
+
+
+def test_options_that_cannot_be(
+    checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "must end in .csv or .parquet" in refusal(capsys, checkpoint, pictures, "--out", "scored.xlsx")
+    assert "must be at least 1" in refusal(capsys, checkpoint, pictures, "--batch-size", 0)
+    assert not Path("scored.parquet").exists()

@@ -1,0 +1,121 @@
+"""A sweep is one result: checked as a whole before it starts, complete though a job fails, one parent in the store."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+Train = Callable[..., subprocess.CompletedProcess[str]]
+
+SHORT = (
+    "trainer=debug",
+    "backbone=test_resnet",
+    "model.pretrained=false",
+    "image.height=32",
+    "image.width=32",
+    "data.workers=0",
+    "training.batch_size=4",
+    "tracking.checkpoint=false",
+    "report.pictures=false",
+    "seed=1",
+    "hydra.sweep.dir=sweep",
+)
+
+
+def runs(folder: Path, experiment: str) -> tuple[Run, list[Run]]:
+    """The parent and its children, by name."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    every = client.search_runs([found.experiment_id])
+    parents = [run for run in every if run.data.tags.get("kind") == "sweep"]
+    assert len(parents) == 1
+    children = [run for run in every if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert len(children) == len(every) - 1
+    return parents[0], sorted(children, key=lambda run: str(run.info.run_name))
+
+
+def artifacts(folder: Path, run: Run) -> list[str]:
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    return sorted(file.path for file in client.list_artifacts(run.info.run_id))
+
+
+@pytest.mark.slow
+def test_folds_become_one_parent_with_a_child_each_and_one_table(train: Train, tmp_path: Path) -> None:
+    done = train("-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1", *SHORT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    parent, children = runs(tmp_path, "casting")
+    assert parent.info.status == "FINISHED"
+    assert [child.info.run_name for child in children] == ["test_resnet fold 0", "test_resnet fold 1"]
+    assert {child.info.status for child in children} == {"FINISHED"}
+    assert artifacts(tmp_path, parent) == ["folds.csv", "sweep.csv"]
+
+    jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert jobs["job"].tolist() == [0, 1]
+    assert jobs["fold"].tolist() == [0, 1]
+    assert jobs["status"].tolist() == ["finished", "finished"]
+    for number, child in enumerate(children):  # the table, the run's file and the store say the same
+        file = pd.read_csv(tmp_path / "sweep" / str(number) / "metrics.csv").set_index("metric")["value"]
+        for name in ("Accuracy", "LogLoss"):
+            assert jobs.loc[number, name] == pytest.approx(file[name])
+            assert child.data.metrics[name] == pytest.approx(file[name])
+
+    folds = pd.read_csv(tmp_path / "sweep" / "folds.csv").set_index("metric")
+    assert folds.loc["Accuracy", "mean"] == pytest.approx(jobs["Accuracy"].mean())
+    tables = [pd.read_parquet(tmp_path / "sweep" / str(n) / "predictions.parquet") for n in (0, 1)]
+    pooled = pd.concat(tables)
+    assert not set(tables[0]["row"]) & set(tables[1]["row"])
+    assert folds.loc["Accuracy", "pooled"] == pytest.approx((pooled["label"] == pooled["prediction"]).mean())
+    assert parent.data.metrics["Accuracy_mean"] == pytest.approx(jobs["Accuracy"].mean())
+    assert parent.data.metrics["Accuracy_pooled"] == pytest.approx(folds.loc["Accuracy", "pooled"])
+
+
+@pytest.mark.slow
+def test_a_wrong_value_in_any_job_starts_none(train: Train, tmp_path: Path) -> None:
+    given = ["usecase=casting", "data.sample_count=20", *SHORT]
+    done = train("-m", *given, "fold=0,9", "training.optimizer=adamw,adamww")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("The ", "  "))]
+    assert lines[0] == "The sweep cannot run: 2 problems"
+    found = {line.split(". ", 1)[1].split(":")[0]: line for line in lines[1:]}
+    assert set(found) == {"training.optimizer=adamww", "fold=9"}
+    assert "[job: " in found["fold=9"]
+    assert "fold=9 training.optimizer=adamw]" in found["fold=9"]
+    assert "fold=0 training.optimizer=adamww]" in found["training.optimizer=adamww"]
+    assert not (tmp_path / "sweep").exists()
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, tmp_path: Path) -> None:
+    for name in ("good", "scratch"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "parts" / name / f"{number}.png")
+    (tmp_path / "empty").mkdir()  # a folder that is there: only reading it tells that it holds nothing
+
+    done = train("-m", "usecase=custom", "data.root=empty,parts", *SHORT)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "there are no pictures in it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+    jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("data.root")
+    assert jobs.loc["empty", "status"] == "no result"
+    assert jobs.loc["parts", "status"] == "finished"
+    assert np.isnan(jobs.loc["empty", "Accuracy"])
+    assert np.isfinite(jobs.loc["parts", "Accuracy"])
+    assert "no result" in done.stdout
+
+    parent, children = runs(tmp_path, "custom")
+    assert parent.info.status == "FAILED"
+    assert [child.info.status for child in children] == ["FINISHED"]
+    assert artifacts(tmp_path, parent) == ["sweep.csv"]

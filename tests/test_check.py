@@ -1,0 +1,432 @@
+"""Every mistake is found before training, named with its key, answered with a mend, and shown with all the others."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from partsight import check, command
+from partsight.config import METRICS, Config, register
+
+Compose = Callable[..., Config]
+
+
+@pytest.fixture
+def problems() -> Callable[..., list[str]]:
+    """problems("usecase=casting", ...): stage one's answer to a command line with the shipped conf/."""
+
+    def found(*overrides: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
+        register()
+        return check.command_line(overrides, [*folders, command.conf_folder()], multirun)
+
+    return found
+
+
+def one(found: list[str]) -> str:
+    assert len(found) == 1, found
+    return found[0]
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("training.learning_rat=1", "training.learning_rate"),  # misspelt
+        ("trainning.epochs=3", "training.epochs"),  # section misspelt
+        ("data.batch_size=8", "training.batch_size"),  # right name, wrong section
+        ("training.dropout=0.5", "head.dropout"),  # ... though a setting of that section sounds alike
+        ("tracker.checkpoint=false", "tracking.checkpoint"),  # ... of two sections that have it, the nearer
+        ("epochs=3", "training.epochs"),  # no section
+        ("data.heigt=64", "image.height"),  # both wrong
+    ],
+)
+def test_an_unknown_setting_is_answered_with_the_one_that_was_meant(
+    problems: Callable[..., list[str]], override: str, meant: str
+) -> None:
+    key = override.split("=")[0]
+    assert one(problems("usecase=casting", override)) == f"{key}: there is no such setting; did you mean {meant}?"
+
+
+def test_an_unknown_setting_like_no_other_is_answered_with_where_to_look(problems: Callable[..., list[str]]) -> None:
+    assert one(problems("usecase=casting", "qqqq.zzzz=1")) == (
+        "qqqq.zzzz: there is no such setting; --cfg job shows all settings"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["+", "++"])
+@pytest.mark.parametrize("key", ["unknown", "training.unknown"])
+def test_the_plus_that_hydra_advises_does_not_let_an_unknown_setting_in(
+    problems: Callable[..., list[str]], prefix: str, key: str
+) -> None:
+    assert one(problems("usecase=casting", f"{prefix}{key}=1")).startswith(f"{key}: there is no such setting")
+
+
+def test_an_unknown_setting_cannot_be_deleted(problems: Callable[..., list[str]]) -> None:
+    assert "training.lerning_rate: there is no such setting" in one(
+        problems("usecase=casting", "~training.lerning_rate")
+    )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+augmentation.train.Blur.p=0.3",
+        "+augmentation.train.Blur={p: 0.3, blur_limit: [3, 5]}",
+        "~augmentation.train.HorizontalFlip",
+        "augmentation.train.HorizontalFlip.p=1",
+        "backbone=efficientnet_b4",
+        "data.root=null",
+        "data.label_columns=[a,b]",
+        "trainer.devices=[0,1]",
+        "training.learning_rate=1e-4",
+        "head=gem",
+        "hydra.run.dir=elsewhere",
+    ],
+)
+def test_a_right_override_gives_no_problem(problems: Callable[..., list[str]], override: str) -> None:
+    assert problems("usecase=casting", override) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("training.epochs=many", "training.epochs=many: Value 'many' of type 'str' could not be converted to Integer"),
+        ("training.epochs=1.5", "training.epochs=1.5: Value '1.5' of type 'float' could not be converted to Integer"),
+        ("head.dropout=half", "head.dropout=half: Value 'half' of type 'str' could not be converted to Float"),
+        ("model.pretrained=perhaps", "model.pretrained=perhaps: Value 'perhaps' is not a valid bool"),
+        ("head.hidden=[wide]", "head.hidden=['wide']: Value 'wide' of type 'str' could not be converted to Integer"),
+        ("data.label_columns=class", "data.label_columns=class: "),
+        ("name=null", "name=None: "),
+        ("training=fast", "training=fast: "),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_named(problems: Callable[..., list[str]], override: str, text: str) -> None:
+    assert one(problems("usecase=casting", override)).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("override", "meant", "listed"),
+    [
+        ("usecase=castin", "casting", "resistor, steel"),
+        ("head=gems", "gem", "head is one of auto, dense, dropout, gem, linear"),
+    ],
+)
+def test_an_unknown_option_of_a_group_is_answered_with_the_nearest_and_all(
+    problems: Callable[..., list[str]], override: str, meant: str, listed: str
+) -> None:
+    text = one(problems(*{"usecase": "usecase=casting", override.split("=")[0]: override}.values()))
+    assert text.startswith(f"{override}: there is no such file; did you mean {meant}?")
+    assert text.endswith(listed)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "training.epochs", "=3", "name=a b]"])
+def test_an_override_that_is_no_key_and_value_is_quoted(problems: Callable[..., list[str]], text: str) -> None:
+    assert one(problems("usecase=casting", text)).startswith(f"{text}: not of the form key=value")
+
+
+def test_a_missing_use_case_lists_them(problems: Callable[..., list[str]]) -> None:
+    text = one(problems("training.epochs=3"))
+    for name in ("casting", "custom", "product_defect", "resistor", "steel"):
+        assert name in text
+    assert text.endswith("usecase=casting")
+
+
+@pytest.mark.parametrize("override", ["fold=0,1", "training.epochs=range(1,4)", "training.learning_rate=interval(0,1)"])
+def test_several_values_need_a_sweep(problems: Callable[..., list[str]], override: str) -> None:
+    assert one(problems("usecase=casting", override)) == f"{override}: several values need a sweep: add -m"
+    assert problems("usecase=casting", override, multirun=True) == []
+
+
+def test_every_value_of_a_sweep_is_checked(problems: Callable[..., list[str]]) -> None:
+    found = problems("usecase=casting,resister", "fold=0,one", "head=linear,gem", multirun=True)
+    assert [text.split(":")[0] for text in found] == ["usecase=resister", "fold=one"]
+
+
+def test_mistakes_of_every_kind_come_in_one_answer(problems: Callable[..., list[str]]) -> None:
+    found = problems(
+        "usecase=casting",
+        "trainning.seed=3",  # unknown
+        "training.batch_size=x",  # type
+        "head=gem2",  # option
+        "nonsense",  # form
+        "training.epochs=1,2",  # sweep
+        "fold=7",  # contradicts data.folds
+        "training.learning_rate=-1",  # range
+        "training.loss=ebc",  # choice
+        "model.weights=/not/there",  # path
+    )
+    assert [text.split(":")[0] for text in found] == [
+        "trainning.seed",
+        "training.batch_size=x",
+        "head=gem2",
+        "nonsense",
+        "training.epochs=1,2",
+        "training.learning_rate=-1.0",
+        "training.loss=ebc",
+        "fold=7",
+        "model.weights=/not/there",
+    ]
+
+
+def test_a_missing_use_case_does_not_hide_the_other_mistakes(problems: Callable[..., list[str]]) -> None:
+    found = problems("training.learning_rate=-1", "nonsense")
+    assert [text.split(":")[0] for text in found] == ["nonsense", "usecase", "training.learning_rate=-1.0"]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_mistakes_in_a_file_of_the_user_are_named_with_its_path(
+    problems: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "conf" / "usecase" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\ntraining:\n  epoch: 3\n  batch_size: many\nheads: {}\n")
+    found = problems("usecase=mine", folders=(tmp_path / "conf",))
+    assert found == [
+        f"{file}: training.epoch: there is no such setting; did you mean training.epochs?",
+        f"{file}: heads: there is no such setting; --cfg job shows all settings",
+        f"{file}: training.batch_size=many: Value 'many' of type 'str' could not be converted to Integer",
+    ]
+
+
+def test_mistakes_in_a_file_of_a_group_are_found_in_its_section(
+    problems: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "head" / "wide.yaml"
+    file.parent.mkdir()
+    file.write_text("hiden: [512]\n")
+    text = one(problems("usecase=casting", "head=wide", folders=(tmp_path,)))
+    assert text == f"{file}: head.hiden: there is no such setting; did you mean head.hidden?"
+
+
+@pytest.mark.parametrize(("content", "text"), [("a: [", "not readable as YAML"), ("- a\n", "found list")])
+def test_a_file_that_is_no_mapping_is_named(
+    problems: Callable[..., list[str]], tmp_path: Path, content: str, text: str
+) -> None:
+    file = tmp_path / "usecase" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text(content)
+    answer = one(problems("usecase=mine", folders=(tmp_path,)))
+    assert answer.startswith(f"{file}: ")
+    assert text in answer
+
+
+def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], tmp_path: Path) -> None:
+    file = tmp_path / "usecase" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text("# @package _global_\nname: mine\ntraining:\n  learning_rate: 1e-4\n  epochs: 3\n")
+    assert problems("usecase=mine", folders=(tmp_path,)) == []
+
+
+# --- rules of a composed config --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("training.epochs=0", "must be at least 1"),
+        ("training.learning_rate=0", "must be above 0"),
+        ("training.learning_rate=nan", "must be a finite number"),
+        ("training.learning_rate=inf", "must be a finite number"),
+        ("head.dropout=1", "must be below 1"),
+        ("head.dropout=-0.1", "must be at least 0"),
+        ("prediction.threshold=1", "must be below 1"),
+        ("data.folds=1", "must be at least 2"),
+        ("seed=-2", "must be at least -1"),
+        ("data.workers=-1", "must be at least 0"),
+        ("trainer.limit_val_batches=0", "must be at least 1"),
+        ("image.normalization=imagent", "did you mean imagenet?"),
+        ("prediction.metric=f1", f"must be one of {', '.join(METRICS)}"),
+        ("trainer.precision=bf16", "must be one of auto, 32-true, bf16-mixed, 16-mixed"),
+    ],
+)
+def test_a_value_out_of_its_range_or_choice_is_named(config: Compose, override: str, text: str) -> None:
+    problem = one(check.rules(config("usecase=casting", override)))
+    assert problem.startswith(override.split("=")[0] + "=")
+    assert text in problem
+
+
+TREE = ("data.root=.", "data.table=null", "data.images=''")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        (["fold=5"], "fold=5: data.folds=5 has folds 0 to 4"),
+        (["data.label_columns=[]"], "data.label_columns: name at least one column"),
+        (["data.label_columns=[a,b,a]"], "data.label_columns: a column is named twice"),
+        ([*TREE, "data.label_columns=[a,b]"], "data.label_columns: several columns need data.table"),
+        ([*TREE, "data.group_column=run"], "data.group_column: needs data.table"),
+        (["data.label_columns=[a,b]", "model.output=softmax"], "model.output=softmax: several label columns"),
+        (
+            ["data.label_columns=[a,b]", "training.loss=cross_entropy"],
+            "training.loss=cross_entropy: several label columns need training.loss=bce",
+        ),
+        (
+            ["model.output=sigmoid", "training.loss=cross_entropy"],
+            "training.loss=cross_entropy: a single output (model.output=sigmoid) needs training.loss=bce",
+        ),
+        (["data.positive_class=ok", "model.output=softmax"], "data.positive_class=ok: acts on a single sigmoid output"),
+        (["data.positive_class=a", "data.label_columns=[a,b]"], "data.positive_class=a: acts on a single sigmoid"),
+        (["training.warmup_epochs=5"], "training.warmup_epochs=5.0: must be below training.epochs=5"),
+        (["head.hidden=[64,0]"], "head.hidden: widths must be at least 1"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(config: Compose, overrides: list[str], text: str) -> None:
+    assert one(check.rules(config("usecase=casting", *overrides))).startswith(text)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["fold=4"],
+        ["data.label_columns=[a,b]"],
+        ["data.label_columns=[a,b]", "model.output=sigmoid"],
+        [*TREE],
+        ["model.output=sigmoid", "data.positive_class=ok_front"],
+        ["training.warmup_epochs=4.5"],
+        ["head.hidden=[64,1]"],
+        ["data.workers=0"],
+        ["seed=0"],
+    ],
+)
+def test_settings_next_to_a_limit_are_right(config: Compose, overrides: list[str]) -> None:
+    assert check.rules(config("usecase=casting", *overrides)) == []
+
+
+def test_the_own_use_case_asks_for_a_folder(config: Compose) -> None:
+    assert one(check.rules(config("usecase=custom"))).startswith("data.root: name the folder of your pictures")
+
+
+def test_each_path_that_is_not_there_is_named_with_where_it_was_looked_for(config: Compose, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    given = ["usecase=custom", "data.root=parts", "data.table=a.csv", "data.images=jpg", "model.weights=w.pt"]
+    assert check.rules(config(*given)) == [
+        "data.table=a.csv: there is no such file in parts",
+        "data.images=jpg: there is no such folder in parts",
+        "model.weights=w.pt: there is no such file",
+    ]
+    (tmp_path / "parts" / "a.csv").touch()
+    (tmp_path / "parts" / "jpg").mkdir()
+    (tmp_path / "w.pt").touch()
+    assert check.rules(config(*given)) == []
+
+
+def test_a_data_folder_that_is_not_there_is_never_replaced_by_the_sample(config: Compose) -> None:
+    text = one(check.rules(config("usecase=casting", "data.root=/not/there")))
+    assert text.startswith("data.root=/not/there: there is no such folder")
+
+
+# --- names that only the libraries know ------------------------------------------------------------------------------
+
+SMALL = ("usecase=casting", "image.height=64", "image.width=64", "backbone=resnet18")
+VIT = "backbone=vit_tiny_patch16_224"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "beginning", "contained"),
+    [
+        (["backbone=resnet19"], "backbone=resnet19: timm has no such model", "did you mean resnet18"),
+        (["backbone=zzzzqq"], "backbone=zzzzqq: timm has no such model", ""),
+        (["backbone=resnet50.a1_in2k"], "backbone=resnet50.a1_in2k: ", "resnet50.a1_in1k"),
+        ([VIT, "head.pool=gem"], "head.pool=gem: vit_tiny_patch16_224 works on tokens", "set head.pool=auto"),
+        ([VIT, "head.pool=auto", "image.height=15", "image.width=15"], VIT, "does not take pictures of 3 x 15 x 15"),
+        (["training.optimizer=adamww"], "training.optimizer=adamww: timm has no such optimizer", "did you mean adamw?"),
+        (
+            ["+augmentation.train.Blurr.p=1"],
+            "augmentation.train.Blurr: albumentations has no such",
+            "did you mean Blur?",
+        ),
+        (["+augmentation.train.Compose={}"], "augmentation.train.Compose: albumentations has no such transform", ""),
+        (["+augmentation.train.Blur.q=1"], "augmentation.train.Blur.q: no such argument", "Blur takes blur_limit, p"),
+        (["+augmentation.train.Blur.p=2"], "augmentation.train.Blur: ", "less than or equal to 1"),
+        (
+            ["+augmentation.train.CenterCrop={height: 32, width: 48}"],
+            "augmentation.train: gives pictures of 32 x 48, image.height and image.width say 64 x 64",
+            "add Resize",
+        ),
+        (["~augmentation.inference.Resize"], "augmentation.inference: gives pictures of", "64 x 64"),
+        (["+augmentation.train.Crop={x_max: 900, y_max: 900}"], "augmentation.train: fails on a picture of", ""),
+        (["plugins=[not_there]"], "plugins: not_there cannot be imported: ModuleNotFoundError", ""),
+    ],
+)
+def test_a_name_that_a_library_does_not_know_is_named(
+    config: Compose, overrides: list[str], beginning: str, contained: str
+) -> None:
+    text = one(check.names(config(*SMALL, *overrides)))
+    assert text.startswith(beginning)
+    assert contained in text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        [VIT, "head.pool=auto"],  # at 64 x 64, though its weights are of 224
+        ["head.pool=gem"],
+        ["backbone=resnet18.a1_in1k"],
+        ["training.optimizer=lion"],
+        ["augmentation=hard"],
+        ["+augmentation.train.Blur={p: 0.3, blur_limit: [3, 5]}"],
+        ["image.channels=1"],
+    ],
+)
+def test_names_that_the_libraries_know_are_right(config: Compose, overrides: list[str]) -> None:
+    assert check.names(config(*SMALL, *overrides)) == []
+
+
+def test_unknown_names_of_every_kind_come_in_one_answer(config: Compose) -> None:
+    found = check.names(
+        config(
+            *SMALL,
+            "plugins=[not_there]",
+            "backbone=resnet19",
+            "training.optimizer=adamww",
+            "+augmentation.train.Blurr.p=1",
+            "+augmentation.inference.Blur.q=1",
+        )
+    )
+    assert [text.split(":")[0].split("=")[0] for text in found] == [
+        "plugins",
+        "backbone",
+        "training.optimizer",
+        "augmentation.train.Blurr",
+        "augmentation.inference.Blur.q",
+    ]
+
+
+@pytest.fixture
+def _search_path() -> Iterator[None]:
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
+@pytest.mark.usefixtures("_search_path")
+def test_a_plugin_that_fails_is_shown_with_its_reason(config: Compose, tmp_path: Path) -> None:
+    (tmp_path / "broken_plugin_of_a_test.py").write_text("1 / 0\n")
+    text = one(check.names(config(*SMALL, "plugins=[broken_plugin_of_a_test]")))
+    assert text == "plugins: broken_plugin_of_a_test cannot be imported: ZeroDivisionError: division by zero"
+
+
+PLUGIN = """
+from timm.models import build_model_with_cfg, register_model
+from timm.models.resnet import BasicBlock, ResNet
+
+@register_model
+def net_of_a_test(pretrained=False, **kwargs):
+    return build_model_with_cfg(
+        ResNet, "net_of_a_test", pretrained, block=BasicBlock, layers=(1, 1, 1, 1), channels=(8, 8, 8, 16), **kwargs
+    )
+"""
+
+
+@pytest.mark.usefixtures("_search_path")
+def test_a_plugin_makes_a_model_of_ones_own_known(config: Compose, tmp_path: Path) -> None:
+    (tmp_path / "plugin_of_a_test.py").write_text(PLUGIN)
+    assert one(check.names(config(*SMALL, "backbone=net_of_a_test"))).startswith("backbone=net_of_a_test: timm has no")
+    assert check.names(config(*SMALL, "backbone=net_of_a_test", "plugins=[plugin_of_a_test]")) == []

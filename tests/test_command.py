@@ -1,0 +1,179 @@
+"""Both ways to start: what they answer, how fast, with which exit status, and what they leave alone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from partsight import __version__, cli, command
+
+ROOT = Path(__file__).parents[1]
+Train = Callable[..., subprocess.CompletedProcess[str]]
+
+LIGHT = {
+    "help": ["--help"],
+    "settings": ["usecase=casting", "--cfg", "job"],
+    "unknown setting": ["usecase=casting", "epochs=3"],
+    "value out of range": ["usecase=casting", "training.epochs=0"],
+}
+"""Commands that train nothing."""
+LIMITS = dict.fromkeys(LIGHT, 0.6) | {"help": 0.9}
+"""Seconds; half of what --help costs is Hydra's own listing of the groups. Importing torch alone costs three."""
+
+
+def run(arguments: list[str], folder: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+    start = ["-c", code] if code else [str(ROOT / "train.py")]
+    return subprocess.run([sys.executable, *start, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", LIGHT.values(), ids=LIGHT)
+def test_a_command_that_trains_nothing_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code = """
+import sys
+from partsight import command
+try:
+    command.train(sys.argv[1:])
+except SystemExit:
+    pass
+heavy = {"torch", "pytorch_lightning", "timm", "mlflow", "albumentations", "pandas", "matplotlib", "cv2", "sklearn"}
+print("heavy:", sorted(heavy & set(sys.modules)))
+"""
+    done = run(arguments, tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_a_command_that_trains_nothing_costs_little(name: str, tmp_path: Path) -> None:
+    def seconds() -> float:  # of the processor, so that a busy machine does not decide
+        before = os.times()
+        run(LIGHT[name], tmp_path)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(seconds() for _ in range(5)) < LIMITS[name]
+
+
+def test_help_shows_examples_groups_and_settings(train: Train) -> None:
+    done = train("--help")
+    assert done.returncode == 0
+    assert "python train.py usecase=casting backbone=efficientnet_b4" in done.stdout
+    assert "usecase: casting, custom, product_defect, resistor, steel" in done.stdout
+    assert "learning_rate" in done.stdout
+
+
+def test_cfg_job_shows_the_settings_of_a_command(train: Train) -> None:
+    done = train("usecase=steel", "training.epochs=7", "--cfg", "job")
+    assert done.returncode == 0
+    assert "name: steel" in done.stdout
+    assert "epochs: 7" in done.stdout
+    assert "_target_" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (
+            ["usecase=casting", "epochs=3"],
+            "The command cannot run: 1 problem\n  1. epochs: there is no such setting; did you mean training.epochs?\n",
+        ),
+        (
+            ["usecase=casting", "training.epochs=0", "fold=5"],
+            "The settings cannot run: 2 problems\n"
+            "  1. training.epochs=0: must be at least 1\n"
+            "  2. fold=5: data.folds=5 has folds 0 to 4\n",
+        ),
+        (
+            ["usecase=casting", "data.root=nowhere"],
+            "The settings cannot run: 1 problem\n"
+            "  1. data.root=nowhere: there is no such folder (leave data.root out to train on the made sample)\n",
+        ),
+        (
+            ["usecase=casting", "backbone=resnet19", "training.optimizer=adamww"],
+            "The settings cannot run: 2 problems\n"
+            "  1. backbone=resnet19: timm has no such model; did you mean resnet18 or resnet61q or resnet51q?\n"
+            "  2. training.optimizer=adamww: timm has no such optimizer; did you mean adamw?\n",
+        ),
+    ],
+    ids=["command line", "rules", "missing data", "names"],
+)
+def test_mistakes_go_to_stderr_without_a_traceback_and_exit_with_2(
+    arguments: list[str], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.train(arguments)
+    shown = capsys.readouterr()
+    assert left.value.code == 2
+    assert shown.err == answer
+    assert shown.out == ""
+
+
+def test_the_process_ends_with_that_status(train: Train) -> None:
+    done = train("usecase=casting", "training.epochs=0")
+    assert done.returncode == 2
+    assert done.stderr.startswith("The settings cannot run: 1 problem")
+    assert "Traceback" not in done.stderr
+    assert "HYDRA_FULL_ERROR" not in done.stderr
+
+
+def test_missing_data_leave_no_sample_and_no_store(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        command.train(["usecase=casting", "data.root=nowhere", "data.sample_count=13"])
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not list(Path(os.environ["XDG_CACHE_HOME"]).rglob("casting-13-*"))
+
+
+def test_a_broken_file_of_the_user_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine" / "usecase" / "parts.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\ntraining:\n  epoch: 3\n")
+    with pytest.raises(SystemExit) as left:
+        command.train(["--config-dir", "mine", "usecase=parts"])
+    assert left.value.code == 2
+    assert f"{file}: training.epoch: there is no such setting; did you mean training.epochs?" in capsys.readouterr().err
+
+
+def test_the_command_line_of_the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["prog", "typed"])
+    with pytest.raises(SystemExit):
+        command.train(["usecase=casting", "training.epochs=0"])
+    assert sys.argv == ["prog", "typed"]
+
+
+def test_partsight_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"partsight {__version__}\n"
+
+
+def test_partsight_train_is_train_py(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "--help"])
+    assert left.value.code == 0
+    assert "python train.py usecase=casting" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train", "usecase=castin"])
+    assert left.value.code == 2
+    assert "did you mean casting?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["trian"], "invalid choice: 'trian'"),
+        ([], "the following arguments are required: COMMAND"),
+        (["predict", "a.ckpt", "folder", "--out", "scores.txt"], "--out scores.txt: must end in .csv or .parquet"),
+        (["predict", "a.ckpt", "folder", "--batch-size", "0"], "--batch-size 0: must be at least 1"),
+    ],
+)
+def test_partsight_refuses_what_it_cannot_do(
+    arguments: list[str], answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    assert answer in capsys.readouterr().err

@@ -1,0 +1,279 @@
+"""A tracked run ends as what happened in it, keeps all it is told, and lies in the store that was chosen."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from partsight.config import TrackingConfig
+from partsight.curves import Point
+from partsight.errors import PartsightError
+from partsight.tracking import store
+from partsight.tracking.run import METRICS_A_CALL, tracked
+
+TRACKING = TrackingConfig(experiment="tests")
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite store with its tables made (a second or two), to be copied."""
+    folder = tmp_path_factory.mktemp("store")
+    store.prepare(TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="tests"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracking(fresh_store: Path, tmp_path: Path) -> TrackingConfig:
+    """A store of the test's own."""
+    (tmp_path / "mlflow.db").write_bytes(fresh_store.read_bytes())
+    return TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="tests")
+
+
+def only_run(tracking: TrackingConfig) -> Run:
+    client, experiment = store.prepare(tracking)
+    runs = client.search_runs([experiment])
+    assert len(runs) == 1
+    return runs[0]
+
+
+def test_a_run_that_goes_well_is_finished(tracking: TrackingConfig) -> None:
+    with tracked(tracking, "resnet18 fold 0") as track:
+        assert only_run(tracking).info.status == "RUNNING"
+        track.tags({"usecase": "casting"})
+        track.figures({"F1": 0.75})
+    run = only_run(tracking)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "resnet18 fold 0"
+    assert run.data.tags["usecase"] == "casting"
+    assert run.data.metrics == {"F1": 0.75}
+    assert "error" not in run.data.tags
+    assert "mlflow.parentRunId" not in run.data.tags
+
+
+def test_a_run_of_a_sweep_names_its_parent(tracking: TrackingConfig) -> None:
+    with tracked(tracking, "job", parent="0123"):
+        pass
+    assert only_run(tracking).data.tags["mlflow.parentRunId"] == "0123"
+
+
+def test_a_run_names_the_commit_of_its_code(tracking: TrackingConfig) -> None:
+    commit = subprocess.run(
+        ["git", "-C", str(Path(store.__file__).parent), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    with tracked(tracking, "run"):
+        pass
+    assert only_run(tracking).data.tags.get("git_commit", "").removesuffix("-dirty") == commit
+
+
+def test_a_run_that_fails_says_why(tracking: TrackingConfig) -> None:
+    def fails() -> None:
+        with tracked(tracking, "run"):
+            raise PartsightError("row 7: no such picture")
+
+    with pytest.raises(PartsightError, match="row 7"):
+        fails()
+    run = only_run(tracking)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "PartsightError: row 7: no such picture"
+
+
+def test_an_error_of_any_length_can_be_kept(tracking: TrackingConfig) -> None:
+    def fails() -> None:
+        with tracked(tracking, "run"):
+            raise ValueError("x" * 20_000)
+
+    with pytest.raises(ValueError, match="xxx"):
+        fails()
+    assert only_run(tracking).info.status == "FAILED"
+    assert only_run(tracking).data.tags["error"].startswith("ValueError: xxx")
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(3)], ids=["Ctrl-C", "exit"])
+def test_a_run_that_is_stopped_is_killed(tracking: TrackingConfig, stop: BaseException) -> None:
+    def stops() -> None:
+        with tracked(tracking, "run"):
+            raise stop
+
+    with pytest.raises(type(stop)):
+        stops()
+    run = only_run(tracking)
+    assert run.info.status == "KILLED"
+    assert "error" not in run.data.tags
+
+
+INSIDE = """
+import sys, time
+from partsight.config import TrackingConfig
+from partsight.tracking.run import tracked
+with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "run"):
+    print("inside", flush=True)
+    if sys.argv[2:] == ["loader dies first"]:
+        try:
+            time.sleep(60)
+        except SystemExit:
+            raise RuntimeError("DataLoader worker is killed by signal") from None
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["loader dies first"]], ids=["alone", "another error comes first"])
+def test_a_sigterm_ends_the_run_as_killed(tracking: TrackingConfig, arguments: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", INSIDE, str(tracking.uri), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "inside\n"
+    assert only_run(tracking).info.status == "RUNNING"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    run = only_run(tracking)
+    assert run.info.status == "KILLED"
+    assert "error" not in run.data.tags
+
+
+def test_the_signal_handler_is_given_back(tracking: TrackingConfig) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with tracked(tracking, "run"):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_more_points_than_mlflow_takes_at_once_are_kept(tracking: TrackingConfig) -> None:
+    count = 2 * METRICS_A_CALL + 1
+    with tracked(tracking, "run") as track:
+        track.points([Point("train_loss", step, 32 * step, 1 / (step + 1)) for step in range(count)])
+    client, _ = store.prepare(tracking)
+    kept = client.get_metric_history(only_run(tracking).info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in kept] == [(step, 1 / (step + 1)) for step in range(count)]
+
+
+def test_more_parameters_than_mlflow_takes_at_once_and_long_ones_are_kept(tracking: TrackingConfig) -> None:
+    settings = {f"key.{number}": number for number in range(250)} | {"augmentation.train": "a" * 5000}
+    with tracked(tracking, "run") as track:
+        track.parameters(settings)
+    assert only_run(tracking).data.params == {key: str(value) for key, value in settings.items()}
+
+
+def test_a_parameter_longer_than_mlflow_keeps_is_cut_and_no_error(tracking: TrackingConfig) -> None:
+    with tracked(tracking, "run") as track:
+        track.parameters({"augmentation.train": "b" * 7000})
+    assert only_run(tracking).data.params["augmentation.train"] == "b" * 6000
+
+
+def test_files_and_folders_are_kept_beside_the_store(tracking: TrackingConfig, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "curve.png").write_bytes(b"png")
+    (tmp_path / "metrics.csv").write_text("metric,value\n")
+    with tracked(tracking, "run") as track:
+        track.artifact(tmp_path / "pictures")
+        track.artifact(tmp_path / "metrics.csv")
+        track.artifact(tmp_path / "metrics.csv", "checkpoints")
+    client, _ = store.prepare(tracking)
+    run = only_run(tracking).info.run_id
+    assert sorted(file.path for file in client.list_artifacts(run)) == ["checkpoints", "metrics.csv", "pictures"]
+    assert [file.path for file in client.list_artifacts(run, "pictures")] == ["pictures/curve.png"]
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+def test_the_store_is_the_given_one_then_the_environments_then_a_file_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert store.uri(TrackingConfig()) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://of.the.environment")
+    assert store.uri(TrackingConfig()) == "http://of.the.environment"
+    assert store.uri(TrackingConfig(uri="http://given")) == "http://given"
+
+
+def test_the_store_stays_where_it_was_when_the_folder_changes(
+    fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(fresh_store.read_bytes())
+    (tmp_path / "elsewhere").mkdir()
+    with tracked(TRACKING, "run") as track:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        track.figures({"F1": 1.0})
+    monkeypatch.chdir(tmp_path)
+    assert only_run(TRACKING).data.metrics == {"F1": 1.0}
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_opens_the_store_in_a_browser(tmp_path: Path) -> None:
+    command = store.ui_command(TrackingConfig())
+    assert command.endswith(f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db")
+    assert store.ui_command(TrackingConfig(uri="http://server:5000")) == "http://server:5000"
+
+
+JOB = """
+import sys
+from partsight.config import TrackingConfig
+from partsight.tracking.run import tracked
+print("ready", flush=True)
+sys.stdin.readline()
+with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "job") as track:
+    track.parameters({"a": 1})
+"""
+
+
+@pytest.mark.slow
+def test_jobs_that_meet_a_fresh_store_all_succeed(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'fresh' / 'mlflow.db'}"
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", JOB, uri],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for job in jobs:  # imports done: from here they run into each other
+        assert job.stdout is not None
+        assert job.stdout.readline() == "ready\n"
+    for job in jobs:
+        assert job.stdin is not None
+        job.stdin.write("go\n")
+        job.stdin.flush()
+    for job in jobs:
+        _, errors = job.communicate(timeout=120)
+        assert job.returncode == 0, errors
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+
+
+def test_a_server_that_is_not_there_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with socket.socket() as taken:  # a port that nobody serves
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(PartsightError, match=r"Set tracking\.uri") as error:
+            store.prepare(TrackingConfig(uri=uri, experiment="tests"))
+    assert uri in str(error.value)
+    assert time.monotonic() - began < 60
+    os.environ.pop("MLFLOW_HTTP_REQUEST_MAX_RETRIES", None)
+
+
+def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no database")
+    with pytest.raises(PartsightError, match="cannot be used"):
+        store.prepare(TRACKING)
