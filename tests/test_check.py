@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from partsight import check, command
+from partsight import check, command, overrides
 from partsight.config import METRICS, Config, register
 
 Compose = Callable[..., Config]
@@ -16,9 +16,9 @@ Compose = Callable[..., Config]
 def problems() -> Callable[..., list[str]]:
     """problems("usecase=casting", ...): stage one's answer to a command line with the shipped conf/."""
 
-    def found(*overrides: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
+    def found(*given: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
         register()
-        return check.command_line(overrides, [*folders, command.conf_folder()], multirun)
+        return overrides.problems(given, [*folders, command.conf_folder()], multirun)
 
     return found
 

@@ -11,8 +11,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from partsight import check, command
-from partsight.config import Config, register
+from partsight import check, command, overrides
+from partsight.config import Config, leaves, register
 from partsight.data.samples import SAMPLES
 
 CONF = command.conf_folder()
@@ -41,9 +41,9 @@ def test_a_use_case_composes_with_each_option_whole_and_breaks_no_rule(
     config: Compose, usecase: str, option: str
 ) -> None:
     root = ["data.root=."] if usecase == "custom" else []
-    overrides = [text for text in [f"usecase={usecase}", option, *root] if text]
-    assert check.command_line(overrides, [CONF]) == []
-    composed = config(*overrides)
+    given = [text for text in [f"usecase={usecase}", option, *root] if text]
+    assert overrides.problems(given, [CONF]) == []
+    composed = config(*given)
     assert check.rules(composed) == []
     assert composed.name == usecase
     assert composed.tracking.experiment == usecase
@@ -90,7 +90,7 @@ def test_train_yaml_shows_every_setting_with_the_default_of_the_schema(config: C
 
 
 def _leaves(section: Any) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value, _ in check._leaves(section)]
+    return [(key, value) for key, value, _ in leaves(section)]
 
 
 def _found(shown: Any, key: str) -> bool:

@@ -1,64 +1,30 @@
-"""Every mistake in a command and its files, found together and before training.
+"""Every mistake in the settings of a run, found together and before training.
 
-Stage one (`command_line`, `rules`) needs no heavy import. Stage two (`names`) asks the libraries: models, optimizers,
-transforms, plugins. Both answer with a list of problems; an empty list is a clean bill.
+Stage one (`rules`) needs no heavy import; `overrides.py` looks at the command line and its files before Hydra does.
+Stage two (`names`) asks the libraries: models, optimizers, transforms, plugins. Each answers with a list of problems;
+an empty list is a clean bill.
 """
 
-import dataclasses
-import difflib
-import functools
 import operator
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from partsight.config import Config
+from partsight.config import Config, leaves
+from partsight.errors import did_you_mean
 
 
-def command_line(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
-    """Problems of the overrides of a command and of the files they choose; with any, also of the settings they give.
-
-    Hydra stops at its first error; this looks at all overrides and files before Hydra does. Nothing is composed while
-    all is well, so a right command pays no second composition.
-
-    Args:
-        overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
-        folders: config folders, the first wins.
-        multirun: whether values may be lists to sweep over.
-    """
-    problems: list[str] = []
-    good: list[Override] = []
-    for text in overrides:
-        override = _parsed(text)
-        if override is None:
-            problems.append(f"{text}: not of the form key=value (quote texts with blanks or brackets: \"key='a b'\")")
-            continue
-        found = _override_problems(override, folders, multirun)
-        problems += found
-        good += [] if found else [override]
-    choices = {o.key_or_group: str(o.value()) for o in good if _is_group(o, folders) and not o.is_sweep_override()}
-    if not any(text.lstrip("+").startswith("usecase=") for text in overrides):
-        problems.append(
-            f"usecase: choose one of {', '.join(_options('usecase', folders))}, for example usecase=casting"
-        )
-    file_problems = [p for path, prefix in _chosen_files(choices, folders) for p in _file_problems(path, prefix)]
-    problems += file_problems
-    if problems and not file_problems:
-        problems += _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
-    return problems
+def to_config(composed: DictConfig) -> Config:
+    """The typed config of a composed one, interpolations resolved."""
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return config
 
 
 def rules(config: Config) -> list[str]:
     """Problems of a composed config: limits of settings, then those that contradict each other or the disk."""
-    problems = [p for key, value, meta in _leaves(config) if (p := _limit_problem(key, value, meta))]
+    problems = [p for key, value, meta in leaves(config) if (p := _limit_problem(key, value, meta))]
     return problems + _contradictions(config) + _missing_paths(config)
 
 
@@ -74,203 +40,12 @@ def names(config: Config) -> list[str]:
     return problems
 
 
-# --- overrides and files -------------------------------------------------------------------------------------------
-
-
-def _parsed(text: str) -> Override | None:
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
-    return override if override.key_or_group else None
-
-
-def _override_problems(override: Override, folders: Sequence[Path], multirun: bool) -> list[str]:
-    key = override.key_or_group
-    if key.split(".")[0].split("/")[0] == "hydra":  # Hydra's own section is Hydra's to check
-        return []
-    if override.is_delete():
-        return [] if _known(key) else [_unknown(key, folders)]
-    if override.is_sweep_override():
-        if not multirun:
-            return [f"{override.input_line}: several values need a sweep: add -m"]
-        if not override.is_discrete_sweep():
-            return []  # an interval: the sweeper draws from it
-        values: list[Any] = list(override.sweep_iterator())
-    else:
-        values = [override.value()]
-    if _is_group(override, folders):
-        return [_unknown_option(key, str(v), folders) for v in values if str(v) not in _options(key, folders)]
-    if not _known(key):
-        return [_unknown(key, folders)]
-    return [p for v in values if (p := _type_problem(key, v))]
-
-
-def _is_group(override: Override, folders: Sequence[Path]) -> bool:
-    return "." not in override.key_or_group and override.key_or_group in _groups(folders)
-
-
-def _groups(folders: Sequence[Path]) -> list[str]:
-    return sorted({child.name for folder in folders for child in folder.iterdir() if child.is_dir()})
-
-
-def _options(group: str, folders: Sequence[Path]) -> list[str]:
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
-
-
-def _unknown_option(group: str, option: str, folders: Sequence[Path]) -> str:
-    options = _options(group, folders)
-    hint = _did_you_mean(option, options)
-    return f"{group}={option}: there is no such file{hint}; {group} is one of {', '.join(options)}"
-
-
-@functools.cache
-def _schema() -> DictConfig:
-    """Built once (20 ms); only its shape and types matter here, so values may be set on it."""
-    schema: DictConfig = OmegaConf.structured(Config)
-    return schema
-
-
-def _known(key: str) -> bool:
-    node: Any = _schema()
-    for part in key.split("."):
-        if isinstance(node, DictConfig) and node._metadata.object_type is dict:
-            return True  # below a mapping (transform arguments) any key may stand; albumentations judges it later
-        if not isinstance(node, DictConfig) or part not in node:
-            return False
-        node = node._get_node(part)
-    return True
-
-
-def _unknown(key: str, folders: Sequence[Path]) -> str:
-    known = [k for k, _, _ in _leaves(Config())] + _groups(folders)
-    last, ends = key.rsplit(".", 1)[-1], [k.rsplit(".", 1)[-1] for k in known]
-    elsewhere = [k for k, end in zip(known, ends, strict=True) if end == last]  # the right name in the wrong section
-    if elsewhere:
-        hint = f"; did you mean {difflib.get_close_matches(key, elsewhere, n=1, cutoff=0)[0]}?"
-    else:
-        near = difflib.get_close_matches(last, ends, n=1, cutoff=0.75)
-        hint = _did_you_mean(key, known) or (f"; did you mean {known[ends.index(near[0])]}?" if near else "")
-    hint = hint or "; --cfg job shows all settings"
-    return f"{key}: there is no such setting{hint}"
-
-
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _type_problem(key: str, value: Any) -> str | None:
-    try:
-        OmegaConf.update(_schema(), key, value, force_add=True)
-    except OmegaConfBaseException as error:
-        return f"{key}={value}: {str(error).splitlines()[0]}"
-    return None
-
-
-def _chosen_files(choices: dict[str, str], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """The files a command composes, each with the section its keys live in ("" for the root)."""
-    root = _find("train", "", folders)
-    if root is None:
-        return
-    yield root, ""
-    defaults = {k: v for entry in _load(root).get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
-    usecase = _find(choices.get("usecase", ""), "usecase", folders)
-    if usecase is not None:
-        for entry in _load(usecase).get("defaults", []):
-            if isinstance(entry, dict):
-                defaults |= {k.removeprefix("override").strip().lstrip("/"): v for k, v in entry.items()}
-    for group, option in (defaults | choices).items():
-        path = _find(str(option), group, folders)
-        if path is not None:
-            yield path, "" if "@package _global_" in path.read_text(encoding="utf-8") else group
-
-
-def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
-    return next((path for folder in folders if (path := folder / group / f"{option}.yaml").is_file()), None)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        return {}  # _file_problems reports it
-    return content if isinstance(content, dict) else {}
-
-
-def _file_problems(path: Path, section: str) -> list[str]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        return [f"{path}: not readable as YAML: {error}".replace("\n", " ")]
-    if not isinstance(content, dict):
-        return [f"{path}: should be a mapping of settings, found {type(content).__name__}"]
-    content = {k: v for k, v in content.items() if k not in ("defaults", "hydra")}
-    keyed = _flatten(content, section)
-    unknown = [f"{path}: {_unknown(key, [])}" for key, _ in keyed if not _known(key)]
-    return unknown + [
-        f"{path}: {p}" for key, value in keyed if _known(key) and (p := _type_problem(key, _yaml12(value)))
-    ]
-
-
-def _flatten(content: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """(dotted key, value) of the leaves; an empty mapping is a leaf."""
-    leaves: list[tuple[str, Any]] = []
-    for name, value in content.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        leaves += _flatten(value, key) if isinstance(value, dict) and value else [(key, value)]
-    return leaves
-
-
-def _yaml12(value: Any) -> Any:
-    """1e-3 is a number to Hydra and to people; to PyYAML it is a text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
-    """Problems of the config that the sound overrides give, so that one answer names them all."""
-    if not any(text.startswith("usecase=") for text in overrides):
-        overrides = [*overrides, "usecase=custom", "data.root=."]  # a stand-in, to see the other settings
-    search = [f"hydra.searchpath=[{','.join('file://' + str(f) for f in folders[:-1])}]"] if len(folders) > 1 else []
-    try:
-        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-            composed = compose("train", overrides=[*overrides, *search])
-        return rules(to_config(composed))
-    except (HydraException, OmegaConfBaseException) as error:
-        return [str(error).splitlines()[0]]
-
-
-def to_config(composed: DictConfig) -> Config:
-    """The typed config of a composed one, interpolations resolved."""
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
-    return config
-
-
-# --- rules -----------------------------------------------------------------------------------------------------------
-
-
-def _leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """(dotted key, value, field metadata) of every setting."""
-    for f in dataclasses.fields(section):
-        value = getattr(section, f.name)
-        if dataclasses.is_dataclass(value):
-            yield from _leaves(value, f"{prefix}{f.name}.")
-        else:
-            yield f"{prefix}{f.name}", value, f.metadata
-
-
 _LIMITS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
 
 
 def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
     if "choices" in limits and value not in limits["choices"]:
-        hint = _did_you_mean(str(value), limits["choices"])
+        hint = did_you_mean(str(value), limits["choices"])
         return f"{key}={value}: must be one of {', '.join(limits['choices'])}{hint}"
     if value is None or not isinstance(value, int | float):
         return None

@@ -4,6 +4,8 @@
 holds a default, and nothing here is imported that makes starting slow.
 """
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,3 +223,13 @@ class Config:
 def register() -> None:
     """Makes the schema known to Hydra as `schema`, the first entry of train.yaml's defaults."""
     ConfigStore.instance().store(name="schema", node=Config)
+
+
+def leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, value, field metadata) of every setting."""
+    for f in dataclasses.fields(section):
+        value = getattr(section, f.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", value, f.metadata

@@ -1,6 +1,7 @@
 """The one error for mistakes that the person at the keyboard can mend."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class PartsightError(Exception):
@@ -14,3 +15,9 @@ class Problems(PartsightError):
         self.problems = list(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         super().__init__("\n".join([f"{heading}: {count}", *(f"  {i}. {p}" for i, p in enumerate(self.problems, 1))]))
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
+    """The end of a message about an unknown name: "; did you mean X?", or nothing where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -95,7 +95,7 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
     if config.data.root is None:
         console.banner(
             "MADE SAMPLE, NOT REAL PICTURES",
-            f"data.root is not given: training on {len(examples)} drawn pictures ({config.data.sample}).\n"
+            f"data.root is not given: {len(examples)} rows of drawn pictures stand in ({config.data.sample}).\n"
             "The figures say that the program works, and nothing about your parts.\n"
             "Your own: data.root=FOLDER (docs/data.md).",
         )

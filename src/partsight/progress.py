@@ -26,6 +26,9 @@ class PlainProgress(ProgressBar):
         self._training_seconds = 0.0
         self._pictures = 0
 
+    def disable(self) -> None:
+        """Lightning asks this of every process of DDP but the first; only the first speaks anyway."""
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock of the run."""
         super().on_train_start(trainer, pl_module)

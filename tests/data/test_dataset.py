@@ -190,7 +190,7 @@ def test_processes_share_training_rows_in_equal_parts(length: int, world: int) -
     parts = [EpochOrder(length, 1, True, rank, world) for rank in range(world)]
     visited = [[position for position, _ in part] for part in parts]
     assert [len(part) for part in visited] == [length // world] * world == [len(part) for part in parts]
-    every = sum(visited, [])
+    every = [position for part in visited for position in part]
     assert len(set(every)) == len(every) > length - world
 
 
@@ -199,7 +199,7 @@ def test_processes_validate_every_row_exactly_once(length: int, world: int) -> N
     parts = [EpochOrder(length, 1, False, rank, world) for rank in range(world)]
     visited = [[position for position, _ in part] for part in parts]
     assert [len(part) for part in visited] == [len(part) for part in parts]
-    assert sorted(sum(visited, [])) == list(range(length))
+    assert sorted(position for part in visited for position in part) == list(range(length))
 
 
 # --- incomplete batches ----------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_folds_depend_on_their_own_seed_alone() -> None:
 
 
 def test_every_fold_needs_a_row() -> None:
-    with pytest.raises(PartsightError, match="data.folds=5: the table has 4 rows"):
+    with pytest.raises(PartsightError, match=r"data\.folds=5: the table has 4 rows"):
         folds.assign(examples(4), DataConfig())
 
 

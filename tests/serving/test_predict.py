@@ -116,9 +116,7 @@ def test_pictures_of_any_size_and_kind(checkpoint: Path, tmp_path: Path) -> None
     assert predict(checkpoint, tmp_path / "new")["image"].tolist() == ["a.jpg", "deep/b.tif"]
 
 
-def test_the_shares_of_classes_are_said(
-    checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_shares_of_classes_are_said(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scored = predict(checkpoint, pictures)
     said = capsys.readouterr().out
     assert "37 pictures scored into scored.parquet" in said
@@ -142,9 +140,7 @@ def test_a_missing_checkpoint(pictures: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "tensors", "pickle", "empty"])
-def test_what_is_no_checkpoint(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
-) -> None:
+def test_what_is_no_checkpoint(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     path = tmp_path / "other.ckpt"
     if kind == "folder":
         path.mkdir()
@@ -164,9 +160,7 @@ def test_a_checkpoint_that_was_cut_off(
     assert "not a checkpoint of partsight" in refusal(capsys, tmp_path / "cut.ckpt", pictures)
 
 
-def test_sources_that_cannot_be_scored(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "none").mkdir()
     assert "no pictures in this folder" in refusal(capsys, checkpoint, tmp_path / "none")
     assert "no such folder or table" in refusal(capsys, checkpoint, tmp_path / "absent")
@@ -177,9 +171,7 @@ def test_sources_that_cannot_be_scored(
     assert "row 0, first '1.png'" in said
 
 
-def test_options_that_cannot_be(
-    checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_options_that_cannot_be(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "must end in .csv or .parquet" in refusal(capsys, checkpoint, pictures, "--out", "scored.xlsx")
     assert "must be at least 1" in refusal(capsys, checkpoint, pictures, "--batch-size", 0)
     assert not Path("scored.parquet").exists()

@@ -126,6 +126,7 @@ with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "run"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["loader dies first"]], ids=["alone", "another error comes first"])
 def test_a_sigterm_ends_the_run_as_killed(tracking: TrackingConfig, arguments: list[str]) -> None:
     process = subprocess.Popen(
@@ -260,6 +261,7 @@ def test_jobs_that_meet_a_fresh_store_all_succeed(tmp_path: Path) -> None:
     assert [run.info.status for run in runs] == ["FINISHED"] * 4
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     with socket.socket() as taken:  # a port that nobody serves

@@ -1,6 +1,5 @@
 """Albumentations pipelines from names and arguments, and what is wrong with them."""
 
-import difflib
 import inspect
 import warnings
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partsight.config import AugmentationConfig, ImageConfig
+from partsight.errors import did_you_mean
 
 Transforms = Mapping[str, Mapping[str, Any]]
 
@@ -45,8 +45,7 @@ def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
     transform = getattr(A, name, None)
     if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform)):
         known = [n for n in dir(A) if inspect.isclass(getattr(A, n)) and issubclass(getattr(A, n), A.BasicTransform)]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        return [f": albumentations has no such transform{f'; did you mean {near[0]}?' if near else ''}"]
+        return [f": albumentations has no such transform{did_you_mean(name, known, cutoff=0.6)}"]
     parameters = list(inspect.signature(transform).parameters)
     unknown = [a for a in arguments if a not in parameters]
     if unknown:
@@ -56,7 +55,8 @@ def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
         try:
             transform(**arguments)
         except Exception as error:  # pydantic's and albumentations' own
-            return [f": {' '.join(str(error).split())}"]
+            lines = [line for line in str(error).splitlines() if "https://errors.pydantic.dev" not in line]
+            return [f": {' '.join(' '.join(lines).split())}"]
     return [f": {w.message}" for w in warned if "not valid for transform" in str(w.message)]
 
 

@@ -1,6 +1,5 @@
 """The optimizer by timm's name, and the learning rate of every step."""
 
-import difflib
 import math
 
 import timm.optim
@@ -8,15 +7,15 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from partsight.config import TrainingConfig
+from partsight.errors import did_you_mean
 
 
 def problems(name: str) -> list[str]:
     """An optimizer that timm does not know, answered with the nearest."""
-    known = timm.optim.list_optimizers()
+    known = [str(optimizer) for optimizer in timm.optim.list_optimizers()]
     if name in known:
         return []
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return [f"training.optimizer={name}: timm has no such optimizer{f'; did you mean {near[0]}?' if near else ''}"]
+    return [f"training.optimizer={name}: timm has no such optimizer{did_you_mean(name, known, cutoff=0.6)}"]
 
 
 def create(model: torch.nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:

@@ -33,7 +33,7 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
     where = uri(tracking)
     database = _sqlite_file(where)
     # mlflow waits for minutes by default on a server that is not there
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # that tables are made is no news
     try:
         if database is None:
