@@ -11,7 +11,7 @@ import pytest
 from tiny import touched
 
 from partsight.config import Config, DataConfig, ModelConfig, TrainingConfig
-from partsight.data import table
+from partsight.data import sources, table
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -322,3 +322,17 @@ def test_a_folder_is_looked_at_once_however_many_rows_name_pictures_in_it(
     monkeypatch.setattr(os, "listdir", lambda path=".": looks.append(Path(path).name) or listdir(path))
     assert len(read(tmp_path, frame)) == 40
     assert [name for name in looks if name in ("a", "b")] == ["a", "b"]
+
+
+def test_class_names_of_a_csv_keep_their_zeros(tmp_path: Path) -> None:
+    examples = read(tmp_path, labelled(["007", "12", "007"]))
+    assert examples.info.classes == ("007", "12")
+    assert examples.info.output == "softmax"
+
+
+def test_pictures_in_hidden_folders_are_no_class(tmp_path: Path) -> None:
+    for name in ("good/1.png", "bad/2.png", ".ipynb_checkpoints/3.png", "__MACOSX/4.png", "good/.cache/5.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert sources.pictures_below(tmp_path) == ["bad/2.png", "good/1.png"]
+    assert sources.folder_tree(tmp_path)["class"].tolist() == ["bad", "good"]

@@ -28,7 +28,7 @@ def root(data: DataConfig) -> Path:
 
 
 def table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The named columns of a csv or parquet file; missing cells are None, all else as it stands.
+    """The named columns of a csv or parquet file; missing cells are null, all else as it stands, a csv all text.
 
     Raises:
         PartsightError: another kind of file, an unreadable one, or columns that are not there.
@@ -46,7 +46,7 @@ def table(path: Path, columns: list[str]) -> pd.DataFrame:
                 "Set data.image_column, data.label_columns, data.group_column."
             )
         if path.suffix == ".csv":  # a class may be called NA or None: only an empty cell is missing
-            frame = pd.read_csv(path, usecols=columns, keep_default_na=False, na_values=[""])
+            frame = pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False, na_values=[""])
         else:
             frame = pd.read_parquet(path, columns=columns)
     except UnicodeDecodeError as error:
@@ -56,17 +56,20 @@ def table(path: Path, columns: list[str]) -> pd.DataFrame:
     return frame[columns]
 
 
+def pictures_below(folder: Path) -> list[str]:
+    """Paths of the pictures at every depth, relative and sorted; not those in hidden folders and of archivers."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    return [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
+
+
 def folder_tree(folder: Path) -> pd.DataFrame:
     """One row a picture, sorted by path: image (relative), class (the first folder below `folder`).
 
     Raises:
         PartsightError: no class folders, or no pictures in them.
     """
-    rows = [
-        (path.relative_to(folder).as_posix(), path.relative_to(folder).parts[0])
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.parent != folder and path.is_file()
-    ]
+    rows = [(name, name.partition("/")[0]) for name in pictures_below(folder) if "/" in name]
     if not rows:
         loose = any(p.suffix.lower() in PICTURE_SUFFIXES for p in folder.iterdir())
         what = "its pictures are in no class folder" if loose else "there are no pictures in it"

@@ -91,6 +91,7 @@ def labels_of(raw: pd.DataFrame, columns: list[str], config: Config) -> Labels:
         Problems: fewer than two classes, named classes that do not exist, values other than 0 and 1 in several
             columns, or a loss that does not fit the output.
     """
+    raw = raw[columns].apply(_numbers)
     labels = _many_columns(raw, columns) if len(columns) > 1 else _one_column(raw[columns[0]], config)
     problems = [
         f"data.good_classes: there is no class {name!r}; classes are {', '.join(map(repr, labels.classes))}"
@@ -144,9 +145,21 @@ def _many_columns(raw: pd.DataFrame, columns: list[str]) -> Labels:
     return Labels(texts, targets, tuple(columns), tuple(int(n) for n in targets.sum(axis=0)), "multilabel")
 
 
+def _numbers(column: pd.Series) -> pd.Series:
+    """Text of a csv as numbers where nothing is lost: `007` and `1e3` stay class names, True and False are 1 and 0."""
+    texts = column.astype(str)
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    if texts.isin(["True", "False"]).all():
+        return (texts == "True").astype(int)
+    if texts.str.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?").all():
+        return pd.to_numeric(texts)
+    return column
+
+
 def _texts(column: pd.Series) -> list[str]:
     """Class names: 3 and 3.0 are "3", True is "1"."""
-    if pd.api.types.is_bool_dtype(column):
+    if pd.api.types.is_bool_dtype(column):  # of a parquet table
         column = column.astype(int)
     if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
         column = column.astype(np.int64)

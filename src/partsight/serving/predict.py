@@ -1,6 +1,6 @@
 """`partsight predict CHECKPOINT FOLDER_OR_TABLE`: scores pictures from the checkpoint alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 from partsight.config import TrainerConfig
 from partsight.data import sources, table
 from partsight.data.datamodule import loading
-from partsight.data.dataset import EpochOrder, PictureDataset
+from partsight.data.dataset import Batch, EpochOrder, PictureDataset
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
-from partsight.machine import resolve
+from partsight.machine import Machine, resolve
 from partsight.model.classifier import Classifier, Scores
 
 
@@ -56,10 +56,9 @@ def predict(
     )
     order = EpochOrder(len(dataset), 0, shuffle=False)
     loader = DataLoader(dataset, batch_size=batch_size, sampler=order, **loading(workers))
-    machine = resolve(TrainerConfig(accelerator=accelerator))
-    probabilities = np.concatenate(
-        [batch.probabilities.double().numpy() for batch in _scores(model, loader, machine.device)]
-    )
+    machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
+    scores = _scores(model, loader, machine)
+    probabilities = np.concatenate([batch.probabilities.double().numpy() for batch in scores])
     return predictions.build(
         task=task,
         row=np.arange(len(names)),
@@ -71,23 +70,21 @@ def predict(
     )
 
 
-def _scores(model: Classifier, loader: Sequence[object] | DataLoader[object], device: str) -> Iterator[Scores]:
+def _scores(model: Classifier, loader: DataLoader[Batch], machine: Machine) -> Iterator[Scores]:
     """Batch by batch: memory does not grow with the number of pictures, but for a row of figures each."""
-    model = model.to(device).eval()
-    with torch.inference_mode():
+    model = model.to(machine.device).eval()
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    # The model itself leaves autocast unless it was trained with prediction.mixed_precision.
+    with torch.inference_mode(), torch.autocast(machine.device, dtype, enabled=dtype is not None):
         for number, batch in enumerate(loader):
-            moved = type(batch)(*(part.to(device) for part in batch))
+            moved = Batch(*(part.to(machine.device) for part in batch))
             scores = model.predict_step(moved, number)
             yield Scores(*(part.cpu() for part in scores))
 
 
 def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, list[str]]:
     if source.is_dir():
-        names = sorted(
-            path.relative_to(source).as_posix()
-            for path in source.rglob("*")
-            if path.suffix.lower() in sources.PICTURE_SUFFIXES and path.is_file()
-        )
+        names = sources.pictures_below(source)
         if not names:
             raise PartsightError(f"{source}: there are no pictures in this folder")
         return source, names
