@@ -54,7 +54,7 @@ class Classifier(LightningModule):
         )
         self.validation_loss = MeanMetric()
         self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
-        # Convolutions of CPUs and GPUs alike are fastest channels last (measured: docs/performance.md).
+        # Convolutions of CPUs and GPUs alike are fastest channels last (machine.MEMORY_FORMAT).
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Tensor:
