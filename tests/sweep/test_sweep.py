@@ -1,6 +1,8 @@
 """A sweep is one result: checked as a whole before it starts, complete though a job fails, one parent in the store."""
 
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+ROOT = Path(__file__).parents[2]
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
 SHORT = (
@@ -119,3 +122,22 @@ def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, t
     assert parent.info.status == "FAILED"
     assert [child.info.status for child in children] == ["FINISHED"]
     assert artifacts(tmp_path, parent) == ["sweep.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_sweep_that_is_stopped_ends_its_parent_killed(tmp_path: Path, number: signal.Signals) -> None:
+    endless = [text for text in SHORT if text != "trainer=debug"] + ["trainer=cpu", "training.epochs=100000"]
+    sweep = ["-m", "usecase=casting", "data.sample_count=20", "fold=0,1"]
+    command = [sys.executable, "-u", str(ROOT / "train.py"), *sweep, *endless]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                break
+        process.send_signal(number)
+        process.communicate(timeout=120)
+    assert process.returncode != 0
+    parent, children = runs(tmp_path, "casting")
+    assert parent.info.status == "KILLED"
+    assert [child.info.status for child in children] == ["KILLED"]  # the second job was never started
