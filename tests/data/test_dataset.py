@@ -207,7 +207,7 @@ def test_processes_validate_every_row_exactly_once(length: int, world: int) -> N
 
 def training_loader(rows: int, batch_size: int, drop_last: bool) -> DataLoader[Batch]:
     """The training loader of a table in whose fold 0 one row validates and `rows` train."""
-    frame = pd.DataFrame({"row": np.arange(rows + 1), "image": "1.png", "group": None, "label": "a"})
+    frame = pd.DataFrame({"split": "train", "row": np.arange(rows + 1), "image": "1.png", "group": None, "label": "a"})
     info = DataInfo(("a", "b"), "softmax", (rows + 1, 0), ("class",))
     examples = Examples(frame, np.zeros((rows + 1, 2), np.float32), info, Path())
     fold = np.array([0] + [1] * rows)

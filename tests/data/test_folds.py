@@ -17,9 +17,8 @@ from partsight.errors import PartsightError
 
 def examples(count: int, labels: list[str] | None = None) -> Examples:
     names = labels or ["good" if number % 3 else "bad" for number in range(count)]
-    frame = pd.DataFrame(
-        {"row": np.arange(count), "image": [f"{number}.png" for number in range(count)], "group": None, "label": names}
-    )
+    images = [f"{number}.png" for number in range(count)]
+    frame = pd.DataFrame({"split": "train", "row": np.arange(count), "image": images, "group": None, "label": names})
     return Examples(frame, np.zeros((count, 2), np.float32), DataInfo(("bad", "good"), "softmax", (1, 1), ()), Path())
 
 
@@ -53,6 +52,16 @@ def test_every_row_validates_in_exactly_one_fold(number: int) -> None:
         assert sorted([*data.train_positions, *data.validation_positions]) == list(range(41))
 
 
+def test_rows_of_another_split_neither_train_nor_validate() -> None:
+    table = examples(20)
+    table.frame.loc[15:, "split"] = "test"
+    assigned = folds.assign(table, DataConfig())
+    assert (assigned[:15] == folds.assign(examples(15), DataConfig())).all()
+    assert (assigned[15:] == -1).all()
+    data = FoldData(table, assigned, Config(fold=0, seed=1))
+    assert sorted([*data.train_positions, *data.validation_positions]) == list(range(15))
+
+
 def test_folds_are_shuffled() -> None:
     assigned = folds.assign(examples(100), DataConfig())
     assert assigned.tolist() != sorted(assigned.tolist())
@@ -77,7 +86,7 @@ def test_the_file_can_be_read_back(tmp_path: Path) -> None:
     assigned = folds.assign(table, DataConfig())
     folds.write(table, assigned, tmp_path / "folds.csv")
     read = pd.read_csv(tmp_path / "folds.csv", keep_default_na=False)
-    assert list(read.columns) == ["row", "image", "group", "label", "fold"]
+    assert list(read.columns) == ["split", "row", "image", "group", "label", "fold"]
     assert read["fold"].tolist() == assigned.tolist()
     for column in ("row", "image", "label"):
         assert read[column].tolist() == table.frame[column].tolist()

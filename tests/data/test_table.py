@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet", "labels.pq", None])
 def test_every_source_gives_the_same_examples(folder: Path, name: str | None) -> None:
     examples = table.read(settings(folder, name, images="pictures"))
-    assert list(examples.frame.columns) == ["row", "image", "group", "label"]
+    assert list(examples.frame.columns) == ["split", "row", "image", "group", "label"]
     assert examples.frame["row"].tolist() == [0, 1, 2, 3]
     assert examples.frame["image"].tolist() == IMAGES
     assert examples.frame["label"].tolist() == CLASSES

@@ -22,14 +22,14 @@ class FoldData(LightningDataModule):
 
     Args:
         examples: all rows.
-        fold: (rows,) the fold of each.
+        fold: (rows,) the fold of each; -1: neither trains nor validates.
         config: with the seed resolved.
     """
 
     def __init__(self, examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
         super().__init__()
         self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
-        self.train_positions = np.flatnonzero(fold != config.fold)
+        self.train_positions = np.flatnonzero((fold != config.fold) & (fold >= 0))
         self.validation_positions = np.flatnonzero(fold == config.fold)
 
     def train_dataloader(self) -> DataLoader[Batch]:

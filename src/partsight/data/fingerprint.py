@@ -17,11 +17,11 @@ from partsight.data.table import Examples
 
 
 def fingerprint(examples: Examples) -> str:
-    """16 hex digits over (row, image, group, label) and the content of the pictures that the rows use."""
+    """16 hex digits over (split, row, image, group, label) and the content of the pictures that the rows use."""
     total = hashlib.blake2b(digest_size=8)
     hashes = content_hashes(examples.folder, dict.fromkeys(examples.frame["image"]))
-    for row, image, group, label in examples.frame.itertuples(index=False, name=None):
-        total.update(repr((row, image, None if group is None else str(group), label, hashes[image])).encode())
+    for split, row, image, group, label in examples.frame.itertuples(index=False, name=None):
+        total.update(repr((split, row, image, None if group is None else str(group), label, hashes[image])).encode())
     return total.hexdigest()
 
 

@@ -18,11 +18,12 @@ from partsight.errors import PartsightError, Problems
 
 @dataclass(frozen=True)
 class Examples:
-    """The rows that a run may use, in the order of the input table."""
+    """The rows that a run may use, in the order of their input tables: training, validation, test."""
 
     frame: pd.DataFrame
-    """row (int64, number in the input table), image (text, path within `folder`), group (text or None), label (text;
-    a list of texts under multi-label)."""
+    """split (`train`: divided into folds; `validation`, `test`: a table or folder of its own), row (int64, number in
+    the row's own input table; with the split the key), image (text, path within `folder`), group (text or None), label
+    (text; a list of texts under multi-label; None for a test row without label, whose targets are zeros)."""
     targets: NDArray[np.float32]
     """(rows, outputs): one-hot, multi-hot, or one column of 0/1 for a single output."""
     info: DataInfo
@@ -56,6 +57,7 @@ def read(config: Config) -> Examples:
     group = raw[data.group_column].astype(str) if data.table and data.group_column else None
     frame = pd.DataFrame(
         {
+            "split": "train",
             "row": np.arange(len(raw), dtype=np.int64),
             "image": raw[image_column].astype(str),
             "group": group,
