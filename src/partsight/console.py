@@ -1,11 +1,17 @@
 """What a person reads in the terminal: the banner, the warnings, the table at the end."""
 
 import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import pandas as pd
 from rich.console import Console
 from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+T = TypeVar("T")
 
 _out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
@@ -18,6 +24,21 @@ def banner(title: str, text: str) -> None:
 def say(text: str) -> None:
     """A line."""
     _out.print(text, markup=False, soft_wrap=True)
+
+
+def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 10.0) -> Iterator[T]:
+    """The items as they come, beside a live bar in a terminal, and a line every few seconds anywhere else."""
+    if sys.stdout.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, transient=True) as bar:
+            yield from bar.track(items, total, description=doing)
+        return
+    said = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if time.monotonic() - said >= every_seconds and done < total:
+            say(f"{doing}: {done} of {total}")
+            said = time.monotonic()
 
 
 def table(frame: pd.DataFrame, title: str) -> None:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, fitting, machine, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import fingerprint, folds, table
+from partsight.data import fingerprint, folds, inspection, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import Problems
@@ -43,6 +43,7 @@ def run(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
 
     examples = table.read(config)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
     fold = folds.assign(examples, config.data)
     start = weights.find(config)
     data = FoldData(examples, fold, config)
@@ -50,7 +51,7 @@ def run(config: Config) -> float:
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
 
-    facts = _facts(config, computer, examples, start)
+    facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start)
     _announce(config, examples, data, facts, start)
     with tracked(config.tracking, _name(config), parent_of(HydraConfig.get())) as track:
         track.parameters(dict(flat(dataclasses.asdict(config))))
@@ -66,9 +67,8 @@ def run(config: Config) -> float:
     return result.value(config.prediction.metric)
 
 
-def _facts(config: Config, computer: Machine, examples: Examples, start: Weights) -> dict[str, str]:
-    """The run's tags: what it is, and what it ran on."""
-    data = fingerprint.fingerprint(examples)
+def _facts(config: Config, computer: Machine, examples: Examples, data: str, start: Weights) -> dict[str, str]:
+    """The run's tags: what it is, and what it ran on. `data` is the fingerprint."""
     facts = {
         "identity": identity(config, computer, data, start.origin),
         "data": "sample" if config.data.root is None else "given",

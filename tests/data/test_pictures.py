@@ -140,8 +140,20 @@ def test_an_npy_that_would_run_code_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "objects.npy", 3)
 
 
-@pytest.mark.parametrize("array", [noise(8).astype(np.float32), noise(8, channels=4), noise(8)[None]])
-def test_npy_of_another_kind_is_answered_with_what_is_needed(tmp_path: Path, array: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (noise(8).astype(np.float32), r"holds float32 from 0 to 25\d; these must lie within 0 and 1"),
+        (np.full((4, 4), np.nan), "holds float64 from nan to nan"),
+        (np.full((4, 4), 300, np.int32), "holds int32 from 300 to 300; these must lie within 0 and 255"),
+        (np.full((4, 4), 1j), "holds complex128, not numbers of a picture"),
+        (noise(8, channels=4), "holds an array of 4 channels, image.channels=3 needs 3"),
+        (noise(8)[None], r"shape \(1, 8, 8, 3\), not \(height, width\)"),
+    ],
+)
+def test_an_array_of_another_kind_is_answered_with_what_is_needed(
+    tmp_path: Path, array: np.ndarray, expected: str
+) -> None:
     np.save(tmp_path / "picture.npy", array)
-    with pytest.raises(PartsightError, match=r"image.channels=3 needs uint8 \(height, width, 3\)"):
+    with pytest.raises(PartsightError, match=rf"picture\.npy: .*{expected}"):
         read(tmp_path / "picture.npy", 3)

@@ -1,47 +1,262 @@
-"""A picture file as an array."""
+"""A picture file as an array: what is stored in it, and how that becomes (height, width, channels) uint8.
 
+One rule for every format, told by its first bytes and not by its name:
+
+- Depth: 8 bits as they are; of unsigned 16 bits the upper 8; floats must lie within 0 and 1 and are multiplied by 255
+  and rounded; False and True are 0 and 255; other integers must lie within 0 and 255.
+- Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114) for 1; alpha is dropped and the colours below
+  it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and alpha, 4: colour and alpha). A
+  palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have exactly `channels`.
+- Orientation: EXIF rotation is applied. Of several pages the first is read.
+"""
+
+import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from partsight.errors import PartsightError
 
 # Loader processes already use all cores; OpenCV's own threads would only get in their way.
 cv2.setNumThreads(0)
+# What OpenCV would write to standard error about a bad picture is said by our own message, with its name.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+MOST_PIXELS = 89_478_485
+"""Larger pictures are refused before they are decoded. Pillow's own limit: a quarter of a GiB in colour."""
+
+_NUMPY = b"\x93NUMPY"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG"
+_BITS_PER_SAMPLE, _ORIENTATION = 258, 0x0112
+_BANDS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
+_DTYPES = {"1": "bool", "I": "int32", "F": "float32"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture before anything is decoded."""
+
+    width: int
+    """Pixels, EXIF rotation applied."""
+    height: int
+    channels: int
+    """As stored: 1 grey, 2 grey and alpha, 3 colour, 4 colour and alpha; any number in an array."""
+    dtype: str
+    """As stored: uint8, uint16, float32, ..."""
+    array: bool = False
+    """An .npy file, whose channels are what they are: a fourth one need not be alpha."""
 
 
 def read(path: Path, channels: int) -> NDArray[np.uint8]:
-    """Reads a picture as (height, width, channels) uint8, red first.
-
-    EXIF rotation is applied; 3 channels drop alpha and repeat grey; 1 channel is luma; 16 bits keep their upper 8.
-    Any other number of channels, and .npy files (uint8, (h, w) or (h, w, c)), must have it already.
+    """Reads a picture as (height, width, channels) uint8, red first, by the rule of this module.
 
     Raises:
-        PartsightError: not there, not decodable, or with another number of channels.
+        PartsightError: not there, not decodable, or of values or channels that the rule does not cover.
     """
     try:
-        if path.suffix.lower() == ".npy":
-            return _fitting(np.load(path, allow_pickle=False), channels, path)
-        encoded = np.fromfile(path, dtype=np.uint8)
-    except (OSError, ValueError) as error:
+        encoded = path.read_bytes()
+    except OSError as error:
         raise PartsightError(f"{path}: cannot be read: {error}") from None
-    flags = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}.get(channels, cv2.IMREAD_UNCHANGED)
-    picture = cv2.imdecode(encoded, flags) if len(encoded) else None
+    try:
+        return decode(encoded, channels)
+    except PartsightError as error:
+        raise PartsightError(f"{path}: {error}. Repair it or take its row out of the table.") from None
+
+
+def header(encoded: bytes) -> Header:
+    """What the first bytes of a file say. Decodes nothing.
+
+    Raises:
+        PartsightError: no kind of picture that is known.
+    """
+    if encoded.startswith(_NUMPY):
+        shape, dtype = _array_header(encoded)
+        return Header(shape[1], shape[0], shape[2] if len(shape) == 3 else 1, dtype, array=True)
+    try:
+        with Image.open(io.BytesIO(encoded)) as picture:
+            width, height = picture.size
+            mode, bits = picture.mode, _bits(encoded, picture)
+            turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Image.DecompressionBombError:
+        raise PartsightError(f"holds more than the {MOST_PIXELS:,} pixels that are allowed") from None
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        if not encoded.startswith(_TIFF):
+            raise PartsightError(f"is no picture that can be decoded ({_reason(encoded, error)})") from None
+        array = _tiff_by_opencv(encoded)  # e.g. colour in floats, which Pillow does not know
+        return Header(array.shape[1], array.shape[0], array.shape[2] if array.ndim == 3 else 1, str(array.dtype))
+    dtype = "uint16" if bits == 16 else _DTYPES.get(mode, "uint8")
+    channels = 1 if mode.startswith("I;") else _BANDS.get(mode, 3)
+    return Header(*((height, width) if turned else (width, height)), channels, dtype)
+
+
+def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
+    """The picture of a file's bytes, (height, width, channels) uint8, red first.
+
+    Raises:
+        PartsightError: without the file's name; see `read`.
+    """
+    if encoded.startswith(_NUMPY):
+        return _array(encoded, channels)
+    if channels in (1, 3) and not encoded.startswith(_TIFF):  # OpenCV keeps our rule here, and is faster
+        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
+        if picture is None:
+            raise PartsightError(f"is no picture that can be decoded ({_reason(encoded)})")
+        return np.atleast_3d(picture)
+    return _fitting(_eight_bits(_stored(encoded)), channels)
+
+
+def fits(stored: int, channels: int, array: bool) -> bool:
+    """Whether a picture of `stored` channels can be read with `channels`; `array`: it is an .npy file."""
+    if array or stored not in (1, 2, 3, 4):
+        return stored == channels or {stored, channels} == {1, 3}
+    return channels in (1, 3) or stored == channels
+
+
+def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
+    """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one colour in silence.
+
+    Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
+    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded that second time.
+
+    Args:
+        encoded: the file.
+        picture: (height, width, channels) uint8, as `decode` gives it.
+    """
+    end = encoded.rfind(b"\xff\xd9")
+    if not encoded.startswith(b"\xff\xd8") or end < 0:
+        return False
+    if np.ptp(picture[-1, -8:], axis=0).any() and b"\xff\xc2" not in encoded[:end]:
+        return False
+    filled = encoded[:end] + bytes(range(1, 200)) * 20 + encoded[end:]
+    try:  # by Pillow: OpenCV would write a line to standard error for each picture that is whole
+        with Image.open(io.BytesIO(encoded)) as given, Image.open(io.BytesIO(filled)) as other:
+            return given.tobytes() != other.tobytes()
+    except OSError:
+        return True
+
+
+def _stored(encoded: bytes) -> NDArray[Any]:
+    """The picture as its file holds it, (h, w) or (h, w, bands), with alpha if it has one."""
+    try:
+        with Image.open(io.BytesIO(encoded)) as opened:
+            if encoded.startswith(_TIFF) and _bits(encoded, opened) == 16 and len(opened.getbands()) > 1:
+                return _turned(_tiff_by_opencv(encoded), opened.getexif().get(_ORIENTATION, 1))
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
+                alpha = picture.mode == "PA" or "transparency" in picture.info
+                picture = picture.convert("RGBA" if alpha else "RGB")
+            return np.asarray(picture)
+    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+        if encoded.startswith(_TIFF):
+            return _tiff_by_opencv(encoded)
+        raise PartsightError(f"is no picture that can be decoded ({_reason(encoded, error)})") from None
+
+
+def _tiff_by_opencv(encoded: bytes) -> NDArray[Any]:
+    """(h, w) or (h, w, c), red first, in its own depth. Never for 8 bits with alpha, which OpenCV premultiplies."""
+    picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise PartsightError(f"{path}: not a picture that can be decoded. Repair it or take its row out of the table.")
-    if picture.ndim == 3 and picture.shape[2] == 4:  # OpenCV leaves four channels blue first
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
-    return _fitting(picture, channels, path)
+        raise PartsightError(f"is no picture that can be decoded ({_reason(encoded)})")
+    if picture.ndim == 3 and picture.shape[2] in (3, 4):
+        picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
+    return np.asarray(picture)
 
 
-def _fitting(picture: NDArray[Any], channels: int, path: Path) -> NDArray[np.uint8]:
+def _turned(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """EXIF orientation 1 to 8 applied: mirrored where even up to 4 and odd above, then turned."""
+    if orientation in (2, 4, 5, 7):
+        picture = picture[:, ::-1]
+    quarters = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.rot90(picture, quarters)
+
+
+def _bits(encoded: bytes, picture: Image.Image) -> int:
+    """Bits a sample: Pillow shows 16-bit colour as 8."""
+    if encoded.startswith(_PNG):
+        return encoded[24]
+    if encoded.startswith(_TIFF):
+        given = picture.tag_v2.get(_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
+        return int(given[0])
+    return 8
+
+
+def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
+    file = io.BytesIO(encoded)
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reader(file)
+    except ValueError as error:
+        raise PartsightError(f"is no array that can be read ({error})") from None
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise PartsightError(f"holds an array of shape {shape}, not (height, width) or (height, width, channels)")
+    return shape, str(dtype)
+
+
+def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:
+    _array_header(encoded)
+    try:
+        array = np.load(io.BytesIO(encoded), allow_pickle=False)
+    except ValueError as error:
+        raise PartsightError(f"is no array that can be read ({error})") from None
+    stored = array.shape[2] if array.ndim == 3 else 1
+    if not fits(stored, channels, array=True):
+        raise PartsightError(f"holds an array of {stored} channels, image.channels={channels} needs {channels}")
+    return _fitting(_eight_bits(array), channels)
+
+
+def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    if picture.dtype == np.uint8:
+        eight: NDArray[np.uint8] = picture
+        return eight
+    if picture.dtype == np.uint16:
+        return (picture >> 8).astype(np.uint8)
+    if picture.dtype == np.bool_:
+        return np.where(picture, np.uint8(255), np.uint8(0))
+    if picture.dtype.kind not in "iuf":
+        raise PartsightError(f"holds {picture.dtype}, not numbers of a picture")
+    most = 1 if picture.dtype.kind == "f" else 255
+    if not ((picture >= 0) & (picture <= most)).all():  # false for NaN too
+        low, high = np.min(picture), np.max(picture)
+        raise PartsightError(f"holds {picture.dtype} from {low:g} to {high:g}; these must lie within 0 and {most}")
+    scaled: NDArray[np.uint8] = np.rint(picture * 255 if most == 1 else picture).astype(np.uint8)
+    return scaled
+
+
+def _fitting(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     picture = picture[..., None] if picture.ndim == 2 else picture
-    if picture.ndim != 3 or picture.shape[2] != channels or picture.dtype != np.uint8:
-        raise PartsightError(
-            f"{path}: holds {picture.dtype} of shape {picture.shape}; image.channels={channels} needs uint8 "
-            f"(height, width, {channels})"
-        )
-    return picture
+    stored = picture.shape[2]
+    if stored != channels and channels in (1, 3) and stored in (2, 4):
+        picture = picture[..., : stored - 1]
+        stored -= 1
+    if (stored, channels) == (1, 3):
+        picture = np.repeat(picture, 3, axis=2)
+    elif (stored, channels) == (3, 1):
+        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[..., None].astype(np.uint8)
+    elif stored != channels:
+        raise PartsightError(f"holds {stored} channels, image.channels={channels} needs {channels}")
+    return np.ascontiguousarray(picture)
+
+
+def _reason(encoded: bytes, error: Exception | None = None) -> str:
+    """What Pillow has to say of bytes that cannot be decoded."""
+    if not encoded:
+        return "the file is empty"
+    if error is None:
+        try:
+            with Image.open(io.BytesIO(encoded)) as picture:
+                picture.load()
+        except Exception as raised:  # whatever it is, it is the reason
+            error = raised
+    if error is None:
+        return "its data are damaged"
+    if isinstance(error, UnidentifiedImageError):
+        return "of no known format"
+    return " ".join(str(error).split()) or type(error).__name__

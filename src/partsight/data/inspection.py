@@ -1,0 +1,89 @@
+"""Every picture looked at once: what it is, how it looks, and what is wrong with it.
+
+One pass decodes all pictures in parallel and keeps what it found in the user's cache, against path, size and time of
+change; a second run reads the cache alone. The fingerprint's hashes and the signatures of look-alikes come from it.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from partsight import console
+from partsight.data import pictures
+from partsight.data.inspection_cache import Facts, InspectionCache, Key
+from partsight.errors import PartsightError
+
+COLUMNS = ["image", "bytes", *Facts._fields]
+_BATCH = 256  # pictures between two writes to the cache: what a stopped pass has seen is not looked at again
+
+
+def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
+    """One row a distinct picture, in order of first appearance.
+
+    Columns: image (path within `folder`), bytes (size of the file), hash (BLAKE2b of the content, 32 hex digits; empty
+    for a file that cannot be read), width, height (pixels, EXIF rotation applied; 0 where unknown), channels, dtype (as
+    stored), brightness (mean, 0 to 1; NaN where not decoded), signature (bytes of `lookalikes.signature`), problem
+    (text: cannot be used; else null), warning (text: usable, but look at it; else null).
+    """
+    found: dict[str, tuple[int, Facts]] = {}
+    keys: dict[str, Key] = {}
+    for image in dict.fromkeys(images):
+        path = os.path.join(folder, image)  # noqa: PTH118 (a million times)
+        try:
+            stat = os.stat(path)  # noqa: PTH116
+        except OSError as error:
+            found[image] = (0, _unusable("", f"cannot be read: {error.strerror}"))
+        else:
+            keys[image] = Key(path, stat.st_size, stat.st_mtime_ns)
+    with InspectionCache() as cache:
+        known = cache.known(keys.values())
+        unknown = [key for key in keys.values() if key.path not in known]
+        for key, facts in console.progress(_looked_at(unknown, cache), len(unknown), "Looking at pictures"):
+            known[key.path] = facts
+    found |= {image: (key.size, known[key.path]) for image, key in keys.items()}
+    order = found if len(found) == len(keys) else dict.fromkeys(images)
+    return pd.DataFrame([(image, found[image][0], *found[image][1]) for image in order], columns=COLUMNS)
+
+
+def _looked_at(keys: list[Key], cache: InspectionCache) -> Iterator[tuple[Key, Facts]]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and hashing release the interpreter lock
+        for begin in range(0, len(keys), _BATCH):
+            batch, results = keys[begin : begin + _BATCH], []
+            for pair in zip(batch, pool.map(lambda key: look_at(Path(key.path)), batch), strict=True):
+                results.append(pair)
+                yield pair
+            cache.keep(results)
+
+
+def look_at(path: Path) -> Facts:
+    """The facts of one file, decoded unless its header already forbids it."""
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        return _unusable("", f"cannot be read: {error.strerror}")
+    content = hashlib.blake2b(encoded, digest_size=16).hexdigest()
+    head = None
+    try:
+        head = pictures.header(encoded)
+        if head.width * head.height > pictures.MOST_PIXELS:
+            size = f"{head.width} x {head.height}"
+            raise PartsightError(f"holds {size} pixels, more than the {pictures.MOST_PIXELS:,} that are allowed")
+        picture = pictures.decode(encoded, head.channels if head.array else 1 if head.channels < 3 else 3)
+    except PartsightError as error:
+        return _unusable(content, str(error), head)
+    warning = None
+    if pictures.ends_early(encoded, picture):
+        warning = "ends early: its last rows are missing, and decoders fill them with one colour"
+    elif head.dtype == "uint16" and picture.max() < 16:
+        warning = "uses at most 12 of its 16 bits, of which the upper 8 are read: nearly black; stretch its values"
+    brightness = float(picture.mean()) / 255
+    return Facts(content, head.width, head.height, head.channels, head.dtype, brightness, b"", None, warning)
+
+
+def _unusable(content: str, problem: str, head: pictures.Header | None = None) -> Facts:
+    size = (head.width, head.height, head.channels, head.dtype) if head else (0, 0, 0, "")
+    return Facts(content, *size, float("nan"), b"", problem, None)

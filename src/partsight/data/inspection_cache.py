@@ -1,0 +1,120 @@
+"""What `inspection` found, kept in the user's cache: an SQLite file that any number of processes may use at once.
+
+It is a cache: a file that is damaged is thrown away, one that cannot be written is done without, and both are said.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import platformdirs
+
+from partsight import console
+
+INSPECTION_VERSION = 1
+"""Raise it when `inspection` finds something else in the same picture: what older versions found is not used."""
+
+
+class Key(NamedTuple):
+    """A file as it was when it was looked at."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class Facts(NamedTuple):
+    """What was found in a picture; columns of `inspection.inspect`."""
+
+    hash: str
+    width: int
+    height: int
+    channels: int
+    dtype: str
+    brightness: float
+    signature: bytes
+    problem: str | None
+    warning: str | None
+
+
+class InspectionCache:
+    """Facts by key. Use it as a context manager, in one thread."""
+
+    def __init__(self) -> None:
+        self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}.db"
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def known(self, keys: Iterable[Key]) -> dict[str, Facts]:
+        """Facts by path, of the keys whose file has not changed since. One query, however many keys."""
+        wanted = list(keys)
+        with self._or_without():
+            if self._connection is None or not wanted:
+                return {}
+            run = self._connection.execute
+            run("CREATE TEMP TABLE IF NOT EXISTS wanted (path TEXT, size INTEGER, mtime_ns INTEGER)")
+            run("DELETE FROM wanted")
+            self._connection.executemany("INSERT INTO wanted VALUES (?, ?, ?)", wanted)
+            rows = run(
+                f"SELECT path, {', '.join(Facts._fields)} FROM wanted JOIN inspection USING (path, size, mtime_ns)"
+            )
+            return {path: _facts(values) for path, *values in rows}
+        return {}
+
+    def keep(self, found: Sequence[tuple[Key, Facts]]) -> None:
+        """Adds them, but for files that could not be read: that may change though the file does not."""
+        rows = [(*key, *facts) for key, facts in found if facts.hash]
+        with self._or_without():
+            if self._connection is not None:
+                with self._connection:
+                    marks = ", ".join("?" * (len(Key._fields) + len(Facts._fields)))
+                    self._connection.executemany(f"INSERT OR REPLACE INTO inspection VALUES ({marks})", rows)
+
+    def _open(self) -> None:
+        for _ in range(2):  # a second time after a damaged file has been thrown away
+            with self._or_without():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._connection = sqlite3.connect(self.path, timeout=60)
+                self._connection.execute(
+                    "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, "
+                    "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, "
+                    "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
+                )
+                return
+
+    @contextlib.contextmanager
+    def _or_without(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+                console.say(
+                    f"{self.path}: the cache is damaged ({error}) and begins anew; pictures are looked at again"
+                )
+                _remove(self.path)
+            else:
+                console.say(f"{self.path}: the cache cannot be used ({error}); pictures are looked at again next time")
+
+
+def _facts(values: Sequence[object]) -> Facts:
+    facts = Facts(*values)  # type: ignore[arg-type]
+    return facts if facts.brightness is not None else facts._replace(brightness=float("nan"))  # SQLite knows no NaN
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, f"{path.name}-journal"):
+        with contextlib.suppress(OSError):
+            path.with_name(name).unlink()
