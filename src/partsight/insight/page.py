@@ -1,0 +1,150 @@
+"""One html file that opens anywhere: text, tables that sort by click, and pictures, with no network and no other file.
+
+    page("Title", "subtitle", [Section("Data", [table(frame), picture(figure, "caption")])])
+
+Every text is escaped: class names and file names are arbitrary. A content security policy in the page forbids the
+browser to load anything that is not in it.
+"""
+
+import base64
+import functools
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from partsight.evaluation.table_file import is_null
+from partsight.insight import style
+
+WIDEST = 1600
+"""Pixels. A wider picture is made smaller: pages are read on screens, and mailed."""
+COLOURS_OF_A_CHART = 4096
+"""A picture of more colours is, or holds, a photograph."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished piece of a page; made by the functions below."""
+
+    html: Markup
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The whole page as text, to be written as UTF-8. Sections without blocks are left out."""
+    filled = [section for section in sections if section.blocks]
+    return _templates().get_template("page.html.j2").render(title=title, subtitle=subtitle, sections=filled)
+
+
+def text(words: str) -> Block:
+    """A paragraph; an empty line begins another."""
+    return _block("text", paragraphs=[part for part in words.split("\n\n") if part.strip()])
+
+
+def notice(kind: Literal["good", "warning", "error"], words: str) -> Block:
+    """A coloured box; lines stay lines."""
+    return _block("notice", kind=kind, lines=words.splitlines())
+
+
+def figures(values: Sequence[tuple[str, str]]) -> Block:
+    """Key figures in large letters: (name, value as it is to be read), such as ("ROC AUC", "0.991 [0.978, 0.997]").
+
+    What stands in brackets at the end, such as an interval, is set small beneath.
+    """
+    return _block("figures", values=[(name, *_head_and_rest(value)) for name, value in values])
+
+
+def table(frame: pd.DataFrame, caption: str = "") -> Block:
+    """A data frame without its index; a click on a column's name sorts by it.
+
+    Numbers are shown to five significant digits and sorted by their full value; cells without a value stay empty, and
+    are sorted to the end. Lists are joined by commas.
+    """
+    numeric = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
+    rows = [[_cell(value) for value in line] for line in frame.itertuples(index=False, name=None)]
+    names = [str(name) for name in frame.columns]
+    return _block("table", columns=list(zip(names, numeric, strict=True)), rows=rows, caption=caption)
+
+
+def picture(source: Figure | Path | bytes, caption: str = "") -> Block:
+    """A figure, a picture file or the bytes of one, inside the page as WebP; a click shows it in full size."""
+    data, width, height = _webp(source)
+    uri = "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+    return _block("picture", uri=uri, width=width, height=height, caption=caption)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    shown: str
+    key: str
+    """What the browser sorts by; empty: nothing is known."""
+
+
+def _cell(value: Any) -> _Cell:
+    if isinstance(value, list | tuple):
+        joined = ", ".join(map(str, value))
+        return _Cell(joined, joined)
+    if is_null(value):
+        return _Cell("", "")
+    if isinstance(value, float | np.floating):
+        return _Cell(f"{value:.5g}", repr(float(value)))
+    return _Cell(str(value), str(value))
+
+
+def _head_and_rest(value: str) -> tuple[str, str]:
+    head, bracket, rest = value.partition(" [")
+    return head, f"[{rest}" if bracket else ""
+
+
+def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
+    """Bytes, width and height: charts without loss, photographs with a little."""
+    opened = Image.open(io.BytesIO(_png(source)) if isinstance(source, Figure) else _file(source))
+    with opened:
+        picture = opened.convert("RGB")
+    drawn = picture.getcolors(COLOURS_OF_A_CHART) is not None
+    if picture.width > WIDEST:
+        picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # without loss, quality is mere effort
+    return encoded.getvalue(), picture.width, picture.height
+
+
+def _file(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _png(figure: Figure) -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=style.DPI, bbox_inches=figure.bbox_inches, facecolor=style.PAPER)
+    return drawn.getvalue()
+
+
+def _block(name: str, **values: Any) -> Block:
+    blocks: Any = _templates().get_template("blocks.html.j2").module
+    return Block(Markup(getattr(blocks, name)(**values)))
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("partsight.insight"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,125 @@
+"""The html page: escaped, self-contained, small, and working in a real browser."""
+
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from partsight.insight import page, style
+from partsight.insight.page import Section
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+PROBE = """
+<script>
+const report = {images: [...document.images].map((i) => i.naturalWidth), columns: []};
+for (const button of document.querySelectorAll("th button")) {
+  for (const click of [1, 2]) {
+    button.click();
+    const column = button.parentElement.cellIndex, body = button.closest("table").tBodies[0];
+    report.columns.push([...body.rows].map((row) => row.cells[column].textContent));
+  }
+}
+report.fetched = performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:"));
+document.body.dataset.report = JSON.stringify(report);
+</script>
+"""
+
+
+def in_browser(document: str, folder: Path) -> dict[str, list]:
+    """Opens the page in a headless Chromium and clicks every column twice; what it then looks like."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    path = folder / "page.html"
+    path.write_text(document.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
+    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    done = subprocess.run([*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
+    found = re.search('data-report="([^"]*)"', done.stdout)
+    assert found, done.stderr
+    return json.loads(html.unescape(found[1]))
+
+
+def photograph(width: int = 2400, height: int = 1800) -> bytes:
+    """Nothing compresses worse than noise."""
+    encoded = io.BytesIO()
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(values).resize((width, height)).save(encoded, "JPEG", quality=60)
+    return encoded.getvalue()
+
+
+def chart() -> "style.Figure":
+    figure = style.new_figure(4, 3)
+    figure.subplots().plot([1, 2, 3])
+    return figure
+
+
+def test_every_text_is_escaped() -> None:
+    evil = "<script>alert('1')</script>"
+    frame = pd.DataFrame({evil: [evil]})
+    blocks = [page.text(evil), page.notice("error", evil), page.table(frame, evil), page.figures([(evil, evil)])]
+    made = page.page(evil, evil, [Section(evil, [*blocks, page.picture(chart(), evil)])])
+    assert evil not in made
+    assert made.count("&lt;script&gt;") >= 10
+
+
+def test_nothing_outside_the_page_is_asked_for() -> None:
+    made = page.page("t", "s", [Section("Pictures", [page.picture(chart(), "a chart")])])
+    assert re.findall(r"(?:src|href)=\"(?!data:|#)", made) == []
+    assert "default-src 'none'" in made
+
+
+def test_a_section_without_blocks_is_left_out() -> None:
+    made = page.page("t", "s", [Section("Empty", []), Section("Full", [page.text("words")])])
+    assert "Empty" not in made
+    assert "Full" in made
+
+
+def test_an_interval_stands_small_below_its_figure() -> None:
+    block = page.figures([("ROC AUC", "0.991 [0.978, 0.997]"), ("rows", "1,300")])
+    assert "<dd>0.991<small>[0.978, 0.997]</small></dd>" in block.html
+    assert "<dd>1,300</dd>" in block.html
+
+
+def test_pictures_are_bounded_and_come_from_figures_files_and_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(photograph())
+    small = Image.new("RGB", (20, 10))
+    small.save(tmp_path / "small.png")
+    for source in (photograph(), tmp_path / "a.jpg"):
+        block = page.picture(source)
+        assert f'width="{page.WIDEST}" height="1200"' in block.html
+    assert len(page.picture(chart()).html) < 20_000
+    assert 'width="20" height="10"' in page.picture(tmp_path / "small.png").html
+
+
+@pytest.mark.slow
+def test_in_a_real_browser_pictures_load_and_tables_sort(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "class": ["b10", "b9", "a"],
+            "loss": [0.5, np.nan, 1e-9],
+            "rows": [10, 9, 100],
+            "labels": [["x", "y"], [], ["a"]],
+        }
+    )
+    made = page.page("t", "s", [Section("All", [page.table(frame), page.picture(chart()), page.picture(photograph())])])
+    seen = in_browser(made, tmp_path)
+    assert seen["images"] == [600, page.WIDEST]
+    assert seen["fetched"] == []
+    assert seen["columns"] == [
+        ["a", "b9", "b10"],  # as a person counts
+        ["b10", "b9", "a"],
+        ["1e-09", "0.5", ""],  # what is not known stays at the end
+        ["0.5", "1e-09", ""],
+        ["9", "10", "100"],
+        ["100", "10", "9"],
+        ["a", "x, y", ""],
+        ["x, y", "a", ""],
+    ]
