@@ -1,6 +1,7 @@
 """Whole runs on tiny pictures: what they leave behind, that they can be repeated, and how they end."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -93,7 +94,8 @@ def last_epoch(folder: Path) -> dict[str, float]:
 def test_a_run_leaves_its_files(folder: Path) -> None:
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     promised = "config.yaml folds.csv predictions.parquet task.yaml metrics.csv confusion.csv per_class.csv curves.csv"
-    assert {*promised.split(), "thresholds.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= files
+    exported = {"validation_predictions.csv", "validation_raw_predictions.npz", "charts.json"}
+    assert {*promised.split(), *exported, "thresholds.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= files
     drawn = "chart_sheet metrics probabilities confusion validation_best validation_worst validation_random train_batch"
     for name in drawn.split():
         assert f"pictures/{name}.png" in files
@@ -135,6 +137,25 @@ def test_the_last_epochs_figures_are_the_tables(folder: Path) -> None:
         assert epoch[f"validation_{metric}"] == pytest.approx(reported[metric], abs=1e-6), metric
     computed = metrics.compute(pd.read_parquet(folder / "predictions.parquet"), task_of(folder))
     assert {metric: reported[metric] for metric in METRICS} == pytest.approx({m: computed[m] for m in METRICS})
+
+
+def test_hydrogen_torchs_csv_and_arrays_say_what_the_table_says(folder: Path) -> None:
+    found, csv = pd.read_parquet(folder / "predictions.parquet"), pd.read_csv(folder / "validation_predictions.csv")
+    names = task_of(folder).classes
+    assert list(csv.columns) == ["image", "class", *(f"pred_class_{name}" for name in names)]
+    assert list(csv["image"]) == list(found["image"])
+    assert list(csv["class"]) == list(found["label"])
+    with np.load(folder / "validation_raw_predictions.npz") as arrays:
+        assert np.array_equal(arrays["predictions"], found[[f"prob_{name}" for name in names]])
+        assert np.array_equal(arrays["losses"], found["loss"])
+        assert np.array_equal(csv.filter(like="pred_"), arrays["predictions"])
+
+
+def test_hydrogen_torchs_charts_hold_every_step(folder: Path) -> None:
+    charts = json.loads((folder / "charts.json").read_text())
+    curves = pd.read_csv(folder / "curves.csv")
+    assert charts["train"]["loss"]["steps"] == list(curves.loc[curves["series"] == "train_loss", "samples"])
+    assert charts["validation"]["F1"]["values"] == list(curves.loc[curves["series"] == "validation_F1", "value"])
 
 
 @pytest.mark.parametrize("name", ["best", "last"])

@@ -8,13 +8,13 @@ import numpy as np
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import check, console, fitting, machine, results, seeds
+from partsight import check, console, exports, fitting, machine, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
 from partsight.data import fingerprint, folds, inspection, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
 from partsight.identity import flat, identity
 from partsight.insight import report, sheets
 from partsight.insight.charts import save
@@ -62,6 +62,7 @@ def run(config: Config) -> float:
         scores = fitting.predict(fitted.model, computer, data, folder, config.trainer.limit_val_batches)
         result = results.evaluate(config, examples, data.validation_positions, scores)
         _keep_result(config, result, curves, fitted, folder, track)
+        _keep_exports(config, data, result, curves, folder, track)
         _draw(config, result, curves, data, folder, track)
     _conclude(config, result, fitted, folder)
     return result.value(config.prediction.metric)
@@ -134,6 +135,23 @@ def _keep_result(
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")
+
+
+def _keep_exports(
+    config: Config, data: FoldData, result: Result, curves: Curves, folder: Path, track: TrackedRun
+) -> None:
+    """The result is safe by now: a table that was changed meanwhile is a warning and a tag."""
+    track.artifact(exports.write_charts(curves.table(), config.prediction.metric, folder))
+    try:
+        written = exports.write_predictions(
+            config, data.examples, data.validation_positions, result.predictions, result.task, folder
+        )
+    except PartsightError as error:
+        console.banner("NO validation_predictions.csv", str(error))
+        track.tags({"validation_predictions": str(error)})
+        return
+    for path in written:
+        track.artifact(path)
 
 
 def _draw(config: Config, result: Result, curves: Curves, data: FoldData, folder: Path, track: TrackedRun) -> None:

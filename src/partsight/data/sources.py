@@ -27,8 +27,8 @@ def root(data: DataConfig) -> Path:
     return folder
 
 
-def table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The named columns of a csv or parquet file; missing cells are null, all else as it stands, a csv all text.
+def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """The named columns, or all, of a csv or parquet file; missing cells are null, the rest as it stands, a csv text.
 
     Raises:
         PartsightError: another kind of file, an unreadable one, or columns that are not there.
@@ -39,6 +39,7 @@ def table(path: Path, columns: list[str]) -> pd.DataFrame:
         )
     try:
         known = list(pd.read_csv(path, nrows=0).columns) if path.suffix == ".csv" else _parquet_columns(path)
+        columns = known if columns is None else columns
         missing = [c for c in columns if c not in known]
         if missing:
             raise PartsightError(

@@ -1,0 +1,1 @@
+"""Other products' files, in and out."""
