@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from partsight import console
-from partsight.data import pictures
+from partsight.data import lookalikes, pictures
 from partsight.data.inspection_cache import Facts, InspectionCache, Key
 from partsight.errors import PartsightError
 
@@ -81,7 +81,8 @@ def look_at(path: Path) -> Facts:
     elif head.dtype == "uint16" and picture.max() < 16:
         warning = "uses at most 12 of its 16 bits, of which the upper 8 are read: nearly black; stretch its values"
     brightness = float(picture.mean()) / 255
-    return Facts(content, head.width, head.height, head.channels, head.dtype, brightness, b"", None, warning)
+    signature = lookalikes.signature(picture)
+    return Facts(content, head.width, head.height, head.channels, head.dtype, brightness, signature, None, warning)
 
 
 def _unusable(content: str, problem: str, head: pictures.Header | None = None) -> Facts:

@@ -14,7 +14,7 @@ import platformdirs
 
 from partsight import console
 
-INSPECTION_VERSION = 1
+INSPECTION_VERSION = 2
 """Raise it when `inspection` finds something else in the same picture: what older versions found is not used."""
 
 
