@@ -20,8 +20,8 @@ LIGHT = {
     "value out of range": ["usecase=casting", "training.epochs=0"],
 }
 """Commands that train nothing."""
-LIMIT = 0.6
-"""Seconds. Importing torch alone costs three."""
+LIMIT = 4
+"""Times what importing Hydra costs: 0.6 s where that takes 0.15 s. Importing torch alone costs 15 times that."""
 
 
 def run(arguments: list[str], folder: Path, code: str = "") -> subprocess.CompletedProcess[str]:
@@ -48,13 +48,15 @@ print("heavy:", sorted(heavy & set(sys.modules)))
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_a_command_that_trains_nothing_costs_little(name: str, tmp_path: Path) -> None:
-    def seconds() -> float:  # of the processor, so that a busy machine does not decide
+    def seconds(arguments: list[str], code: str = "") -> float:  # of the processor, and side by side: machines differ
         before = os.times()
-        run(LIGHT[name], tmp_path)
+        run(arguments, tmp_path, code)
         after = os.times()
         return after.children_user + after.children_system - before.children_user - before.children_system
 
-    assert min(seconds() for _ in range(5)) < LIMIT
+    measured = [(seconds(LIGHT[name]), seconds([], "from hydra import compose")) for _ in range(5)]
+    ours, hydra = (min(column) for column in zip(*measured, strict=True))
+    assert ours < LIMIT * hydra
 
 
 def test_help_shows_examples_groups_and_settings(train: Train) -> None:

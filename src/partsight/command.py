@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from partsight import check, config, overrides
 from partsight.errors import PartsightError, Problems
+from partsight.sweep import failure
 
 USAGE = """\
 partsight trains an image classifier for visual inspection.
@@ -78,7 +79,8 @@ def _train_one(composed: DictConfig) -> float:
 
     A job of a sweep that fails returns nan, so that the others run; the sweep's table and parent run tell of it.
     """
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
     try:
         settings = check.to_config(composed)
         if problems := check.rules(settings):
@@ -90,8 +92,10 @@ def _train_one(composed: DictConfig) -> float:
         print(error, file=sys.stderr)
         if not in_sweep:
             sys.exit(2)
-    except Exception:
+        failure.record(Path(hydra.runtime.output_dir), str(error))
+    except Exception as error:
         if not in_sweep:
             raise
         traceback.print_exc()
+        failure.record(Path(hydra.runtime.output_dir), f"{type(error).__name__}: {error}")
     return float("nan")

@@ -13,17 +13,20 @@ from rich.table import Table
 
 T = TypeVar("T")
 
-_out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+def _out() -> Console:
+    """Made for each text: where standard output leads may change (a job of a sweep has a pipe of its own)."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 def banner(title: str, text: str) -> None:
     """A box that cannot be missed."""
-    _out.print(Panel(text, title=f"[bold]{title}", border_style="bold yellow", expand=False))
+    _out().print(Panel(text, title=f"[bold]{title}", border_style="bold yellow", expand=False))
 
 
 def say(text: str) -> None:
     """A line."""
-    _out.print(text, markup=False, soft_wrap=True)
+    _out().print(text, markup=False, soft_wrap=True)
 
 
 def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 10.0) -> Iterator[T]:
@@ -48,4 +51,4 @@ def table(frame: pd.DataFrame, title: str) -> None:
         shown.add_column(str(column), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
     for line in frame.itertuples(index=False):
         shown.add_row(*("" if pd.isna(v) else f"{v:.5f}" if isinstance(v, float) else str(v) for v in line))
-    _out.print(shown, markup=False)
+    _out().print(shown, markup=False)

@@ -88,5 +88,5 @@ class FoldData(LightningDataModule):
 
 def loading(workers: int | None) -> dict[str, Any]:
     """DataLoader arguments that cannot change a result."""
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    workers = min(8, len(os.sched_getaffinity(0))) if workers is None else workers
     return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}

@@ -18,8 +18,10 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks every job in both stages, then opens the parent run."""
-        from partsight.sweep import jobs, parent
+        from partsight.sweep import isolation, jobs, parent
 
+        if str(config.hydra.launcher._target_).endswith("IsolatedLauncher"):
+            isolation.start_server()  # it imports while the jobs are checked
         try:
             settings = jobs.checked(config)
             parent.open_run(settings[0], list(config.hydra.overrides.task), Path(config.hydra.sweep.dir))

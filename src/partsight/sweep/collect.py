@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from partsight import console
 from partsight.evaluation import predictions, summary
 from partsight.evaluation.task import Task
-from partsight.sweep import parent
+from partsight.sweep import failure, parent
 
 OVER = ("fold", "repeat", "seed")
 """What a mean is taken over; jobs that differ in anything else are rows of their own."""
@@ -60,8 +60,15 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
         if path.is_file():
             figures = pd.read_csv(path)
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
-        lines.append(line | {"status": "finished" if path.is_file() else "no result"})
+        lines.append(line | {"status": _status(folder)})
     return pd.DataFrame(lines)
+
+
+def _status(folder: Path) -> str:
+    """Of a job: finished, why it has no result, or no result."""
+    if (folder / "metrics.csv").is_file():
+        return "finished"
+    return failure.reason(folder) or "no result"
 
 
 def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:

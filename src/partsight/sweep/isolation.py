@@ -1,0 +1,243 @@
+"""Jobs in processes of their own: started from a server that has imported everything already, and watched.
+
+The server (multiprocessing's forkserver) imports torch, Lightning, timm and MLflow once; a job is a fork of it and
+starts within hundredths of a second, yet a crash, an exit or a kill ends that job alone.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from partsight import console
+from partsight.sweep import failure
+
+LOG = "job.log"
+"""All that a job printed, in its folder."""
+GRACE_SECONDS = 30
+"""What a job has to end its run after SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep."""
+
+    number: int
+    folder: Path
+    config: DictConfig
+    """Composed, the hydra section included."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What Hydra needs in every process of a multirun."""
+
+    context: HydraContext
+    task: TaskFunction
+    singletons: Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a job's task gave, or the exception that it raised."""
+
+    status: JobStatus
+    value: Any
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of the machine."""
+
+    cores: tuple[int, ...]
+    """Numbers of processor cores; empty: all, as the sweep itself has them."""
+    gpus: str | None
+    """CUDA_VISIBLE_DEVICES of the job; None: as the sweep itself has it."""
+
+
+def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
+    """The machine divided by `n_jobs`: neighbouring cores, GPUs dealt in turn; more jobs than either share them."""
+    if n_jobs == 1:
+        return [Slot((), None)]
+    parts = np.array_split(np.asarray(cores), min(n_jobs, len(cores)))
+    return [
+        Slot(
+            tuple(int(core) for core in parts[number % len(parts)]),
+            ",".join(gpus[number::n_jobs] or [gpus[number % len(gpus)]]) if gpus else None,
+        )
+        for number in range(n_jobs)
+    ]
+
+
+def start_server() -> ForkServerContext:
+    """Starts the server, unless it runs; it imports while the caller goes on."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["partsight.experiment"])
+    forkserver.ensure_running()
+    return context
+
+
+def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended | None]:
+    """Every job in a process of its own, `n_jobs` at a time, in order.
+
+    What a job prints goes to job.log in its folder and to the console (with the job's number in front where several
+    run at once). Why a job ended without a result goes to failure.txt there.
+
+    Returns:
+        By job number; None where the process ended without a result.
+    """
+    server = start_server()
+    free = slots(n_jobs, sorted(os.sched_getaffinity(0)), _gpus())
+    waiting = list(jobs)
+    running: dict[Connection, _Running] = {}
+    results: dict[int, Ended | None] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                started = _start(waiting.pop(0), shared, free.pop(0), server, named=n_jobs > 1)
+                running[started.result] = started
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                ended = running.pop(ready)
+                results[ended.job.number] = _result(ended)
+                free.append(ended.slot)
+    finally:  # also at Ctrl-C and SIGTERM: no job outlives its sweep
+        _end(list(running.values()))
+    return results
+
+
+@dataclass(frozen=True)
+class _Running:
+    job: Job
+    slot: Slot
+    process: ForkServerProcess
+    result: Connection
+    """Gives what Ended says, or is closed without it."""
+    printing: threading.Thread
+
+
+def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, named: bool) -> _Running:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    failure.forget(job.folder)
+    result, its_result = server.Pipe(duplex=False)
+    printed, its_output = server.Pipe(duplex=False)
+    work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
+    process = server.Process(target=_job, args=(work, slot, its_result, its_output))
+    process.start()
+    its_result.close()  # so that reading ends when the job's own copies are closed
+    its_output.close()
+    prefix = f"[{job.number}] " if named else ""
+    printing = threading.Thread(target=_print, args=(printed, job.folder / LOG, prefix), daemon=True)
+    printing.start()
+    return _Running(job, slot, process, result, printing)
+
+
+def _job(work: bytes, slot: Slot, result: Connection, output: Connection) -> None:
+    """The process of a job, from its first line."""
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    output.close()
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its jobs by SIGTERM, once
+    threading.Thread(target=_end_with_sweep, daemon=True).start()
+    _take(slot)
+    config, shared = cloudpickle.loads(work)
+    setup_globals()
+    Singleton.set_state(shared.singletons)
+    job = run_job(
+        hydra_context=shared.context,
+        task_function=shared.task,
+        config=config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    result.send_bytes(cloudpickle.dumps(Ended(job.status, job._return_value)))
+
+
+def _end_with_sweep() -> None:
+    """A sweep that is killed takes its jobs along: they would go on unseen, in the way of the sweep's next start."""
+    sweep = multiprocessing.parent_process()
+    assert sweep is not None
+    sweep.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(GRACE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _take(slot: Slot) -> None:
+    if slot.cores:
+        import torch
+
+        os.sched_setaffinity(0, slot.cores)
+        torch.set_num_threads(len(slot.cores))
+    if slot.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpus
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _print(output: Connection, log: Path, prefix: str) -> None:
+    """Each line to the log and the console, until the last process that can print has ended."""
+    with (
+        output,
+        open(output.fileno(), encoding="utf-8", errors="replace", closefd=False) as printed,
+        log.open("a", encoding="utf-8", buffering=1) as kept,
+    ):
+        for line in printed:
+            kept.write(line)
+            sys.stdout.write(prefix + line)
+            sys.stdout.flush()
+
+
+def _result(ended: _Running) -> Ended | None:
+    done: Ended | None = None
+    with contextlib.suppress(EOFError, ConnectionError):
+        done = cloudpickle.loads(ended.result.recv_bytes())
+    ended.process.join()
+    ended.printing.join(timeout=5)  # a process that the job left behind may hold the pipe open
+    if done is None:
+        reason = _reason(ended.process.exitcode)
+        failure.record(ended.job.folder, reason)
+        console.say(f"Job {ended.job.number}: {reason}; its output is in {ended.job.folder / LOG}")
+    return done
+
+
+def _reason(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
+    return f"exited with status {code}"
+
+
+def _end(running: Sequence[_Running]) -> None:
+    for one in running:
+        one.process.terminate()
+    for one in running:
+        one.process.join(GRACE_SECONDS)
+        one.process.kill()
+        one.process.join()

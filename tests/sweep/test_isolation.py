@@ -1,0 +1,110 @@
+"""A job of a sweep is a process of its own: what happens to it happens to it alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import SMALL, mlflow_runs, tree
+
+from partsight.sweep.isolation import Slot, slots
+
+ROOT = Path(__file__).parents[2]
+Train = Callable[..., subprocess.CompletedProcess[str]]
+
+TROUBLE = """
+import multiprocessing, os, signal, sys
+if multiprocessing.parent_process() is not None:  # in the job, not where the sweep checks its settings
+    {}
+"""
+SWEEP = ("-m", *(text for text in SMALL if not text.startswith("training.epochs")), "hydra.sweep.dir=sweep")
+
+
+def test_one_job_at_a_time_has_the_machine() -> None:
+    assert slots(1, [0, 1, 2, 3], ["0", "1"]) == [Slot((), None)]
+
+
+def test_cores_and_gpus_are_shared_out() -> None:
+    assert slots(2, [0, 1, 2, 3, 4], ["0", "1"]) == [Slot((0, 1, 2), "0"), Slot((3, 4), "1")]
+    assert slots(2, [4, 6], ["3", "5", "7"]) == [Slot((4,), "3,7"), Slot((6,), "5")]
+    assert [slot.gpus for slot in slots(2, [0, 1], [])] == [None, None]
+
+
+def test_more_jobs_than_cores_or_gpus_share_them() -> None:
+    assert slots(3, [0, 1], ["0"]) == [Slot((0,), "0"), Slot((1,), "0"), Slot((0,), "0")]
+
+
+@pytest.mark.slow
+def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Train, tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", {"a": 10, "b": 10})
+    deaths = {"crash": "os.kill(os.getpid(), signal.SIGSEGV)", "memory": "os.kill(os.getpid(), signal.SIGKILL)"}
+    deaths |= {"leave": "print('leaving'); sys.exit(7)"}
+    for name, death in deaths.items():
+        (tmp_path / f"{name}.py").write_text(TROUBLE.format(death))
+    plugins = "plugins=" + ",".join(f"[{name}]" for name in [*deaths, ""])
+
+    done = train(*SWEEP, f"data.root={root}", "training.epochs=1", plugins)
+    assert done.returncode == 1, done.stdout + done.stderr
+    jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("plugins")
+    assert jobs["status"].to_dict() == {
+        "[crash]": "killed by SIGSEGV",
+        "[memory]": "killed by SIGKILL, as the system does when memory runs out",
+        "[leave]": "exited with status 7",
+        "[]": "finished",
+    }
+    assert jobs["Accuracy"].isna().tolist() == [True, True, True, False]
+    assert (tmp_path / "sweep" / "2" / "job.log").read_text().startswith("leaving")
+    assert "validation" in (tmp_path / "sweep" / "3" / "job.log").read_text()
+    parent = next(run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") == "sweep")
+    assert parent.info.status == "FAILED"
+
+
+@pytest.mark.slow
+def test_several_at_a_time_give_what_each_gives_alone(train: Train, tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", {"a": 10, "b": 10})
+    given = [f"data.root={root}", "training.epochs=1", "data.workers=1", "fold=0,1,2"]
+    tables = {}
+    for launcher in ("isolated", "basic"):
+        few = ["hydra.launcher.n_jobs=2"] if launcher == "isolated" else []
+        done = train(*SWEEP[:-1], *given, f"hydra/launcher={launcher}", f"hydra.sweep.dir={launcher}", *few)
+        assert done.returncode == 0, done.stdout + done.stderr
+        tables[launcher] = pd.read_csv(tmp_path / launcher / "sweep.csv")
+        if few:
+            assert all(f"\n[{number}] " in done.stdout for number in range(3))  # whose line it is
+    pd.testing.assert_frame_equal(tables["isolated"], tables["basic"], rtol=1e-4)  # a core each adds in another order
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_takes_its_jobs_along(tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", {"a": 10, "b": 10})
+    command = [sys.executable, "-u", str(ROOT / "train.py"), *SWEEP, f"data.root={root}"]
+    command += ["training.epochs=100000", "fold=0,1", "hydra.launcher.n_jobs=2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        started: set[str] = set()
+        for line in process.stdout:
+            if "epoch 1/" in line:
+                started.add(line[:3])
+            if len(started) == 2:
+                break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 60
+        while _any_left(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert not _any_left(process.pid)
+    children = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
+    assert [child.info.status for child in children] == ["KILLED", "KILLED"]
+
+
+def _any_left(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
