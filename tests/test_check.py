@@ -264,11 +264,15 @@ TREE = ("data.root=.", "data.table=null", "data.images=''")
         (["data.label_columns=[a,b]", "model.output=softmax"], "model.output=softmax: several label columns"),
         (
             ["data.label_columns=[a,b]", "training.loss=cross_entropy"],
-            "training.loss=cross_entropy: several label columns need training.loss=bce",
+            "training.loss=cross_entropy: several label columns need bce, sigmoid_focal or classification",
         ),
         (
             ["model.output=sigmoid", "training.loss=cross_entropy"],
-            "training.loss=cross_entropy: a single output (model.output=sigmoid) needs training.loss=bce",
+            "training.loss=cross_entropy: a single output (model.output=sigmoid) needs bce, sigmoid_focal or class",
+        ),
+        (
+            ["data.label_columns=[a,b]", "training.loss=softmax_focal"],
+            "training.loss=softmax_focal: several label columns need bce, sigmoid_focal or classification",
         ),
         (["data.positive_class=ok", "model.output=softmax"], "data.positive_class=ok: acts on a single sigmoid output"),
         (["data.positive_class=a", "data.label_columns=[a,b]"], "data.positive_class=a: acts on a single sigmoid"),

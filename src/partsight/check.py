@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from partsight.config import Config, leaves
+from partsight.config import LOSSES_OF_ONE_CLASS, Config, leaves
 from partsight.errors import did_you_mean
 
 
@@ -70,10 +70,13 @@ def _contradictions(c: Config) -> list[str]:
         (several and tree, "data.label_columns: several columns need data.table; a folder tree gives one label"),
         (data.group_column is not None and tree, "data.group_column: needs data.table; a folder tree has no columns"),
         (several and output == "softmax", "model.output=softmax: several label columns are independent; use auto"),
-        (several and loss == "cross_entropy", f"training.loss={loss}: several label columns need training.loss=bce"),
         (
-            not several and output == "sigmoid" and loss == "cross_entropy",
-            f"training.loss={loss}: a single output (model.output=sigmoid) needs training.loss=bce",
+            several and loss in LOSSES_OF_ONE_CLASS,
+            f"training.loss={loss}: several label columns need bce, sigmoid_focal or classification",
+        ),
+        (
+            not several and output == "sigmoid" and loss in LOSSES_OF_ONE_CLASS,
+            f"training.loss={loss}: a single output (model.output=sigmoid) needs bce, sigmoid_focal or classification",
         ),
         (
             positive is not None and (several or output == "softmax"),

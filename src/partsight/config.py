@@ -11,6 +11,8 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
+LOSSES_OF_ONE_CLASS = ("cross_entropy", "softmax_focal")
+"""Losses of a softmax, which no sigmoid output can take."""
 METRICS = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss")
 
 
@@ -126,8 +128,13 @@ class TrainingConfig:
     """Stepped a batch; reaches exactly 0 after the last step (constant: never)."""
     warmup_epochs: float = number(0.0, at_least=0)
     """Epochs of linear rise before the schedule; fractions allowed."""
-    loss: str = one_of("cross_entropy", "bce")
-    """bce: mean binary cross-entropy over all one-hot outputs."""
+    loss: str = one_of("cross_entropy", "bce", "sigmoid_focal", "softmax_focal", "classification")
+    """bce: mean binary cross-entropy over all one-hot outputs; classification: cross_entropy for one class of many,
+    else bce; the focal losses have gamma 2."""
+    label_smoothing: float = number(0.0, at_least=0, below=1)
+    """Share of a training target that is spread evenly over the classes."""
+    class_weights: str = one_of("none", "balanced")
+    """balanced: a training example counts n / (classes * examples of its class)."""
     drop_last: bool = True
     """Leave out a last incomplete training batch."""
     gradient_clip: float = number(0.0, at_least=0)

@@ -19,7 +19,7 @@ from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.evaluation.metrics import METRICS
 from partsight.machine import Machine
-from partsight.model import weights
+from partsight.model import class_weights, weights
 from partsight.model.classifier import Classifier, Scores
 
 
@@ -50,7 +50,9 @@ def fit(
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its banner and tips tell our user nothing
     seed_everything(seeds.run_seed(config) % 2**32, verbose=False)  # NumPy takes 32 bits
-    model = Classifier(config, info)
+    targets = data.examples.targets[data.train_positions]
+    weighted = config.training.class_weights == "balanced"
+    model = Classifier(config, info, class_weights.balanced(targets, info.output) if weighted else None)
     image = config.image
     weights.load(model.backbone.model, start, config.backbone, image.channels, image.height, image.width)
     metric = config.prediction.metric

@@ -276,8 +276,15 @@ def test_one_sigmoid_cannot_tell_three_classes(tmp_path: Path) -> None:
     assert "found 3" in refusal(lambda: read(tmp_path, labelled(["a", "b", "c"]), output="sigmoid"))
 
 
-def test_one_sigmoid_cannot_be_trained_with_cross_entropy(tmp_path: Path) -> None:
-    assert "training.loss=bce" in refusal(lambda: read(tmp_path, labelled([0, 1, 1]), loss="cross_entropy"))
+@pytest.mark.parametrize("loss", ["cross_entropy", "softmax_focal"])
+def test_one_sigmoid_cannot_be_trained_with_a_loss_of_one_class_of_many(tmp_path: Path, loss: str) -> None:
+    text = refusal(lambda: read(tmp_path, labelled([0, 1, 1]), loss=loss))
+    assert f"training.loss={loss}: a 0/1 column is a single sigmoid output, which needs bce" in text
+
+
+@pytest.mark.parametrize("loss", ["bce", "sigmoid_focal", "classification"])
+def test_the_losses_that_a_message_names_are_taken(tmp_path: Path, loss: str) -> None:
+    assert read(tmp_path, labelled([0, 1, 1]), loss=loss).info.output == "binary"
 
 
 def test_several_columns_hold_zeros_and_ones(tmp_path: Path) -> None:

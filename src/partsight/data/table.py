@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.config import Config
+from partsight.config import LOSSES_OF_ONE_CLASS, Config
 from partsight.data import sources
 from partsight.data.info import DataInfo, Output
 from partsight.errors import PartsightError, Problems
@@ -100,8 +100,11 @@ def labels_of(raw: pd.DataFrame, columns: list[str], config: Config) -> Labels:
         for name in config.data.good_classes
         if name not in labels.classes
     ]
-    if labels.output == "binary" and config.training.loss == "cross_entropy":
-        problems.append("training.loss=cross_entropy: a 0/1 column is a single sigmoid output; set training.loss=bce")
+    if labels.output == "binary" and config.training.loss in LOSSES_OF_ONE_CLASS:
+        problems.append(
+            f"training.loss={config.training.loss}: a 0/1 column is a single sigmoid output, which needs bce, "
+            "sigmoid_focal or classification; or give both classes an output with model.output=softmax"
+        )
     if problems:
         raise Problems("The settings do not fit the labels", problems)
     return labels

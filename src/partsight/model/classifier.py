@@ -39,11 +39,16 @@ class Classifier(LightningModule):
     Args:
         config: of the run; its model, head, image, training and prediction sections are used.
         info: classes and output kind.
+        class_weights: (classes,) float32 for training, or None.
     """
 
-    def __init__(self, config: Config, info: DataInfo) -> None:
+    class_weights: Tensor | None
+
+    def __init__(self, config: Config, info: DataInfo, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.config, self.info = config, info
+        self.loss = loss.loss_for(config.training.loss, info.output)
+        self.register_buffer("class_weights", class_weights, persistent=False)  # of the training rows, not of the model
         image = config.image
         size = (image.channels, image.height, image.width)
         found = backbone.shape(config.backbone, *size)
@@ -69,9 +74,12 @@ class Classifier(LightningModule):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean loss of the batch."""
-        logits = self(_channels_first(batch.pictures))
-        return loss.example_losses(self.config.training.loss, logits.float(), batch.targets).mean()
+        """Mean loss of the batch, with label smoothing and class weights."""
+        logits = self(_channels_first(batch.pictures)).float()
+        smoothing = self.config.training.label_smoothing
+        return loss.training_losses(
+            self.loss, self.info.output, logits, batch.targets, smoothing, self.class_weights
+        ).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gathers the epoch's figures."""
@@ -92,7 +100,7 @@ class Classifier(LightningModule):
         """Probabilities and losses, in float32 unless prediction.mixed_precision."""
         with self._inference_precision():
             logits = self(_channels_first(batch.pictures)).float()
-        losses = loss.example_losses(self.config.training.loss, logits, batch.targets)
+        losses = loss.example_losses(self.loss, logits, batch.targets)
         return Scores(batch.positions, loss.probabilities(self.info.output, logits), losses)
 
     def configure_optimizers(self) -> Any:

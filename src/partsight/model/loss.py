@@ -4,22 +4,80 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from partsight.data.info import Output
 
-def example_losses(loss: str, logits: Tensor, targets: Tensor) -> Tensor:
+GAMMA = 2.0
+"""Of both focal losses, as in their paper's best runs and in Hydrogen Torch."""
+
+
+def loss_for(name: str, output: Output) -> str:
+    """The loss that `name` means for an output: classification is cross_entropy for one class of many, else bce."""
+    if name != "classification":
+        return name
+    return "cross_entropy" if output == "softmax" else "bce"
+
+
+def example_losses(loss: str, logits: Tensor, targets: Tensor, positive_weights: Tensor | None = None) -> Tensor:
     """One loss a picture.
 
     Args:
-        loss: cross_entropy or bce.
+        loss: cross_entropy, bce, sigmoid_focal or softmax_focal (`loss_for` turns classification into one of them).
         logits: (N, outputs) float32.
         targets: (N, outputs) float32: one-hot, multi-hot, or one column for a single output. May be soft.
+        positive_weights: (outputs,) float32, of what is true; of bce and sigmoid_focal alone.
 
     Returns:
         (N,) float32. bce is the mean over outputs, so that its batch mean equals binary cross-entropy over all
-        one-hot outputs (Hydrogen Torch's BCE: ln 2 at the first step whatever the class count).
+        one-hot outputs (Hydrogen Torch's BCE: ln 2 at the first step whatever the class count). The focal losses are
+        those of Lin et al. 2017 (arXiv 1708.02002, equation 4) with gamma 2 and no alpha, each term -(1 - p)^2 ln p:
+        softmax_focal of the true class; sigmoid_focal of every output, p for what is true and 1 - p for what is not,
+        the mean over outputs as bce has it. Soft targets weigh the terms.
     """
+    if loss == "cross_entropy":
+        return functional.cross_entropy(logits, targets, reduction="none")
+    if loss == "softmax_focal":
+        log_p = logits.log_softmax(dim=1)
+        return -(targets * (1 - log_p.exp()) ** GAMMA * log_p).sum(dim=1)
     if loss == "bce":
-        return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
-    return functional.cross_entropy(logits, targets, reduction="none")
+        every = functional.binary_cross_entropy_with_logits(
+            logits, targets, reduction="none", pos_weight=positive_weights
+        )
+        return every.mean(dim=1)
+    log_true, log_false = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    positive = targets * log_false.exp() ** GAMMA * log_true
+    if positive_weights is not None:
+        positive = positive_weights * positive
+    return -(positive + (1 - targets) * log_true.exp() ** GAMMA * log_false).mean(dim=1)
+
+
+def training_losses(
+    loss: str, output: Output, logits: Tensor, targets: Tensor, smoothing: float, class_weights: Tensor | None
+) -> Tensor:
+    """What training minimises, (N,): `example_losses` with smoothed targets and weighted classes.
+
+    Args:
+        loss: as for `example_losses`.
+        output: of the model.
+        logits: (N, outputs) float32.
+        targets: (N, outputs) float32; may be soft.
+        smoothing: label_smoothing, 0 for none.
+        class_weights: as `class_weights.balanced` gives them, or None.
+    """
+    smooth = smoothed(targets, smoothing, output)
+    if class_weights is None:
+        return example_losses(loss, logits, smooth)
+    if output == "multilabel":
+        return example_losses(loss, logits, smooth, class_weights)
+    of_classes = torch.cat([1 - targets, targets], dim=1) if output == "binary" else targets
+    return example_losses(loss, logits, smooth) * (of_classes @ class_weights)
+
+
+def smoothed(targets: Tensor, smoothing: float, output: Output) -> Tensor:
+    """(1 - s) y + s/K (Szegedy et al. 2016), K the number of classes, or the 2 that a sigmoid decides between."""
+    if smoothing == 0:
+        return targets
+    choices = targets.shape[1] if output == "softmax" else 2
+    return targets * (1 - smoothing) + smoothing / choices
 
 
 def probabilities(output: str, logits: Tensor) -> Tensor:

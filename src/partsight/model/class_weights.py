@@ -1,0 +1,33 @@
+"""Weights that let rare classes count as much as common ones, from the training rows of a fold."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from partsight.data.info import Output
+
+
+def balanced(targets: NDArray[np.float32], output: Output) -> Tensor:
+    """float32, one weight a class in class order.
+
+    One class a row (softmax, binary): n / (k * count), scikit-learn's `balanced`, n rows in the k classes that occur
+    among them; an example counts by the weight of its class, and the mean weight of the rows is 1. Several labels: the
+    weight of a label where it is true, (rows without it) / (rows with it), as PyTorch advises for `pos_weight`; 1 for a
+    label that all rows or none have.
+
+    Args:
+        targets: (rows, outputs), of the training rows, hard.
+        output: of the model.
+    """
+    rows = len(targets)
+    if output == "multilabel":
+        with_it = targets.sum(axis=0, dtype=np.float64)
+        both = (with_it > 0) & (with_it < rows)
+        weights = np.where(both, (rows - with_it) / np.maximum(with_it, 1), 1.0)
+    else:
+        of_classes = np.concatenate([1 - targets, targets], axis=1) if output == "binary" else targets
+        counts = of_classes.sum(axis=0, dtype=np.float64)
+        # A class without training rows has no example to weigh.
+        weights = np.where(counts > 0, rows / (np.maximum(counts, 1) * (counts > 0).sum()), 1.0)
+    return torch.from_numpy(weights.astype(np.float32))
