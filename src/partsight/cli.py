@@ -1,4 +1,4 @@
-"""`partsight`: train, predict, ui. Works from any folder; heavy imports wait until a subcommand needs them."""
+"""`partsight`: train, predict, import-ht, ui. Works from any folder; heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
     predict.set_defaults(run=_predict)
 
+    imports = commands.add_parser("import-ht", help="turn a Hydrogen Torch yaml into a use case", description=_IMPORT)
+    imports.add_argument("file", type=Path, metavar="FILE", help="yaml as Hydrogen Torch exports it")
+    imports.add_argument("--out", type=Path, metavar="FILE", help="(default: my_conf/usecase/NAME.yaml)")
+    imports.add_argument("--root", type=Path, help="the data set, to look for a column `fold` in its table")
+    imports.set_defaults(run=_import)
+
     ui = commands.add_parser("ui", help="open the comparison of runs (MLflow)", description=_UI)
     ui.add_argument("--uri", help="store (default: MLFLOW_TRACKING_URI, else mlflow.db in the current folder)")
     ui.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
@@ -55,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PREDICT = "Scores pictures into a table with a row a picture: image, prediction and a probability for each class."
+_IMPORT = "Writes a use case with what the file says, and beside it a table of what became of every key."
 _UI = "Serves the MLflow UI of a store until Ctrl-C."
 
 
@@ -79,6 +86,12 @@ def _predict(parsed: argparse.Namespace) -> None:
     shares = scored["prediction"].astype(str).value_counts()
     print(f"{len(scored)} pictures scored into {parsed.out}")
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    from partsight.interop.hydrogen_torch import writing
+
+    print(writing.write(parsed.file, parsed.out, parsed.root))
 
 
 def _ui(parsed: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ partsight trains an image classifier for visual inspection.
   python train.py usecase=casting backbone=efficientnet_b4
   python train.py usecase=casting data.root=/data/casting training.epochs=10
   python train.py -m usecase=casting fold=0,1,2,3,4     a run for each value, one table
+  python train.py hydrogen_torch=exported.yaml data.root=/data/casting    a Hydrogen Torch yaml, unchanged
   python train.py usecase=casting --cfg job             the settings of a command, without running it
   python train.py --hydra-help                          what Hydra itself offers
 """
@@ -39,6 +40,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
     if {"--help", "-h"} & set(given):
         print(help_text())
         sys.exit(0)
+    given = _with_use_case(given)
     _check_command_line(given)
     main = hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(_train_one)
     typed, sys.argv = sys.argv, [sys.argv[0], *given]  # Hydra reads sys.argv
@@ -61,6 +63,19 @@ def help_text() -> str:
     )
     settings = (folder / "train.yaml").read_text(encoding="utf-8").partition("\nhydra:")[0]
     return f"{USAGE}\nGroups, each option a file in conf/:\n{groups}\n\n{settings}"
+
+
+def _with_use_case(given: list[str]) -> list[str]:
+    """The command as it is, or with a Hydrogen Torch yaml as its use case."""
+    if not any(text.lstrip("+").startswith("hydrogen_torch=") for text in given):
+        return given
+    from partsight.interop.hydrogen_torch import command
+
+    try:
+        return command.translated(given)
+    except PartsightError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 def _check_command_line(given: Sequence[str]) -> None:

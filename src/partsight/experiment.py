@@ -1,6 +1,7 @@
 """One run, from settings to result. Read `run` from top to bottom; each line is a chapter."""
 
 import dataclasses
+import shutil
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from partsight.errors import PartsightError, Problems
 from partsight.identity import flat, identity
 from partsight.insight import report, sheets
 from partsight.insight.charts import save
+from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.machine import Machine
 from partsight.model import weights
 from partsight.model.weights import Weights
@@ -116,12 +118,15 @@ def _name(config: Config) -> str:
 
 
 def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: Path, track: TrackedRun) -> None:
-    """What is needed to run it again: settings with the drawn seed, and the folds."""
+    """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     settings = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
     (folder / "config.yaml").write_text(settings, encoding="utf-8")
     folds.write(examples, fold, folder / "folds.csv")
     track.artifact(folder / "config.yaml")
     track.artifact(folder / "folds.csv")
+    if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
+        shutil.copyfile(imported, folder / hydrogen_torch.KEPT_AS)
+        track.artifact(folder / hydrogen_torch.KEPT_AS)
 
 
 def _keep_result(

@@ -1,6 +1,11 @@
-"""Albumentations pipelines from names and arguments, and what is wrong with them."""
+"""Albumentations pipelines from names and arguments, and what is wrong with them.
+
+A mapping cannot hold a name twice: a transform that is to stand there again is called `HorizontalFlip_2`. OneOf,
+SomeOf, OneOrOther, Sequential and RandomOrder hold a mapping `transforms` of the same form.
+"""
 
 import inspect
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +18,33 @@ from partsight.config import AugmentationConfig, ImageConfig
 from partsight.errors import did_you_mean
 
 Transforms = Mapping[str, Mapping[str, Any]]
+COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
+"""Transforms of other transforms."""
 
 
 def pipeline(transforms: Transforms) -> A.Compose:
     """The transforms in order. `problems` has found no fault with them."""
-    return A.Compose([getattr(A, name)(**arguments) for name, arguments in transforms.items()])
+    return A.Compose(_built(transforms))
+
+
+def _built(transforms: Transforms) -> list[A.BasicTransform | A.BaseCompose]:
+    return [_class(name)(**_nested_built(name, arguments)) for name, arguments in transforms.items()]
+
+
+def _nested_built(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    if not _is_composed(name):
+        return dict(arguments)
+    return {**arguments, "transforms": _built(arguments["transforms"])}
+
+
+def _class(name: str) -> Any:
+    """albumentations' class: that of HorizontalFlip_2 is HorizontalFlip; None where there is none."""
+    found = getattr(A, re.sub(r"_\d+$", "", name), None)
+    return found if inspect.isclass(found) and issubclass(found, A.BasicTransform | A.BaseCompose) else None
+
+
+def _is_composed(name: str) -> bool:
+    return _class(name) in COMPOSED
 
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -42,10 +69,16 @@ def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:
 
 
 def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
-    transform = getattr(A, name, None)
-    if not (inspect.isclass(transform) and issubclass(transform, A.BasicTransform)):
-        known = [n for n in dir(A) if inspect.isclass(getattr(A, n)) and issubclass(getattr(A, n), A.BasicTransform)]
+    transform = _class(name)
+    if transform is None or (issubclass(transform, A.BaseCompose) and transform not in COMPOSED):
+        known = [n for n in dir(A) if (c := _class(n)) and (issubclass(c, A.BasicTransform) or c in COMPOSED)]
         return [f": albumentations has no such transform{did_you_mean(name, known, cutoff=0.6)}"]
+    if transform in COMPOSED:
+        inner = arguments.get("transforms")
+        if not isinstance(inner, Mapping) or not inner:
+            return [".transforms: should be a mapping of transforms to their arguments"]
+        if faults := [f".transforms.{n}{fault}" for n, given in inner.items() for fault in _faults(n, given)]:
+            return faults
     parameters = list(inspect.signature(transform).parameters)
     unknown = [a for a in arguments if a not in parameters]
     if unknown:
@@ -53,7 +86,7 @@ def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            transform(**arguments)
+            transform(**_nested_built(name, arguments))
         except Exception as error:  # pydantic's and albumentations' own
             lines = [line for line in str(error).splitlines() if "https://errors.pydantic.dev" not in line]
             return [f": {' '.join(' '.join(lines).split())}"]

@@ -1,0 +1,114 @@
+"""`hydrogen_torch=FILE` on a command line: turned into a use case before Hydra looks at it."""
+
+import argparse
+import hashlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import platformdirs
+from hydra._internal.utils import get_args_parser
+
+from partsight import __version__
+from partsight.errors import PartsightError, Problems
+from partsight.interop.hydrogen_torch import report, usecase
+from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, imported
+from partsight.interop.hydrogen_torch.lines import DIFFERENT, NOT_APPLICABLE
+
+KEY = "hydrogen_torch="
+
+
+def translated(given: Sequence[str]) -> list[str]:
+    """The command with its `hydrogen_torch=FILE` as `usecase=imported_NAME`, found in a config folder of the cache.
+
+    What the file says stands in that use case, so the command line wins over it. Several folds or seeds become a
+    multirun, unless the command line says which. The folder is named after its content: a resumed run, a job of a
+    sweep and a DDP child find it again. What differs is told on stderr.
+
+    Raises:
+        PartsightError: the file cannot be imported, or the command contradicts itself.
+    """
+    args = get_args_parser().parse_args(list(given))
+    file = _file(args.overrides)
+    found = imported(file, _root(args.overrides))
+    option = f"imported_{found.name}"
+    folder = _kept(found, option)
+    command = [f"usecase={option}" if text == _argument(args.overrides) else text for text in given]
+    command += _search(args, folder)
+    if not (args.cfg or args.info):
+        command += _multirun(found, args)
+    print(_told(found, folder / "usecase" / f"{option}{report.SUFFIX}"), file=sys.stderr)
+    return command
+
+
+def _argument(overrides: Sequence[str]) -> str:
+    return next(text for text in overrides if text.lstrip("+").startswith(KEY))
+
+
+def _file(overrides: Sequence[str]) -> Path:
+    files = [text.lstrip("+").removeprefix(KEY) for text in overrides if text.lstrip("+").startswith(KEY)]
+    problems = []
+    if len(files) > 1:
+        problems.append(f"{KEY}{files[1]}: one file a command")
+    if any(text.lstrip("+").startswith("usecase=") for text in overrides):
+        problems.append(f"{KEY}{files[0]}: is a use case of its own; leave usecase= out")
+    if problems:
+        raise Problems("The command cannot run", problems)
+    return Path(files[0].strip("'\"")).expanduser()
+
+
+def _root(overrides: Sequence[str]) -> Path | None:
+    given = [
+        text.lstrip("+").removeprefix("data.root=") for text in overrides if text.lstrip("+").startswith("data.root=")
+    ]
+    return Path(given[-1].strip("'\"")).expanduser() if given else None
+
+
+def _kept(found: Import, option: str) -> Path:
+    """The config folder, written once; files appear whole, since other processes may be looking."""
+    content = usecase.files(found, option)
+    told = repr((sorted(content.items()), found.rows, __version__))
+    name = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+    folder = platformdirs.user_cache_path("partsight") / "hydrogen_torch" / name
+    try:
+        for path, text in content.items():
+            _write(folder / path, text)
+        if not (kept := folder / "usecase" / f"{option}{report.SUFFIX}").is_file():
+            report.write(found.rows, kept)
+    except OSError as error:
+        raise PartsightError(f"{folder}: the imported use case cannot be kept there: {error}") from None
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        file.write(text)
+    Path(file.name).replace(path)
+
+
+def _search(args: argparse.Namespace, folder: Path) -> list[str]:
+    """--config-dir, or the search path where the user has a config folder of his own."""
+    if args.config_dir is None:
+        return ["--config-dir", str(folder)]
+    if any(text.startswith("hydra.searchpath=") for text in args.overrides):
+        raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath beside it, not both")
+    return [f"hydra.searchpath=['file://{folder}']"]
+
+
+def _multirun(found: Import, args: argparse.Namespace) -> list[str]:
+    several = [
+        f"{key}={','.join(map(str, values))}"
+        for key, values in found.sweep.items()
+        if not any(text.lstrip("+").startswith(f"{key}=") for text in args.overrides)
+    ]
+    return several + (["--multirun"] if several and not args.multirun else [])
+
+
+def _told(found: Import, kept: Path) -> str:
+    """What a person should know before the run: counts, and all that is not simply honoured."""
+    rows = [row for row in found.rows if row.status in (DIFFERENT, NOT_APPLICABLE, UNKNOWN)]
+    return f"{found.source}: {report.counts(found.rows)}\n{report.text(rows)}\nEvery key: {kept}"

@@ -1,0 +1,196 @@
+"""From a yaml of theirs to settings of ours, with a row of the report for every key."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partsight.config import Config, leaves
+from partsight.errors import PartsightError, Problems, did_you_mean
+from partsight.interop.hydrogen_torch import places, problem_type, source
+from partsight.interop.hydrogen_torch.lines import FOLDED, Facts
+from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
+from partsight.interop.hydrogen_torch.places import Places
+from partsight.interop.hydrogen_torch.source import Source, shown
+
+UNKNOWN, ABSENT = "unknown", "absent"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one key."""
+
+    key: str
+    value: str
+    status: str
+    """honoured, with a difference, not applicable, unknown (no key of image classification), absent (ours stays)."""
+    ours: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class Import:
+    """A yaml of theirs in our words."""
+
+    source: Path
+    name: str
+    settings: dict[str, Any]
+    """Setting to value; `augmentation` alone is the choice of the group."""
+    sweep: dict[str, list[int]]
+    """`fold` or `repeat` to the values of a run each; empty for a single run."""
+    root: str
+    """What they called the folder that is our data.root."""
+    rows: list[Row]
+    """Of the keys in the file's order, then of absent ones."""
+    remarks: dict[str, str]
+    """Setting to what differs about it."""
+
+
+def imported(path: Path, root: Path | None = None) -> Import:
+    """Reads a yaml and translates it. `root`: the data set, if known, to look for a column `fold` in its table.
+
+    Raises:
+        PartsightError: no yaml of image classification; Problems: everything in it that cannot be taken over.
+    """
+    given = source.read(path)
+    if reason := problem_type.problem(given):
+        raise PartsightError(f"{path}: {reason}")
+    found, unknown, problems = _resolved(given)
+    values = _values(given, found, problems)
+    problems += [f"{name}: is missing; there is nothing to train without it" for name in REQUIRED if name not in found]
+    problems += _contradictions(values)
+    if problems:
+        raise Problems(f"{path} cannot be imported", problems)
+    where = _places(values)
+    facts = Facts(values, where, _has_fold_column(root, where.within(values["dataset.train_dataframe"])))
+    rows, settings, remarks = _lines(given, found, facts)
+    rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found)
+    return Import(path, settings.get("name", "") or path.stem, settings, _sweep(facts), where.root, rows, remarks)
+
+
+def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
+    """Our table's key to theirs in the file, wherever it stands there; unknown keys; problems."""
+    by_end = {key.name.rpartition(".")[2]: key.name for key in KEYS}
+    found: dict[str, str] = {}
+    unknown, problems = [], []
+    for key, value in given.leaves.items():
+        if value == {} and key in problem_type.SECTIONS:
+            continue
+        end = key.rpartition(".")[2]
+        name = by_end.get(RENAMED.get(end, end))
+        if name is None:
+            unknown.append(key)
+        elif name in found:
+            problems.append(f"{key}: is given as {found[name]} too; leave one out")
+        else:
+            found[name] = key
+    return found, unknown, problems
+
+
+def _values(given: Source, found: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    values = {}
+    for key in KEYS:
+        if key.name in found:
+            raw = given.leaves[found[key.name]]
+            try:
+                values[key.name] = key.kind(raw)
+            except ValueError as error:
+                problems.append(f"{found[key.name]}={shown(raw)}: {error}")
+    return values
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    strategy, custom = values.get("dataset.validation_strategy"), values.get("augmentation.augmentations_strategy")
+    problems = []
+    if strategy == "custom" and values.get("dataset.validation_dataframe") is None:
+        problems.append("dataset.validation_strategy=custom: needs a validation_dataframe")
+    if strategy in ("grouped", "stratified_grouped") and values.get("dataset.group_fold_column") is None:
+        problems.append(f"dataset.validation_strategy={strategy}: needs a group_fold_column")
+    for part in ("train", "inference"):
+        if custom == "custom" and values.get(f"augmentation.custom_{part}_augmentations") is None:
+            problems.append(f"augmentation.augmentations_strategy=Custom: needs custom_{part}_augmentations")
+    return problems
+
+
+def _places(values: Mapping[str, Any]) -> Places:
+    tables = [values["dataset.train_dataframe"]]
+    if values.get("dataset.validation_strategy") == "custom":
+        tables.append(values["dataset.validation_dataframe"])
+    test, unlabeled = values.get("dataset.test_dataframe"), values.get("dataset.unlabeled_dataframe")
+    folders = [values.get("dataset.data_folder"), values.get("dataset.data_folder_test") if test else None]
+    return places.common([*tables, *filter(None, [test, unlabeled])], [f for f in folders if f])
+
+
+def _has_fold_column(root: Path | None, table: str) -> bool:
+    """Reads no more than the names of columns; a table that is not there or not readable is for later checks."""
+    path = root / table if root else None
+    if path is None or not path.is_file():
+        return False
+    try:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as lines:
+                return "fold" in next(csv.reader(lines), [])
+        import pyarrow.parquet
+
+        return "fold" in pyarrow.parquet.read_schema(path).names
+    except (OSError, ValueError, csv.Error):
+        return False
+
+
+def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[Row], dict[str, Any], dict[str, str]]:
+    rows: list[Row] = []
+    settings: dict[str, Any] = {}
+    remarks: dict[str, str] = {}
+    problems = []
+    known = {name for name, _, _ in leaves(Config())} | {"augmentation"}
+    order = {name: place for place, name in enumerate(found)}
+    for key in sorted((key for key in KEYS if key.name in found), key=lambda key: order[key.name]):
+        theirs = found[key.name]
+        try:
+            line = key.line(facts[key.name], facts)
+        except PartsightError as error:
+            problems.append(f"{theirs}: {error}")
+            continue
+        if waiting := [name for name in line.settings if name not in known]:
+            rows.append(Row(theirs, shown(given.leaves[theirs]), "waiting", "", f"{waiting[0]} is not there yet"))
+            continue
+        settings |= line.settings
+        remarks |= dict.fromkeys([*line.settings][:1], line.remark) if line.remark else {}
+        ours = "; ".join(f"{name}={_said(value)}" for name, value in line.settings.items())
+        rows.append(Row(theirs, shown(given.leaves[theirs]), line.status, ours, line.remark))
+    if problems:
+        raise Problems(f"{given.path} cannot be imported", problems)
+    return rows, settings, remarks
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(str, value)) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _unknown_row(given: Source, key: str) -> Row:
+    hint = did_you_mean(key.rpartition(".")[2], [k.name.rpartition(".")[2] for k in KEYS], cutoff=0.6)
+    remark = f"no key of Hydrogen Torch's image classification that is known here{hint}"
+    return Row(key, shown(given.leaves[key]), UNKNOWN, "", remark)
+
+
+def _absent_rows(found: Mapping[str, str]) -> list[Row]:
+    defaults = {name: value for name, value, _ in leaves(Config())} | {"augmentation": "soft"}
+
+    def row(key: Key) -> Row:
+        ours = "; ".join(f"{name}={_said(defaults[name])}" for name in key.settings if name in defaults)
+        return Row(key.name, "", ABSENT, ours, "not in the file; our default stays")
+
+    return [row(key) for key in KEYS if key.version == "1.2" and key.name not in found]
+
+
+def _sweep(facts: Facts) -> dict[str, list[int]]:
+    folds = facts["dataset.folds"] or []
+    strategy = facts["dataset.validation_strategy"] or "kfold"
+    seeds = facts["environment.number_of_seeds_per_run"] or 1
+    sweep = {"fold": list(dict.fromkeys(folds)) if strategy in FOLDED else [], "repeat": list(range(seeds))}
+    return {name: values for name, values in sweep.items() if len(values) > 1}

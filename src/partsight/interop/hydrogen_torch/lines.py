@@ -1,0 +1,214 @@
+"""What the keys whose meaning depends on more than their own value become."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from partsight.interop.hydrogen_torch import kinds, transforms
+from partsight.interop.hydrogen_torch.places import Places
+
+HONOURED, DIFFERENT, NOT_APPLICABLE = "honoured", "with a difference", "not applicable"
+FOLDED = ("kfold", "grouped", "stratified", "stratified_grouped")
+"""Strategies that divide into folds, one of which validates."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one key becomes."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Setting of ours to value; `augmentation` alone is the choice of the group."""
+    status: str = HONOURED
+    remark: str = ""
+    """What differs, or why nothing of ours answers to the key."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a key's meaning may depend on."""
+
+    values: Mapping[str, Any]
+    """Key to value, read; absent keys are not there."""
+    places: Places
+    has_fold_column: bool
+    """Whether the training table is known to have a column `fold`."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name)
+
+
+def _not(reason: str) -> Line:
+    return Line({}, NOT_APPLICABLE, reason)
+
+
+# --- architecture ----------------------------------------------------------------------------------------------------
+
+
+def pool(value: str, facts: Facts) -> Line:
+    """Average becomes auto where a model of tokens would have to ignore it."""
+    if value == "avg" and kinds.works_on_tokens(facts["architecture.backbone"] or ""):
+        return Line({"head.pool": "auto"}, DIFFERENT, "a model of tokens keeps its own pooling")
+    return Line({"head.pool": value})
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+
+def strategy(value: str, facts: Facts) -> Line:
+    """The choice of the group; under Custom the transforms come from the two keys below."""
+    return Line({} if value == "custom" else {"augmentation": value})
+
+
+def custom(part: str) -> Callable[[Any, Facts], Line]:
+    """The transforms of a part, under Custom."""
+
+    def line(value: Any, facts: Facts) -> Line:
+        if facts["augmentation.augmentations_strategy"] != "custom":
+            return _not("acts under augmentations_strategy=Custom alone, as in Hydrogen Torch")
+        found, remarks = transforms.read(value or "")
+        return Line({f"augmentation.{part}": found}, DIFFERENT if remarks else HONOURED, "; ".join(remarks))
+
+    return line
+
+
+# --- dataset ---------------------------------------------------------------------------------------------------------
+
+
+def table(setting: str) -> Callable[[str | None, Facts], Line]:
+    """A table, from data.root."""
+    return lambda value, facts: Line({setting: None if value is None else facts.places.within(value)})
+
+
+def images(value: str | None, facts: Facts) -> Line:
+    """The picture folder, from data.root; none: data.root itself."""
+    return Line({"data.images": "" if value is None else facts.places.within(value)})
+
+
+def test_images(value: str | None, facts: Facts) -> Line:
+    """The picture folder of the test table, where it is another one."""
+    if value is not None and facts["dataset.test_dataframe"] is None:
+        return _not("there is no test_dataframe")
+    same = value is None or value == facts["dataset.data_folder"]
+    return Line({"data.test_images": None if same else facts.places.within(value or "")})
+
+
+def validation_table(value: str | None, facts: Facts) -> Line:
+    """The table that validates, under custom."""
+    if value is not None and facts["dataset.validation_strategy"] != "custom":
+        return _not("used under validation_strategy=custom alone, as in Hydrogen Torch")
+    return Line({"data.validation_table": None if value is None else facts.places.within(value)})
+
+
+def validation_strategy(value: str, facts: Facts) -> Line:
+    """The strategy; a table with a column `fold` is divided by it, whatever fold strategy is named."""
+    if value in FOLDED and facts.has_fold_column:
+        column = {"data.validation_strategy": "column", "data.fold_column": "fold"}
+        return Line(column, DIFFERENT, "the table has a column `fold`, which wins over the draw, as in Hydrogen Torch")
+    if value in FOLDED:
+        drawn = {"data.validation_strategy": value, "data.folds": 5}
+        return Line(drawn, DIFFERENT, "five folds of the same sizes; Hydrogen Torch does not tell which rows it drew")
+    return Line({"data.validation_strategy": value})
+
+
+def group(value: str | None, facts: Facts) -> Line:
+    """The column that keeps rows together, under the grouped strategies."""
+    if facts["dataset.validation_strategy"] not in ("grouped", "stratified_grouped"):
+        return _not("used by grouped k-fold alone, as in Hydrogen Torch, though its yaml always names a column")
+    return Line({"data.group_column": value})
+
+
+def folds(value: list[int], facts: Facts) -> Line:
+    """The fold that validates; of several the first, while the others come from the command."""
+    if facts["dataset.validation_strategy"] not in FOLDED:
+        return _not("the strategy divides once: there is one run")
+    if len(value) > 1:
+        return Line({"fold": value[0]}, DIFFERENT, f"a parent run with a run each: -m fold={','.join(map(str, value))}")
+    return Line({"fold": value[0] if value else 0})
+
+
+# --- environment, logging, training ----------------------------------------------------------------------------------
+
+
+def gpus(value: list[str], facts: Facts) -> Line:
+    """How many devices."""
+    count = facts["environment.number_of_gpus_per_run"] or len(value)
+    if count > 1:
+        several = {"trainer.accelerator": "gpu", "trainer.devices": count, "trainer.strategy": "ddp"}
+        return Line(
+            several, DIFFERENT, "as many GPUs, whatever their numbers; elsewhere: trainer.devices=1 trainer=auto"
+        )
+    return Line({"trainer.devices": 1}, DIFFERENT, "one device: the GPU where there is one, else the processor")
+
+
+def gpus_per_run(value: int, facts: Facts) -> Line:
+    """Acts through `gpus`."""
+    return Line({}, DIFFERENT, "taken as the number of GPUs of a run") if value > 1 else Line()
+
+
+def precision(value: bool, facts: Facts) -> Line:
+    """Automatic mixed precision, or full precision."""
+    if value:
+        remark = "bfloat16 where the device computes in it, else float16 on a GPU, float32 on a processor"
+        return Line({"trainer.precision": "auto"}, DIFFERENT, remark)
+    return Line({"trainer.precision": "32-true"})
+
+
+def seeds(value: int, facts: Facts) -> Line:
+    """Several seeds are several repeats, which come from the command."""
+    if value > 1:
+        runs = ",".join(map(str, range(value)))
+        return Line({"repeat": 0}, DIFFERENT, f"a parent run with a run each: -m repeat={runs}")
+    return Line({"repeat": 0})
+
+
+def tracker(value: str | None, facts: Facts) -> Line:
+    """Nothing, or an external tracker."""
+    return Line() if value is None else _not("runs are tracked in MLflow (tracking.uri)")
+
+
+def checkpoint(value: bool, facts: Facts) -> Line:
+    """Which weights are the result."""
+    return Line({"training.checkpoint": "best" if value else "last"})
+
+
+def evaluation_epochs(value: float, facts: Facts) -> Line:
+    """How often the validation rows are scored."""
+    if facts["training.save_best_checkpoint"] and value != 1:
+        return Line({"training.evaluation_epochs": 1.0}, DIFFERENT, "1, since save_best_checkpoint forces it")
+    return Line({"training.evaluation_epochs": value})
+
+
+def train_on_validation(value: bool, facts: Facts) -> Line:
+    """Whether validation rows are trained on."""
+    if facts["training.save_best_checkpoint"] and value:
+        return Line({"training.train_on_validation": False}, DIFFERENT, "off, since save_best_checkpoint forces it")
+    return Line({"training.train_on_validation": value})
+
+
+def differential_rate(value: float, facts: Facts) -> Line:
+    """The second learning rate, where layers are named for it."""
+    if not facts["training.differential_learning_rate_layers"]:
+        return _not("no differential_learning_rate_layers are named")
+    return Line({"training.differential_learning_rate": value})
+
+
+def scorer(value: bool, facts: Facts) -> Line:
+    """Whether the scorer is packed; a wish for ONNX is one for the scorer."""
+    return Line({"report.build_scoring_pipelines": value or bool(facts["training.export_to_onnx"])})
+
+
+def onnx(value: bool, facts: Facts) -> Line:
+    """See `scorer`."""
+    if not value:
+        return Line()
+    return Line({"report.build_scoring_pipelines": True}, DIFFERENT, "model.onnx is a part of the scoring pipeline")
+
+
+def sync_batch_norm(value: bool, facts: Facts) -> Line:
+    """Off is what we do."""
+    return _not("batch-norm statistics are those of each GPU") if value else Line()
+
+
+def batch_size_inference(value: int, facts: Facts) -> Line:
+    """0 is what we do."""
+    return _not("pictures are scored in batches of training.batch_size; it changes no result") if value else Line()

@@ -1,0 +1,166 @@
+"""Each key of a Hydrogen Torch yaml, and what it becomes. docs/hydrogen_torch.md shows this table; a test compares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from partsight.config import METRICS
+from partsight.interop.hydrogen_torch import kinds, lines, values
+from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, Facts, Line
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of theirs."""
+
+    name: str
+    kind: values.Kind
+    settings: tuple[str, ...]
+    """Settings of ours that it can set."""
+    line: Callable[[Any, Facts], Line]
+    difference: str = ""
+    """How ours differs, whatever the value."""
+    version: str = "1.2"
+
+
+def _same(name: str, kind: values.Kind, setting: str, difference: str = "", version: str = "1.2") -> Key:
+    """A setting of ours with the meaning of theirs."""
+    status = DIFFERENT if difference else HONOURED
+    return Key(name, kind, (setting,), lambda v, _: Line({setting: v}, status, difference), difference, version)
+
+
+_METRICS = {name: name for name in METRICS} | {"AUC": "ROC_AUC", "F0.5": "F05", "Log_Loss": "LogLoss"}
+_POOLS = {"Average": "avg", "GeM": "gem", "Max": "max", "AverageMax": "avgmax", "Concat": "catavgmax", "Avg": "avg"}
+_CUSTOM = "in the words of albumentations 2; acts under augmentations_strategy=Custom alone, as in Hydrogen Torch"
+_AUGMENTATIONS = {
+    "Soft": "soft",
+    "Medium": "medium",
+    "Hard": "hard",
+    "Custom": "custom",
+    "Inference": "none",
+    "None": "none",
+}
+_MIXES = {"Disabled": "disabled", "Mixup": "mixup", "Cutmix": "cutmix", "Random": "random", "None": "disabled"}
+_PARTS = {"Train": "train", "Validation": "validation"}
+_NORMALIZATIONS = {
+    **{"Simple": "simple", "Channel": "channel", "Image": "image", "Min_Max": "min_max", "Inception": "inception"},
+    **{"ImageNet": "imagenet", "No": "none", "None": "none"},
+}
+_FLIPS = {
+    **{"Horizontal Flip": "horizontal_flip", "HFlip": "horizontal_flip", "Horizontal": "horizontal_flip"},
+    **{"Vertical Flip": "vertical_flip", "VFlip": "vertical_flip", "Vertical": "vertical_flip"},
+}
+_STRATEGIES = {
+    **dict.fromkeys(("kfold", "K-fold cross validation"), "kfold"),
+    **dict.fromkeys(("automatic", "Automatic holdout validation", "automatic holdout", "holdout"), "holdout"),
+    **dict.fromkeys(("custom", "Custom holdout validation", "custom holdout"), "custom"),
+    **dict.fromkeys(("groupkfold", "grouped k-fold", "Grouped K-fold cross validation", "grouped", "group"), "grouped"),
+    **dict.fromkeys(("stratified", "stratified k-fold"), "stratified"),
+    **dict.fromkeys(("stratifiedgroupkfold", "stratified grouped k-fold"), "stratified_grouped"),
+}
+_LOSSES = {
+    **{"BCE": "bce", "CrossEntropy": "cross_entropy", "SigmoidFocal": "sigmoid_focal", "SoftmaxFocal": "softmax_focal"},
+    **{"Classification": "classification", "SigmoidFocalLoss": "sigmoid_focal", "SoftmaxFocalLoss": "softmax_focal"},
+}
+_OPTIMIZERS = {"Adam": "adam", "AdamW": "adamw", "SGD": "sgd", "RMSprop": "rmsprop", "Adadelta": "adadelta"}
+_SCHEDULES = {"Cosine": "cosine", "Linear": "linear", "Constant": "constant"}
+
+KEYS = (
+    _same("architecture.backbone", kinds.backbone, "backbone"),
+    _same("architecture.dropout", values.number, "head.dropout"),
+    Key("architecture.pool", values.choice(_POOLS), ("head.pool",), lines.pool),
+    _same("architecture.pretrained", values.truth, "model.pretrained"),
+    Key("augmentation.augmentations_strategy", values.choice(_AUGMENTATIONS), ("augmentation",), lines.strategy,
+        "strengths are ours: Hydrogen Torch does not tell its own"),
+    Key("augmentation.custom_inference_augmentations", values.optional_text, ("augmentation.inference",),
+        lines.custom("inference"), _CUSTOM),
+    Key("augmentation.custom_train_augmentations", values.optional_text, ("augmentation.train",),
+        lines.custom("train"), _CUSTOM),
+    _same("augmentation.cutmix_corner", values.truth, "mix.corner"),
+    _same("augmentation.mix_concentration", values.number, "mix.concentration"),
+    _same("augmentation.mix_image", values.choice(_MIXES), "mix.image"),
+    _same("augmentation.mix_iterations", values.whole, "mix.iterations"),
+    _same("augmentation.mix_probability", values.number, "mix.probability"),
+    _same("augmentation.mix_target", values.choice({"Ratio": "ratio", "Max": "max"}), "mix.target"),
+    Key("dataset.data_folder", values.optional_text, ("data.images",), lines.images,
+        "relative to data.root, the folder that holds all tables and picture folders in use"),
+    Key("dataset.data_folder_test", values.optional_text, ("data.test_images",), lines.test_images),
+    _same("dataset.data_sample", values.number, "data.share"),
+    _same("dataset.data_sample_choice", values.choices(_PARTS), "data.share_of"),
+    Key("dataset.folds", values.wholes, ("fold",), lines.folds, "several are a parent run with a run each"),
+    Key("dataset.group_fold_column", values.optional_text, ("data.group_column",), lines.group,
+        "used by grouped k-fold alone, as in Hydrogen Torch"),
+    _same("dataset.image_column", values.text, "data.image_column"),
+    _same("dataset.label_columns", values.texts, "data.label_columns"),
+    Key("dataset.test_dataframe", values.optional_text, ("data.test_table",), lines.table("data.test_table")),
+    Key("dataset.train_dataframe", values.text, ("data.table",), lines.table("data.table")),
+    Key("dataset.unlabeled_dataframe", values.optional_text, ("data.unlabeled_table",),
+        lines.table("data.unlabeled_table")),
+    Key("dataset.validation_dataframe", values.optional_text, ("data.validation_table",), lines.validation_table,
+        "used under validation_strategy=custom alone, as in Hydrogen Torch"),
+    _same("dataset.validation_size", values.number, "data.validation_share"),
+    Key("dataset.validation_strategy", values.choice(_STRATEGIES),
+        ("data.validation_strategy", "data.folds", "data.fold_column"), lines.validation_strategy,
+        "folds have the same sizes and other rows; a column `fold` of the table wins, as in Hydrogen Torch"),
+    Key("environment.gpus", values.texts, ("trainer.devices", "trainer.accelerator", "trainer.strategy"), lines.gpus,
+        "their number counts, not which"),
+    _same("environment.mixed_precision_inference", values.truth, "prediction.mixed_precision"),
+    Key("environment.mixed_precision_training", values.truth, ("trainer.precision",), lines.precision,
+        "bfloat16 where the device computes in it, else float16 on a GPU, float32 on a processor"),
+    _same("environment.number_of_workers", values.whole, "data.workers"),
+    _same("environment.seed", values.whole, "seed"),
+    Key("experiment_name", kinds.name, ("name",), lambda v, _: Line({"name": v})),
+    _same("image.image_channels", values.whole, "image.channels"),
+    _same("image.image_height", values.whole, "image.height"),
+    _same("image.image_normalization", values.choice(_NORMALIZATIONS), "image.normalization"),
+    _same("image.image_width", values.whole, "image.width"),
+    Key("logging.logger", values.optional_text, (), lines.tracker, "runs are tracked in MLflow"),
+    Key("logging.neptune_project", values.optional_text, (), lines.tracker, "runs are tracked in MLflow"),
+    _same("logging.number_of_images", values.whole, "report.number_of_images"),
+    _same("prediction.metric", values.choice(_METRICS), "prediction.metric"),
+    _same("prediction.probability_threshold", values.number, "prediction.threshold"),
+    _same("prediction.test_time_augmentations", values.choices(_FLIPS), "prediction.test_time_augmentation"),
+    _same("training.automatically_adjust_batch_size", values.truth, "training.adjust_batch_size"),
+    _same("training.batch_size", values.whole, "training.batch_size"),
+    Key("training.build_scoring_pipelines", values.truth, ("report.build_scoring_pipelines",), lines.scorer),
+    _same("training.calculate_train_metric", values.truth, "training.train_metric"),
+    Key("training.differential_learning_rate", values.number, ("training.differential_learning_rate",),
+        lines.differential_rate),
+    _same("training.differential_learning_rate_layers", values.texts, "training.differential_learning_rate_layers"),
+    _same("training.drop_last_batch", values.truth, "training.drop_last"),
+    _same("training.epochs", values.whole, "training.epochs"),
+    Key("training.evaluation_epochs", values.number, ("training.evaluation_epochs",), lines.evaluation_epochs,
+        "1 where save_best_checkpoint is on, as in Hydrogen Torch"),
+    _same("training.grad_accumulation", values.whole, "training.grad_accumulation"),
+    _same("training.gradient_clip", values.number, "training.gradient_clip"),
+    _same("training.learning_rate", values.number, "training.learning_rate"),
+    _same("training.loss_function", values.choice(_LOSSES), "training.loss"),
+    _same("training.optimizer", values.choice(_OPTIMIZERS), "training.optimizer"),
+    _same("training.run_interpretations", values.truth, "report.interpretations"),
+    Key("training.save_best_checkpoint", values.truth, ("training.checkpoint",), lines.checkpoint),
+    _same("training.schedule", values.choice(_SCHEDULES), "training.schedule"),
+    Key("training.train_validation_data", values.truth, ("training.train_on_validation",), lines.train_on_validation,
+        "off where save_best_checkpoint is on, as in Hydrogen Torch"),
+    _same("training.warmup_epochs", values.number, "training.warmup_epochs"),
+    _same("training.weight_decay", values.number, "training.weight_decay"),
+    _same("training.evaluate_before_training", values.truth, "training.evaluate_before_training", version="1.3"),
+    _same("logging.log_grad_norm", values.truth, "training.log_gradient_norm", version="1.3"),
+    Key("training.export_to_onnx", values.truth, ("report.build_scoring_pipelines",), lines.onnx,
+        "model.onnx is a part of the scoring pipeline", "1.3"),
+    Key("environment.number_of_seeds_per_run", values.whole, ("repeat",), lines.seeds,
+        "several are a parent run with a run each", "1.3"),
+    Key("environment.number_of_gpus_per_run", values.whole, (), lines.gpus_per_run,
+        "taken as the number of GPUs", "1.3"),
+    Key("environment.sync_batch_normalization", values.truth, (), lines.sync_batch_norm,
+        "batch-norm statistics are those of each GPU", "1.3"),
+    Key("prediction.batch_size_inference", values.whole, (), lines.batch_size_inference,
+        "pictures are scored in batches of training.batch_size", "1.3"),
+    Key("problem_type", values.text, (), lambda v, _: Line(), "another problem type is refused by name", "1.3"),
+)  # fmt: skip
+"""The 63 keys of Hydrogen Torch 1.2, in its order, and what 1.3 added."""
+
+RENAMED = {"selected_folds": "folds"}
+"""Names of Hydrogen Torch 1.3 to those of 1.2."""
+
+REQUIRED = ("architecture.backbone", "dataset.train_dataframe", "dataset.image_column", "dataset.label_columns")
+"""Without these there is nothing to train."""

@@ -1,0 +1,56 @@
+"""What became of every key: a table on disk, and its lines for the terminal."""
+
+import csv
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from partsight.interop.hydrogen_torch.convert import ABSENT, UNKNOWN, Row
+from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
+
+SUFFIX = ".hydrogen_torch.csv"
+"""Of the report that lies beside an imported use case."""
+KEPT_AS = "hydrogen_torch_import.csv"
+"""Its name in the folder of a run."""
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """A csv with a row a key: key, value, status, ours, remark."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow([field.name for field in dataclasses.fields(Row)])
+        lines.writerows(dataclasses.astuple(row) for row in rows)
+
+
+def counts(rows: Sequence[Row]) -> str:
+    """'63 keys: 51 honoured, 5 with a difference, 7 not applicable'."""
+    number = Counter(row.status for row in rows)
+    kinds = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
+    present = sum(count for status, count in number.items() if status != ABSENT)
+    return f"{present} keys: " + ", ".join(f"{number[kind]} {kind}" for kind in kinds if number[kind])
+
+
+def text(rows: Sequence[Row]) -> str:
+    """The rows as an aligned table, the honoured ones first."""
+    order = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT, "waiting")
+    wide = max((len(row.key) for row in rows), default=0)
+    lines = []
+    for row in sorted(rows, key=lambda row: order.index(row.status)):
+        what = " ".join(part for part in (row.ours, f"({row.remark})" if row.remark else "") if part)
+        lines.append(f"  {row.key:<{wide}}  {row.status:<17}  {what}")
+    return "\n".join(lines)
+
+
+def of_run(hydra: Any) -> Path | None:
+    """The report beside the use case that a command has chosen; None where it was not imported.
+
+    Args:
+        hydra: the composed hydra section.
+    """
+    option = hydra.runtime.choices.get("usecase")
+    beside = [
+        Path(s.path) / "usecase" / f"{option}{SUFFIX}" for s in hydra.runtime.config_sources if s.schema == "file"
+    ]
+    return next((path for path in beside if path.is_file()), None)

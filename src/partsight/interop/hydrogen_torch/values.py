@@ -1,0 +1,101 @@
+"""How a value of theirs is read: what another spelling, other case or other quotes must not change."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from partsight.errors import did_you_mean
+from partsight.interop.hydrogen_torch.source import Raw
+
+Kind = Callable[[Raw], Any]
+"""Reads a raw value; raises ValueError with the end of a sentence: "must be ...". """
+
+_NOTHING = {"", "none", "null", "~", "nan"}
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "1.0": True}
+_FALSEHOOD = {"false": False, "no": False, "off": False, "0": False, "0.0": False, "none": False}
+
+
+def text(raw: Raw) -> str:
+    """One text."""
+    if not isinstance(raw, str) or raw.strip().lower() in _NOTHING:
+        raise ValueError("must be a text")
+    return raw.strip()
+
+
+def optional_text(raw: Raw) -> str | None:
+    """A text, or None for `None`, `null` and nothing."""
+    if isinstance(raw, str) and raw.strip().lower() in _NOTHING:
+        return None
+    return text(raw)
+
+
+def texts(raw: Raw) -> list[str]:
+    """A list of texts: a YAML list, one text, or `[a, b]` in quotes."""
+    if isinstance(raw, str):
+        inner = raw.strip()
+        if inner.lower() in _NOTHING:
+            return []
+        if inner.startswith("[") and inner.endswith("]"):
+            return [part.strip().strip("'\"") for part in inner[1:-1].split(",") if part.strip()]
+        return [inner]
+    if isinstance(raw, dict) or any(not isinstance(item, str) for item in raw):
+        raise ValueError("must be a list of texts")
+    return [item.strip() for item in raw if item.strip().lower() not in _NOTHING]
+
+
+def number(raw: Raw) -> float:
+    """A finite number."""
+    try:
+        value = float(text(raw))
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+def whole(raw: Raw) -> int:
+    """A whole number; 32.0 is one."""
+    value = number(raw)
+    if value != int(value):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def wholes(raw: Raw) -> list[int]:
+    """A list of whole numbers."""
+    return [whole(item) for item in texts(raw)]
+
+
+def truth(raw: Raw) -> bool:
+    """true or false, in whatever spelling."""
+    known = _TRUTH | _FALSEHOOD
+    if not isinstance(raw, str) or raw.strip().lower() not in known:
+        raise ValueError("must be true or false")
+    return known[raw.strip().lower()]
+
+
+def plain(word: str) -> str:
+    """A name without case, blanks and punctuation: `K-fold`, `k_fold` and `KFold` are one."""
+    return re.sub(r"[^a-z0-9]", "", word.lower())
+
+
+def choice(options: Mapping[str, Any]) -> Kind:
+    """One of `options`: their names to our values, compared without case, blanks and punctuation."""
+    known = {plain(name): value for name, value in options.items()}
+
+    def read(raw: Raw) -> Any:
+        word = plain(raw) if isinstance(raw, str) else ""
+        if word not in known:
+            names = list(dict.fromkeys(options))
+            raise ValueError(f"must be one of {', '.join(names)}{did_you_mean(str(raw), names, cutoff=0.6)}")
+        return known[word]
+
+    return read
+
+
+def choices(options: Mapping[str, Any]) -> Kind:
+    """A list of `options`, each once."""
+    one = choice(options)
+    return lambda raw: list(dict.fromkeys(one(item) for item in texts(raw)))

@@ -1,0 +1,79 @@
+"""`partsight import-ht`: a yaml of theirs becomes files to read, keep and change."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from partsight import check, command, config
+from partsight.errors import PartsightError, Problems
+from partsight.interop.hydrogen_torch import report, usecase
+from partsight.interop.hydrogen_torch.convert import Import, imported
+
+
+def write(file: Path, out: Path | None, root: Path | None) -> str:
+    """Writes the use case, group files beside it where it needs them, and the report.
+
+    Args:
+        file: yaml as exported.
+        out: use case to write; None: my_conf/usecase/NAME.yaml.
+        root: the data set, if known, to look for a column `fold` in its table.
+
+    Returns:
+        The table of all keys, what was written, and the command that trains it.
+
+    Raises:
+        PartsightError: the file cannot be imported, gives settings that cannot run, or cannot be written.
+    """
+    found = imported(file, root)
+    out = Path("my_conf") / "usecase" / f"{found.name}.yaml" if out is None else out
+    option, content = out.stem, usecase.files(found, out.stem)
+    _refuse_bad_place(out, content)
+    written = {out.parent.parent / path if len(content) > 1 else out: text for path, text in content.items()}
+    try:
+        for path, text in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        report.write(found.rows, out.with_name(f"{option}{report.SUFFIX}"))
+    except OSError as error:
+        raise PartsightError(f"--out {out}: cannot be written: {error}") from None
+    if out.parent.name == "usecase" and (problems := _problems(out)):
+        raise Problems(f"{out} is written, but its settings cannot run", problems)
+    return "\n".join([report.text(found.rows), report.counts(found.rows), *_ending(found, out, list(written))])
+
+
+def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
+    if out.suffix != ".yaml":
+        raise PartsightError(f"--out {out}: must end in .yaml")
+    if len(content) > 1 and out.parent.name != "usecase":
+        groups = ", ".join(sorted(path for path in content if not path.startswith("usecase")))
+        raise PartsightError(
+            f"--out {out}: this use case comes with {groups}, so its folder must be called usecase: "
+            f"--out my_conf/usecase/{out.name}"
+        )
+
+
+def _problems(out: Path) -> list[str]:
+    """Both stages of the checks on the written use case, on a made sample in the place of the data."""
+    given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
+    search = f"hydra.searchpath=['file://{out.parent.parent.resolve()}']"
+    config.register()
+    try:
+        with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
+            settings = check.to_config(compose("train", overrides=[*given, search]))
+    except HydraException as error:
+        return [str(error)]
+    return check.rules(settings) or check.names(settings)
+
+
+def _ending(found: Import, out: Path, written: list[Path]) -> list[str]:
+    sweep = "".join(f" {key}={','.join(map(str, values))}" for key, values in found.sweep.items())
+    lines = [f"Written: {', '.join(map(str, [*written, out.with_name(out.stem + report.SUFFIX)]))}"]
+    if out.parent.name == "usecase":
+        many = "-m " if sweep else ""
+        chosen = f"--config-dir {out.parent.parent} usecase={out.stem}"
+        lines.append(f"Train it: python train.py {many}{chosen} data.root=FOLDER{sweep}")
+    else:
+        lines.append("To train it, put it into a folder called usecase and name the folder above: --config-dir FOLDER")
+    lines.append(f"data.root is the folder that Hydrogen Torch called {found.root}")
+    return lines

@@ -1,0 +1,317 @@
+"""Each key of theirs, and what it becomes; each refusal, with the key and the reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from exported import ABSENT, EXPORTED, exported
+
+from partsight.config import Config, leaves
+from partsight.errors import PartsightError
+from partsight.interop.hydrogen_torch.convert import ABSENT as MISSING
+from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, Row, imported
+from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
+from partsight.interop.hydrogen_torch.mapping import KEYS
+
+
+def of(folder: Path, **changes: Any) -> Import:
+    """of(tmp_path, training__epochs=3): the import of the exported yaml with these keys changed."""
+    return imported(exported(folder, {key.replace("__", "."): value for key, value in changes.items()}))
+
+
+def row(found: Import, key: str) -> Row:
+    return next(row for row in found.rows if row.key == key)
+
+
+def refusal(folder: Path, **changes: Any) -> str:
+    with pytest.raises(PartsightError) as raised:
+        of(folder, **changes)
+    return str(raised.value)
+
+
+def theirs() -> set[str]:
+    return {f"{a}.{b}" for a, section in EXPORTED.items() if isinstance(section, dict) for b in section} | {
+        "experiment_name"
+    }
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_holds_the_63_keys_and_what_version_1_3_added() -> None:
+    assert {key.name for key in KEYS if key.version == "1.2"} == theirs()
+    assert len(theirs()) == 63
+    ends = [key.name.rpartition(".")[2] for key in KEYS]
+    assert len(set(ends)) == len(ends)  # so that a key is known wherever it stands
+    assert {"evaluate_before_training", "number_of_seeds_per_run", "log_grad_norm", "export_to_onnx"} <= set(ends)
+
+
+def test_every_key_has_a_row(tmp_path: Path) -> None:
+    found = of(tmp_path)
+    assert {row.key for row in found.rows} == theirs()
+    assert {row.status for row in found.rows} <= {HONOURED, DIFFERENT, NOT_APPLICABLE, "waiting"}
+    assert all(row.remark for row in found.rows if row.status != HONOURED)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "ours"),
+    [
+        ("architecture__backbone", "efficientnet_b4", {"backbone": "efficientnet_b4"}),
+        ("architecture__dropout", 0.3, {"head.dropout": 0.3}),
+        ("architecture__pool", "GeM", {"head.pool": "gem"}),
+        ("architecture__pool", "max", {"head.pool": "max"}),
+        ("architecture__pool", "AverageMax", {"head.pool": "avgmax"}),
+        ("architecture__pool", "Concat", {"head.pool": "catavgmax"}),
+        ("architecture__pretrained", "False", {"model.pretrained": False}),
+        ("augmentation__augmentations_strategy", "MEDIUM", {"augmentation": "medium"}),
+        ("augmentation__augmentations_strategy", "Hard", {"augmentation": "hard"}),
+        ("dataset__image_column", "bild", {"data.image_column": "bild"}),
+        ("dataset__label_columns", ["a", "b c"], {"data.label_columns": ["a", "b c"]}),
+        ("dataset__label_columns", "a", {"data.label_columns": ["a"]}),
+        ("dataset__folds", ["3"], {"fold": 3}),
+        ("dataset__folds", 2, {"fold": 2}),
+        ("environment__mixed_precision_inference", True, {"prediction.mixed_precision": True}),
+        ("environment__mixed_precision_training", False, {"trainer.precision": "32-true"}),
+        ("environment__number_of_workers", "8", {"data.workers": 8}),
+        ("environment__seed", 42, {"seed": 42}),
+        ("environment__gpus", ["3"], {"trainer.devices": 1}),
+        ("environment__gpus", [], {"trainer.devices": 1}),
+        ("environment__gpus", ["0", "2"],
+         {"trainer.devices": 2, "trainer.accelerator": "gpu", "trainer.strategy": "ddp"}),
+        ("experiment_name", "Line 2: parts", {"name": "Line_2_parts"}),
+        ("image__image_channels", 1, {"image.channels": 1}),
+        ("image__image_height", "96", {"image.height": 96}),
+        ("image__image_normalization", "Min_Max", {"image.normalization": "min_max"}),
+        ("image__image_normalization", "ImageNet", {"image.normalization": "imagenet"}),
+        ("image__image_normalization", "No", {"image.normalization": "none"}),
+        ("logging__number_of_images", 4, {"report.number_of_images": 4}),
+        ("prediction__metric", "roc_auc", {"prediction.metric": "ROC_AUC"}),
+        ("prediction__metric", "LogLoss", {"prediction.metric": "LogLoss"}),
+        ("prediction__probability_threshold", 0.7, {"prediction.threshold": 0.7}),
+        ("training__batch_size", 16, {"training.batch_size": 16}),
+        ("training__drop_last_batch", "false", {"training.drop_last": False}),
+        ("training__epochs", 20, {"training.epochs": 20}),
+        ("training__grad_accumulation", 2, {"training.grad_accumulation": 2}),
+        ("training__gradient_clip", 1, {"training.gradient_clip": 1.0}),
+        ("training__learning_rate", "1e-4", {"training.learning_rate": 1e-4}),
+        ("training__loss_function", "BCE", {"training.loss": "bce"}),
+        ("training__optimizer", "SGD", {"training.optimizer": "sgd"}),
+        ("training__optimizer", "RMSProp", {"training.optimizer": "rmsprop"}),
+        ("training__schedule", "linear", {"training.schedule": "linear"}),
+        ("training__save_best_checkpoint", True, {"training.checkpoint": "best"}),
+        ("training__warmup_epochs", 0.5, {"training.warmup_epochs": 0.5}),
+        ("training__weight_decay", 0.01, {"training.weight_decay": 0.01}),
+    ],
+)  # fmt: skip
+def test_a_value_becomes_ours(tmp_path: Path, key: str, value: Any, ours: dict[str, Any]) -> None:
+    settings = of(tmp_path, **{key: value}).settings
+    assert {name: settings[name] for name in ours} == ours
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "folder", "root", "ours"),
+    [
+        ("data/anon/x/t.pq", "data/anon/x/pictures/", "data/anon/x", ("t.pq", "pictures")),
+        ("data/anon/x/t.csv", "data/anon/x/", "data/anon/x", ("t.csv", "")),
+        ("data/anon/x/tables/t.csv", "data/anon/x/pictures/all", "data/anon/x", ("tables/t.csv", "pictures/all")),
+        ("/srv/a/t.csv", "/srv/b", "/srv", ("a/t.csv", "b")),
+        ("t.csv", "pictures", ".", ("t.csv", "pictures")),
+        ("./d/../d/t.csv", "d//p/", "d", ("t.csv", "p")),
+        (r"data\x\t.csv", "data/x/p", "data/x", ("t.csv", "p")),
+        ("data/x/t.csv", "None", "data/x", ("t.csv", "")),
+    ],
+)
+def test_paths_are_said_from_the_folder_that_holds_them_all(
+    tmp_path: Path, table: str, folder: str, root: str, ours: tuple[str, str]
+) -> None:
+    found = of(tmp_path, dataset__train_dataframe=table, dataset__data_folder=folder)
+    assert found.root == root
+    assert (found.settings["data.table"], found.settings["data.images"]) == ours
+
+
+def test_a_table_that_is_not_used_does_not_move_the_root(tmp_path: Path) -> None:
+    found = of(tmp_path, dataset__validation_dataframe="data/other/v.csv", dataset__data_folder_test="elsewhere/")
+    assert found.root == "data/anon/parts"
+    assert row(found, "dataset.validation_dataframe").status == NOT_APPLICABLE
+    assert row(found, "dataset.data_folder_test").remark == "there is no test_dataframe"
+
+
+def test_paths_without_a_common_folder_and_paths_that_leave_theirs_are_refused(tmp_path: Path) -> None:
+    assert "one folder in common" in refusal(tmp_path, dataset__train_dataframe="/srv/t.csv")
+    out = {"dataset__train_dataframe": "../t.csv", "dataset__data_folder": "../../p"}
+    assert "leave the folder" in refusal(tmp_path, **out)
+
+
+# --- validation ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["kfold", "K-fold", "K-fold cross validation"])
+def test_kfold_is_five_plain_folds_and_ignores_the_group_column(tmp_path: Path, word: str) -> None:
+    found = of(tmp_path, dataset__validation_strategy=word)
+    assert (found.settings["data.validation_strategy"], found.settings["data.folds"]) == ("kfold", 5)
+    assert "data.group_column" not in found.settings
+    assert row(found, "dataset.group_fold_column").status == NOT_APPLICABLE
+
+
+def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path) -> None:
+    path = exported(tmp_path)
+    assert imported(path, tmp_path).settings["data.validation_strategy"] == "kfold"  # no table there
+    pd.DataFrame({"file": ["a"], "verdict": ["b"], "fold": [0]}).to_csv(tmp_path / "train.csv", index=False)
+    assert "wins over the draw" in row(imported(path, tmp_path), "dataset.validation_strategy").remark or (
+        row(imported(path, tmp_path), "dataset.validation_strategy").status == "waiting"
+    )
+
+
+@pytest.mark.parametrize("key", ["dataset.folds", "dataset.selected_folds", "environment.selected_folds"])
+def test_several_folds_are_several_runs(tmp_path: Path, key: str) -> None:
+    found = imported(exported(tmp_path, {"dataset.folds": ABSENT, key: ["1", "4", "1"]}))
+    assert found.sweep == {"fold": [1, 4]}
+    assert found.settings["fold"] == 1
+    assert "-m fold=1,4" in row(found, key).remark
+
+
+def test_several_seeds_are_several_repeats(tmp_path: Path) -> None:
+    assert of(tmp_path, environment__number_of_seeds_per_run=3).sweep == {"repeat": [0, 1, 2]}
+    assert of(tmp_path, environment__number_of_seeds_per_run=1).sweep == {}
+
+
+# --- what one key says about another ---------------------------------------------------------------------------------
+
+
+def test_average_pooling_of_a_model_of_tokens_is_its_own_pooling(tmp_path: Path) -> None:
+    found = of(tmp_path, architecture__backbone="vit_tiny_patch16_224")
+    assert found.settings["head.pool"] == "auto"
+    assert row(found, "architecture.pool").status == DIFFERENT
+
+
+def test_custom_augmentations_act_under_custom_alone(tmp_path: Path) -> None:
+    soft = of(tmp_path, augmentation__custom_train_augmentations="no JSON at all")
+    assert row(soft, "augmentation.custom_train_augmentations").status == NOT_APPLICABLE
+    custom = of(tmp_path, augmentation__augmentations_strategy="Custom")
+    assert "augmentation" not in custom.settings
+    resize = {"Resize": {"p": 1.0, "height": "${image.height}", "width": "${image.width}", "interpolation": 1}}
+    assert custom.settings["augmentation.train"] == resize
+    assert custom.settings["augmentation.inference"] == resize
+
+
+def test_a_custom_augmentation_that_cannot_be_read_is_refused_with_its_key(tmp_path: Path) -> None:
+    changes = {"augmentation__augmentations_strategy": "Custom", "augmentation__custom_train_augmentations": "[oops"}
+    assert "augmentation.custom_train_augmentations: not readable as JSON" in refusal(tmp_path, **changes)
+
+
+def test_external_trackers_are_named_as_ignored(tmp_path: Path) -> None:
+    found = of(tmp_path, logging__logger="Neptune", logging__neptune_project="me/parts")
+    for key in ("logging.logger", "logging.neptune_project"):
+        assert row(found, key).status == NOT_APPLICABLE
+        assert "MLflow" in row(found, key).remark
+
+
+# --- keys that are not where or what they should be ------------------------------------------------------------------
+
+
+def test_a_key_is_known_wherever_it_stands(tmp_path: Path) -> None:
+    found = imported(exported(tmp_path, {"training.epochs": ABSENT, "epochs": 7}))
+    assert found.settings["training.epochs"] == 7
+    assert row(found, "epochs").status == HONOURED
+
+
+def test_a_key_in_two_places_is_refused(tmp_path: Path) -> None:
+    assert "is given as training.epochs too" in refusal(tmp_path, epochs=7)
+
+
+def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path) -> None:
+    found = of(tmp_path, training__batchsize=64, training__zzz=1)
+    assert row(found, "training.batchsize").status == UNKNOWN
+    assert row(found, "training.batchsize").remark.endswith("did you mean batch_size?")
+    assert "did you mean" not in row(found, "training.zzz").remark
+
+
+def test_an_absent_key_is_named_with_the_default_that_stays(tmp_path: Path) -> None:
+    found = of(tmp_path, training__batch_size=ABSENT)
+    assert "training.batch_size" not in found.settings
+    assert row(found, "training.batch_size").status == MISSING
+    assert row(found, "training.batch_size").ours == "training.batch_size=32"
+
+
+def test_missing_sections_leave_our_defaults(tmp_path: Path) -> None:
+    found = of(tmp_path, training=ABSENT, logging=ABSENT, environment=ABSENT, prediction=ABSENT, image={})
+    assert found.settings["backbone"] == "resnet18"
+    assert {row.status for row in found.rows if row.key.startswith(("training.", "image."))} == {MISSING}
+
+
+def test_what_cannot_be_left_out_is_asked_for(tmp_path: Path) -> None:
+    text = refusal(tmp_path, dataset=ABSENT, architecture__backbone=ABSENT)
+    for name in ("architecture.backbone", "dataset.train_dataframe", "dataset.image_column", "dataset.label_columns"):
+        assert f"{name}: is missing" in text
+
+
+def test_all_wrong_values_are_told_together(tmp_path: Path) -> None:
+    text = refusal(tmp_path, training__epochs="many", training__optimizer="AdamX", prediction__metric="F3")
+    assert "3 problems" in text
+    assert "training.epochs=many: must be a number" in text
+    assert "training.optimizer=AdamX: must be one of Adam, AdamW, SGD, RMSprop, Adadelta; did you mean Adam" in text
+
+
+# --- other problem types ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"prediction.metric": "MAE", "training.loss_function": "MAE"}, "image regression"),
+        ({"training.loss_function": "RMSE"}, "image regression"),
+        ({"architecture.embedding_size": 512}, "image metric learning"),
+        ({"training.loss_function": "ArcFace"}, "image metric learning"),
+        ({"dataset.x_min_column": "x1", "prediction.metric": "mAP"}, "image object detection"),
+        ({"prediction.metric": "mAP"}, "image object detection"),
+        ({"dataset.rle_mask_column": "rle"}, "image segmentation"),
+        ({"architecture.architecture": "Unet"}, "image segmentation"),
+        ({"training.loss_function": "BCEDice"}, "image segmentation"),
+        ({"dataset.text_column": ["text"]}, "text"),
+        ({"tokenizer.max_length": 128}, "text"),
+        ({"prediction.metric": "BLEU"}, "text"),
+        ({"audio.sample_rate": 16000}, "audio or speech"),
+        ({"dataset.audio_column": "file"}, "audio or speech"),
+        ({"image.image_depth": 128}, "3D images"),
+        ({"problem_type": "image_regression"}, "image_regression"),
+        ({"problem_type": "Text classification"}, "Text classification"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_another_problem_type_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(PartsightError, match="only image classification can be imported") as raised:
+        imported(exported(tmp_path, changes))
+    assert f"a Hydrogen Torch yaml of {named} (" in str(raised.value)
+
+
+def test_the_own_problem_type_may_be_said(tmp_path: Path) -> None:
+    assert of(tmp_path, problem_type="image_classification").settings["backbone"] == "resnet18"
+
+
+def test_another_yaml_altogether_is_no_hydrogen_torch_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("services: {db: {image: postgres}}\n")
+    with pytest.raises(PartsightError, match="no Hydrogen Torch yaml"):
+        imported(path)
+
+
+def test_the_targets_of_the_table_are_settings_of_the_schema() -> None:
+    known = {name for name, _, _ in leaves(Config())} | {"augmentation"}
+    waiting = {name for key in KEYS for name in key.settings} - known
+    assert waiting <= WAITING
+
+
+WAITING = {
+    "data.fold_column", "data.share", "data.share_of", "data.test_images", "data.test_table", "data.unlabeled_table",
+    "data.validation_share", "data.validation_table", "mix.concentration", "mix.corner", "mix.image",
+    "mix.iterations", "mix.probability", "mix.target", "prediction.test_time_augmentation",
+    "report.build_scoring_pipelines", "report.interpretations", "training.adjust_batch_size",
+    "training.differential_learning_rate", "training.differential_learning_rate_layers",
+    "training.evaluate_before_training", "training.evaluation_epochs", "training.log_gradient_norm",
+    "training.train_metric", "training.train_on_validation",
+}  # fmt: skip
+"""Settings that are not there yet."""
