@@ -20,8 +20,10 @@ def settings() -> Config:
     return config
 
 
-def of(config: Config, machine: Machine = MACHINE, fingerprint: str = "data", weights: str = "random") -> str:
-    return identity(config, machine, fingerprint, weights)
+def of(
+    config: Config, machine: Machine = MACHINE, fingerprint: str = "data", weights: str = "random", folds: str = "folds"
+) -> str:
+    return identity(config, machine, fingerprint, weights, folds)
 
 
 def leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -112,8 +114,9 @@ def test_what_can_change_a_result_is_part_of_it(key: str, value: Any) -> None:
         {"machine": dataclasses.replace(MACHINE, processes=2)},
         {"fingerprint": "other data"},
         {"weights": "file:00ff"},
+        {"folds": "other folds"},
     ],
-    ids=["precision", "device", "processes", "data", "weights"],
+    ids=["precision", "device", "processes", "data", "weights", "folds"],
 )
 def test_what_is_resolved_from_the_machine_and_the_data_is_part_of_it(changes: dict[str, Any]) -> None:
     assert of(settings(), **changes) != of(settings())

@@ -62,9 +62,8 @@ def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
 def _contradictions(c: Config) -> list[str]:
     data, loss, output = c.data, c.training.loss, c.model.output
     several, tree = len(data.label_columns) > 1, data.root is not None and data.table is None
-    last_fold, positive, warmup = data.folds - 1, data.positive_class, c.training.warmup_epochs
+    positive, warmup = data.positive_class, c.training.warmup_epochs
     tests = [
-        (c.fold > last_fold, f"fold={c.fold}: data.folds={data.folds} has folds 0 to {last_fold}"),
         (not data.label_columns, "data.label_columns: name at least one column"),
         (len(set(data.label_columns)) < len(data.label_columns), "data.label_columns: a column is named twice"),
         (several and tree, "data.label_columns: several columns need data.table; a folder tree gives one label"),
@@ -88,6 +87,38 @@ def _contradictions(c: Config) -> list[str]:
         ),
         (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
     ]
+    return [text for broken, text in tests if broken] + _folds(c)
+
+
+def _folds(c: Config) -> list[str]:
+    """Of a division: what a strategy needs, and what it would leave unused."""
+    data, strategy = c.data, c.data.validation_strategy
+    said, grouped, given = f"data.validation_strategy={strategy}", "grouped" in strategy, strategy in ("column", "file")
+    single, last_fold = strategy in ("holdout", "custom"), data.folds - 1
+    tests = [
+        (single and c.fold > 0, f"fold={c.fold}: {said} divides once; its only fold is 0"),
+        (
+            not (single or given) and c.fold > last_fold,
+            f"fold={c.fold}: data.folds={data.folds} has folds 0 to {last_fold}",
+        ),
+        (
+            grouped and data.group_column is None and data.on_leak != "group",
+            f"{said}: needs data.group_column, or data.on_leak=group for groups of look-alikes",
+        ),
+        (strategy == "column" and data.fold_column is None, f"{said}: needs data.fold_column"),
+        (strategy == "column" and data.table is None, f"{said}: needs data.table; a folder tree has no columns"),
+        (
+            strategy != "column" and data.fold_column is not None,
+            "data.fold_column: set data.validation_strategy=column",
+        ),
+        (strategy == "file" and data.folds_file is None, f"{said}: needs data.folds_file, the folds.csv of a run"),
+        (strategy != "file" and data.folds_file is not None, "data.folds_file: set data.validation_strategy=file"),
+        (
+            data.on_leak == "group" and (given or strategy == "custom"),
+            f"data.on_leak=group: {said} is a division that is given, and cannot be drawn anew. "
+            "Use warn or error and mend it by hand, or draw one: data.validation_strategy=grouped",
+        ),
+    ]
     return [text for broken, text in tests if broken]
 
 
@@ -106,6 +137,8 @@ def _missing_paths(c: Config) -> list[str]:
                 problems.append(f"data.table={c.data.table}: there is no such file in {root}")
             if not (root / c.data.images).is_dir():
                 problems.append(f"data.images={c.data.images}: there is no such folder in {root}")
+    if c.data.folds_file is not None and not Path(c.data.folds_file).expanduser().is_file():
+        problems.append(f"data.folds_file={c.data.folds_file}: there is no such file")
     if c.model.weights is not None and not Path(c.model.weights).expanduser().is_file():
         problems.append(f"model.weights={c.model.weights}: there is no such file")
     return problems

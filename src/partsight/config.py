@@ -46,10 +46,23 @@ class DataConfig:
     """The class that a single sigmoid output speaks for. None: the last of the two."""
     good_classes: list[str] = field(default_factory=list)
     """Classes that may ship. Given, escape and overkill rates are reported."""
-    validation_strategy: str = one_of("kfold")
-    """kfold: shuffled, neither stratified nor grouped, as Hydrogen Torch divides."""
+    validation_strategy: str = one_of(
+        "kfold", "stratified", "grouped", "stratified_grouped", "holdout", "custom", "column", "file"
+    )
+    """kfold: shuffled, neither stratified nor grouped, as Hydrogen Torch divides. stratified: the classes in each fold
+    as in all rows. grouped: groups of group_column stay whole. stratified_grouped: both, as nearly as can be. holdout:
+    one division, by validation_share. custom: a validation set of its own. column: fold_column. file: folds_file."""
     folds: int = number(5, at_least=2)
-    """Number of folds."""
+    """Number of folds that kfold, stratified, grouped and stratified_grouped draw."""
+    validation_share: float = number(0.2, above=0, below=1)
+    """Under holdout: the share of the rows that validate, stratified by class; with group_column, of the groups."""
+    fold_column: str | None = None
+    """Under column: its values, numbers or texts, are the folds in their order, counted from 0."""
+    folds_file: str | None = None
+    """Under file: the folds.csv of an earlier run, edited or not; a path from the current folder."""
+    on_leak: str = one_of("warn", "error", "group")
+    """Look-alike pictures on both sides of the split. warn: say, draw and tag them; error: stop before training; group:
+    divide so that look-alikes stay together."""
     fold_seed: int = number(0, at_least=0)
     """Seed of the division. Its own, so that runs with different seeds share their folds."""
     sample: str | None = None

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, exports, fitting, machine, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import fingerprint, folds, inspection, table
+from partsight.data import fingerprint, fold_checks, folds, inspection, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
@@ -47,13 +47,15 @@ def run(config: Config) -> float:
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     fold = folds.assign(examples, config.data)
+    fold_checks.refuse(examples, fold, config)
     start = weights.find(config)
     data = FoldData(examples, fold, config)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
 
-    facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start)
+    facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, folds.digest(fold))
+    facts |= fold_checks.notices(examples, fold, config)
     _announce(config, examples, data, facts, start)
     with tracked(config.tracking, _name(config), parent_of(HydraConfig.get())) as track:
         track.parameters(dict(flat(dataclasses.asdict(config))))
@@ -70,12 +72,15 @@ def run(config: Config) -> float:
     return result.value(config.prediction.metric)
 
 
-def _facts(config: Config, computer: Machine, examples: Examples, data: str, start: Weights) -> dict[str, str]:
-    """The run's tags: what it is, and what it ran on. `data` is the fingerprint."""
+def _facts(
+    config: Config, computer: Machine, examples: Examples, data: str, start: Weights, division: str
+) -> dict[str, str]:
+    """The run's tags: what it is, and what it ran on. `data` is the fingerprint, `division` the folds' digest."""
     facts = {
-        "identity": identity(config, computer, data, start.origin),
+        "identity": identity(config, computer, data, start.origin, division),
         "data": "sample" if config.data.root is None else "given",
         "data_fingerprint": data,
+        "folds_digest": division,
         "seed": str(config.seed),
         "device": computer.device,
         "device_name": computer.name,
@@ -104,6 +109,9 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
         )
     if start.warning:
         console.banner("RANDOM WEIGHTS", start.warning)
+    for tag, title in fold_checks.TITLES.items():
+        if tag in facts:
+            console.banner(title, facts[tag])
     if "partial" in facts:
         console.banner("PARTIAL RUN", facts["partial"])
     console.say(

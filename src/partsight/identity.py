@@ -18,6 +18,9 @@ WITHOUT_EFFECT = (
     "data.image_column",
     "data.sample",
     "data.sample_count",
+    "data.fold_column",  # folds are known by their digest, whichever way they came about
+    "data.folds_file",
+    "data.on_leak",
     "data.workers",
     "model.pretrained",  # weights are known by their origin
     "model.weights",
@@ -32,8 +35,8 @@ WITHOUT_EFFECT = (
 """Settings, or whole sections, that cannot change a result or enter the identity in resolved form."""
 
 
-def identity(config: Config, machine: Machine, fingerprint: str, weights_origin: str) -> str:
-    """16 hex digits. The seed must be resolved."""
+def identity(config: Config, machine: Machine, fingerprint: str, weights_origin: str, folds: str) -> str:
+    """16 hex digits over the settings and what they resolve to (`folds`: `folds.digest`). The seed must be resolved."""
     assert config.seed >= 0
     parts = {
         key: value
@@ -47,6 +50,7 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
         "memory_format": MEMORY_FORMAT,
         "data": fingerprint,
         "weights": weights_origin,
+        "folds": folds,
         "results_version": RESULTS_VERSION,
     }
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -12,7 +12,7 @@ from partsight.data import folds
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.data.table import Examples
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Problems
 
 
 def examples(count: int, labels: list[str] | None = None) -> Examples:
@@ -90,3 +90,233 @@ def test_the_file_can_be_read_back(tmp_path: Path) -> None:
     assert read["fold"].tolist() == assigned.tolist()
     for column in ("row", "image", "label"):
         assert read[column].tolist() == table.frame[column].tolist()
+
+
+# --- strategies ------------------------------------------------------------------------------------------------------
+
+
+def grouped_examples(counts: dict[str, list[int]]) -> Examples:
+    """Of each class, groups with so many rows; a group is of one class."""
+    labels = [name for name, sizes in counts.items() for size in sizes for _ in range(size)]
+    table = examples(len(labels), labels)
+    table.frame["group"] = [
+        f"{name} {number}" for name, sizes in counts.items() for number, size in enumerate(sizes) for _ in range(size)
+    ]
+    return table
+
+
+def whole(table: Examples, assigned: np.ndarray) -> bool:
+    """Whether every group lies in one fold."""
+    pairs = pd.DataFrame({"group": table.frame["group"], "fold": assigned}).drop_duplicates()
+    return not pairs["group"].duplicated().any()
+
+
+GROUPS = {"bad": [3, 9, 1, 4, 4, 2, 7, 5], "good": [6, 6, 2, 8, 1, 1, 5, 3, 9]}
+OF_GROUPS = {"folds": 4, "group_column": "part"}
+
+
+@pytest.mark.parametrize("strategy", ["grouped", "stratified_grouped"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_groups_stay_whole_and_every_row_validates_once(strategy: str, seed: int) -> None:
+    table = grouped_examples(GROUPS)
+    assigned = folds.assign(table, DataConfig(validation_strategy=strategy, fold_seed=seed, **OF_GROUPS))
+    assert set(assigned) == {0, 1, 2, 3}
+    assert whole(table, assigned)
+
+
+@pytest.mark.parametrize("strategy", ["stratified", "grouped", "stratified_grouped", "holdout"])
+def test_a_division_follows_its_seed(strategy: str) -> None:
+    table = grouped_examples(GROUPS)
+    drawn = [
+        folds.assign(table, DataConfig(validation_strategy=strategy, fold_seed=seed, **OF_GROUPS)) for seed in (0, 0, 1)
+    ]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+
+
+def test_stratified_folds_hold_each_class_within_one_row() -> None:
+    table = examples(97, ["a"] * 53 + ["b"] * 37 + ["c"] * 7)
+    assigned = folds.assign(table, DataConfig(validation_strategy="stratified"))
+    held = pd.crosstab(table.frame["label"], assigned)
+    assert list(held.columns) == [0, 1, 2, 3, 4]
+    assert (held.max(axis=1) - held.min(axis=1) <= 1).all()
+
+
+def test_stratified_folds_of_several_labels_hold_each_combination_and_pool_rare_ones() -> None:
+    labels = [["scratch"]] * 20 + [["scratch", "dent"]] * 10 + [[]] * 15 + [["dent"]] * 3 + [["chip"]] * 2
+    table = examples(50)
+    table.frame["label"] = labels
+    info = DataInfo(("scratch", "dent", "chip"), "multilabel", (30, 13, 2), ())
+    table = Examples(table.frame, np.zeros((50, 3), np.float32), info, Path())
+    assigned = folds.assign(table, DataConfig(validation_strategy="stratified"))
+    names = [" + ".join(label) if len(label) != 1 or label == ["scratch"] else "rare" for label in labels]
+    held = pd.crosstab(pd.Series(names), assigned)
+    assert (held.max(axis=1) - held.min(axis=1) <= 1).all()
+
+
+def test_stratified_grouped_folds_are_nearer_to_the_shares_than_grouped_ones() -> None:
+    """Groups of one class each, so that a division by groups alone is bound to be uneven."""
+    table = grouped_examples({"bad": [2] * 10, "good": [2] * 10})
+    worst = {
+        strategy: max(
+            pd.crosstab(table.frame["label"], folds.assign(table, DataConfig(
+                validation_strategy=strategy, fold_seed=seed, folds=5, group_column="part"))).max().max()
+            for seed in range(5)
+        )
+        for strategy in ("grouped", "stratified_grouped")
+    }  # fmt: skip
+    assert worst["stratified_grouped"] == 4 < worst["grouped"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
+def test_a_holdout_takes_its_share_of_each_class(share: float) -> None:
+    table = examples(120, ["a"] * 80 + ["b"] * 40)
+    assigned = folds.assign(table, DataConfig(validation_strategy="holdout", validation_share=share))
+    assert (assigned[:80] == 0).sum() == 80 * share
+    assert (assigned[80:] == 0).sum() == 40 * share
+    assert set(assigned) == {0, 1}
+
+
+def test_a_holdout_keeps_groups_whole_where_there_are_groups() -> None:
+    table = grouped_examples(GROUPS)
+    assigned = folds.assign(table, DataConfig(validation_strategy="holdout", group_column="part"))
+    assert whole(table, assigned)
+    assert table.frame["group"][assigned == 0].nunique() == 4  # a fifth of 17, rounded up as scikit-learn does
+
+
+def test_a_validation_set_of_its_own_validates_and_all_else_trains() -> None:
+    table = examples(10)
+    table.frame.loc[6:7, "split"] = "validation"
+    table.frame.loc[8:, "split"] = "test"
+    assigned = folds.assign(table, DataConfig(validation_strategy="custom"))
+    data = FoldData(table, assigned, Config(fold=0, seed=1))
+    assert data.train_positions.tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.validation_positions.tolist() == [6, 7]
+
+
+@pytest.mark.parametrize("strategy", ["kfold", "stratified", "grouped", "stratified_grouped", "holdout"])
+def test_no_strategy_puts_a_test_row_into_a_fold(strategy: str) -> None:
+    table = grouped_examples(GROUPS)
+    table.frame.loc[::7, "split"] = "test"
+    table.frame.loc[::7, ["label", "group"]] = None
+    assigned = folds.assign(table, DataConfig(validation_strategy=strategy, **OF_GROUPS))
+    assert ((assigned == -1) == (table.frame["split"] == "test")).all()
+
+
+@pytest.mark.parametrize("strategy", ["kfold", "stratified", "grouped", "stratified_grouped", "holdout"])
+def test_look_alikes_stay_together_and_groups_too(strategy: str) -> None:
+    table = grouped_examples(GROUPS)
+    together = np.arange(len(table))
+    together[5], together[40] = together[70], together[2]  # look-alikes in other groups
+    column = "part" if "grouped" in strategy else None
+    data = DataConfig(validation_strategy=strategy, folds=3, group_column=column)
+    assigned = folds.assign(table, data, together)
+    assert assigned[5] == assigned[70]
+    assert assigned[40] == assigned[2]
+    if column:
+        assert whole(table, assigned)
+
+
+# --- folds that are given --------------------------------------------------------------------------------------------
+
+
+def tabled(tmp_path: Path, values: list[str]) -> tuple[Examples, DataConfig]:
+    pd.DataFrame({"image": [f"{n}.png" for n in range(len(values))], "fold": values}).to_csv(
+        tmp_path / "table.csv", index=False
+    )
+    data = DataConfig(root=str(tmp_path), table="table.csv", validation_strategy="column", fold_column="fold")
+    return examples(len(values)), data
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["10", "9", "10", "9.0", "100"], [1, 0, 1, 0, 2]),
+        (["week 2", "week 1", "10", "week 2", "9"], [3, 2, 0, 3, 1]),
+    ],
+    ids=["numbers by size", "texts by name"],
+)
+def test_a_fold_column_may_hold_any_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: list[str], expected: list[int]
+) -> None:
+    assert folds.assign(*tabled(tmp_path, values)).tolist() == expected
+    assert "data.fold_column=fold: " in capsys.readouterr().out
+
+
+def test_a_fold_column_says_which_value_became_which_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folds.assign(*tabled(tmp_path, ["b", "a", "b"]))
+    assert "2 folds, 0 is a, 1 is b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(["1", "", "2", ""], "empty in rows 1, 3; every row needs a fold"), (["1", "1"], "holds .*1.* alone")],
+)
+def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: str) -> None:
+    with pytest.raises(PartsightError, match=message):
+        folds.assign(*tabled(tmp_path, values))
+
+
+def test_the_folds_of_a_run_can_be_edited_and_given_back(tmp_path: Path) -> None:
+    table = examples(12)
+    table.frame.loc[10:, "split"] = "test"
+    folds.write(table, folds.assign(table, DataConfig(folds=2)), tmp_path / "folds.csv")
+    edited = pd.read_csv(tmp_path / "folds.csv").sample(frac=1, random_state=1)
+    edited["fold"] = edited["row"].map({row: row % 3 for row in range(9)} | {9: -1})
+    edited["fold"] = edited["fold"].astype("Int64")
+    edited.to_csv(tmp_path / "mine.csv", index=False)
+    data = DataConfig(validation_strategy="file", folds_file=str(tmp_path / "mine.csv"))
+    assert folds.assign(table, data).tolist() == [0, 1, 2] * 3 + [-1, -1, -1]
+
+
+def test_what_does_not_match_in_a_folds_file_is_said_at_once(tmp_path: Path) -> None:
+    table = examples(6)
+    folds.write(table, np.array([0, 1, 0, 1, 0, 1]), tmp_path / "folds.csv")
+    edited = pd.read_csv(tmp_path / "folds.csv")
+    edited.loc[1, "image"] = "other.png"
+    edited.loc[2, "row"] = 3
+    edited.loc[5, "row"] = 17
+    edited.to_csv(tmp_path / "folds.csv", index=False)
+    with pytest.raises(Problems) as raised:
+        folds.assign(table, DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv")))
+    text = str(raised.value)
+    assert "row 3 stand" in text
+    assert "rows 2, 5 of the table are not in it" in text
+    assert "row 17" in text
+    assert "rows 1, 3: another picture than the table's, first 'other.png' where the table has '1.png'" in text
+
+
+def test_a_folds_file_holds_whole_numbers(tmp_path: Path) -> None:
+    folds.write(examples(3), np.array([0, 1, 0]), tmp_path / "folds.csv")
+    (tmp_path / "folds.csv").write_text((tmp_path / "folds.csv").read_text().replace("bad,0", "bad,left"))
+    with pytest.raises(PartsightError, match=r"not so in 1 of its train rows, counted from 0: 0"):
+        folds.assign(examples(3), DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv")))
+
+
+# --- what cannot be divided ------------------------------------------------------------------------------------------
+
+
+def test_all_that_keeps_rows_from_being_divided_is_said_at_once() -> None:
+    table = grouped_examples({"bad": [1, 1], "good": [9]})
+    table.frame.loc[0, "group"] = None
+    with pytest.raises(Problems) as raised:
+        folds.assign(table, DataConfig(validation_strategy="stratified_grouped", group_column="part"))
+    text = str(raised.value)
+    assert "class 'bad': 2 rows, and data.validation_strategy=stratified_grouped needs 5" in text
+    assert "or data.folds=2" in text
+    assert "column 'part': empty in row 0; a row without group" in text
+    assert "3 groups are fewer than 5 folds" in text
+
+
+def test_a_class_of_one_row_cannot_be_held_out_by_share() -> None:
+    with pytest.raises(PartsightError, match=r"class 'b': 1 row, and data\.validation_strategy=holdout needs 2"):
+        folds.assign(examples(21, ["a"] * 20 + ["b"]), DataConfig(validation_strategy="holdout"))
+
+
+def test_a_holdout_too_small_for_its_classes_is_refused_in_its_own_words() -> None:
+    with pytest.raises(PartsightError, match=r"data\.validation_share=0\.1: "):
+        folds.assign(examples(6), DataConfig(validation_strategy="holdout", validation_share=0.1))
+
+
+def test_the_digest_tells_divisions_apart() -> None:
+    assert folds.digest([0, 1, -1]) == folds.digest(np.array([0, 1, -1])) != folds.digest([0, 1, 1])

@@ -1,35 +1,170 @@
 """Which row validates in which fold."""
 
+import hashlib
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 
 from partsight.config import DataConfig
-from partsight.data.table import Examples
-from partsight.errors import PartsightError
+from partsight.data import given_folds
+from partsight.data.lookalikes import united
+from partsight.data.table import Examples, rows
+from partsight.errors import PartsightError, Problems
+
+Folds = NDArray[np.int64]
+Groups = NDArray[np.int64]
+
+DIVIDED = ("kfold", "stratified", "grouped", "stratified_grouped", "holdout")
+"""Strategies that draw a division; the others are given one."""
+
+WHOLE = {
+    "kfold": "grouped",
+    "grouped": "grouped",
+    "stratified": "stratified_grouped",
+    "stratified_grouped": "stratified_grouped",
+    "holdout": "holdout",
+}
+"""What a strategy becomes where look-alikes have to stay together."""
 
 
-def assign(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
-    """The fold, 0 to data.folds - 1, of each row of split `train`, -1 of the others: shuffled KFold with `fold_seed`.
+def assign(examples: Examples, data: DataConfig, together: Groups | None = None) -> Folds:
+    """The fold, from 0, in which each row validates; it trains in all others. -1: neither (test rows above all).
 
-    Neither stratified nor grouped: that is what Hydrogen Torch's kfold does, and its figures are held against ours.
+    A holdout and a validation set of its own are fold 0, and their training rows fold 1, which nobody asks for.
+
+    Args:
+        examples: the rows; those of split `train` are divided.
+        data: strategy, number of folds and seed.
+        together: (rows,) numbers of groups of look-alikes that no fold may split, joined with data.group_column.
 
     Raises:
-        PartsightError: fewer rows than folds.
+        PartsightError: the rows cannot be divided so, all reasons together.
     """
-    divided = np.flatnonzero(examples.frame["split"] == "train")
-    if len(divided) < data.folds:
-        raise PartsightError(f"data.folds={data.folds}: the table has {len(divided)} rows; every fold needs one")
     fold = np.full(len(examples), -1, dtype=np.int64)
-    divide = KFold(data.folds, shuffle=True, random_state=data.fold_seed)
-    for number, (_, validation) in enumerate(divide.split(divided)):
-        fold[divided[validation]] = number
+    train = np.flatnonzero(examples.frame["split"] == "train")
+    if data.validation_strategy == "column":
+        fold[train] = given_folds.of_column(examples, data)
+    elif data.validation_strategy == "file":
+        fold[train] = given_folds.of_file(examples, data)
+    elif data.validation_strategy == "custom":
+        fold[train] = 1
+        fold[examples.frame["split"] == "validation"] = 0
+    else:
+        fold[train] = _divided(examples, train, data, together)
     return fold
 
 
-def write(examples: Examples, fold: NDArray[np.int64], path: Path) -> None:
-    """A csv that a person can open: split, row, image, group, label, fold."""
+def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, together: Groups | None) -> Folds:
+    frame = examples.frame.iloc[train]
+    strategy = data.validation_strategy if together is None else WHOLE[data.validation_strategy]
+    by_group = "grouped" in strategy or (strategy == "holdout" and data.group_column is not None)
+    by_label = strategy.startswith("stratified") or (strategy == "holdout" and not by_group and together is None)
+    least = 2 if strategy == "holdout" else data.folds
+    problems = []
+    if len(train) < least:
+        problems.append(f"data.folds={least}: the table has {len(train)} rows; every fold needs one")
+    if by_label and examples.info.output != "multilabel":
+        problems += _rare_classes(frame["label"], least, strategy)
+    groups = None
+    if by_group or together is not None:
+        problems += _without_group(frame, data) if by_group and data.group_column else []
+        groups = _groups(frame["group"], data.group_column, None if together is None else together[train])
+        if (count := len(np.unique(groups))) < least:
+            problems.append(
+                f"data.validation_strategy={strategy}: {count} groups are fewer than {least} folds; every fold needs a "
+                f"group of its own. Lower data.folds, or leave the groups out (kfold, stratified)"
+            )
+    if problems:
+        raise Problems("The rows cannot be divided into folds", problems)
+    return _split(strategy, strata(frame["label"], least), groups, data)
+
+
+def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, data: DataConfig) -> Folds:
+    fold, seed, number = np.full(len(stratum), 1, dtype=np.int64), data.fold_seed, data.folds
+    dividers: dict[str, Any] = {
+        "kfold": lambda: KFold(number, shuffle=True, random_state=seed),
+        "stratified": lambda: StratifiedKFold(number, shuffle=True, random_state=seed),
+        "grouped": lambda: GroupKFold(number, shuffle=True, random_state=seed),
+        "stratified_grouped": lambda: StratifiedGroupKFold(number, shuffle=True, random_state=seed),
+        "holdout": lambda: (StratifiedShuffleSplit if groups is None else GroupShuffleSplit)(
+            1, test_size=data.validation_share, random_state=seed
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # rare combinations of labels: `strata` says what is done
+        try:
+            for turn, (_, validation) in enumerate(dividers[strategy]().split(stratum, stratum, groups)):
+                fold[validation] = turn
+        except ValueError as error:  # of a holdout so small that a class or a side gets nothing
+            raise PartsightError(
+                f"data.validation_strategy={strategy} data.validation_share={data.validation_share}: {error}"
+            ) from None
+    return fold
+
+
+def strata(labels: "pd.Series[Any]", least: int) -> NDArray[np.int64]:
+    """A number for each class; of several labels, for each combination.
+
+    Combinations with fewer than `least` rows share one number: no fold could hold each of them.
+    """
+    several = labels.map(lambda label: " + ".join(label) if isinstance(label, list) else None)
+    if several.isna().any():
+        return pd.factorize(labels, sort=True)[0].astype(np.int64)
+    codes = pd.factorize(several, sort=True)[0]
+    rare = np.bincount(codes)[codes] < least
+    return np.where(rare, -1, codes).astype(np.int64)
+
+
+def _groups(given: "pd.Series[Any]", column: str | None, together: Groups | None) -> Groups:
+    """Numbers of groups; given two ways, rows that either way holds together stay together."""
+    if column is None:
+        assert together is not None  # check.rules: a grouped strategy has a column, or look-alikes
+        return together
+    named = pd.factorize(given, sort=True)[0].astype(np.int64)
+    if together is None:
+        return named
+    return united(named, together)
+
+
+def _rare_classes(labels: "pd.Series[Any]", least: int, strategy: str) -> list[str]:
+    counts = labels.value_counts()
+    return [
+        f"class {name!r}: {count} row{'s' if count > 1 else ''}, and data.validation_strategy={strategy} needs "
+        f"{least}, one a fold. Add pictures, take the class out, or use kfold"
+        + (f" or data.folds={count}" if count > 1 and strategy != "holdout" else "")
+        for name, count in sorted(counts.items())
+        if count < least
+    ]
+
+
+def _without_group(frame: pd.DataFrame, data: DataConfig) -> list[str]:
+    empty = frame["row"][frame["group"].isna()].to_numpy()
+    if not len(empty):
+        return []
+    return [
+        f"column {data.group_column!r}: empty in {rows(empty)}; a row without group cannot be kept with its own. "
+        "Fill the cells, with a name of its own for a part that stands alone"
+    ]
+
+
+def write(examples: Examples, fold: Folds, path: Path) -> None:
+    """A csv that a person can open, edit and give back: split, row, image, group, label, fold."""
     pd.DataFrame(examples.frame).assign(fold=fold).to_csv(path, index=False)
+
+
+def digest(fold: Iterable[int]) -> str:
+    """16 hex digits of a division: part of a run's identity, whichever way the division came about."""
+    return hashlib.blake2b(np.asarray(fold, dtype="<i8").tobytes(), digest_size=8).hexdigest()

@@ -57,6 +57,11 @@ def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     return frame[columns]
 
 
+def columns(path: Path) -> list[str]:
+    """Names of the columns of a csv or parquet file that can be read."""
+    return list(pd.read_csv(path, nrows=0).columns) if path.suffix == ".csv" else _parquet_columns(path)
+
+
 def pictures_below(folder: Path) -> list[str]:
     """Paths of the pictures at every depth, relative and sorted; not those in hidden folders and of archivers."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())

@@ -1,0 +1,96 @@
+"""Whether a division can be trained on, and what a person should know of it."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.config import Config
+from partsight.data import sources
+from partsight.data.table import Examples
+from partsight.errors import Problems
+
+FOLD_COLUMN = "fold"
+"""The column that Hydrogen Torch divides by wherever a table has it."""
+
+TITLES = {
+    "groups_torn": "GROUPS TORN APART",
+    "validation_rows_unused": "VALIDATION ROWS NOT USED",
+    "rows_left_out": "ROWS LEFT OUT",
+    "fold_column_unused": "FOLD COLUMN NOT USED",
+}
+"""Of `notices`, by tag."""
+
+
+def refuse(examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
+    """Raises Problems where the fold of this run has nothing to validate or to train on, or lacks a class."""
+    if problems := _problems(examples, fold, config):
+        raise Problems(f"fold={config.fold} of data.validation_strategy={config.data.validation_strategy}", problems)
+
+
+def _problems(examples: Examples, fold: NDArray[np.int64], config: Config) -> list[str]:
+    strategy, validates, trains = config.data.validation_strategy, fold == config.fold, fold >= 0
+    trains &= ~validates
+    if strategy == "custom" and not validates.any():
+        return ["there are no validation rows: name data.validation_table, or put a `val` folder beside `train`"]
+    there = np.unique(fold[fold >= 0])
+    if not validates.any():
+        listed = ", ".join(str(number) for number in there[:20])
+        return [f"no row validates in fold {config.fold}; there are folds {listed}. Give one of them as fold="]
+    if not trains.any():
+        return ["every row validates and none is left to train on"]
+    absent = np.flatnonzero(_per_class(examples, trains) == 0)
+    return [
+        f"class {examples.info.classes[number]!r}: no row of it trains (all {held} validate), so it cannot be learnt. "
+        "Take another fold or stratified folds, or take the class out"
+        if (held := _per_class(examples, validates)[number])
+        else f"class {examples.info.classes[number]!r}: no row of it trains. Take the class out, or give it rows"
+        for number in absent
+    ]
+
+
+def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    targets = examples.targets[rows]
+    if examples.info.output == "binary":
+        positive = int(targets.sum())
+        return np.array([len(targets) - positive, positive])
+    return np.asarray(targets.sum(axis=0), dtype=np.int64)
+
+
+def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
+    """What is no mistake and yet changes what the figures mean, by tag: groups torn apart, folds or rows not used."""
+    found, strategy = {}, config.data.validation_strategy
+    if torn := torn_groups(examples, fold, config.fold):
+        remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
+        found["groups_torn"] = (
+            f"{torn} groups of data.group_column={config.data.group_column} have rows on both sides of this split: "
+            "the figures flatter."
+            + (f" data.validation_strategy={remedy} keeps them whole." if remedy else " Mend the division by hand.")
+        )
+    unused = int((examples.frame["split"] == "validation").sum())
+    if unused and strategy != "custom":
+        found["validation_rows_unused"] = (
+            f"{unused} rows of a validation set of its own are not used: "
+            "data.validation_strategy=custom validates on them."
+        )
+    left_out = int(((fold == -1) & (examples.frame["split"] == "train")).sum())
+    if left_out:
+        found["rows_left_out"] = f"{left_out} rows are in fold -1: they neither train nor validate."
+    if strategy != "column" and FOLD_COLUMN in _columns(config):
+        found["fold_column_unused"] = (
+            f"{config.data.table} has a column {FOLD_COLUMN!r} that is not used (Hydrogen Torch divides by it). "
+            f"To use it: data.validation_strategy=column data.fold_column={FOLD_COLUMN}"
+        )
+    return found
+
+
+def torn_groups(examples: Examples, fold: NDArray[np.int64], number: int) -> int:
+    """Groups with rows that train and rows that validate in fold `number`."""
+    used = fold >= 0
+    sides = pd.Series(fold[used] == number).groupby(examples.frame["group"][used].to_numpy())
+    return int((sides.any() & ~sides.all()).sum())
+
+
+def _columns(config: Config) -> list[str]:
+    if config.data.table is None:
+        return []
+    return sources.columns(sources.root(config.data) / config.data.table)

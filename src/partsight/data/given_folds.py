@@ -1,0 +1,86 @@
+"""Folds that somebody else has drawn: a column of the table, or the folds.csv of an earlier run."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight import console
+from partsight.config import DataConfig
+from partsight.data import sources
+from partsight.data.table import Examples, rows
+from partsight.errors import PartsightError, Problems
+
+
+def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
+    """Fold of each row of split `train`: the values of data.fold_column in order, numbers by size and texts by name.
+
+    Raises:
+        PartsightError: no such column, empty cells, or one value alone.
+    """
+    assert data.table is not None  # check.rules
+    assert data.fold_column is not None
+    column = sources.table(sources.root(data) / data.table, [data.fold_column])[data.fold_column]
+    frame = examples.frame[examples.frame["split"] == "train"]
+    values = column.iloc[frame["row"].to_numpy()]
+    where = f"data.fold_column={data.fold_column}"
+    if values.isna().any():
+        empty = frame["row"].to_numpy()[values.isna()]
+        raise PartsightError(f"{where}: empty in {rows(empty)}; every row needs a fold. Fill the cells")
+    numbers = pd.to_numeric(values, errors="coerce")
+    codes, names = pd.factorize(values.astype(str) if numbers.isna().any() else numbers, sort=True)
+    if len(names) < 2:
+        raise PartsightError(f"{where}: holds {names[0]!r} alone; it takes two values to train and to validate")
+    shown = [f"{number} is {name:g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
+             enumerate(names)]  # fmt: skip
+    console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
+    return codes.astype(np.int64)
+
+
+def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
+    """Fold of each row of split `train` by data.folds_file, matched by row and image; rows of other splits are ignored.
+
+    Raises:
+        PartsightError: all that does not match, together.
+    """
+    assert data.folds_file is not None  # check.rules
+    path = Path(data.folds_file).expanduser()
+    if path.suffix != ".csv":
+        raise PartsightError(f"data.folds_file={data.folds_file}: must be a csv, the folds.csv of an earlier run")
+    given = sources.table(path, ["split", "row", "image", "fold"])
+    given = given[given["split"] == "train"].reset_index(drop=True)
+    frame = examples.frame[examples.frame["split"] == "train"]
+    whole = r"\d+|-1"
+    broken = given.index[~(given["row"].str.fullmatch(r"\d+") & given["fold"].str.fullmatch(whole)).fillna(False)]
+    if len(broken):
+        lines = ", ".join(str(line) for line in broken[:8])
+        raise PartsightError(
+            f"{path}: row and fold must be whole numbers (fold -1: neither trains nor validates); "
+            f"not so in {len(broken)} of its train rows, counted from 0: {lines}"
+        )
+    given = given.assign(row=given["row"].astype(np.int64), fold=given["fold"].astype(np.int64))
+    twice = given["row"][given["row"].duplicated()]
+    known = given.drop_duplicates("row").set_index("row")
+    missing = frame["row"][~frame["row"].isin(known.index)].to_numpy()
+    foreign = known.index[~known.index.isin(frame["row"])].to_numpy()
+    shared = frame[frame["row"].isin(known.index)]
+    images = known["image"].reindex(shared["row"]).to_numpy()
+    other = np.flatnonzero(images != shared["image"].to_numpy())
+    problems = []
+    if len(twice):
+        problems.append(f"{rows(twice.to_numpy())} stand in it more than once; leave one line for each")
+    if len(missing):
+        problems.append(f"{rows(missing)} of the table are not in it; add them, or divide anew (kfold, ...)")
+    if len(foreign):
+        problems.append(f"{rows(foreign)} are not in the table; it was made for other data, or rows were taken out")
+    if len(other):
+        first = shared.iloc[other[0]]
+        problems.append(
+            f"{rows(shared['row'].to_numpy()[other])}: another picture than the table's, first {images[other[0]]!r} "
+            f"where the table has {first['image']!r}; it was made for other data, or the table was sorted anew"
+        )
+    if problems:
+        raise Problems(f"data.folds_file={data.folds_file}", problems)
+    fold: NDArray[np.int64] = known["fold"].reindex(frame["row"]).to_numpy(dtype=np.int64)
+    return fold

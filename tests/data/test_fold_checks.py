@@ -1,0 +1,107 @@
+"""A fold is refused where nothing can be learnt or validated, and what flatters is said."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from partsight.config import Config, DataConfig
+from partsight.data import fold_checks
+from partsight.data.info import DataInfo, Output
+from partsight.data.table import Examples
+from partsight.errors import Problems
+
+CLASSES = ("bad", "good", "odd")
+
+
+def examples(labels: list[int], output: Output = "softmax", split: str = "train") -> Examples:
+    count = len(labels)
+    images = [f"{n}.png" for n in range(count)]
+    names = [CLASSES[label] for label in labels]
+    frame = pd.DataFrame({"split": split, "row": np.arange(count), "image": images, "group": None, "label": names})
+    if output == "binary":
+        return Examples(frame, np.array(labels, np.float32)[:, None], DataInfo(CLASSES[:2], output, (1, 1), ()), Path())
+    return Examples(frame, np.eye(3, dtype=np.float32)[labels], DataInfo(CLASSES, output, (1, 1, 1), ()), Path())
+
+
+def refused(table: Examples, fold: list[int], config: Config) -> str:
+    with pytest.raises(Problems) as raised:
+        fold_checks.refuse(table, np.array(fold), config)
+    return str(raised.value)
+
+
+def test_a_fold_with_every_class_on_the_training_side_passes() -> None:
+    fold_checks.refuse(examples([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 1, 1]), Config(fold=0))
+
+
+def test_a_fold_that_there_is_not_is_answered_with_those_there_are() -> None:
+    assert "no row validates in fold 7; there are folds 0, 2" in refused(
+        examples([0, 1, 2]), [0, 2, 2], Config(fold=7)
+    )
+
+
+def test_something_must_be_left_to_train_on() -> None:
+    assert "every row validates" in refused(examples([0, 1, 2]), [0, 0, -1], Config(fold=0))
+
+
+def test_every_class_that_no_training_row_holds_is_named() -> None:
+    text = refused(examples([0, 0, 1, 1, 2]), [1, 1, 0, 0, -1], Config(fold=0))
+    assert "class 'good': no row of it trains (all 2 validate)" in text
+    assert "class 'odd': no row of it trains. Take the class out, or give it rows" in text
+
+
+def test_a_single_output_needs_both_classes() -> None:
+    assert "class 'bad'" in refused(examples([0, 1, 1], "binary"), [0, 1, 1], Config(fold=0))
+    assert "class 'good'" in refused(examples([0, 0, 1], "binary"), [1, 1, 0], Config(fold=0))
+
+
+def test_a_custom_division_needs_a_validation_set() -> None:
+    config = Config(data=DataConfig(validation_strategy="custom"))
+    assert "name data.validation_table, or put a `val` folder" in refused(examples([0, 1, 2]), [1, 1, 1], config)
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+def test_a_division_that_flatters_nobody_needs_no_word() -> None:
+    assert fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config()) == {}
+
+
+def test_groups_torn_apart_by_this_fold_are_counted() -> None:
+    table = examples([0] * 6)
+    table.frame["group"] = ["a", "a", "b", "b", "c", "c"]
+    config = Config(fold=1, data=DataConfig(group_column="run"))
+    said = fold_checks.notices(table, np.array([0, 1, 2, 2, 1, 2]), config)
+    assert said["groups_torn"].startswith("2 groups of data.group_column=run have rows on both sides")
+    assert "data.validation_strategy=grouped keeps them whole" in said["groups_torn"]
+    assert fold_checks.torn_groups(table, np.array([0, -1, 2, 2, 1, 1]), 1) == 0
+
+
+def test_a_validation_set_that_is_not_used_is_named() -> None:
+    table = examples([0, 1, 2])
+    table.frame.loc[2, "split"] = "validation"
+    said = fold_checks.notices(table, np.array([0, 1, -1]), Config())
+    assert said["validation_rows_unused"].startswith("1 rows of a validation set")
+    assert "rows_left_out" not in said
+
+
+def test_rows_left_out_by_hand_are_counted() -> None:
+    said = fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, -1]), Config())
+    assert said["rows_left_out"].startswith("1 rows are in fold -1")
+
+
+def test_a_fold_column_that_is_not_used_is_named(tmp_path: Path) -> None:
+    pd.DataFrame({"image": ["0.png"], "class": ["bad"], "fold": [0]}).to_csv(tmp_path / "t.csv", index=False)
+    data = DataConfig(root=str(tmp_path), table="t.csv")
+    said = fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config(data=data))
+    assert "data.validation_strategy=column data.fold_column=fold" in said["fold_column_unused"]
+    data = DataConfig(root=str(tmp_path), table="t.csv", validation_strategy="column", fold_column="fold")
+    assert fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config(data=data)) == {}
+
+
+def test_every_notice_has_a_title() -> None:
+    table = examples([0] * 4)
+    table.frame["group"] = "a"
+    table.frame.loc[3, "split"] = "validation"
+    assert set(fold_checks.notices(table, np.array([0, 1, -1, -1]), Config())) <= set(fold_checks.TITLES)
