@@ -257,18 +257,30 @@ TREE = ("data.root=.", "data.table=null", "data.images=''")
     ("overrides", "text"),
     [
         (["fold=5"], "fold=5: data.folds=5 has folds 0 to 4"),
-        (["data.validation_strategy=holdout", "fold=1"], "data.validation_strategy=holdout divides once; its only fold is"),
-        (["data.validation_strategy=custom", "fold=1"], "data.validation_strategy=custom divides once; its only fold is"),
-        (["data.validation_strategy=grouped"], "data.validation_strategy=grouped: needs data.group_column, or data.on_leak"),
+        (
+            ["data.validation_strategy=holdout", "fold=1"],
+            "fold=1: data.validation_strategy=holdout divides once",
+        ),
+        (
+            ["data.validation_strategy=custom", "fold=1"],
+            "fold=1: data.validation_strategy=custom divides once",
+        ),
+        (
+            ["data.validation_strategy=grouped"],
+            "data.validation_strategy=grouped: needs data.group_column, or",
+        ),
         (["data.validation_strategy=column"], "data.validation_strategy=column: needs data.fold_column"),
         (
             [*TREE, "data.validation_strategy=column", "data.fold_column=fold"],
             "data.validation_strategy=column: needs data.table",
         ),
-        (["data.fold_column=fold"], "data.fold_column: needs validation_strategy=column"),
+        (["data.fold_column=fold"], "data.fold_column: set data.validation_strategy=column"),
         (["data.validation_strategy=file"], "data.validation_strategy=file: needs data.folds_file"),
-        (["data.folds_file=folds.csv"], "data.folds_file: needs validation_strategy=file"),
-        (["data.folds_file=folds.csv"], "data.folds_file=folds.csv: there is no such file"),
+        (["data.folds_file=folds.csv"], "data.folds_file: set data.validation_strategy=file"),
+        (
+            ["data.validation_strategy=file", "data.folds_file=folds.csv"],
+            "data.folds_file=folds.csv: there is no such file",
+        ),
         (
             ["data.validation_strategy=custom", "data.on_leak=group"],
             "data.on_leak=group: data.validation_strategy=custom is a division that is given",

@@ -36,9 +36,7 @@ def test_a_fold_with_every_class_on_the_training_side_passes() -> None:
 
 
 def test_a_fold_that_there_is_not_is_answered_with_those_there_are() -> None:
-    assert "no row validates in fold 7; there are folds 0, 2" in refused(
-        examples([0, 1, 2]), [0, 2, 2], Config(fold=7)
-    )
+    assert "no row validates in fold 7; there are folds 0, 2" in refused(examples([0, 1, 2]), [0, 2, 2], Config(fold=7))
 
 
 def test_something_must_be_left_to_train_on() -> None:
