@@ -74,6 +74,7 @@ def test_every_key_has_a_row(tmp_path: Path) -> None:
         ("environment__mixed_precision_inference", True, {"prediction.mixed_precision": True}),
         ("environment__mixed_precision_training", False, {"trainer.precision": "32-true"}),
         ("environment__number_of_workers", "8", {"data.workers": 8}),
+        ("environment__number_of_workers", 4, {"data.workers": None}),
         ("environment__seed", 42, {"seed": 42}),
         ("environment__gpus", ["3"], {"trainer.devices": 1}),
         ("environment__gpus", [], {"trainer.devices": 1}),

@@ -34,12 +34,13 @@ def translated(given: Sequence[str]) -> list[str]:
     found = imported(file, _root(args.overrides))
     option = f"imported_{found.name}"
     folder = _kept(found, option)
-    command = [f"usecase={option}" if text == _argument(args.overrides) else text for text in given]
-    command += _search(args, folder)
-    if not (args.cfg or args.info):
-        command += _multirun(found, args)
+    several = [] if args.cfg or args.info else _several(found, args.overrides)
+    overrides, flags = _search(args, folder)
+    flags += ["--multirun"] if several and not args.multirun else []
+    in_its_place = [f"usecase={option}", *several, *overrides]  # overrides stand together: argparse asks for it
+    place = given.index(_argument(args.overrides))
     print(_told(found, folder / "usecase" / f"{option}{report.SUFFIX}"), file=sys.stderr)
-    return command
+    return [*given[:place], *in_its_place, *given[place + 1 :], *flags]
 
 
 def _argument(overrides: Sequence[str]) -> str:
@@ -90,22 +91,22 @@ def _write(path: Path, text: str) -> None:
     Path(file.name).replace(path)
 
 
-def _search(args: argparse.Namespace, folder: Path) -> list[str]:
-    """--config-dir, or the search path where the user has a config folder of his own."""
+def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]]:
+    """Overrides and flags by which Hydra finds the folder, beside a config folder of the user's own."""
     if args.config_dir is None:
-        return ["--config-dir", str(folder)]
+        return [], ["--config-dir", str(folder)]
     if any(text.startswith("hydra.searchpath=") for text in args.overrides):
         raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath beside it, not both")
-    return [f"hydra.searchpath=['file://{folder}']"]
+    return [f"hydra.searchpath=['file://{folder}']"], []
 
 
-def _multirun(found: Import, args: argparse.Namespace) -> list[str]:
-    several = [
+def _several(found: Import, overrides: Sequence[str]) -> list[str]:
+    """The folds or repeats that the file names, unless the command says which."""
+    return [
         f"{key}={','.join(map(str, values))}"
         for key, values in found.sweep.items()
-        if not any(text.lstrip("+").startswith(f"{key}=") for text in args.overrides)
+        if not any(text.lstrip("+").startswith(f"{key}=") for text in overrides)
     ]
-    return several + (["--multirun"] if several and not args.multirun else [])
 
 
 def _told(found: Import, kept: Path) -> str:

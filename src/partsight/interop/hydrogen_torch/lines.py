@@ -153,6 +153,13 @@ def precision(value: bool, facts: Facts) -> Line:
     return Line({"trainer.precision": "32-true"})
 
 
+def workers(value: int, facts: Facts) -> Line:
+    """Loader processes, which cannot change a result; their default is the default, and so fits the machine."""
+    if value == 4:
+        return Line({"data.workers": None}, DIFFERENT, "their default; ours: one a core, at most 8 (data.workers=4)")
+    return Line({"data.workers": value})
+
+
 def seeds(value: int, facts: Facts) -> Line:
     """Several seeds are several repeats, which come from the command."""
     if value > 1:

@@ -1,0 +1,199 @@
+"""An import as files: what they hold is what was imported, and the four shipped use cases are four imports."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from exported import RESIZE, exported
+from hydra import compose, initialize_config_dir
+
+from partsight import check, cli, command, overrides
+from partsight.config import Config, leaves, register
+from partsight.errors import PartsightError
+from partsight.identity import flat
+from partsight.interop.hydrogen_torch import usecase, writing
+from partsight.interop.hydrogen_torch.convert import imported
+
+CONF = command.conf_folder()
+Compose = Callable[..., Config]
+
+SHIPPED = {
+    "casting": "casting_defect_classification",
+    "product_defect": "product_defect_classification",
+    "resistor": "resistor_image_classification",
+    "steel": "steel_defect_detection",
+}
+"""Use case to the yaml that it came from."""
+
+NOT_IN_A_YAML = {
+    "name": "ours are short; a name has no effect",
+    "tracking.experiment": "is the name",
+    "data.sample": "our made sample",
+    "data.sample_count": "our made sample",
+    "data.good_classes": "Hydrogen Torch does not know what may ship",
+    "data.group_column": "the capture run of the resistors; no strategy of theirs used it",
+}
+"""What the shipped use cases say beyond their yaml."""
+
+
+def composed(folder: Path, option: str, *given: str) -> Config:
+    register()
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        search = f"hydra.searchpath=['file://{folder}']"
+        return check.to_config(compose("train", overrides=[f"usecase={option}", *given, search]))
+
+
+def written(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """A config folder with the import of the exported yaml as usecase=mine."""
+    files = usecase.files(imported(exported(folder, changes)), "mine")
+    for name, text in files.items():
+        (folder / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / name).write_text(text, encoding="utf-8")
+    return folder / "conf"
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_use_cases_are_imports(config: Compose, reference: Path, tmp_path: Path, name: str) -> None:
+    found = imported(reference / f"{SHIPPED[name]}.yaml")
+    for path, text in usecase.files(found, "theirs").items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    theirs, ours = dict(_flat(composed(tmp_path, "theirs"))), dict(_flat(config(f"usecase={name}")))
+    different = {key for key in theirs.keys() | ours.keys() if theirs.get(key) != ours.get(key)}
+    assert different <= NOT_IN_A_YAML.keys(), {key: (theirs.get(key), ours.get(key)) for key in different}
+    assert found.sweep == {}
+
+
+def _flat(settings: Config) -> Any:
+    return flat(dataclasses.asdict(settings))
+
+
+@pytest.mark.parametrize(
+    ("changes", "given", "ours"),
+    [
+        ({}, [], {"head.pool": "avg", "head.dropout": 0.0, "backbone": "resnet18", "training.loss": "cross_entropy"}),
+        ({"architecture.dropout": 0.2}, [], {"head.dropout": 0.2}),
+        ({"architecture.dropout": 0.35, "architecture.pool": "GeM"}, [], {"head.dropout": 0.35, "head.pool": "gem"}),
+        ({"architecture.dropout": 0.35}, ["head=gem"], {"head.dropout": 0.0, "head.pool": "gem"}),
+        ({"architecture.dropout": 0.35}, ["head.dropout=0.1"], {"head.dropout": 0.1}),
+        ({"dataset.label_columns": ["1", "on", "a b", "470R_1 -4 Ω"]}, [],
+         {"data.label_columns": ["1", "on", "a b", "470R_1 -4 Ω"]}),
+        ({"dataset.image_column": "null: # [x]"}, [], {"data.image_column": "null: # [x]"}),
+        ({"dataset.image_column": "1e-3"}, [], {"data.image_column": "1e-3"}),
+        ({"training.learning_rate": 1e-05}, [], {"training.learning_rate": 1e-05}),
+        ({"training.learning_rate": 1e-05}, ["training.learning_rate=0.1"], {"training.learning_rate": 0.1}),
+        ({"environment.mixed_precision_training": False}, [], {"trainer.precision": "32-true"}),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_the_file_says_what_was_imported_and_the_command_line_wins(
+    tmp_path: Path, changes: dict[str, Any], given: list[str], ours: dict[str, Any]
+) -> None:
+    folder = written(tmp_path, changes)
+    assert overrides.problems(["usecase=mine", *given], [folder, CONF]) == []
+    settings = {key: value for key, value, _ in leaves(composed(folder, "mine", *given))}
+    assert {key: settings[key] for key in ours} == ours
+
+
+def test_the_options_of_heads_are_what_the_table_says() -> None:
+    for (pool, dropout), option in usecase.HEADS.items():
+        content = yaml.safe_load((CONF / "head" / f"{option}.yaml").read_text(encoding="utf-8"))
+        assert content == {"pool": pool, "hidden": [], "dropout": dropout}
+
+
+def test_custom_augmentations_are_a_group_of_their_own(tmp_path: Path) -> None:
+    top = json.loads(RESIZE.replace("IMAGE_HEIGHT", "8").replace("IMAGE_WIDTH", "8"))
+    top["transform"]["transforms"] += [{"__class_fullname__": "HorizontalFlip", "p": p} for p in (0.1, 0.2)]
+    changes = {
+        "augmentation.augmentations_strategy": "Custom",
+        "augmentation.custom_train_augmentations": json.dumps(top).replace("8", "IMAGE_HEIGHT"),
+    }
+    folder = written(tmp_path, changes)
+    custom = composed(folder, "mine", "image.height=48", "image.width=48")
+    assert [*custom.augmentation.train] == ["Resize", "HorizontalFlip", "HorizontalFlip_2"]
+    assert custom.augmentation.inference["Resize"]["width"] == 48
+    assert check.names(custom) == []
+    hard = composed(folder, "mine", "augmentation=hard")
+    assert hard.augmentation == composed(folder, "mine", "augmentation=hard", "head=gem").augmentation
+    assert "HorizontalFlip_2" not in hard.augmentation.train
+
+
+def test_the_file_is_to_be_read_by_people(tmp_path: Path) -> None:
+    text = (written(tmp_path, {"dataset.folds": ["0", "2"]}) / "usecase" / "mine.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# @package _global_\n# Hydrogen Torch's parts, imported from parts.yaml by partsight")
+    assert "# data.root: the folder that Hydrogen Torch called data/anon/parts, with train.csv, pictures/\n" in text
+    assert "# Names several runs: python train.py -m ... fold=0,2\n" in text
+    assert "  folds: 5\n" in text
+    assert "  validation_strategy: kfold    # five folds of the same sizes" in text
+
+
+def test_a_foreign_text_cannot_leave_its_place(tmp_path: Path) -> None:
+    evil = "x\nplugins: [evil]\n# \u2028y"
+    folder = written(tmp_path, {"dataset.image_column": evil, "experiment_name": "a\nplugins: [evil]"})
+    settings = composed(folder, "mine")
+    assert settings.plugins == []
+    assert settings.data.image_column == evil
+    assert settings.name == "a_plugins_evil"
+
+
+# --- partsight import-ht ---------------------------------------------------------------------------------------------
+
+
+def test_import_ht_writes_use_case_and_report_and_says_how_to_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["import-ht", str(exported(tmp_path, {"architecture.dropout": 0.3}))])
+    shown = capsys.readouterr().out
+    folder = tmp_path / "my_conf"
+    assert "63 keys: " in shown
+    assert "Train it: python train.py --config-dir my_conf usecase=parts data.root=FOLDER\n" in shown
+    assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == [
+        "head/parts.yaml", "usecase/parts.hydrogen_torch.csv", "usecase/parts.yaml",
+    ]  # fmt: skip
+    assert composed(folder, "parts").head.dropout == 0.3
+    report = (folder / "usecase" / "parts.hydrogen_torch.csv").read_text(encoding="utf-8").splitlines()
+    assert report[0] == "key,value,status,ours,remark"
+    assert len(report) == 64
+
+
+def test_import_ht_names_the_runs_of_several_folds(tmp_path: Path) -> None:
+    shown = writing.write(exported(tmp_path, {"dataset.folds": ["0", "3"]}), None, None)
+    assert "python train.py -m --config-dir my_conf usecase=parts data.root=FOLDER fold=0,3" in shown
+
+
+def test_import_ht_writes_where_it_is_told(tmp_path: Path) -> None:
+    shown = writing.write(exported(tmp_path), tmp_path / "x.yaml", None)
+    assert (tmp_path / "x.yaml").is_file()
+    assert "put it into a folder called usecase" in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "out", "reason"),
+    [
+        ({}, "x.txt", "--out x.txt: must end in .yaml"),
+        ({"architecture.dropout": 0.3}, "x.yaml", "this use case comes with head/x.yaml, so its folder must be called"),
+        (
+            {"training.warmup_epochs": 9},
+            "usecase/x.yaml",
+            "training.warmup_epochs=9.0: must be below training.epochs=5",
+        ),
+        ({"architecture.backbone": "resnet19"}, "usecase/x.yaml", "timm has no such model; did you mean resnet18"),
+        ({"architecture.dropout": 1}, "usecase/x.yaml", "head.dropout=1.0: must be below 1"),
+    ],
+)
+def test_import_ht_refuses_what_cannot_run(tmp_path: Path, changes: dict[str, Any], out: str, reason: str) -> None:
+    with pytest.raises(PartsightError) as raised:
+        writing.write(exported(tmp_path, changes), Path(out), None)
+    assert reason in str(raised.value)
+
+
+def test_import_ht_ends_with_2_and_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["import-ht", str(tmp_path / "nowhere.yaml")])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith("nowhere.yaml: there is no such file\n")
