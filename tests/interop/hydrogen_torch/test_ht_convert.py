@@ -158,13 +158,54 @@ def test_kfold_is_five_plain_folds_and_ignores_the_group_column(tmp_path: Path, 
     assert row(found, "dataset.group_fold_column").status == NOT_APPLICABLE
 
 
-def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path) -> None:
-    path = exported(tmp_path)
-    assert imported(path, tmp_path).settings["data.validation_strategy"] == "kfold"  # no table there
-    pd.DataFrame({"file": ["a"], "verdict": ["b"], "fold": [0]}).to_csv(tmp_path / "train.csv", index=False)
-    assert "wins over the draw" in row(imported(path, tmp_path), "dataset.validation_strategy").remark or (
-        row(imported(path, tmp_path), "dataset.validation_strategy").status == "waiting"
-    )
+@pytest.mark.parametrize("suffix", [".csv", ".pq"])
+@pytest.mark.parametrize("strategy", ["kfold", "groupkfold"])
+def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path, suffix: str, strategy: str) -> None:
+    names = {"dataset.train_dataframe": f"data/anon/parts/train{suffix}", "dataset.folds": ["5", "2"]}
+    path = exported(tmp_path, names | {"dataset.validation_strategy": strategy})
+    assert imported(path, tmp_path).settings["data.validation_strategy"] != "column"  # no table there
+    table = pd.DataFrame({"file": ["a", "b", "c", "d"], "verdict": ["x" * 200_000] * 4, "fold": [10, 2, 5, 5]})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    table.to_parquet(tmp_path / "train.pq")
+    found = imported(path, tmp_path)
+    assert (found.settings["data.validation_strategy"], found.settings["data.fold_column"]) == ("column", "fold")
+    assert "wins over the draw" in row(found, "dataset.validation_strategy").remark
+    assert found.settings["fold"] == 1  # counted from 0: 2, 5, 10
+    assert found.sweep == {"fold": [1, 0]}
+    assert "the column `fold` has 2, 5, 10" in row(found, "dataset.folds").remark
+
+
+def test_folds_of_a_column_may_have_names_and_have_to_be_there(tmp_path: Path) -> None:
+    table = pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": ["line 2", "line 1"]})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    assert imported(exported(tmp_path, {"dataset.folds": ["line 2"]}), tmp_path).settings["fold"] == 1
+    with pytest.raises(PartsightError, match=r"dataset\.folds: 0: the table's column `fold` has line 1, line 2"):
+        imported(exported(tmp_path), tmp_path)
+
+
+def test_folds_that_are_drawn_have_numbers(tmp_path: Path) -> None:
+    assert "dataset.folds: a: must be a whole number, from 0" in refusal(tmp_path, dataset__folds=["a"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours", "unused"),
+    [
+        ({"dataset.validation_strategy": "automatic", "dataset.validation_size": 0.3, "dataset.folds": ["3"]},
+         {"data.validation_strategy": "holdout", "data.validation_share": 0.3}, ["dataset.folds"]),
+        ({"dataset.validation_strategy": "groupkfold"},
+         {"data.validation_strategy": "grouped", "data.group_column": "part", "data.folds": 5},
+         ["dataset.validation_size"]),
+        ({"dataset.validation_strategy": "Stratified"}, {"data.validation_strategy": "stratified"},
+         ["dataset.group_fold_column"]),
+    ],
+    ids=["automatic", "grouped", "stratified"],
+)  # fmt: skip
+def test_another_strategy_uses_what_it_needs(
+    tmp_path: Path, changes: dict[str, Any], ours: dict[str, Any], unused: list[str]
+) -> None:
+    found = imported(exported(tmp_path, changes))
+    assert {name: found.settings[name] for name in ours} == ours
+    assert [row(found, key).status for key in unused] == [NOT_APPLICABLE] * len(unused)
 
 
 @pytest.mark.parametrize("key", ["dataset.folds", "dataset.selected_folds", "environment.selected_folds"])
@@ -238,6 +279,11 @@ def test_an_absent_key_is_named_with_the_default_that_stays(tmp_path: Path) -> N
     assert row(found, "training.batch_size").ours == "training.batch_size=32"
 
 
+def test_without_a_strategy_the_named_folds_are_those_of_ours(tmp_path: Path) -> None:
+    found = of(tmp_path, dataset__validation_strategy=ABSENT, dataset__folds=["1", "2"])
+    assert found.sweep == {"fold": [1, 2]}
+
+
 def test_missing_sections_leave_our_defaults(tmp_path: Path) -> None:
     found = of(tmp_path, training=ABSENT, logging=ABSENT, environment=ABSENT, prediction=ABSENT, image={})
     assert found.settings["backbone"] == "resnet18"
@@ -307,8 +353,8 @@ def test_the_targets_of_the_table_are_settings_of_the_schema() -> None:
 
 
 WAITING = {
-    "data.fold_column", "data.share", "data.share_of", "data.test_images", "data.test_table", "data.unlabeled_table",
-    "data.validation_share", "data.validation_table", "mix.concentration", "mix.corner", "mix.image",
+    "data.share", "data.share_of", "data.test_images", "data.test_table", "data.unlabeled_table",
+    "data.validation_table", "mix.concentration", "mix.corner", "mix.image",
     "mix.iterations", "mix.probability", "mix.target", "prediction.test_time_augmentation",
     "report.build_scoring_pipelines", "report.interpretations", "training.adjust_batch_size",
     "training.differential_learning_rate", "training.differential_learning_rate_layers",

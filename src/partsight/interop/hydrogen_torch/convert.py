@@ -1,6 +1,5 @@
 """From a yaml of theirs to settings of ours, with a row of the report for every key."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems, did_you_mean
-from partsight.interop.hydrogen_torch import places, problem_type, source
-from partsight.interop.hydrogen_torch.lines import FOLDED, Facts
+from partsight.interop.hydrogen_torch import fold_column, places, problem_type, source
+from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers
 from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
 from partsight.interop.hydrogen_torch.places import Places
 from partsight.interop.hydrogen_torch.source import Source, shown
@@ -63,7 +62,9 @@ def imported(path: Path, root: Path | None = None) -> Import:
     if problems:
         raise Problems(f"{path} cannot be imported", problems)
     where = _places(values)
-    facts = Facts(values, where, _has_fold_column(root, where.within(values["dataset.train_dataframe"])))
+    table = where.within(values["dataset.train_dataframe"])
+    values.setdefault("dataset.validation_strategy", "kfold")  # ours, where the file is silent
+    facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
     rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found)
     return Import(path, settings.get("name", "") or path.stem, settings, _sweep(facts), where.root, rows, remarks)
@@ -122,22 +123,6 @@ def _places(values: Mapping[str, Any]) -> Places:
     return places.common([*tables, *filter(None, [test, unlabeled])], [f for f in folders if f])
 
 
-def _has_fold_column(root: Path | None, table: str) -> bool:
-    """Reads no more than the names of columns; a table that is not there or not readable is for later checks."""
-    path = root / table if root else None
-    if path is None or not path.is_file():
-        return False
-    try:
-        if path.suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as lines:
-                return "fold" in next(csv.reader(lines), [])
-        import pyarrow.parquet
-
-        return "fold" in pyarrow.parquet.read_schema(path).names
-    except (OSError, ValueError, csv.Error):
-        return False
-
-
 def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[Row], dict[str, Any], dict[str, str]]:
     rows: list[Row] = []
     settings: dict[str, Any] = {}
@@ -189,8 +174,7 @@ def _absent_rows(found: Mapping[str, str]) -> list[Row]:
 
 
 def _sweep(facts: Facts) -> dict[str, list[int]]:
-    folds = facts["dataset.folds"] or []
-    strategy = facts["dataset.validation_strategy"] or "kfold"
+    strategy = facts["dataset.validation_strategy"]
     seeds = facts["environment.number_of_seeds_per_run"] or 1
-    sweep = {"fold": list(dict.fromkeys(folds)) if strategy in FOLDED else [], "repeat": list(range(seeds))}
+    sweep = {"fold": fold_numbers(facts) if strategy in FOLDED else [], "repeat": list(range(seeds))}
     return {name: values for name, values in sweep.items() if len(values) > 1}

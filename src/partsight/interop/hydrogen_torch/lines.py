@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from partsight.interop.hydrogen_torch import kinds, transforms
+from partsight.interop.hydrogen_torch import fold_column, kinds, transforms
 from partsight.interop.hydrogen_torch.places import Places
 
 HONOURED, DIFFERENT, NOT_APPLICABLE = "honoured", "with a difference", "not applicable"
@@ -30,8 +30,8 @@ class Facts:
     values: Mapping[str, Any]
     """Key to value, read; absent keys are not there."""
     places: Places
-    has_fold_column: bool
-    """Whether the training table is known to have a column `fold`."""
+    fold_names: list[str] | None
+    """The values of the training table's column `fold`; None: it has none, or is not known yet."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values.get(name)
@@ -101,13 +101,22 @@ def validation_table(value: str | None, facts: Facts) -> Line:
 
 def validation_strategy(value: str, facts: Facts) -> Line:
     """The strategy; a table with a column `fold` is divided by it, whatever fold strategy is named."""
-    if value in FOLDED and facts.has_fold_column:
+    if value in FOLDED and facts.fold_names is not None:
         column = {"data.validation_strategy": "column", "data.fold_column": "fold"}
         return Line(column, DIFFERENT, "the table has a column `fold`, which wins over the draw, as in Hydrogen Torch")
     if value in FOLDED:
         drawn = {"data.validation_strategy": value, "data.folds": 5}
         return Line(drawn, DIFFERENT, "five folds of the same sizes; Hydrogen Torch does not tell which rows it drew")
+    if value == "holdout":
+        return Line({"data.validation_strategy": value}, DIFFERENT, "drawn by class, so that each is in both parts")
     return Line({"data.validation_strategy": value})
+
+
+def validation_share(value: float, facts: Facts) -> Line:
+    """What automatic holds out."""
+    if facts["dataset.validation_strategy"] != "holdout":
+        return _not("used under validation_strategy=automatic alone, as in Hydrogen Torch")
+    return Line({"data.validation_share": value})
 
 
 def group(value: str | None, facts: Facts) -> Line:
@@ -117,13 +126,20 @@ def group(value: str | None, facts: Facts) -> Line:
     return Line({"data.group_column": value})
 
 
-def folds(value: list[int], facts: Facts) -> Line:
+def folds(value: list[str], facts: Facts) -> Line:
     """The fold that validates; of several the first, while the others come from the command."""
     if facts["dataset.validation_strategy"] not in FOLDED:
         return _not("the strategy divides once: there is one run")
-    if len(value) > 1:
-        return Line({"fold": value[0]}, DIFFERENT, f"a parent run with a run each: -m fold={','.join(map(str, value))}")
-    return Line({"fold": value[0] if value else 0})
+    numbers = fold_numbers(facts)
+    said = [f"-m fold={','.join(map(str, numbers))}: a parent run with a run each"] if len(numbers) > 1 else []
+    if facts.fold_names is not None and list(map(str, numbers)) != value:
+        said.append(f"folds are counted from 0; the column `fold` has {', '.join(facts.fold_names[:20])}")
+    return Line({"fold": numbers[0] if numbers else 0}, DIFFERENT if said else HONOURED, "; ".join(said))
+
+
+def fold_numbers(facts: Facts) -> list[int]:
+    """The folds that are named, as numbers of ours, each once."""
+    return list(dict.fromkeys(fold_column.number(name, facts.fold_names) for name in facts["dataset.folds"] or []))
 
 
 # --- environment, logging, training ----------------------------------------------------------------------------------

@@ -63,11 +63,6 @@ def whole(raw: Raw) -> int:
     return int(value)
 
 
-def wholes(raw: Raw) -> list[int]:
-    """A list of whole numbers."""
-    return [whole(item) for item in texts(raw)]
-
-
 def truth(raw: Raw) -> bool:
     """true or false, in whatever spelling."""
     known = _TRUTH | _FALSEHOOD
