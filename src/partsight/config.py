@@ -98,6 +98,24 @@ class AugmentationConfig:
 
 
 @dataclass
+class MixConfig:
+    """Training pictures mixed with others of their batch, on the device; docs/config.md says how."""
+
+    image: str = one_of("disabled", "mixup", "cutmix", "random")
+    """mixup: both pictures shine through. cutmix: a rectangle shows the other. random: either, by chance."""
+    target: str = one_of("ratio", "max")
+    """ratio: both labels by their share of the picture. max: the larger of both targets, output by output."""
+    concentration: float = number(1.0, above=0)
+    """a of Beta(a, a), from which the share of the first picture is drawn; 1: all shares alike, below: mostly one."""
+    probability: float = number(1.0, at_least=0, at_most=1)
+    """That a batch is mixed."""
+    iterations: int = number(1, at_least=1)
+    """Times over that a batch is mixed."""
+    corner: bool = False
+    """The rectangle of cutmix fills a corner."""
+
+
+@dataclass
 class HeadConfig:
     """From the feature map to the logits."""
 
@@ -231,6 +249,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -182,7 +182,7 @@ def _draw(config: Config, result: Result, curves: Curves, data: FoldData, folder
             title,
             pictures,
         )
-        batch, labels = data.first_training_pictures(config.report.number_of_images)
+        batch, labels = fitting.first_batch(config, data, config.report.number_of_images)
         save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
         track.artifact(pictures)
         track.figures({"report_seconds": time.monotonic() - began})

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -19,7 +21,7 @@ from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.evaluation.metrics import METRICS
 from partsight.machine import Machine
-from partsight.model import class_weights, weights
+from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
 
 
@@ -133,3 +135,10 @@ def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, l
         _hide_what_is_meant()
         scores: Any = trainer.predict(model, datamodule=data)
     return list(scores)
+
+
+def first_batch(config: Config, data: FoldData, number: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """The first pictures that the model was trained on, augmented and mixed, (n, H, W, C), and what it was told."""
+    batch = data.first_training_batch()
+    pictures, targets = mix.mixed(batch.pictures, batch.targets, config.mix, mix.seed(config, 0, 0))
+    return pictures[:number].numpy(), [data.examples.info.said(target) for target in targets[:number].numpy()]

@@ -142,11 +142,11 @@ def test_validation_pictures_are_not_augmented(root: Path) -> None:
     assert (dataset[0, 0].pictures == dataset[0, 1].pictures).all()
 
 
-def test_the_first_batch_shown_is_the_first_batch_trained_on(root: Path, watched: Watcher) -> None:
-    pictures, labels = fold_data(root).first_training_pictures(4)
+def test_the_first_batch_is_the_first_batch_trained_on(root: Path, watched: Watcher) -> None:
+    batch = fold_data(root).first_training_batch()
     rows = list(watched.trained[0])[:4]
-    assert (pictures == np.stack([watched.trained[0][row] for row in rows])).all()
-    assert labels == watched.data.examples.frame["label"].iloc[rows].tolist()
+    assert (batch.pictures.numpy() == np.stack([watched.trained[0][row] for row in rows])).all()
+    assert (batch.targets.numpy() == watched.data.examples.targets[rows]).all()
 
 
 def test_a_batch_is_uint8_channels_last_with_its_targets(root: Path) -> None:

@@ -49,7 +49,11 @@ def _is_composed(name: str) -> bool:
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
     """Transforms one picture; its randomness is a function of `seed` alone, so workers and resumes cannot change it."""
-    compose.set_random_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    drawn = np.random.SeedSequence(seed).generate_state(len(compose.transforms))
+    # Compose.set_random_seed would give all transforms the same draws: a picture would be flipped, turned and covered,
+    # or nothing of it.
+    for transform, own in zip(reversed(compose.transforms), drawn, strict=True):
+        transform.set_random_seed(int(own))
     transformed: NDArray[np.uint8] = compose(image=picture)["image"]
     return transformed
 

@@ -60,12 +60,11 @@ class FoldData(LightningDataModule):
         order = EpochOrder(len(dataset), self.seed, False)
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
-    def first_training_pictures(self, number: int) -> tuple[NDArray[np.uint8], list[str]]:
-        """The first pictures that training saw, augmented, (n, height, width, channels), and their labels."""
+    def first_training_batch(self) -> Batch:
+        """The first batch that training draws, augmented; of several processes, the first one's."""
         dataset = self._dataset(self.train_positions, self.config.augmentation.train)
-        keys = list(EpochOrder(len(dataset), self.seed, True))[:number]
-        labels = self.examples.frame["label"].iloc[self.train_positions[[position for position, _ in keys]]]
-        return np.stack([dataset[key].pictures.numpy() for key in keys]), [str(label) for label in labels]
+        keys = list(EpochOrder(len(dataset), self.seed, True, *self._process()))[: self.config.training.batch_size]
+        return Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
 
     def _dataset(self, positions: NDArray[np.int64], transforms: Transforms) -> PictureDataset:
         frame = self.examples.frame.iloc[positions]

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from partsight.evaluation.task import Task
 
 Output = Literal["softmax", "binary", "multilabel"]
@@ -25,6 +28,13 @@ class DataInfo:
     def outputs(self) -> int:
         """Width of the last layer."""
         return 1 if self.output == "binary" else len(self.classes)
+
+    def said(self, target: NDArray[np.float32]) -> str:
+        """A target (outputs,) in words: `dent`, of a mixed picture `0.70 dent + 0.30 good`, of no label `none`."""
+        shares = np.array([1 - target[0], target[0]]) if self.output == "binary" else target
+        given = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
+        parts = [self.classes[i] if shares[i] == 1 else f"{shares[i]:.2f} {self.classes[i]}" for i in given]
+        return " + ".join(parts) or "none"
 
     def task(self, threshold: float) -> Task:
         """What evaluation needs to read a predictions table."""

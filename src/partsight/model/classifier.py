@@ -16,7 +16,7 @@ from partsight.config import Config
 from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
-from partsight.model import backbone, loss, optimizer
+from partsight.model import backbone, loss, mix, optimizer
 from partsight.model.epoch_metrics import epoch_metrics
 from partsight.model.head import Head
 from partsight.model.normalization import Normalization
@@ -74,7 +74,8 @@ class Classifier(LightningModule):
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean loss of the batch, with label smoothing and class weights."""
+        """Mean loss of the batch, mixed where the settings say so, with label smoothing and class weights."""
+        batch = self._mixed(batch)
         logits = self(_channels_first(batch.pictures)).float()
         smoothing = self.config.training.label_smoothing
         return loss.training_losses(
@@ -138,6 +139,11 @@ class Classifier(LightningModule):
         model = cls(config, info)
         model.load_state_dict(checkpoint["state_dict"])
         return model
+
+    def _mixed(self, batch: Batch) -> Batch:
+        drawn_from = mix.seed(self.config, self.trainer.fit_loop.total_batch_idx, self.global_rank)
+        pictures, targets = mix.mixed(batch.pictures, batch.targets, self.config.mix, drawn_from)
+        return batch._replace(pictures=pictures, targets=targets)
 
     def _inference_precision(self) -> AbstractContextManager[Any]:
         if self.config.prediction.mixed_precision:
