@@ -250,7 +250,7 @@ def test_a_value_out_of_its_range_or_choice_is_named(config: Compose, override: 
     assert text in problem
 
 
-TREE = ("data.root=.", "data.table=null", "data.images=''")
+TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import mlflow_runs, run
+from tiny import mlflow_runs, run, touched
 
 from partsight.config import Config
 from partsight.data import folds, pictures, table
@@ -49,15 +49,60 @@ def test_resistors_carry_their_capture_run(unpacked: Callable[[str], Path], conf
     assert examples.frame["group"].notna().all()
 
 
-def test_the_casting_study_is_read_as_a_folder_tree(
-    unpacked: Callable[[str], Path], config: Callable[..., Config]
+@pytest.mark.parametrize("inner", ["", "casting_data"])
+def test_the_casting_study_is_read_by_its_root_alone(
+    unpacked: Callable[[str], Path], config: Callable[..., Config], inner: str
 ) -> None:
-    root = unpacked("casting_data") / "casting_data" / "test"
-    settings = config("usecase=custom", f"data.root={root}", "model.output=sigmoid", "training.loss=bce")
+    """Kaggle's download has no table; its test folder is kept apart, and its training folder divided."""
+    settings = config("usecase=casting", f"data.root={unpacked('casting_data') / inner}")
     examples = table.read(settings)
     assert examples.info.classes == ("def_front", "ok_front")
-    assert examples.info.counts == (453, 262)
-    assert examples.info.output == "binary"
+    assert examples.info.counts == (3758, 2875)
+    assert examples.frame.groupby("split")["label"].value_counts().to_dict() == {
+        ("train", "def_front"): 3758,
+        ("train", "ok_front"): 2875,
+        ("test", "def_front"): 453,
+        ("test", "ok_front"): 262,
+    }
+    assert "train trains, test is kept apart" in examples.notes["data_layout"]
+    assert (folds.assign(examples, settings.data)[examples.frame["split"] == "test"] == -1).all()
+
+
+def test_the_casting_pictures_without_their_table_are_the_same_data(
+    unpacked: Callable[[str], Path], config: Callable[..., Config], tmp_path: Path
+) -> None:
+    root = unpacked("casting_512x512")
+    (tmp_path / "download").mkdir()
+    (tmp_path / "download" / "casting_512x512").symlink_to(root / "casting_512x512")
+    tabled = table.read(config("usecase=casting", f"data.root={root}"))
+    tree = table.read(config("usecase=casting", f"data.root={tmp_path / 'download'}"))
+    assert "classes are the folders of" in tree.notes["data_layout"]
+    columns = ["image", "label"]
+    pd.testing.assert_frame_equal(
+        tree.frame[columns].sort_values("image", ignore_index=True),
+        tabled.frame[columns].sort_values("image", ignore_index=True),
+    )
+
+
+def test_every_defect_of_a_steel_picture_is_in_its_multi_hot_row(
+    unpacked: Callable[[str], Path], config: Callable[..., Config], tmp_path: Path
+) -> None:
+    """All 7095 rows over 6666 pictures, of which the set itself holds 138: empty files stand in for the others."""
+    rows = pd.read_csv(unpacked("steel") / "train_all_labels.csv")
+    touched(tmp_path / "train_images", list(rows["ImageId"]))
+    rows.assign(EncodedPixels="1 1").to_csv(tmp_path / "train.csv", index=False)
+    given = ("usecase=steel", f"data.root={tmp_path}")
+    separate = table.read(config(*given))
+    assert (len(separate), separate.info.output) == (7095, "softmax")
+    merged = table.read(config(*given, "data.several_rows=multi_hot"))
+    assert (len(merged), merged.info.output) == (6666, "multilabel")
+    assert merged.targets.sum() == 7095
+    assert merged.info.counts == separate.info.counts
+    first = rows.drop_duplicates("ImageId")
+    assert merged.frame["image"].tolist() == first["ImageId"].tolist()
+    assert merged.frame["row"].tolist() == first.index.tolist()
+    of_picture = rows.groupby("ImageId")["ClassId"].agg(lambda names: sorted(map(str, names)))
+    assert merged.frame["label"].tolist() == of_picture[first["ImageId"]].tolist()
 
 
 @pytest.mark.parametrize("usecase", SETS)

@@ -61,13 +61,26 @@ def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
 
 def _contradictions(c: Config) -> list[str]:
     data, loss, output = c.data, c.training.loss, c.model.output
-    several, tree = len(data.label_columns) > 1, data.root is not None and data.table is None
+    several, multi_hot = len(data.label_columns) > 1, data.several_rows == "multi_hot"
+    tree = data.root is not None and data.table is None and data.usual_table is None
     positive, warmup = data.positive_class, c.training.warmup_epochs
     tests = [
         (not data.label_columns, "data.label_columns: name at least one column"),
         (len(set(data.label_columns)) < len(data.label_columns), "data.label_columns: a column is named twice"),
         (several and tree, "data.label_columns: several columns need data.table; a folder tree gives one label"),
         (data.group_column is not None and tree, "data.group_column: needs data.table; a folder tree has no columns"),
+        (
+            data.validation_table is not None and data.validation_strategy != "custom",
+            "data.validation_table: acts under data.validation_strategy=custom alone",
+        ),
+        (data.test_images is not None and data.test_table is None, "data.test_images: needs data.test_table"),
+        (multi_hot and tree, "data.several_rows=multi_hot: needs data.table; a folder tree has one row a picture"),
+        (multi_hot and several, "data.several_rows=multi_hot: makes several labels of one column; name one"),
+        (multi_hot and output == "softmax", "model.output=softmax: the classes of multi_hot are independent; use auto"),
+        (
+            multi_hot and loss in LOSSES_OF_ONE_CLASS,
+            f"training.loss={loss}: data.several_rows=multi_hot needs bce, sigmoid_focal or classification",
+        ),
         (several and output == "softmax", "model.output=softmax: several label columns are independent; use auto"),
         (
             several and loss in LOSSES_OF_ONE_CLASS,
@@ -93,6 +106,7 @@ def _contradictions(c: Config) -> list[str]:
 def _folds(c: Config) -> list[str]:
     """Of a division: what a strategy needs, and what it would leave unused."""
     data, strategy = c.data, c.data.validation_strategy
+    tree = data.root is not None and data.table is None and data.usual_table is None
     said, grouped, given = f"data.validation_strategy={strategy}", "grouped" in strategy, strategy in ("column", "file")
     single, last_fold = strategy in ("holdout", "custom"), data.folds - 1
     tests = [
@@ -106,7 +120,7 @@ def _folds(c: Config) -> list[str]:
             f"{said}: needs data.group_column, or data.on_leak=group for groups of look-alikes",
         ),
         (strategy == "column" and data.fold_column is None, f"{said}: needs data.fold_column"),
-        (strategy == "column" and data.table is None, f"{said}: needs data.table; a folder tree has no columns"),
+        (strategy == "column" and tree, f"{said}: needs data.table; a folder tree has no columns"),
         (
             strategy != "column" and data.fold_column is not None,
             "data.fold_column: set data.validation_strategy=column",
@@ -133,12 +147,17 @@ def _missing_paths(c: Config) -> list[str]:
                 f"data.root={c.data.root}: there is no such folder (leave data.root out to train on the made sample)"
             )
         else:
-            if c.data.table is not None and not (root / c.data.table).is_file():
-                problems.append(f"data.table={c.data.table}: there is no such file in {root}")
-            if not (root / c.data.images).is_dir():
-                problems.append(f"data.images={c.data.images}: there is no such folder in {root}")
-    if c.data.folds_file is not None and not Path(c.data.folds_file).expanduser().is_file():
-        problems.append(f"data.folds_file={c.data.folds_file}: there is no such file")
+            for key in ("table", "validation_table", "test_table"):
+                name = getattr(c.data, key)
+                if name is not None and not (root / name).is_file():
+                    problems.append(f"data.{key}={name}: there is no such file in {root}")
+            for key in ("images", "test_images"):
+                name = getattr(c.data, key)
+                if name is not None and not (root / name).is_dir():
+                    problems.append(f"data.{key}={name}: there is no such folder in {root}")
+    folds_file = c.data.folds_file if c.data.validation_strategy == "file" else None
+    if folds_file is not None and not Path(folds_file).expanduser().is_file():
+        problems.append(f"data.folds_file={folds_file}: there is no such file")
     if c.model.weights is not None and not Path(c.model.weights).expanduser().is_file():
         problems.append(f"model.weights={c.model.weights}: there is no such file")
     return problems

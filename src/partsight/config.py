@@ -35,13 +35,29 @@ class DataConfig:
     table: str | None = None
     """csv or parquet table, relative to root. None: a folder tree with one folder a class."""
     images: str = ""
-    """Folder that the image column is relative to, itself relative to root."""
+    """Folder that the image column is relative to, itself relative to root; without a table, the folder tree."""
+    usual_table: str | None = None
+    """Of a use case: the table of a known download, read where it lies in root and neither table nor images is given;
+    else root is read as a folder tree."""
+    usual_images: str | None = None
+    """Of a use case: stands in for images where that is not given and this folder lies in root."""
+    validation_table: str | None = None
+    """Table of the validation rows (validation_strategy=custom), relative to root; pictures are in images."""
+    test_table: str | None = None
+    """Table of rows that are predicted and never trained on, relative to root; labels are optional."""
+    test_images: str | None = None
+    """Folder of the test table's pictures, relative to root. None: images."""
     image_column: str = "image"
     """Column of the table that names the picture."""
     label_columns: list[str] = field(default_factory=lambda: ["class"])
     """One column: the class. Several columns of 0 and 1: one label each."""
     group_column: str | None = None
     """Column that says which rows belong together (a capture run, a part); carried into the predictions table."""
+    several_rows: str = one_of("refuse", "separate", "multi_hot")
+    """Rows that name the same picture. refuse: an error where their labels differ; separate: each is an example;
+    multi_hot: one example a picture with all its classes, each with a sigmoid (an empty class cell: none of them)."""
+    on_bad_image: str = one_of("error", "skip")
+    """Pictures that are not there, cannot be decoded or do not fit image.channels: stop, or leave out and name them."""
     positive_class: str | None = None
     """The class that a single sigmoid output speaks for. None: the last of the two."""
     good_classes: list[str] = field(default_factory=list)

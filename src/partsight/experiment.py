@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, exports, fitting, machine, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import fingerprint, fold_checks, folds, inspection, table
+from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
@@ -46,6 +46,7 @@ def run(config: Config) -> float:
 
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    examples = bad_pictures.usable(examples, inspected, config)
     fold = folds.assign(examples, config.data)
     fold_checks.refuse(examples, fold, config)
     start = weights.find(config)
@@ -91,6 +92,7 @@ def _facts(
         "rows": str(len(examples)),
         "usecase": config.name,
     }
+    facts |= examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
     if config.trainer.limit_train_batches or config.trainer.limit_val_batches:
@@ -107,6 +109,11 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
             "The figures say that the program works, and nothing about your parts.\n"
             "Your own: data.root=FOLDER (docs/data.md).",
         )
+    for title, note in examples.notes.items():
+        if title == "skipped_pictures":
+            console.banner("PICTURES SKIPPED", f"{note}: skipped.csv in the run's folder names all.")
+        else:
+            console.say(f"{title.replace('_', ' ')}: {note}")
     if start.warning:
         console.banner("RANDOM WEIGHTS", start.warning)
     for tag, title in fold_checks.TITLES.items():
@@ -135,6 +142,9 @@ def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: P
     if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
         shutil.copyfile(imported, folder / hydrogen_torch.KEPT_AS)
         track.artifact(folder / hydrogen_torch.KEPT_AS)
+    if len(examples.skipped):
+        examples.skipped.to_csv(folder / "skipped.csv", index=False)
+        track.artifact(folder / "skipped.csv")
 
 
 def _keep_result(

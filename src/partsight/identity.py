@@ -15,6 +15,13 @@ WITHOUT_EFFECT = (
     "data.root",  # data are known by their fingerprint, wherever they lie and however their columns are called
     "data.table",
     "data.images",
+    "data.usual_table",
+    "data.usual_images",
+    "data.validation_table",
+    "data.test_table",
+    "data.test_images",
+    "data.several_rows",  # changes rows and labels, or nothing
+    "data.on_bad_image",  # changes rows, or nothing
     "data.image_column",
     "data.sample",
     "data.sample_count",

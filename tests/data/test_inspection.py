@@ -80,7 +80,7 @@ def test_a_picture_that_breaks_off_is_a_warning_and_a_flat_one_is_not(tmp_path: 
         ("empty.png", b"", "the file is empty"),
         ("text.jpg", b"no picture", "of no known format"),
         ("cut.png", None, "truncated"),
-        ("objects.npy", b"\x93NUMPY\x01\x00", "no array that can be read"),
+        ("objects.npy", b"\x93NUMPY\x01\x00", "not an array that can be read"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_reason(
@@ -100,7 +100,7 @@ def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path, monkeypatch
     monkeypatch.setattr(pictures, "decode", lambda *_: pytest.fail("it was decoded"))
     for name in ("large.png", "large.npy"):
         found = one(tmp_path, name)
-        assert "holds 9000 x 10000 pixels" in found["problem"] or "holds 10000 x 9000 pixels" in found["problem"]
+        assert "9000 x 10000 pixels" in found["problem"] or "10000 x 9000 pixels" in found["problem"]
         assert "89,478,485" in found["problem"]
 
 
@@ -110,7 +110,7 @@ def test_sixteen_bits_that_are_nearly_black_are_a_warning(tmp_path: Path) -> Non
     Image.fromarray(wide << 4).save(tmp_path / "sixteen.png")
     found = inspect(tmp_path, ["twelve.png", "sixteen.png"])
     assert found["dtype"].tolist() == ["uint16", "uint16"]
-    assert "12 of its 16 bits" in found["warning"][0]
+    assert "12 of the 16 bits" in found["warning"][0]
     assert pd.isna(found["warning"][1])
 
 

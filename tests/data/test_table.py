@@ -11,7 +11,7 @@ import pytest
 from tiny import touched
 
 from partsight.config import Config, DataConfig, ModelConfig, TrainingConfig
-from partsight.data import sources, table
+from partsight.data import folders, row_checks, table
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -176,7 +176,7 @@ def test_other_columns_are_not_looked_at(tmp_path: Path) -> None:
 def test_a_picture_may_have_two_rows(tmp_path: Path) -> None:
     """Severstal: two defects in a picture are two rows."""
     frame = pd.DataFrame({"image": ["a.jpg", "a.jpg", "b.jpg"], "class": [1, 3, 1]})
-    examples = read(tmp_path, frame)
+    examples = read(tmp_path, frame, several_rows="separate")
     assert examples.frame["row"].tolist() == [0, 1, 2]
     assert examples.frame["image"].tolist() == ["a.jpg", "a.jpg", "b.jpg"]
     assert examples.targets.tolist() == [[1, 0], [0, 1], [1, 0]]
@@ -301,7 +301,8 @@ def test_everything_wrong_with_a_table_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
         table.read(settings(tmp_path))
     text = str(caught.value)
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
+    assert "cannot be decoded (the file is empty): rows 0, 4, first '0.png'" in text
     assert "column 'image': empty in row 1;" in text
     assert "column 'class': empty in row 4;" in text
     assert "not found in" in text
@@ -325,8 +326,8 @@ def test_a_folder_is_looked_at_once_however_many_rows_name_pictures_in_it(
     images = [f"{part}/{number}.png" for number in range(20) for part in "ab"]
     frame = pd.DataFrame({"image": images, "class": list("ab") * 20})
     looks: list[str] = []
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path=".": looks.append(Path(path).name) or listdir(path))
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path=".": looks.append(Path(path).name) or scandir(path))
     assert len(read(tmp_path, frame)) == 40
     assert [name for name in looks if name in ("a", "b")] == ["a", "b"]
 
@@ -341,5 +342,216 @@ def test_pictures_in_hidden_folders_are_no_class(tmp_path: Path) -> None:
     for name in ("good/1.png", "bad/2.png", ".ipynb_checkpoints/3.png", "__MACOSX/4.png", "good/.cache/5.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    assert sources.pictures_below(tmp_path) == ["bad/2.png", "good/1.png"]
-    assert sources.folder_tree(tmp_path)["class"].tolist() == ["bad", "good"]
+    assert folders.pictures_below(tmp_path) == ["bad/2.png", "good/1.png"]
+    assert folders.read(tmp_path).rows["train"]["class"].tolist() == ["bad", "good"]
+
+
+# --- types of labels -------------------------------------------------------------------------------------------------
+
+
+def test_a_label_column_of_another_type_is_refused(tmp_path: Path) -> None:
+    touched(tmp_path, ["0.png", "1.png"])
+    pd.DataFrame({"image": ["0.png", "1.png"], "class": [["a"], ["b"]]}).to_parquet(tmp_path / "labels.parquet")
+    text = refusal(lambda: table.read(settings(tmp_path, "labels.parquet")))
+    assert "column 'class': holds ndarray; a class is text or a number" in text
+
+
+def test_text_among_numbers_is_named_by_row() -> None:
+    """As a table made in memory may hold them; parquet itself has one type a column."""
+    (text,) = row_checks.mixed_types(pd.DataFrame({"class": [1, "x", 2, None]}, dtype=object), ["class"])
+    assert "column 'class': holds numbers and text; text in row 1, first 'x'" in text
+    assert row_checks.mixed_types(pd.DataFrame({"class": [1, 2.5, None]}, dtype=object), ["class"]) == []
+
+
+def test_tables_that_write_the_same_class_in_different_ways_agree(tmp_path: Path) -> None:
+    touched(tmp_path, ["0.png", "1.png"])
+    labelled([1.0, 2.0]).to_parquet(tmp_path / "labels.parquet")
+    labelled(["1", "2"]).to_csv(tmp_path / "test.csv", index=False)
+    examples = table.read(settings(tmp_path, "labels.parquet", test_table="test.csv"))
+    assert examples.frame["label"].tolist() == ["1", "2", "1", "2"]
+
+
+# --- several rows a picture ------------------------------------------------------------------------------------------
+
+
+def twice(**others: Any) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"image": ["a.jpg", "b.jpg", "a.jpg", "c.jpg"], "class": ["dent", "rust", "rust", "dent"], **others}
+    )
+
+
+def test_rows_of_a_picture_that_disagree_are_refused(tmp_path: Path) -> None:
+    text = refusal(lambda: read(tmp_path, twice()))
+    assert (
+        "a picture has rows with different labels: rows 0, 2, first 'a.jpg', 'dent' in row 0 and 'rust' in row 2"
+        in text
+    )
+    assert "data.several_rows=separate" in text
+    assert "multi_hot" in text
+
+
+def test_rows_of_several_label_columns_that_disagree_are_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.jpg", "a.jpg"], "rust": [1, 0], "dent": [0, 0]})
+    text = refusal(lambda: read(tmp_path, frame, label_columns=["rust", "dent"]))
+    assert "['rust'] in row 0 and [] in row 1" in text
+
+
+def test_rows_of_a_picture_that_agree_are_said(tmp_path: Path) -> None:
+    examples = read(tmp_path, pd.DataFrame({"image": ["a.jpg", "b.jpg", "a.jpg"], "class": list("xyx")}))
+    assert len(examples) == 3
+    assert "1 pictures are named by more than one row" in examples.notes["repeated_rows"]
+    assert "row 2, first 'a.jpg'" in examples.notes["repeated_rows"]
+
+
+def test_multi_hot_is_one_row_a_picture_with_all_its_classes(tmp_path: Path) -> None:
+    examples = read(tmp_path, twice(run=["x", "y", "x", "y"]), several_rows="multi_hot", group_column="run")
+    assert examples.frame["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert examples.frame["row"].tolist() == [0, 1, 3]
+    assert examples.frame["label"].tolist() == [["dent", "rust"], ["rust"], ["dent"]]
+    assert examples.frame["group"].tolist() == ["x", "y", "y"]
+    assert examples.targets.tolist() == [[1, 1], [0, 1], [1, 0]]
+    assert (examples.info.classes, examples.info.counts) == (("dent", "rust"), (2, 2))
+    assert examples.info.output == "multilabel"
+    assert examples.notes == {}
+
+
+def test_under_multi_hot_an_empty_cell_is_a_picture_of_none(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.jpg", "b.jpg", "c.jpg"], "class": ["1", None, "3"]})
+    examples = read(tmp_path, frame, several_rows="multi_hot")
+    assert examples.frame["label"].tolist() == [["1"], [], ["3"]]
+    assert examples.targets.tolist() == [[1, 0], [0, 0], [0, 1]]
+
+
+def test_under_multi_hot_none_and_a_class_contradict_and_so_do_two_groups(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.jpg", "a.jpg", "b.jpg", "b.jpg"], "class": ["1", None, "2", "1"]})
+    frame["run"] = ["x", "x", "x", "y"]
+    text = refusal(lambda: read(tmp_path, frame, several_rows="multi_hot", group_column="run"))
+    assert "1 pictures have an empty class cell in one row and a class in another: row 0, first 'a.jpg'" in text
+    assert "1 pictures have rows of different groups: row 2, first 'b.jpg'" in text
+
+
+# --- validation and test tables --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """Training, validation and test table; the test pictures are in a folder of their own."""
+    touched(tmp_path / "pictures", [f"{number}.png" for number in range(6)])
+    touched(tmp_path / "new", ["8.png", "9.png"])
+    labelled(list("abab")).to_csv(tmp_path / "labels.csv", index=False)
+    pd.DataFrame({"image": ["4.png", "5.png"], "class": ["b", "a"]}).to_parquet(tmp_path / "held.parquet")
+    pd.DataFrame({"image": ["8.png", "9.png"], "class": ["b", None]}).to_csv(tmp_path / "test.csv", index=False)
+    return tmp_path
+
+
+def read_three(root: Path, **others: Any) -> Examples:
+    tables = {"validation_table": "held.parquet", "test_table": "test.csv", "test_images": "new", **others}
+    return table.read(settings(root, images="pictures", **tables))
+
+
+def test_tables_of_their_own_are_splits_of_their_own(three: Path) -> None:
+    examples = read_three(three)
+    assert examples.frame["split"].tolist() == ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    assert examples.frame["row"].tolist() == [0, 1, 2, 3, 0, 1, 0, 1]
+    assert examples.frame["image"].tolist()[3:] == ["3.png", "4.png", "5.png", "../new/8.png", "../new/9.png"]
+    assert all((examples.folder / image).is_file() for image in examples.frame["image"])
+    assert examples.frame["label"].tolist() == [*"abab", "b", "a", "b", None]
+    assert examples.targets[-2:].tolist() == [[0, 1], [0, 0]]
+    assert examples.info.counts == (2, 2)
+
+
+def test_a_test_table_needs_no_label_column(three: Path) -> None:
+    pd.DataFrame({"image": ["8.png"]}).to_csv(three / "test.csv", index=False)
+    examples = read_three(three)
+    assert examples.frame["label"].iloc[-1] is None
+    assert examples.targets[-1].tolist() == [0, 0]
+
+
+def test_a_validation_table_needs_labels(three: Path) -> None:
+    pd.DataFrame({"image": ["4.png"]}).to_parquet(three / "held.parquet")
+    assert "held.parquet: no column 'class'" in refusal(lambda: read_three(three))
+
+
+def test_classes_that_are_not_trained_are_refused_in_other_splits(three: Path) -> None:
+    pd.DataFrame({"image": ["4.png", "5.png"], "class": ["a", "crack"]}).to_parquet(three / "held.parquet")
+    text = refusal(lambda: read_three(three))
+    assert "The validation rows hold classes that no training row has: row 1, first 'crack'" in text
+
+
+def test_what_is_wrong_with_each_table_is_said_together(three: Path) -> None:
+    pd.DataFrame({"image": ["4.png", "no.png"], "class": [None, "a"]}).to_parquet(three / "held.parquet")
+    pd.DataFrame({"image": ["8.png", "none.png"]}).to_csv(three / "test.csv", index=False)
+    text = refusal(lambda: read_three(three))
+    assert f"{three}/held.parquet: column 'class': empty in row 0" in text
+    assert f"{three}/held.parquet: pictures not found in {three}/pictures: row 1, first 'no.png'" in text
+    assert f"{three}/test.csv: pictures not found in {three}/new: row 1, first 'none.png'" in text
+
+
+def test_the_same_picture_may_not_have_another_label_in_another_table(three: Path) -> None:
+    pd.DataFrame({"image": ["0.png"], "class": ["b"]}).to_parquet(three / "held.parquet")
+    text = refusal(lambda: read_three(three))
+    assert "first '0.png', 'a' in row 0 and 'b' in validation row 0" in text
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_links_that_lead_out_are_refused_and_links_within_are_not(tmp_path: Path) -> None:
+    outside = touched(tmp_path / "outside", ["1.png", "deep/2.png"])
+    touched(tmp_path / "pictures", ["0.png"])
+    (tmp_path / "pictures" / "within.png").symlink_to(tmp_path / "pictures" / "0.png")
+    (tmp_path / "pictures" / "file.png").symlink_to(outside / "1.png")
+    (tmp_path / "pictures" / "folder").symlink_to(outside / "deep")
+    frame = pd.DataFrame({"image": ["0.png", "within.png", "file.png", "folder/2.png"], "class": list("abab")})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path, images="pictures")))
+    assert f"links lead out of {tmp_path}/pictures: rows 2, 3, first 'file.png'" in text
+    (tmp_path / "linked").symlink_to(tmp_path / "pictures")
+    frame.iloc[:2].to_csv(tmp_path / "labels.csv", index=False)
+    assert len(table.read(settings(tmp_path, images="linked"))) == 2
+
+
+def test_names_with_backslashes_are_answered_with_the_remedy(tmp_path: Path) -> None:
+    touched(tmp_path, ["good/1.png"])
+    pd.DataFrame({"image": ["good\\1.png"], "class": ["a"]}).to_csv(tmp_path / "labels.csv", index=False)
+    assert "backslashes, write /" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+def test_other_separators_are_answered_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("image;class\n1.png;a\n")
+    assert "separated by semicolons: write commas" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    touched(tmp_path, ["1.png", "2.png"])
+    (tmp_path / "labels.csv").write_text("image,class\n1.png,a\n2.png,b\n", encoding="utf-8-sig")
+    assert len(table.read(settings(tmp_path))) == 2
+
+
+# --- Severstal's older form ------------------------------------------------------------------------------------------
+
+PAIRS = "ImageId_ClassId,EncodedPixels\n" + "".join(
+    f"{name}.jpg_{number},{'1 2' if (name, number) in {('a', 1), ('a', 3), ('c', 4)} else ''}\n"
+    for name in "abc"
+    for number in (1, 2, 3, 4)
+)
+
+
+def severstal(root: Path, several_rows: str) -> Examples:
+    touched(root, ["a.jpg", "b.jpg", "c.jpg"])
+    (root / "labels.csv").write_text(PAIRS)
+    return table.read(settings(root, image_column="ImageId", label_columns=["ClassId"], several_rows=several_rows))
+
+
+def test_pairs_of_picture_and_class_hold_where_there_is_a_mask(tmp_path: Path) -> None:
+    examples = severstal(tmp_path, "separate")
+    assert examples.frame["image"].tolist() == ["a.jpg", "a.jpg", "c.jpg"]
+    assert examples.frame["label"].tolist() == ["1", "3", "4"]
+    assert examples.frame["row"].tolist() == [0, 2, 11]
+    assert "3 of 12 rows hold, those whose EncodedPixels is not empty" in examples.notes["data_layout"]
+
+
+def test_under_multi_hot_a_picture_without_a_mask_is_of_none(tmp_path: Path) -> None:
+    examples = severstal(tmp_path, "multi_hot")
+    assert examples.frame["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
+    assert examples.frame["label"].tolist() == [["1", "3"], [], ["4"]]

@@ -127,12 +127,14 @@ def test_the_shares_of_classes_are_said(checkpoint: Path, pictures: Path, capsys
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_a_broken_picture_is_named(
+def test_broken_pictures_are_named_before_the_first_is_scored(
     checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(pictures / "dent", tmp_path / "new")
-    (tmp_path / "new" / "0005.png").write_bytes(b"no picture")
-    assert f"{tmp_path / 'new' / '0005.png'}: not a picture" in refusal(capsys, checkpoint, tmp_path / "new")
+    for name in ("0003.png", "0005.png"):
+        (tmp_path / "new" / name).write_bytes(b"no picture")
+    said = refusal(capsys, checkpoint, tmp_path / "new")
+    assert "2 pictures: cannot be decoded (of no known format): rows 3, 5, first '0003.png'" in said
 
 
 def test_a_missing_checkpoint(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.config import Config
-from partsight.data import sources
+from partsight.data import sources, table_file
 from partsight.data.table import Examples
 from partsight.errors import Problems
 
@@ -77,7 +77,7 @@ def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict
         found["rows_left_out"] = f"{left_out} rows are in fold -1: they neither train nor validate."
     if strategy != "column" and FOLD_COLUMN in _columns(config):
         found["fold_column_unused"] = (
-            f"{config.data.table} has a column {FOLD_COLUMN!r} that is not used (Hydrogen Torch divides by it). "
+            f"The table has a column {FOLD_COLUMN!r} that is not used (Hydrogen Torch divides by it). "
             f"To use it: data.validation_strategy=column data.fold_column={FOLD_COLUMN}"
         )
     return found
@@ -91,6 +91,7 @@ def torn_groups(examples: Examples, fold: NDArray[np.int64], number: int) -> int
 
 
 def _columns(config: Config) -> list[str]:
-    if config.data.table is None:
+    if config.data.table is None and config.data.usual_table is None:
         return []
-    return sources.columns(sources.root(config.data) / config.data.table)
+    path = sources.tables(config.data)["train"]
+    return [] if path is None else table_file.columns(path)

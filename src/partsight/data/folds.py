@@ -21,7 +21,8 @@ from sklearn.model_selection import (
 from partsight.config import DataConfig
 from partsight.data import given_folds
 from partsight.data.lookalikes import united
-from partsight.data.table import Examples, rows
+from partsight.data.messages import rows
+from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
 Folds = NDArray[np.int64]

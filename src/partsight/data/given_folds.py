@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from partsight import console
 from partsight.config import DataConfig
-from partsight.data import sources
-from partsight.data.table import Examples, rows
+from partsight.data import sources, table_file
+from partsight.data.messages import rows
+from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
 
@@ -19,9 +20,13 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     Raises:
         PartsightError: no such column, empty cells, or one value alone.
     """
-    assert data.table is not None  # check.rules
-    assert data.fold_column is not None
-    column = sources.table(sources.root(data) / data.table, [data.fold_column])[data.fold_column]
+    assert data.fold_column is not None  # check.rules
+    path = sources.tables(data)["train"]
+    if path is None:
+        raise PartsightError(
+            f"data.fold_column={data.fold_column}: a folder tree has no columns; name a table (data.table)"
+        )
+    column = table_file.cells(path, [data.fold_column])[data.fold_column]
     frame = examples.frame[examples.frame["split"] == "train"]
     values = column.iloc[frame["row"].to_numpy()]
     where = f"data.fold_column={data.fold_column}"
@@ -48,7 +53,7 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     path = Path(data.folds_file).expanduser()
     if path.suffix != ".csv":
         raise PartsightError(f"data.folds_file={data.folds_file}: must be a csv, the folds.csv of an earlier run")
-    given = sources.table(path, ["split", "row", "image", "fold"])
+    given = table_file.cells(path, ["split", "row", "image", "fold"])
     given = given[given["split"] == "train"].reset_index(drop=True)
     frame = examples.frame[examples.frame["split"] == "train"]
     whole = r"\d+|-1"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from partsight.config import Config
-from partsight.data import sources
+from partsight.data import sources, table_file
 from partsight.errors import PartsightError
 
 
@@ -15,20 +15,26 @@ def rows(config: Config, split: str, examples: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         config: that the examples were read by.
-        split: train (rows divided into folds).
+        split: train (rows divided into folds), validation or test (rows of their own).
         examples: of this split, with `row`, `image` and `label`.
 
     Raises:
         PartsightError: the table has changed since the examples were read.
     """
     data = config.data
-    name = {"train": data.table}[split]
-    if name is None:
+    path = sources.tables(data)[split]
+    if path is None:
         return examples[["image", "label"]].rename(columns={"label": "class"}).reset_index(drop=True)
-    path = sources.root(data) / name
-    table = sources.table(path)
+    table = table_file.cells(path)
     numbers = examples["row"].to_numpy()
-    known = numbers < len(table)
-    if not known.all() or list(table[data.image_column].iloc[numbers].astype(str)) != list(examples["image"]):
+    if not (numbers < len(table)).all() or not _same(table.iloc[numbers], data.image_column, examples["image"]):
         raise PartsightError(f"{path}: has changed since this run read it")
     return table.iloc[numbers].reset_index(drop=True)
+
+
+def _same(table: pd.DataFrame, column: str, images: pd.Series) -> bool:
+    """Whether the rows name these pictures; test pictures may lie in a folder beside, `../test/1.png` for `1.png`."""
+    if column not in table:  # Severstal's older form: picture and class in one
+        return True
+    named = table[column].astype(str)
+    return all(("/" + image).endswith("/" + name) for image, name in zip(images, named, strict=True))

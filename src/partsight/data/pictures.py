@@ -84,10 +84,10 @@ def header(encoded: bytes) -> Header:
             mode, bits = picture.mode, _bits(encoded, picture)
             turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Image.DecompressionBombError:
-        raise PartsightError(f"holds more than the {MOST_PIXELS:,} pixels that are allowed") from None
+        raise PartsightError(f"more than the {MOST_PIXELS:,} pixels that are allowed") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         if not encoded.startswith(_TIFF):
-            raise PartsightError(f"is no picture that can be decoded ({_reason(encoded, error)})") from None
+            raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
         array = _tiff_by_opencv(encoded)  # e.g. colour in floats, which Pillow does not know
         return Header(array.shape[1], array.shape[0], array.shape[2] if array.ndim == 3 else 1, str(array.dtype))
     dtype = "uint16" if bits == 16 else _DTYPES.get(mode, "uint8")
@@ -107,7 +107,7 @@ def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
         flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
         picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
         if picture is None:
-            raise PartsightError(f"is no picture that can be decoded ({_reason(encoded)})")
+            raise PartsightError(f"cannot be decoded ({_reason(encoded)})")
         return np.atleast_3d(picture)
     return _fitting(_eight_bits(_stored(encoded)), channels)
 
@@ -156,14 +156,14 @@ def _stored(encoded: bytes) -> NDArray[Any]:
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         if encoded.startswith(_TIFF):
             return _tiff_by_opencv(encoded)
-        raise PartsightError(f"is no picture that can be decoded ({_reason(encoded, error)})") from None
+        raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
 
 
 def _tiff_by_opencv(encoded: bytes) -> NDArray[Any]:
     """(h, w) or (h, w, c), red first, in its own depth. Never for 8 bits with alpha, which OpenCV premultiplies."""
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise PartsightError(f"is no picture that can be decoded ({_reason(encoded)})")
+        raise PartsightError(f"cannot be decoded ({_reason(encoded)})")
     if picture.ndim == 3 and picture.shape[2] in (3, 4):
         picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
     return np.asarray(picture)
@@ -194,9 +194,9 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
     except ValueError as error:
-        raise PartsightError(f"is no array that can be read ({error})") from None
+        raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
-        raise PartsightError(f"holds an array of shape {shape}, not (height, width) or (height, width, channels)")
+        raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")
     return shape, str(dtype)
 
 
@@ -205,10 +205,10 @@ def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:
     try:
         array = np.load(io.BytesIO(encoded), allow_pickle=False)
     except ValueError as error:
-        raise PartsightError(f"is no array that can be read ({error})") from None
+        raise PartsightError(f"not an array that can be read ({error})") from None
     stored = array.shape[2] if array.ndim == 3 else 1
     if not fits(stored, channels, array=True):
-        raise PartsightError(f"holds an array of {stored} channels, image.channels={channels} needs {channels}")
+        raise PartsightError(f"an array of {stored} channels, image.channels={channels} needs {channels}")
     return _fitting(_eight_bits(array), channels)
 
 
@@ -221,11 +221,11 @@ def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
     if picture.dtype == np.bool_:
         return np.where(picture, np.uint8(255), np.uint8(0))
     if picture.dtype.kind not in "iuf":
-        raise PartsightError(f"holds {picture.dtype}, not numbers of a picture")
+        raise PartsightError(f"{picture.dtype}, not numbers of a picture")
     most = 1 if picture.dtype.kind == "f" else 255
     if not ((picture >= 0) & (picture <= most)).all():  # false for NaN too
         low, high = np.min(picture), np.max(picture)
-        raise PartsightError(f"holds {picture.dtype} from {low:g} to {high:g}; these must lie within 0 and {most}")
+        raise PartsightError(f"{picture.dtype} from {low:g} to {high:g}, where values must lie within 0 and {most}")
     scaled: NDArray[np.uint8] = np.rint(picture * 255 if most == 1 else picture).astype(np.uint8)
     return scaled
 
@@ -241,7 +241,7 @@ def _fitting(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     elif (stored, channels) == (3, 1):
         picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[..., None].astype(np.uint8)
     elif stored != channels:
-        raise PartsightError(f"holds {stored} channels, image.channels={channels} needs {channels}")
+        raise PartsightError(f"{stored} channels, image.channels={channels} needs {channels}")
     return np.ascontiguousarray(picture)
 
 

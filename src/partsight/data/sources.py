@@ -1,15 +1,40 @@
-"""Where rows come from: a csv or parquet table, a folder tree, or a made sample; always a plain table of text."""
+"""Where rows come from: the data set's folder and its tables or folder trees, as one plain table a split."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import platformdirs
 
 from partsight.config import DataConfig
-from partsight.data import samples
-from partsight.errors import PartsightError
+from partsight.data import folders, samples, table_file
+from partsight.errors import PartsightError, Problems
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one split, unchecked."""
+
+    split: str
+    """train, validation or test."""
+    where: str
+    """The table or folder, for messages."""
+    rows: pd.DataFrame
+    """image, label (or a column for each of several labels), and group where there is one; null where empty. The index
+    is the row's number in the table."""
+    folder: Path
+    """What `image` is relative to."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All splits of a data set."""
+
+    parts: list[Source]
+    labels: list[str]
+    """Names of the label columns in `rows`."""
+    notes: list[str]
+    """What was decided by a rule and not by a setting: to be said."""
 
 
 def root(data: DataConfig) -> Path:
@@ -27,66 +52,74 @@ def root(data: DataConfig) -> Path:
     return folder
 
 
-def table(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """The named columns, or all, of a csv or parquet file; missing cells are null, the rest as it stands, a csv text.
+def gather(data: DataConfig) -> Sources:
+    """Reads every table or folder tree that the settings name.
 
     Raises:
-        PartsightError: another kind of file, an unreadable one, or columns that are not there.
+        PartsightError: all that cannot be read or lacks a column, together.
     """
-    if path.suffix not in (".csv", ".pq", ".parquet"):
-        raise PartsightError(
-            f"{path}: tables are csv or parquet (.csv, .pq, .parquet), not {path.suffix or 'without suffix'}"
+    top = root(data)
+    table, images, notes = locate(data, top)
+    parts: list[Source] = []
+    problems: list[str] = []
+    for split, path in tables(data).items():
+        folder = top / data.test_images if data.test_images and split == "test" else images
+        try:
+            if path is not None:
+                rows, said = table_file.read(path, data, split)
+                parts.append(Source(split, str(path), rows, folder))
+                notes += said
+            elif split == "train":
+                tree = folders.read(folder)
+                notes += tree.notes
+                parts += [_of_tree(name, rows, tree.folder) for name, rows in tree.rows.items()]
+        except PartsightError as error:
+            problems.append(str(error))
+    if table is None and (data.group_column or len(data.label_columns) > 1 or data.several_rows == "multi_hot"):
+        problems.append(
+            f"{images}: a folder tree has no columns for data.group_column, several data.label_columns or "
+            "data.several_rows=multi_hot; name a table (data.table)"
         )
-    try:
-        known = list(pd.read_csv(path, nrows=0).columns) if path.suffix == ".csv" else _parquet_columns(path)
-        columns = known if columns is None else columns
-        missing = [c for c in columns if c not in known]
-        if missing:
-            raise PartsightError(
-                f"{path}: no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, known))}. "
-                "Set data.image_column, data.label_columns, data.group_column."
-            )
-        if path.suffix == ".csv":  # a class may be called NA or None: only an empty cell is missing
-            frame = pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False, na_values=[""])
-        else:
-            frame = pd.read_parquet(path, columns=columns)
-    except UnicodeDecodeError as error:
-        raise PartsightError(f"{path}: not UTF-8 text ({error}). Save the table as UTF-8, or as parquet.") from None
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
-    return frame[columns]
+    given = [part.split for part in parts]
+    problems += [
+        f"{images} has a {split} folder, and data.{split}_table names another {split} set; leave one out"
+        for split in ("validation", "test")
+        if given.count(split) > 1
+    ]
+    if len(problems) == 1:
+        raise PartsightError(problems[0])
+    if problems:
+        raise Problems(str(top), problems)
+    return Sources(parts, list(data.label_columns) if table else ["class"], notes)
 
 
-def columns(path: Path) -> list[str]:
-    """Names of the columns of a csv or parquet file that can be read."""
-    return list(pd.read_csv(path, nrows=0).columns) if path.suffix == ".csv" else _parquet_columns(path)
+def locate(data: DataConfig, top: Path) -> tuple[Path | None, Path, list[str]]:
+    """Table (None: a folder tree), the folder of the pictures, and what has to be said of them.
 
-
-def pictures_below(folder: Path) -> list[str]:
-    """Paths of the pictures at every depth, relative and sorted; not those in hidden folders and of archivers."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
-    names = sorted(path.relative_to(folder).as_posix() for path in found)
-    return [name for name in names if not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))]
-
-
-def folder_tree(folder: Path) -> pd.DataFrame:
-    """One row a picture, sorted by path: image (relative), class (the first folder below `folder`).
-
-    Raises:
-        PartsightError: no class folders, or no pictures in them.
+    What the user names is taken as it is. Where neither table nor images is named, a use case's usual ones are taken
+    where they lie in `top`; else `top` is read as a folder tree.
     """
-    rows = [(name, name.partition("/")[0]) for name in pictures_below(folder) if "/" in name]
-    if not rows:
-        loose = any(p.suffix.lower() in PICTURE_SUFFIXES for p in folder.iterdir())
-        what = "its pictures are in no class folder" if loose else "there are no pictures in it"
-        raise PartsightError(
-            f"data.root={folder}: {what}. Expected one folder a class, such as {folder}/good/1.png, "
-            "or a table (data.table=labels.csv)."
-        )
-    return pd.DataFrame(rows, columns=["image", "class"])
+    usual = top / data.usual_images if data.usual_images and (top / data.usual_images).is_dir() else top
+    images = top / data.images if data.images else usual
+    if data.table is not None:
+        return top / data.table, images, []
+    if data.usual_table is None or data.images:
+        return None, images, []
+    if (top / data.usual_table).is_file():
+        return top / data.usual_table, images, []
+    return None, images, [f"{data.usual_table} is not in {top}: classes are the folders of {images}"]
 
 
-def _parquet_columns(path: Path) -> list[str]:
-    import pyarrow.parquet
+def tables(data: DataConfig) -> dict[str, Path | None]:
+    """The table of each split; None: a folder tree, or no such split."""
+    top = root(data)
+    return {
+        "train": locate(data, top)[0],
+        "validation": top / data.validation_table if data.validation_table else None,
+        "test": top / data.test_table if data.test_table else None,
+    }
 
-    return list(pyarrow.parquet.read_schema(path).names)
+
+def _of_tree(split: str, rows: pd.DataFrame, folder: Path) -> Source:
+    where = folder / str(rows["image"].iloc[0]).partition("/")[0] if split != "train" else folder
+    return Source(split, str(where), rows, folder)

@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from partsight.config import TrainerConfig
-from partsight.data import sources, table
+from partsight.data import bad_pictures, folders, inspection, row_checks, table_file
 from partsight.data.datamodule import loading
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.machine import Machine, resolve
 from partsight.model.classifier import Classifier, Scores
@@ -44,6 +44,7 @@ def predict(
     model = Classifier.from_checkpoint(checkpoint)
     column = image_column or model.config.data.image_column
     folder, names = _pictures(source, images, column)
+    _refuse_bad(folder, names, model.config.image.channels)
     task = model.info.task(model.config.prediction.threshold)
     dataset = PictureDataset(
         folder,
@@ -84,15 +85,27 @@ def _scores(model: Classifier, loader: DataLoader[Batch], machine: Machine) -> I
 
 def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, list[str]]:
     if source.is_dir():
-        names = sources.pictures_below(source)
+        names = folders.pictures_below(source)
         if not names:
             raise PartsightError(f"{source}: there are no pictures in this folder")
         return source, names
     if not source.is_file():
         raise PartsightError(f"{source}: there is no such folder or table")
     folder = images or source.parent
-    raw = sources.table(source, [column])
-    if raw.empty:
+    cells = table_file.cells(source, [column])
+    if cells.empty:
         raise PartsightError(f"{source}: the table has no rows")
-    table.refuse_missing(raw, column, [], folder, str(source))
-    return folder, [str(name) for name in raw[column]]
+    found = row_checks.find_pictures(cells[column], folder)
+    problems = row_checks.empty_cells(cells, [column]) + found.problems
+    problems += row_checks.absent_problem(cells[column], found.absent, folder)
+    if problems:
+        raise Problems(str(source), problems)
+    return folder, [str(name) for name in cells[column]]
+
+
+def _refuse_bad(folder: Path, names: list[str], channels: int) -> None:
+    """All pictures that cannot be scored in one answer, before the first is."""
+    bad = bad_pictures.reasons(inspection.inspect(folder, names), channels)
+    if bad:
+        rows = pd.DataFrame({"row": np.arange(len(names)), "image": names})
+        raise Problems(str(folder), bad_pictures.told(rows, bad, "repair them, or take them out"))

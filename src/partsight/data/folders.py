@@ -1,0 +1,189 @@
+"""Folder trees: which folders are classes, which are splits, and where among nested folders the data set begins."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from partsight.errors import PartsightError
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Names of split folders, in any case."""
+
+_Folders = dict[str, list[str]]
+"""Names of the pictures right in each folder that has some, by its path within the tree; "" is the top."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The pictures of a folder tree."""
+
+    folder: Path
+    """Whose folders are the classes or the splits."""
+    rows: dict[str, pd.DataFrame]
+    """split -> image (path within `folder`, sorted), class (null in a test folder without class folders)."""
+    notes: list[str] = field(default_factory=list)
+    """How the tree was read, where that is not plain."""
+
+
+def pictures_below(folder: Path) -> list[str]:
+    """Paths of the pictures at every depth, relative and sorted; not those in hidden folders and of archivers."""
+    return sorted(_joined(at, name) for at, names in _folders(folder).items() for name in names)
+
+
+def read(given: Path) -> Tree:
+    """Finds the data set in a folder and reads it, by the rules of docs/data.md.
+
+    Raises:
+        PartsightError: no class folders, several data sets, or splits that make no sense.
+    """
+    found = _folders(given)
+    at = _data_set(found, given)
+    folder, names = given / at, _below(found, at)
+    notes = [f"{given} holds {at} alone: the data set is {folder}"] if at else []
+    if at in found:
+        notes.append(f"{folder}: {len(found[at])} pictures lie in no folder of a class and are not read")
+    if _all_splits(names):
+        rows, said = _splits(found, at, folder)
+        return Tree(folder, rows, notes + said)
+    if all((below := _below(found, _joined(at, name))) and _all_splits(below) for name in names):
+        raise PartsightError(
+            f"{folder}: the folders {_listed(names)} are divided into {_listed(_below(found, _joined(at, names[0])))}. "
+            f"Put the split first ({folder}/train/{names[0]}/1.png), or write a table (data.table)."
+        )
+    return Tree(folder, {"train": _rows(found, at)}, notes)
+
+
+def _folders(top: Path) -> _Folders:
+    """Links to folders are followed, but never to a folder that one is in."""
+    found: _Folders = {}
+
+    def look(path: str, at: str, above: frozenset[str]) -> None:
+        real = os.path.realpath(path)
+        if real in above:
+            return
+        names = []
+        with os.scandir(path) as entries:
+            inner = sorted(entries, key=lambda entry: entry.name)
+        for entry in inner:
+            if entry.name.startswith((".", "__MACOSX")):
+                continue
+            if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
+                names.append(entry.name)
+            elif entry.is_dir():
+                look(entry.path, _joined(at, entry.name), above | {real})
+        if names:
+            found[at] = names
+
+    look(str(top), "", frozenset())
+    return found
+
+
+def _data_set(found: _Folders, given: Path) -> str:
+    """Where the classes or splits are: single folders around them, as downloads have, are passed through."""
+    at = _through(found, "")
+    names = _below(found, at)
+    own = [name for name in names if _is_data_set(found, _joined(at, name))]
+    if own and not _all_splits(names):
+        choices = "\n".join(f"       data.root={given / _through(found, _joined(at, name))}" for name in own)
+        others = [name for name in names if name not in own]
+        beside = f" and, beside, {_listed(others)}" if others else ""
+        raise PartsightError(f"{given / at}: holds the data sets {_listed(own)}{beside}; name one:\n{choices}")
+    if names:
+        return at
+    what = "its pictures are in no class folder" if found else "there are no pictures in it"
+    raise PartsightError(
+        f"data.root={given}: {what}. Expected one folder a class, such as {given}/good/1.png, "
+        "or a table (data.table=labels.csv)."
+    )
+
+
+def _through(found: _Folders, at: str) -> str:
+    """From `at` down as long as there is one folder alone, and folders in it."""
+    while at not in found and len(names := _below(found, at)) == 1:
+        inner = _joined(at, names[0])
+        if inner in found or not _below(found, inner):
+            break
+        at = inner
+    return at
+
+
+def _is_data_set(found: _Folders, at: str) -> bool:
+    """Split folders with classes in them, or a folder within one of its own name: no class looks like that."""
+    end = _through(found, at)
+    names = _below(found, end)
+    if _all_splits(names) and any(_below(found, _joined(end, name)) for name in names):
+        return True
+    parts = end.split("/")
+    return any(one == other for one, other in itertools.pairwise(parts))
+
+
+def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    by_split: dict[str, list[str]] = {}
+    for name in _below(found, at):
+        by_split.setdefault(SPLITS[name.lower()], []).append(name)
+    problems = [f"{_listed(names)} are both {split}" for split, names in by_split.items() if len(names) > 1]
+    if "train" not in by_split:
+        problems.append("there is no train folder")
+    for name in [by_split[split][0] for split in ("train", "validation") if split in by_split]:
+        if _joined(at, name) in found:
+            problems.append(f"pictures lie in {name} itself, in no folder of a class")
+    if problems:
+        raise PartsightError(
+            f"{folder}: read as split folders ({_listed(_below(found, at))}), but {'; '.join(problems)}"
+        )
+    rows = {}
+    for split in ("train", "validation", "test"):
+        for name in by_split.get(split, []):
+            frame = _rows(found, _joined(at, name))
+            rows[split] = frame.assign(image=name + "/" + frame["image"])
+    said = {
+        "train": "{} trains",
+        "validation": "{} holds validation rows (data.validation_strategy=custom)",
+        "test": "{} is kept apart, for testing alone",
+    }
+    what = [said[split].format(by_split[split][0]) for split in rows]
+    return rows, [f"{folder} has split folders: {', '.join(what)}"]
+
+
+def _rows(found: _Folders, at: str) -> pd.DataFrame:
+    """image (within `at`), class: the first folder below `at`, null for pictures right in it if there are no others."""
+    start = len(at) + 1 if at else 0
+    inner = {path[start:]: names for path, names in found.items() if path.startswith(at + "/" if at else "") and path}
+    if not inner:
+        return pd.DataFrame({"image": sorted(found[at]), "class": None})
+    pairs = sorted((f"{path}/{name}", path.partition("/")[0]) for path, names in inner.items() for name in names)
+    return pd.DataFrame(pairs, columns=["image", "class"])
+
+
+def _below(found: _Folders, at: str) -> list[str]:
+    """Names of the folders in `at` that hold pictures at any depth."""
+    return list(dict.fromkeys(_first_parts(found, at)))
+
+
+def _first_parts(found: _Folders, at: str) -> Iterator[str]:
+    start = at + "/" if at else ""
+    for path in sorted(found):
+        if path.startswith(start) and path != at:
+            yield path[len(start) :].partition("/")[0]
+
+
+def _all_splits(names: list[str]) -> bool:
+    return bool(names) and all(name.lower() in SPLITS for name in names)
+
+
+def _joined(at: str, name: str) -> str:
+    return f"{at}/{name}" if at else name
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,172 @@
+"""From label cells to classes, targets and the kind of output."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.config import LOSSES_OF_ONE_CLASS, Config
+from partsight.data.info import Output
+from partsight.data.messages import rows
+from partsight.errors import PartsightError, Problems
+
+_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # nothing is lost in such a number: 007 and 1e3 stay text
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the label columns say."""
+
+    texts: list[Any]
+    """A class, or a list of classes under multi-label; None where a row has no label."""
+    targets: NDArray[np.float32]
+    """(rows, outputs); zeros where a row has no label."""
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    """Training rows a class."""
+    output: Output
+
+
+def texts(column: pd.Series) -> pd.Series:
+    """Cells as text, null where empty: 3 and 3.0 are "3", True is "1", whatever kind of table they come from."""
+    known = column.dropna()
+    if known.dtype == object:  # what is neither text nor number is refused by row_checks.mixed_types
+        known = known.map(lambda value: value if isinstance(value, str | bool | int | float) else str(value))
+    if pd.api.types.is_bool_dtype(known.dtype) or (len(known) and all(isinstance(value, bool) for value in known)):
+        known = known.astype(bool).astype(int)
+    elif pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():
+        known = known.astype(np.int64)
+    codes, values = pd.factorize(known)
+    named = _canonical(pd.Series([str(value) for value in values], dtype=object))
+    return pd.Series(named.to_numpy()[codes], index=known.index, dtype=object).reindex(column.index)
+
+
+def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
+    """Classes, targets and output kind.
+
+    Args:
+        frame: split, row, and `columns`: text of `texts`, or lists of it in a single column (several_rows=multi_hot).
+        columns: one, or several of 0 and 1.
+        config: of the run.
+
+    Raises:
+        Problems: fewer than two classes, named classes that do not exist, classes that no training row has, values
+            other than 0 and 1 in several columns, or a loss that does not fit the output.
+    """
+    if len(columns) > 1:
+        labels = _many_columns(frame, columns)
+    elif config.data.several_rows == "multi_hot":
+        labels = _lists(frame, columns[0])
+    else:
+        labels = _one_column(frame, columns[0], config)
+    problems = [
+        f"data.good_classes: there is no class {name!r}; classes are {', '.join(map(repr, labels.classes))}"
+        for name in config.data.good_classes
+        if name not in labels.classes
+    ]
+    if labels.output == "binary" and config.training.loss in LOSSES_OF_ONE_CLASS:
+        problems.append(
+            f"training.loss={config.training.loss}: a 0/1 column is a single sigmoid output, which needs bce, "
+            "sigmoid_focal or classification; or give both classes an output with model.output=softmax"
+        )
+    if problems:
+        raise Problems("The settings do not fit the labels", problems)
+    return labels
+
+
+def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:
+    train = (frame["split"] == "train").to_numpy()
+    codes, found = pd.factorize(frame[column])  # -1: no label
+    names = np.asarray(found, dtype=object)
+    classes = _classes(list(names[np.unique(codes[train & (codes >= 0)])]), column)
+    single = config.model.output == "sigmoid" or (config.model.output == "auto" and set(classes) == {"0", "1"})
+    if single:
+        classes = _negative_positive(classes, config.data.positive_class)
+    _refuse_strangers(frame, frame[column].notna() & ~frame[column].isin(classes), frame[column])
+    number = {name: i for i, name in enumerate(classes)}
+    indices = np.array([*(number.get(name, -1) for name in names), -1])[codes]
+    counts = tuple(int(n) for n in np.bincount(indices[train & (indices >= 0)], minlength=len(classes)))
+    labelled = [None if code < 0 else names[code] for code in codes]
+    if single:
+        return Labels(labelled, np.maximum(indices, 0)[:, None].astype(np.float32), tuple(classes), counts, "binary")
+    targets = np.zeros((len(frame), len(classes)), dtype=np.float32)
+    targets[np.flatnonzero(indices >= 0), indices[indices >= 0]] = 1
+    return Labels(labelled, targets, tuple(classes), counts, "softmax")
+
+
+def _lists(frame: pd.DataFrame, column: str) -> Labels:
+    train = (frame["split"] == "train").to_numpy()
+    given = list(frame[column])
+    classes = _classes({name for names, on in zip(given, train, strict=True) if on for name in names or ()}, column)
+    strange = pd.Series([not set(classes).issuperset(names or ()) for names in given], index=frame.index)
+    _refuse_strangers(frame, strange, frame[column])
+    number = {name: i for i, name in enumerate(classes)}
+    targets = np.zeros((len(frame), len(classes)), dtype=np.float32)
+    for line, names in enumerate(given):
+        targets[line, [number[name] for name in names or ()]] = 1
+    return _multilabel(frame, targets, classes, labelled=np.array([names is not None for names in given]))
+
+
+def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
+    values = frame[columns]
+    wrong = ~values.isin(["0", "1"]).all(axis=1) & ~values.isna().all(axis=1)
+    if wrong.any():
+        raise PartsightError(
+            f"Label columns {', '.join(columns)}: other values than 0 and 1 in {rows(frame.loc[wrong, 'row'])}"
+        )
+    return _multilabel(frame, (values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
+
+
+def _multilabel(
+    frame: pd.DataFrame, targets: NDArray[np.float32], classes: list[str], labelled: NDArray[np.bool_]
+) -> Labels:
+    lists = [
+        [name for name, on in zip(classes, line, strict=True) if on] if known else None
+        for line, known in zip(targets, labelled, strict=True)
+    ]
+    counts = tuple(int(n) for n in targets[(frame["split"] == "train").to_numpy()].sum(axis=0))
+    return Labels(lists, targets, tuple(classes), counts, "multilabel")
+
+
+def _classes(names: Any, column: str) -> list[str]:
+    """In numeric order if all are numbers."""
+    numeric = pd.Series(list(names), dtype=object).str.fullmatch(_NUMBER).all()
+    classes = sorted(names, key=(lambda name: (float(name), name)) if numeric else None)
+    if len(classes) < 2:
+        only = f"one class only ({classes[0]!r})" if classes else "no class at all"
+        raise PartsightError(f"Label column {column!r}: {only}; nothing to tell apart")
+    return classes
+
+
+def _negative_positive(classes: list[str], positive: str | None) -> list[str]:
+    if len(classes) != 2:
+        raise PartsightError(
+            f"model.output=sigmoid on one label column needs two classes, found {len(classes)}; use auto"
+        )
+    positive = classes[1] if positive is None else positive
+    if positive not in classes:
+        raise PartsightError(f"data.positive_class={positive}: classes are {' and '.join(map(repr, classes))}")
+    return [name for name in classes if name != positive] + [positive]
+
+
+def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series) -> None:
+    if strange.any():
+        splits = " and ".join(dict.fromkeys(frame.loc[strange, "split"]))
+        raise PartsightError(
+            f"The {splits} rows hold classes that no training row has: {rows(frame.loc[strange, 'row'])}, "
+            f"first {labels[strange].iloc[0]!r}"
+        )
+
+
+def _canonical(names: pd.Series) -> pd.Series:
+    """Texts of a column without repeats: whole numbers lose their `.0`, True and False become 1 and 0."""
+    if len(names) and names.isin(["True", "False"]).all():
+        return names.map({"True": "1", "False": "0"})
+    if len(names) and names.str.fullmatch(_NUMBER).all():
+        numbers = names.astype(float)
+        if (numbers == numbers.round()).all():
+            return numbers.astype(np.int64).astype(str).astype(object)
+        return numbers.astype(str).astype(object)
+    return names

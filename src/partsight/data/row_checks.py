@@ -1,0 +1,131 @@
+"""What is wrong with the rows of a table before any picture is opened: empty cells, mixed types, pictures not there."""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.data.messages import rows
+
+
+def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Columns with empty cells. The index is the row's number, as in all of this module."""
+    return [
+        f"column {column!r}: empty in {rows(frame.index[frame[column].isna()])}; fill the cells or leave the rows out"
+        for column in columns
+        if frame[column].isna().any()
+    ]
+
+
+def mixed_types(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """Label columns (of parquet) that hold text and numbers, or what is neither."""
+    problems = []
+    for column in columns:
+        if frame[column].dtype != object:
+            continue
+        known = frame[column].dropna()
+        kinds = known.map(_kind)
+        counts = kinds.value_counts()
+        if len(counts) > 1:
+            rare = counts.index[-1]
+            at = kinds.index[kinds == rare]
+            held = " and ".join(counts.index)
+            problems.append(
+                f"column {column!r}: holds {held}; {rare} in {rows(at)}, first {known[at[0]]!r}. Write all as text"
+            )
+        elif len(counts) and counts.index[0] not in ("text", "numbers", "true and false"):
+            problems.append(f"column {column!r}: holds {counts.index[0]}; a class is text or a number")
+    return problems
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What became of looking for the pictures of a table."""
+
+    problems: list[str]
+    """Paths that leave the folder."""
+    absent: NDArray[np.int64]
+    """Positions of the rows whose picture is not there."""
+
+
+def find_pictures(images: pd.Series, folder: Path) -> Pictures:
+    """Looks for each named picture. One look at each folder, however many rows name pictures in it."""
+    names = [None if missing else str(name) for name, missing in zip(images, images.isna(), strict=True)]
+    by_parent: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    leaving: list[int] = []
+    linked: list[int] = []
+    absent: list[int] = []
+    for position, name in enumerate(names):
+        if name is not None and name.startswith("/"):
+            leaving.append(position)
+        elif name is not None:
+            parent, _, last = name.rpartition("/")
+            by_parent[parent].append((position, last))
+    top = os.path.realpath(folder)
+    for parent, members in by_parent.items():
+        if ".." in parent.split("/"):
+            leaving += [position for position, _ in members]
+            continue
+        if not _within(os.path.join(folder, parent), top):  # noqa: PTH118
+            linked += [position for position, _ in members]
+            continue
+        files, links = _listing(folder / parent)
+        for position, last in members:
+            if last in links and not _within(os.path.join(folder, parent, last), top):  # noqa: PTH118
+                linked.append(position)
+            elif last not in files:
+                (leaving if last == ".." else absent).append(position)
+    problems = []
+    if leaving:
+        at = sorted(leaving)
+        problems.append(f"pictures must lie within {folder}: {rows(images.index[at])}, first {names[at[0]]!r}")
+    if linked:
+        at = sorted(linked)
+        problems.append(
+            f"links lead out of {folder}: {rows(images.index[at])}, first {names[at[0]]!r}; copy the pictures, or "
+            "choose data.root and data.images so that they hold them"
+        )
+    return Pictures(problems, np.array(sorted(absent), dtype=np.int64))
+
+
+def absent_problem(images: pd.Series, absent: NDArray[np.int64], folder: Path) -> list[str]:
+    """The message about pictures that are not there."""
+    if not len(absent):
+        return []
+    first = str(images.iloc[absent[0]])
+    hint = "its names hold backslashes, write /" if "\\" in first else "is data.images right?"
+    return [f"pictures not found in {folder}: {rows(images.index[absent])}, first {first!r}; {hint}"]
+
+
+def _within(path: str, top: str) -> bool:
+    real = os.path.realpath(path)
+    return real == top or real.startswith(top.rstrip("/") + "/")
+
+
+def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the files in a folder, and of those which are links."""
+    files, links = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file():
+                    files.append(entry.name)
+                if entry.is_symlink():
+                    links.append(entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return frozenset(files), frozenset(links)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool | np.bool_):
+        return "true and false"
+    if isinstance(value, int | float | np.number):
+        return "numbers"
+    return type(value).__name__

@@ -1,0 +1,114 @@
+"""A csv or parquet file as rows: the columns that the settings name, as they stand."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from partsight.config import DataConfig
+from partsight.errors import PartsightError
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[str]]:
+    """Columns image, the label columns under their names, and group if there is one; and what has to be said.
+
+    The index is the row's number in the file. Labels are optional in a test table, a group column in all but the
+    training table.
+
+    Raises:
+        PartsightError: another kind of file, an unreadable one, or columns that are not there.
+    """
+    known = columns(path)
+    labels = list(data.label_columns)
+    pair = f"{data.image_column}_{labels[0]}"
+    if not {data.image_column, labels[0]} & set(known) and len(labels) == 1 and pair in known:
+        return _of_pairs(path, pair, labels[0], known, data.several_rows)
+    if split == "test" and not set(labels) & set(known):
+        labels = []
+    group = [data.group_column] if data.group_column and (split == "train" or data.group_column in known) else []
+    frame = cells(path, list(dict.fromkeys([data.image_column, *labels, *group])), known)
+    rows = pd.DataFrame({"image": frame[data.image_column]})
+    for name in data.label_columns:
+        rows[name] = frame[name] if name in labels else None
+    if group:
+        rows["group"] = frame[group[0]]
+    return rows, []
+
+
+def cells(path: Path, wanted: list[str] | None = None, known: list[str] | None = None) -> pd.DataFrame:
+    """The named columns, or all; missing cells are null, all else as it stands, a csv all text.
+
+    Raises:
+        PartsightError: as `read`.
+    """
+    known = columns(path) if known is None else known
+    wanted = known if wanted is None else wanted
+    if missing := [name for name in wanted if name not in known]:
+        separator = next((what for mark, what in _OTHER_SEPARATORS.items() if len(known) == 1 and mark in known[0]), "")
+        remedy = (
+            f"Its columns are separated by {separator}: write commas."
+            if separator
+            else "Set data.image_column, data.label_columns, data.group_column."
+        )
+        names = ", ".join(map(repr, missing))
+        raise PartsightError(f"{path}: no column {names}; it has {', '.join(map(repr, known))}. {remedy}")
+    try:
+        if path.suffix == ".csv":  # a class may be called NA or None: only an empty cell is missing
+            frame = pd.read_csv(
+                path, usecols=wanted, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+            )
+        else:
+            frame = pd.read_parquet(path, columns=wanted).reset_index(drop=True)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from None
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
+    return frame[wanted]
+
+
+def columns(path: Path) -> list[str]:
+    """Names of the columns of a csv or parquet file.
+
+    Raises:
+        PartsightError: another kind of file, or an unreadable one.
+    """
+    if path.suffix not in (".csv", ".pq", ".parquet"):
+        raise PartsightError(
+            f"{path}: tables are csv or parquet (.csv, .pq, .parquet), not {path.suffix or 'without suffix'}"
+        )
+    try:
+        if path.suffix == ".csv":
+            return list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+        import pyarrow.parquet
+
+        return list(pyarrow.parquet.read_schema(path).names)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, error) from None
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
+
+
+def _of_pairs(path: Path, pair: str, label: str, known: list[str], several_rows: str) -> tuple[pd.DataFrame, list[str]]:
+    """Severstal's older form: a row for each picture and class, named `picture_class`; it holds where a mask is given.
+
+    Without exactly one other column, which is the mask, every row holds. A picture of which no row holds is left out,
+    but under multi_hot, where it is a picture of none of the classes.
+    """
+    others = [name for name in known if name != pair]
+    mask = others[0] if len(others) == 1 else None
+    frame = cells(path, [pair, mask] if mask else [pair], known)
+    parts = frame[pair].str.rpartition("_")
+    rows = pd.DataFrame({"image": parts[0].where(parts[0] != "", frame[pair]), label: parts[2].where(parts[2] != "")})
+    note = f"{path}: {pair} names a picture and a class in one"
+    if mask:
+        holds = frame[mask].notna()
+        note += f"; {holds.sum()} of {len(holds)} rows hold, those whose {mask} is not empty"
+        none = ~holds.groupby(rows["image"]).transform("any") if several_rows == "multi_hot" else ~holds & False
+        rows = rows[holds | none]
+        rows.loc[none, label] = None
+    return rows, [note]
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> PartsightError:
+    return PartsightError(f"{path}: not UTF-8 text ({error}). Save the table as UTF-8, or as parquet.")

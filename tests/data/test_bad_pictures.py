@@ -1,0 +1,87 @@
+"""Pictures that cannot be used are refused together, or left out by name."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import noise, tree
+
+from partsight.config import Config, DataConfig, ImageConfig
+from partsight.data import bad_pictures, table
+from partsight.data.inspection import inspect
+from partsight.data.table import Examples
+from partsight.errors import Problems
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Five pictures a class; two cannot be decoded, and an array has four channels."""
+    tree(tmp_path, {"bad": 5, "good": 5})
+    (tmp_path / "bad" / "0001.png").write_bytes(b"no picture")
+    (tmp_path / "good" / "0003.png").write_bytes(b"no picture")
+    np.save(tmp_path / "good" / "four.npy", noise(1, channels=4))
+    return tmp_path
+
+
+def usable(root: Path, **data: Any) -> Examples:
+    config = Config(data=DataConfig(root=str(root), **data), image=ImageConfig(channels=3))
+    examples = table.read(config)
+    return bad_pictures.usable(examples, inspect(examples.folder, examples.frame["image"]), config)
+
+
+def test_all_of_them_are_named_with_rows_and_remedy(root: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        usable(root)
+    text = str(caught.value)
+    assert len(caught.value.problems) == 2
+    assert "2 pictures: cannot be decoded (of no known format): rows 1, 8, first 'bad/0001.png'" in text
+    assert "a picture: 4 channels, image.channels=3 needs 3: row 10, first 'good/four.npy'" in text
+    assert "set data.on_bad_image=skip" in text
+
+
+def test_skipped_pictures_are_named_counted_and_gone(root: Path) -> None:
+    examples = usable(root, on_bad_image="skip")
+    assert examples.skipped["image"].tolist() == ["bad/0001.png", "good/0003.png", "good/four.npy"]
+    assert examples.skipped["row"].tolist() == [1, 8, 10]
+    assert examples.skipped["reason"].str.len().min() > 10
+    assert examples.frame["row"].tolist() == [0, 2, 3, 4, 5, 6, 7, 9]
+    assert len(examples.targets) == 8
+    assert examples.info.counts == (4, 4)
+    assert examples.notes["skipped_pictures"].startswith("3 of 11 rows are left out, first bad/0001.png")
+
+
+def test_pictures_that_are_not_there_are_skipped_too(root: Path) -> None:
+    rows = {"image": ["bad/0000.png", "gone.png", "good/0000.png", "good/0003.png"], "class": list("xxyy")}
+    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
+    examples = usable(root, table="labels.csv", on_bad_image="skip")
+    assert examples.frame["row"].tolist() == [0, 2]
+    assert examples.skipped["image"].tolist() == ["gone.png", "good/0003.png"]
+    assert "not found in" in examples.skipped["reason"][0]
+
+
+def test_a_class_of_which_nothing_is_left_is_refused(root: Path) -> None:
+    rows = {"image": ["bad/0000.png", "good/0000.png", "good/0003.png"], "class": list("xyz")}
+    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
+    with pytest.raises(Problems, match="no picture of class 'z' can be used"):
+        usable(root, table="labels.csv", on_bad_image="skip")
+
+
+def test_sound_pictures_leave_nothing_to_say(tmp_path: Path) -> None:
+    examples = usable(tree(tmp_path, {"a": 2, "b": 2}))
+    assert len(examples.skipped) == 0
+    assert examples.notes == {}
+
+
+def test_a_picture_that_ends_early_is_used_and_named(tmp_path: Path) -> None:
+    from PIL import Image
+
+    root = tree(tmp_path, {"a": 2, "b": 2})
+    Image.fromarray(noise(2, 64, 64)).save(root / "a" / "cut.jpg")
+    whole = (root / "a" / "cut.jpg").read_bytes()
+    (root / "a" / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3] + b"\xff\xd9")
+    examples = usable(root)
+    assert len(examples) == 5
+    assert "a picture: the file ends early" in examples.notes["picture_warnings"]
+    assert "first 'a/cut.jpg'" in examples.notes["picture_warnings"]

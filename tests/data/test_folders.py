@@ -1,0 +1,170 @@
+"""Folder trees as people and downloads lay them out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny import touched
+
+from partsight.config import Config, DataConfig
+from partsight.data import folders, table
+from partsight.errors import PartsightError
+
+SPLIT = ["train/bad/1.png", "train/good/2.png", "train/good/3.png", "test/bad/4.png", "test/good/5.png"]
+
+
+def splits(tree: folders.Tree) -> dict[str, list[str]]:
+    return {split: rows["image"].tolist() for split, rows in tree.rows.items()}
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(PartsightError) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("train", "val", "test"), ("Training", "VALID", "Testing"), ("TRAIN", "Validation", "test")],
+)
+def test_split_folders_give_splits(tmp_path: Path, train: str, validation: str, test: str) -> None:
+    names = [f"{split}/{label}/{split}.png" for split in (train, validation, test) for label in ("bad", "good")]
+    tree = folders.read(touched(tmp_path, names))
+    assert tree.folder == tmp_path
+    assert splits(tree) == {"train": names[:2], "validation": names[2:4], "test": names[4:]}
+    assert tree.rows["train"]["class"].tolist() == ["bad", "good"]
+    (note,) = tree.notes
+    assert f"{train} trains" in note
+    assert f"{validation} holds validation rows (data.validation_strategy=custom)" in note
+    assert f"{test} is kept apart" in note
+
+
+def test_train_and_test_alone_leave_the_folds_to_train(tmp_path: Path) -> None:
+    tree = folders.read(touched(tmp_path, SPLIT))
+    assert list(tree.rows) == ["train", "test"]
+    assert "train trains" in tree.notes[0]
+
+
+def test_rows_of_a_split_are_numbered_from_zero_and_never_divided(tmp_path: Path) -> None:
+    examples = table.read(Config(data=DataConfig(root=str(touched(tmp_path, SPLIT)))))
+    assert examples.frame["split"].tolist() == ["train"] * 3 + ["test"] * 2
+    assert examples.frame["row"].tolist() == [0, 1, 2, 0, 1]
+    assert examples.frame["image"].tolist() == SPLIT
+    assert examples.info.counts == (1, 2)
+    assert "train trains" in examples.notes["data_layout"]
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_a_download_nested_in_itself_is_found_from_every_folder(tmp_path: Path, depth: int) -> None:
+    nested = ["archive", "casting_data", "casting_data"]
+    touched(tmp_path.joinpath(*nested), SPLIT)
+    tree = folders.read(tmp_path.joinpath(*nested[:depth]))
+    assert tree.folder == tmp_path.joinpath(*nested)
+    assert splits(tree)["train"] == SPLIT[:3]
+    assert any("the data set is" in note for note in tree.notes) == (depth < 3)
+
+
+def test_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:
+    tree = folders.read(touched(tmp_path, ["bad/line1/1.png", "bad/line2/x/2.png", "good/line1/3.png"]))
+    assert tree.rows["train"]["class"].tolist() == ["bad", "bad", "good"]
+    assert tree.notes == []
+
+
+def test_pictures_outside_every_class_are_said(tmp_path: Path) -> None:
+    tree = folders.read(touched(tmp_path, ["loose.png", "a/1.png", "b/2.png"]))
+    assert len(tree.rows["train"]) == 2
+    assert "1 pictures lie in no folder of a class" in tree.notes[0]
+
+
+def test_a_test_folder_may_hold_pictures_without_classes(tmp_path: Path) -> None:
+    touched(tmp_path, ["train/a/1.png", "train/b/2.png", "test/3.png"])
+    examples = table.read(Config(data=DataConfig(root=str(tmp_path))))
+    assert examples.frame["label"].tolist() == ["a", "b", None]
+    assert examples.frame["image"].iloc[2] == "test/3.png"
+
+
+def test_a_folder_that_holds_two_data_sets_is_answered_with_the_choices(tmp_path: Path) -> None:
+    touched(tmp_path / "casting_data" / "casting_data", SPLIT)
+    touched(tmp_path / "casting_512x512" / "casting_512x512", ["bad/1.png", "good/2.png"])
+    touched(tmp_path / "more", ["1.png"])
+    text = refusal(lambda: folders.read(tmp_path))
+    assert "holds the data sets casting_512x512, casting_data and, beside, more; name one" in text
+    assert f"data.root={tmp_path}/casting_512x512/casting_512x512\n" in text
+    assert f"data.root={tmp_path}/casting_data/casting_data" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["train/a/1.png", "Training/b/2.png"], "Training, train are both train"),
+        (["val/a/1.png", "test/b/2.png"], "there is no train folder"),
+        (["train/1.png", "test/b/2.png"], "pictures lie in train itself"),
+        (["train/a/1.png", "val/2.png"], "pictures lie in val itself"),
+        (["bad/train/1.png", "bad/test/2.png", "good/train/3.png"], "Put the split first"),
+    ],
+)
+def test_splits_that_make_no_sense_are_refused(tmp_path: Path, names: list[str], expected: str) -> None:
+    touched(tmp_path, names)
+    names_on_disk = {path.name for path in tmp_path.iterdir()}
+    if len(names_on_disk) < len({name.partition("/")[0] for name in names}):
+        pytest.skip("this file system does not tell train from Train")
+    assert expected.lower() in refusal(lambda: folders.read(tmp_path)).lower()
+
+
+def test_a_test_folder_and_a_test_table_are_one_too_many(tmp_path: Path) -> None:
+    touched(tmp_path, SPLIT)
+    (tmp_path / "test.csv").write_text("image,class\ntest/bad/4.png,bad\n")
+    text = refusal(lambda: table.read(Config(data=DataConfig(root=str(tmp_path), test_table="test.csv"))))
+    assert "has a test folder, and data.test_table names another" in text
+
+
+def test_links_in_a_tree_may_not_lead_out_of_it(tmp_path: Path) -> None:
+    touched(tmp_path, ["outside/1.png", "tree/a/1.png", "tree/b/2.png"])
+    (tmp_path / "tree" / "c").symlink_to(tmp_path / "outside")
+    (tmp_path / "tree" / "b" / "round").symlink_to(tmp_path / "tree")
+    text = refusal(lambda: table.read(Config(data=DataConfig(root=str(tmp_path / "tree")))))
+    assert "links lead out of" in text
+    assert "first 'c/1.png'" in text
+
+
+# --- a use case's usual table ----------------------------------------------------------------------------------------
+
+
+def casting(root: Path, **others: str) -> DataConfig:
+    return DataConfig(root=str(root), usual_table="labels.csv", usual_images="512", **others)
+
+
+def test_the_usual_table_is_read_where_it_lies_in_root(tmp_path: Path) -> None:
+    touched(tmp_path / "512", ["a/1.png", "b/2.png", "b/3.png"])
+    (tmp_path / "labels.csv").write_text("image,class\na/1.png,x\nb/2.png,y\n")
+    examples = table.read(Config(data=casting(tmp_path)))
+    assert examples.frame["label"].tolist() == ["x", "y"]
+    assert examples.notes == {}
+
+
+def test_without_it_the_usual_images_or_root_are_a_folder_tree_and_that_is_said(tmp_path: Path) -> None:
+    """Kaggle's casting download: both sets beside each other, each nested in itself, and no table."""
+    touched(tmp_path / "512" / "512", ["bad/1.png", "good/2.png"])
+    touched(tmp_path / "data" / "data", SPLIT)
+    small = table.read(Config(data=casting(tmp_path)))
+    assert small.folder == tmp_path / "512" / "512"
+    assert f"labels.csv is not in {tmp_path}: classes are the folders of {tmp_path}/512" in small.notes["data_layout"]
+    large = table.read(Config(data=casting(tmp_path / "data")))
+    assert large.frame["split"].tolist() == ["train"] * 3 + ["test"] * 2
+    assert table.read(Config(data=casting(tmp_path / "512" / "512"))).info.counts == (1, 1)
+
+
+def test_without_it_columns_that_only_a_table_has_are_refused(tmp_path: Path) -> None:
+    touched(tmp_path / "512", ["a/1.png", "b/2.png"])
+    data = DataConfig(root=str(tmp_path), usual_table="labels.csv", usual_images="512", group_column="run")
+    assert "name a table (data.table)" in refusal(lambda: table.read(Config(data=data)))
+
+
+def test_what_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
+    touched(tmp_path / "512", ["a/1.png", "b/2.png", "b/3.png"])
+    touched(tmp_path / "own", ["c/1.png", "d/2.png"])
+    for name in ("labels", "mine"):
+        (tmp_path / f"{name}.csv").write_text("image,class\na/1.png,x\nb/2.png,y\n")
+    assert len(table.read(Config(data=casting(tmp_path, table="mine.csv")))) == 2
+    assert table.read(Config(data=casting(tmp_path, images="own"))).info.classes == ("c", "d")
+    assert "none.csv" in refusal(lambda: table.read(Config(data=casting(tmp_path, table="none.csv"))))
