@@ -1,4 +1,4 @@
-"""`partsight`: train, predict, import-ht, ui. Works from any folder; heavy imports wait until they are needed."""
+"""`partsight`: train, data check, predict, import-ht, ui, from any folder. Heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -17,8 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         command.train(given[1:])
         return
-    parsed = _parser().parse_args(given)
     try:
+        if given[:2] == ["data", "check"]:  # takes settings, as train does
+            from partsight import data_check
+
+            sys.exit(data_check.main(given[2:]))
+        parsed = _parser().parse_args(given)
         parsed.run(parsed)
     except PartsightError as error:
         print(error, file=sys.stderr)
@@ -30,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"partsight {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="train: partsight train usecase=casting backbone=efficientnet_b4", add_help=False)
+    data = commands.add_parser("data", help="data check: audit a data set: partsight data check /data/parts")
+    data.add_subparsers(required=True, metavar="check").add_parser("check", add_help=False)
 
     predict = commands.add_parser("predict", help="score new pictures with a checkpoint", description=_PREDICT)
     predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")

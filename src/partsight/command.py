@@ -50,6 +50,26 @@ def train(arguments: Sequence[str] | None = None) -> None:
         sys.argv = typed
 
 
+def settings(arguments: Sequence[str]) -> config.Config:
+    """The checked settings of a command line of `train`, without a run and without Hydra's output folder.
+
+    Raises:
+        PartsightError: every mistake, together; or a sweep.
+    """
+    config.register()
+    # --cfg says that nothing runs: folds that a Hydrogen Torch yaml names do not become a sweep.
+    args = get_args_parser().parse_args(_with_use_case([*arguments, "--cfg=job"]))
+    if args.multirun:
+        raise PartsightError("One command at a time: leave --multirun (-m) out")
+    folders = _config_folders(args.config_dir)
+    if problems := overrides.problems(args.overrides, folders):
+        raise Problems("The command cannot run", problems)
+    settings = check.to_config(overrides.composed(args.overrides, folders))
+    if problems := check.rules(settings):
+        raise Problems("The settings cannot run", problems)
+    return settings
+
+
 def help_text() -> str:
     """Usage, the groups with their options, and conf/train.yaml itself: every setting, its default and its reason.
 
@@ -82,11 +102,15 @@ def _check_command_line(given: Sequence[str]) -> None:
     args = get_args_parser().parse_args(given)
     if args.hydra_help or args.shell_completion:
         return
-    own = [Path(args.config_dir).resolve()] if args.config_dir and Path(args.config_dir).is_dir() else []
-    problems = overrides.problems(args.overrides, [*own, conf_folder()], multirun=args.multirun)
+    problems = overrides.problems(args.overrides, _config_folders(args.config_dir), multirun=args.multirun)
     if problems:
         print(Problems("The command cannot run", problems), file=sys.stderr)
         sys.exit(2)
+
+
+def _config_folders(own: str | None) -> list[Path]:
+    """The user's own folder of configs, where there is one, and partsight's."""
+    return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), conf_folder()]
 
 
 def _train_one(composed: DictConfig) -> float:

@@ -51,6 +51,13 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
     return found
 
 
+def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own."""
+    search = [f"hydra.searchpath=[{','.join('file://' + str(f) for f in folders[:-1])}]"] if len(folders) > 1 else []
+    with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+        return compose("train", overrides=[*overrides, *search])
+
+
 def _parsed(text: str) -> Override | None:
     try:
         override = OverridesParser.create().parse_override(text)
@@ -205,10 +212,7 @@ def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
     """Problems of the config that the sound overrides give, so that one answer names them all."""
     if not any(text.startswith("usecase=") for text in overrides):
         overrides = [*overrides, "usecase=custom", "data.root=."]  # a stand-in, to see the other settings
-    search = [f"hydra.searchpath=[{','.join('file://' + str(f) for f in folders[:-1])}]"] if len(folders) > 1 else []
     try:
-        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-            composed = compose("train", overrides=[*overrides, *search])
-        return check.rules(check.to_config(composed))
+        return check.rules(check.to_config(composed(overrides, folders)))
     except (HydraException, OmegaConfBaseException) as error:
         return [str(error).splitlines()[0]]

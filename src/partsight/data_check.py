@@ -1,0 +1,104 @@
+"""`partsight data check`: the audit of a data set, in the terminal, as a page, and as an exit status for CI."""
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from partsight import command, console
+from partsight.config import Config
+from partsight.errors import PartsightError
+
+if TYPE_CHECKING:
+    from partsight.data.table import Examples
+
+DESCRIPTION = """\
+Looks at a whole data set, every picture decoded once, and writes what it found as one html page.
+
+  partsight data check /data/parts                                 a folder tree, one folder a class
+  partsight data check usecase=casting data.root=/data/casting     settings as `partsight train` takes them
+  partsight data check /data/parts data.table=labels.csv           both
+
+Exit status: 0 nothing that spoils a score; 1 usable, but look at the page first (identical or similar pictures across
+splits or folds, identical pictures with different labels, pictures that end early or are left out, rows of one
+picture that are divided, a class without rows in training or in a fold); 2 training would refuse it."""
+
+EXIT = {None: 0, "look": 1, "unusable": 2}
+
+
+def main(given: Sequence[str]) -> int:
+    """Runs the command; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="partsight data check", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="+", metavar="FOLDER_OR_SETTING", help="a folder, or settings such as usecase=")
+    parser.add_argument("--out", type=Path, default=Path("data_check.html"), help="the page (default: %(default)s)")
+    parsed, rest = parser.parse_known_intermixed_args(given)
+    config = command.settings([*_as_settings(parsed.what), *rest])
+    title = f"Data check: {config.name}"
+    from partsight.data import sources
+    from partsight.insight import audit_page
+
+    where = str(sources.root(config.data))
+    try:
+        page, status = _audited(config, title, where)
+    except PartsightError as error:
+        console.say(str(error))
+        page, status = audit_page.refused_page(str(error), title, where), EXIT["unusable"]
+    parsed.out.parent.mkdir(parents=True, exist_ok=True)
+    parsed.out.write_text(page, encoding="utf-8")
+    console.say(f"The whole audit with its pictures: {parsed.out}")
+    return status
+
+
+def _as_settings(what: Sequence[str]) -> list[str]:
+    """A folder as data.root, of the use case custom unless one is named; settings as they stand."""
+    settings: list[str] = []
+    for text in what:
+        if "=" in text and not Path(text).is_dir():
+            settings.append(text)
+            continue
+        if not Path(text).is_dir():
+            raise PartsightError(f"{text}: there is no such folder; settings are of the form key=value")
+        quoted = str(Path(text).resolve()).replace("\\", "\\\\").replace("'", "\\'")
+        settings.append(f"data.root='{quoted}'")
+    if not any(text.lstrip("+").startswith(("usecase=", "hydrogen_torch=")) for text in settings):
+        settings.insert(0, "usecase=custom")
+    return settings
+
+
+def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
+    from partsight.data import inspection, table
+    from partsight.insight import audit_page
+    from partsight.insight.audit import Finding, audit
+
+    examples = table.read(config)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    lie, refused = _divided(examples, config)
+    audited = audit(examples, inspected, lie)
+    if refused:
+        finding = Finding("unusable", "division", 1, refused)
+        audited = dataclasses.replace(audited, findings=(finding, *audited.findings))
+    console.table(audited.counts, f"{config.name}: rows")
+    for finding in audited.findings:
+        console.say(f"{_MARKS[finding.level]} {finding.text}")
+    console.say(audit_page.verdict_text(audited))
+    subtitle = f"{where} · {config.data.validation_strategy}"
+    return audit_page.audit_page(audited, examples.folder, title, subtitle), EXIT[audited.level]
+
+
+def _divided(examples: "Examples", config: Config) -> tuple[list[str] | None, str]:
+    """The part of each row, or why the rows cannot be divided."""
+    from partsight.data import fold_checks, folds
+    from partsight.insight.audit import parts
+
+    try:
+        fold = folds.assign(examples, config.data)
+        fold_checks.refuse(examples, fold, config)
+    except PartsightError as error:
+        return None, str(error)
+    return parts(examples, fold, config.data.validation_strategy), ""
+
+
+_MARKS = {"unusable": "x", "look": "!", "note": "-"}

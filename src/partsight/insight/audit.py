@@ -1,0 +1,300 @@
+"""What a data set holds and what is wrong with it, as tables: no model, no settings of training, no drawing.
+
+audited = audit(examples, inspected, parts(examples, fold))
+audited.findings, audited.counts, audited.copies, ...
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.data.table import Examples
+
+Level = Literal["unusable", "look", "note"]
+
+UNEVEN = 10
+"""The largest class has so many times the rows of the smallest before that is said."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know of the data."""
+
+    level: Level
+    """unusable: training refuses it. look: it can make a score wrong. note: it explains what is seen later."""
+    key: str
+    """What it is, in one word; the same in every audit."""
+    count: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The tables of `audit`. Empty tables keep their columns."""
+
+    rows: pd.DataFrame
+    """One row an example: `Examples.frame`, `part` (text: `fold 0`, ..., `train`, `validation`, `test`) and the
+    columns of `inspection.inspect`."""
+    counts: pd.DataFrame
+    """class, rows, share (of all rows, %), and a column of rows for each split and fold."""
+    sizes: pd.DataFrame
+    """width, height (pixels), pictures; the commonest first."""
+    formats: pd.DataFrame
+    """suffix, channels, dtype, pictures, megabytes; the commonest first."""
+    brightness: pd.DataFrame
+    """class, pictures, and the mean brightness of a picture (0 to 1) at 5, 25, 50, 75 and 95 % of them."""
+    copies: pd.DataFrame
+    """One row a set of byte-identical pictures: pictures (list), parts (list), labels (list of texts, one a picture),
+    across (they lie in several parts), conflict (they are labelled differently)."""
+    look_alikes: pd.DataFrame
+    """One row a pair of pictures in different parts that show the same thing, the nearest first: image, part, label,
+    other, other_part, other_label, distance (0: the same)."""
+    repeated: pd.DataFrame
+    """One row a picture with several rows: image, rows, labels (text such as `1 + 3`), parts (list)."""
+    broken: pd.DataFrame
+    """split, row, image, problem: rows whose picture cannot be used."""
+    suspicious: pd.DataFrame
+    """image, warning: pictures that can be used and are not as they should be."""
+    findings: tuple[Finding, ...]
+    """The gravest first."""
+
+    @property
+    def level(self) -> Level | None:
+        """The gravest level found; notes do not count."""
+        return next((f.level for f in self.findings if f.level != "note"), None)
+
+
+def audit(
+    examples: Examples,
+    inspected: pd.DataFrame,
+    lie: Sequence[str] | None = None,
+    look_alikes: pd.DataFrame | None = None,
+    skip_broken: bool = False,
+) -> Audit:
+    """All tables and findings of a data set.
+
+    Args:
+        examples: its rows.
+        inspected: `inspection.inspect` of their pictures.
+        lie: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
+        look_alikes: pairs that lie in different parts (columns as in `Audit`), from `data.leaks`. None: not looked for.
+        skip_broken: training leaves broken pictures out (data.on_bad_image=skip) and does not refuse them.
+    """
+    rows = examples.frame.merge(inspected, on="image", how="left", validate="many_to_one")
+    rows = rows.assign(part=examples.frame["split"].tolist() if lie is None else lie)
+    usable = rows[rows["problem"].isna()]
+    once = usable.drop_duplicates("image")
+    copies, repeated = _copies(usable), _repeated(usable)
+    pairs = pd.DataFrame(columns=_PAIR) if look_alikes is None else look_alikes[_PAIR]
+    broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]].reset_index(drop=True)
+    suspicious = once.loc[once["warning"].notna(), ["image", "warning"]].reset_index(drop=True)
+    counts = _counts(usable, examples.info.classes)
+    findings = [
+        *_broken_findings(broken, skip_broken),
+        *_copy_findings(copies, pairs),
+        *_repeated_findings(repeated),
+        *_suspicious_findings(suspicious),
+        *_class_findings(counts, examples.info.counts),
+        *_size_findings(once),
+    ]
+    order: tuple[Level, ...] = ("unusable", "look", "note")
+    return Audit(
+        rows=rows,
+        counts=counts,
+        sizes=_tally(once, ["width", "height"]),
+        formats=_formats(once),
+        brightness=_brightness(usable),
+        copies=copies,
+        look_alikes=pairs,
+        repeated=repeated,
+        broken=broken,
+        suspicious=suspicious,
+        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.level))),
+    )
+
+
+# Tables ---------------------------------------------------------------------------------------------------------------
+
+_PAIR = ["image", "part", "label", "other", "other_part", "other_label", "distance"]
+
+
+def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:
+    """Where each row lies: `fold 0`, ... where the strategy divides into folds; else the name of its split.
+
+    Args:
+        examples: the rows.
+        fold: (rows,) from `folds.assign`.
+        strategy: data.validation_strategy. Under holdout and custom, fold 0 validates and fold 1 trains.
+    """
+    two = {0: "validation", 1: "train"} if strategy in ("holdout", "custom") else {}
+    splits = examples.frame["split"].tolist()
+    pairs = zip(splits, fold.tolist(), strict=True)
+    return [two.get(number, f"fold {number}") if number >= 0 else split for split, number in pairs]
+
+
+def label_text(label: Any) -> str:
+    """A label as people read it: several are joined by commas, a missing one is empty."""
+    if label is None or (isinstance(label, float) and np.isnan(label)):
+        return ""
+    return ", ".join(map(str, label)) or "none" if isinstance(label, list | tuple) else str(label)
+
+
+def _counts(rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    single = rows[["part", "split", "label"]].explode("label")
+    named = pd.DataFrame({"class": list(classes)})
+    table = named.assign(rows=_per_class(single["label"], classes))
+    table = table.assign(share=(100 * table["rows"] / max(len(rows), 1)).round(1))
+    names = [*dict.fromkeys(s for s in ("train", "validation", "test") if s in set(rows["split"]))]
+    folds = sorted({part for part in rows["part"] if part.startswith("fold ")}, key=lambda part: int(part[5:]))
+    for name in names if len(names) > 1 else []:
+        table[name] = _per_class(single.loc[single["split"] == name, "label"], classes)
+    for name in folds:
+        table[name] = _per_class(single.loc[single["part"] == name, "label"], classes)
+    return table
+
+
+def _per_class(labels: pd.Series, classes: Sequence[str]) -> list[int]:
+    found = labels.value_counts()
+    return [int(found.get(name, 0)) for name in classes]
+
+
+def _tally(pictures: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    tally = pictures.groupby(columns, sort=True).size().rename("pictures").reset_index()
+    return tally.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
+
+
+def _formats(pictures: pd.DataFrame) -> pd.DataFrame:
+    suffix = pictures["image"].str.extract(r"(\.[^./]+)$", expand=False).fillna("").str.lower()
+    grouped = pictures.assign(suffix=suffix).groupby(["suffix", "channels", "dtype"])["bytes"]
+    table = pd.DataFrame({"pictures": grouped.size(), "megabytes": grouped.sum() / 1e6}).reset_index()
+    return table.sort_values("pictures", ascending=False, kind="stable", ignore_index=True)
+
+
+_POINTS = {"5 %": 0.05, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "95 %": 0.95}
+
+
+def _brightness(rows: pd.DataFrame) -> pd.DataFrame:
+    single = rows[["image", "label", "brightness"]].explode("label").drop_duplicates(["image", "label"])
+    grouped = single.groupby("label", sort=False)["brightness"]
+    table = pd.DataFrame({"pictures": grouped.size(), **{n: grouped.quantile(q) for n, q in _POINTS.items()}})
+    return table.reset_index(names="class").sort_values("class", ignore_index=True)
+
+
+def _copies(rows: pd.DataFrame) -> pd.DataFrame:
+    pictures = _labelled(rows)
+    # Only the hashes that occur twice are walked through: a set of a million pictures may have none.
+    twice = pictures[pictures.duplicated("hash", keep=False)]
+    found = []
+    for _, same in twice.groupby("hash", sort=False):
+        labels = same["label"].tolist()
+        lie = sorted({part for several in same["parts"] for part in several})
+        found.append((same["image"].tolist(), lie, labels, len(lie) > 1, len({x for x in labels if x}) > 1))
+    return pd.DataFrame(found, columns=["pictures", "parts", "labels", "across", "conflict"])
+
+
+def _repeated(rows: pd.DataFrame) -> pd.DataFrame:
+    several = rows[rows.duplicated("image", keep=False)]
+    pictures = _labelled(several)
+    sizes = several.groupby("image", sort=False).size()
+    table = pictures.assign(rows=sizes.reindex(pictures["image"]).to_numpy()).rename(columns={"label": "labels"})
+    return table[["image", "rows", "labels", "parts"]]
+
+
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a picture: image, hash, label (text; of several rows `1 + 3`), parts (list)."""
+    texts = rows[["image", "hash", "part"]].assign(label=[label_text(label) for label in rows["label"]])
+    once = texts.drop_duplicates("image")
+    again = texts[texts.duplicated("image", keep=False)].groupby("image", sort=False)
+    labels = {image: " + ".join(sorted(set(same))) for image, same in again["label"]}
+    lie = {image: sorted(set(same)) for image, same in again["part"]}
+    return pd.DataFrame(
+        {
+            "image": once["image"],
+            "hash": once["hash"],
+            "label": [labels.get(image, label) for image, label in zip(once["image"], once["label"], strict=True)],
+            "parts": [lie.get(image, [part]) for image, part in zip(once["image"], once["part"], strict=True)],
+        }
+    ).reset_index(drop=True)
+
+
+# Findings -------------------------------------------------------------------------------------------------------------
+
+
+def _broken_findings(broken: pd.DataFrame, skip: bool) -> list[Finding]:
+    if broken.empty:
+        return []
+    what = "are left out of training (data.on_bad_image=skip)" if skip else "stop training"
+    text = f"{_many(len(broken), 'row')}: the picture cannot be used; such rows {what}"
+    return [Finding("look" if skip else "unusable", "broken", len(broken), text)]
+
+
+def _copy_findings(copies: pd.DataFrame, pairs: pd.DataFrame) -> list[Finding]:
+    found = []
+    conflict, across = copies[copies["conflict"].astype(bool)], copies[copies["across"].astype(bool)]
+    if len(conflict):
+        text = "identical pictures with different labels: at most one label is right"
+        found.append(Finding("look", "conflict", len(conflict), f"{_many(len(conflict), 'set')} of {text}"))
+    if len(across):
+        text = "identical pictures across splits or folds: a model that has seen one knows the other"
+        found.append(Finding("look", "copies_across", len(across), f"{_many(len(across), 'set')} of {text}"))
+    if len(pairs):
+        text = "pictures that show the same thing across splits or folds: scores are too good"
+        found.append(Finding("look", "look_alikes", len(pairs), f"{_many(len(pairs), 'pair')} of {text}"))
+    if within := len(copies) - len(across):
+        text = f"{_many(within, 'set')} of identical pictures within one split or fold"
+        found.append(Finding("note", "copies_within", within, text))
+    return found
+
+
+def _repeated_findings(repeated: pd.DataFrame) -> list[Finding]:
+    if repeated.empty:
+        return []
+    text = f"{_many(len(repeated), 'picture')} with several rows"
+    apart = int((repeated["parts"].str.len() > 1).sum())
+    if not apart:
+        return [Finding("note", "repeated", len(repeated), text)]
+    return [
+        Finding("look", "repeated", len(repeated), f"{text}; the rows of {apart} are divided between splits or folds")
+    ]
+
+
+def _suspicious_findings(suspicious: pd.DataFrame) -> list[Finding]:
+    if suspicious.empty:
+        return []
+    kinds = suspicious["warning"].str.partition(":")[0].value_counts()
+    text = ", ".join(f"{kind}: {_many(count, 'picture')}" for kind, count in kinds.items())
+    return [Finding("look", "suspicious", len(suspicious), text)]
+
+
+def _class_findings(counts: pd.DataFrame, trained: Sequence[int]) -> list[Finding]:
+    found = []
+    none = [name for name, count in zip(counts["class"], trained, strict=True) if not count]
+    if none:
+        text = f"no training rows of class {', '.join(map(str, none))}: it cannot be learned"
+        found.append(Finding("look", "class_not_trained", len(none), text))
+    folds = [name for name in counts if str(name).startswith("fold ")]
+    lacking = [str(name) for name, least in zip(counts["class"], counts[folds].min(axis=1), strict=True) if least == 0]
+    if folds and lacking:
+        text = f"some fold has no rows of class {', '.join(lacking)}: its score says nothing of it there"
+        found.append(Finding("look", "class_not_in_fold", len(lacking), text))
+    most, least = int(counts["rows"].max()), int(counts["rows"].min())
+    if least and most >= UNEVEN * least:
+        text = f"the largest class has {most / least:.0f} times the rows of the smallest ({most} and {least})"
+        found.append(Finding("note", "uneven", 1, text))
+    return found
+
+
+def _size_findings(pictures: pd.DataFrame) -> list[Finding]:
+    count = len(pictures.drop_duplicates(["width", "height"]))
+    if count < 2:
+        return []
+    smallest, largest = (f"{int(pictures[side].min())} to {int(pictures[side].max())}" for side in ("width", "height"))
+    return [Finding("note", "sizes", count, f"{count} picture sizes: {smallest} wide, {largest} high")]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,195 @@
+"""The audit of a data set as one html page: a verdict on top, then every table with the pictures it speaks of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.insight import audit_charts
+from partsight.insight.audit import Audit, label_text
+from partsight.insight.contact import Group, contact_sheet
+from partsight.insight.page import Block, Section, figures, notice, page, picture, table, text
+
+SHOWN = 24
+"""Examples of each finding that a page shows; it says how many more there are."""
+A_CLASS = 6
+CLASSES = 40
+"""Sample pictures of a class, and classes, on a page."""
+
+_VERDICT = {
+    None: ("good", "Nothing was found that would spoil a score."),
+    "look": ("warning", "Usable, but look at what is listed here before you trust a score."),
+    "unusable": ("error", "Training refuses this data set as it is."),
+}
+
+
+def audit_page(audited: Audit, folder: Path, title: str, subtitle: str, notes: Sequence[str] = ()) -> str:
+    """The page as text.
+
+    Args:
+        audited: the tables.
+        folder: that the paths of the pictures are relative to.
+        title: of the page.
+        subtitle: where the data is, for instance.
+        notes: what was decided while reading, and has to be said.
+    """
+    return page(
+        title,
+        subtitle,
+        [
+            Section("Verdict", [verdict(audited), _figures(audited), *(text(note) for note in notes)]),
+            Section("Broken pictures", _listed(audited.broken, "rows whose picture cannot be used")),
+            Section("Identical pictures", _copies(audited, folder)),
+            Section("Look-alikes across splits and folds", _look_alikes(audited, folder)),
+            Section("Pictures to look at", _suspicious(audited, folder)),
+            Section("Several rows a picture", _repeated(audited, folder)),
+            Section("Classes", _classes(audited)),
+            Section("Samples of every class", _samples(audited, folder)),
+            Section("Sizes and formats", _sizes(audited)),
+            Section("Brightness", _brightness(audited)),
+        ],
+    )
+
+
+def refused_page(problems: str, title: str, subtitle: str) -> str:
+    """The page of a data set that cannot be read at all."""
+    return page(title, subtitle, [Section("Verdict", [notice("error", f"{_VERDICT['unusable'][1]}\n{problems}")])])
+
+
+def verdict_text(audited: Audit) -> str:
+    """One sentence."""
+    return _VERDICT[audited.level][1]
+
+
+def verdict(audited: Audit) -> Block:
+    """One sentence, and below it every finding."""
+    kind, words = _VERDICT[audited.level]
+    return notice(kind, "\n".join([words, *(f"· {finding.text}" for finding in audited.findings)]))  # type: ignore[arg-type]
+
+
+def _figures(audited: Audit) -> Block:
+    pictures = audited.rows["image"].nunique()
+    splits = audited.rows["split"].value_counts()
+    named = [(name, f"{splits[name]:,}") for name in ("train", "validation", "test") if name in splits]
+    return figures(
+        [
+            ("Rows", f"{len(audited.rows):,}"),
+            ("Pictures", f"{pictures:,}"),
+            ("Classes", f"{len(audited.counts)}"),
+            *(named if len(named) > 1 else []),
+            ("Sets of copies", f"{len(audited.copies):,}"),
+            ("Leaking pairs", f"{len(audited.look_alikes):,}"),
+        ]
+    )
+
+
+def _listed(frame: pd.DataFrame, what: str) -> list[Block]:
+    return [] if frame.empty else [table(frame.head(SHOWN), _of(len(frame), what))]
+
+
+def _of(total: int, what: str) -> str:
+    return f"the first {SHOWN} of {total:,} {what}" if total > SHOWN else f"{total:,} {what}"
+
+
+def _copies(audited: Audit, folder: Path) -> list[Block]:
+    if audited.copies.empty:
+        return []
+    worst = audited.copies.sort_values(["conflict", "across"], ascending=False, kind="stable")
+    listed = worst.head(SHOWN)
+    labels = [", ".join(dict.fromkeys(labels)) for labels in listed["labels"]]
+    listed = listed.assign(pictures=[_few(names) for names in listed["pictures"]], labels=labels)
+    groups = [
+        Group(
+            ("conflict: " if found["conflict"] else "") + " | ".join(found["parts"]),
+            [
+                (name, f"{label}: {name}")
+                for name, label in zip(found["pictures"][:2], found["labels"][:2], strict=True)
+            ],
+        )
+        for found in _records(worst.head(SHOWN))
+    ]
+    return [
+        picture(contact_sheet(groups, folder), "byte for byte the same file: two of each set"),
+        table(listed, _of(len(worst), "sets of identical pictures")),
+    ]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    return frame.to_dict("records")
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _look_alikes(audited: Audit, folder: Path) -> list[Block]:
+    pairs = audited.look_alikes
+    if pairs.empty:
+        return []
+    # The whole range of distances, and not the nearest alone: the far end shows whether the threshold is right.
+    chosen = pairs.iloc[_spread(len(pairs), SHOWN)]
+    groups = [
+        Group(
+            f"{pair['part']} | {pair['other_part']} · {pair['distance']:.3g}",
+            [(pair[of], f"{pair[label]}: {pair[of]}") for of, label in (("image", "label"), ("other", "other_label"))],
+        )
+        for pair in _records(chosen)
+    ]
+    caption = f"{len(chosen)} of {len(pairs):,} pairs, from the nearest to the farthest"
+    return [picture(contact_sheet(groups, folder), caption), table(chosen, caption)]
+
+
+def _spread(total: int, most: int) -> NDArray[np.int64]:
+    """At most `most` positions below `total`, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
+
+
+def _suspicious(audited: Audit, folder: Path) -> list[Block]:
+    found = audited.suspicious
+    if found.empty:
+        return []
+    groups = [Group(one["warning"], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
+    return [picture(contact_sheet(groups, folder, columns=4)), *_listed(found, "pictures")]
+
+
+def _repeated(audited: Audit, folder: Path) -> list[Block]:
+    found = audited.repeated
+    if found.empty:
+        return []
+    groups = [Group(one["labels"], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
+    return [picture(contact_sheet(groups, folder)), *_listed(found, "pictures with several rows")]
+
+
+def _classes(audited: Audit) -> list[Block]:
+    return [picture(audit_charts.class_chart(audited.counts)), table(audited.counts, "rows; share in %")]
+
+
+def _samples(audited: Audit, folder: Path) -> list[Block]:
+    rows = audited.rows[audited.rows["problem"].isna()].drop_duplicates("image")
+    single = rows[["image", "label"]].explode("label")
+    groups = []
+    for name in audited.counts["class"].head(CLASSES):
+        images = single.loc[single["label"] == name, "image"]
+        # From all over the table: neighbours are often pictures of one part.
+        chosen = images.iloc[_spread(len(images), A_CLASS)]
+        groups += [Group(label_text(name), [(image, image) for image in chosen])] if len(chosen) else []
+    left = len(audited.counts) - CLASSES
+    caption = f"{left} more classes are not shown" if left > 0 else ""
+    return [picture(contact_sheet(groups, folder), caption)] if groups else []
+
+
+def _sizes(audited: Audit) -> list[Block]:
+    blocks = [picture(audit_charts.size_chart(audited.sizes))] if len(audited.sizes) > 1 else []
+    sizes = table(audited.sizes.head(SHOWN), "width and height in pixels")
+    return [*blocks, sizes, table(audited.formats.head(SHOWN), "what is stored")]
+
+
+def _brightness(audited: Audit) -> list[Block]:
+    if audited.brightness.empty:
+        return []
+    caption = "mean brightness of a picture, 0 to 1; a class that differs is told apart by its light alone"
+    return [picture(audit_charts.brightness_chart(audited.brightness)), table(audited.brightness, caption)]

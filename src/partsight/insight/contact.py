@@ -1,0 +1,115 @@
+"""Contact sheets: many small pictures in groups, with a line of text below each; made for pages of hundreds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from partsight.insight import style
+from partsight.insight.sheets import WIDE, read_picture
+
+WIDTH = 12.0
+HEADING, CAPTION, GAP = 0.26, 0.19, 0.1
+TALLEST = 1.9
+"""Inches; so is all above."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures that belong together, side by side; never broken over two lines unless it is wider than one."""
+
+    heading: str
+    pictures: Sequence[tuple[str, str]]
+    """Path within the folder, and what stands below it."""
+
+
+def contact_sheet(groups: Sequence[Group], folder: Path, columns: int = 6) -> Figure:
+    """The groups one after the other, `columns` pictures a line; half as many where pictures are wide.
+
+    Each picture keeps its proportions. One that cannot be read is a grey box that says so.
+    """
+    loaded = [[(read_picture(folder, image), caption) for image, caption in group.pictures] for group in groups]
+    aspects = [p.shape[1] / p.shape[0] for group in loaded for p, _ in group if not isinstance(p, str)]
+    aspect = float(np.median(aspects)) if aspects else 1.0
+    columns = max(2, columns // 2) if aspect > WIDE else columns
+    cell = (WIDTH - GAP) / columns - GAP
+    tall = min(cell / min(aspects, default=1.0), TALLEST)
+    places, lines = _places([len(group) for group in loaded], columns)
+    line = HEADING + tall + CAPTION + GAP
+    figure = style.new_figure(WIDTH, max(lines, 1) * line + GAP, constrained=False)
+    height = figure.get_figheight()
+    canvas = _Canvas(cell, tall)
+    for group, panels, spots in zip(groups, loaded, places, strict=True):
+        for number, ((picture, caption), (row, column)) in enumerate(zip(panels, spots, strict=True)):
+            left, top = GAP + column * (cell + GAP), GAP / 2 + row * line
+            if number == 0:
+                span = (min(len(panels), columns - column)) * (cell + GAP) - GAP
+                _write(figure, group.heading, left, top, span, height, style.INK, "bold")
+            _write(figure, caption, left, top + HEADING + tall + 0.03, cell, height, style.MUTED, "normal")
+            axes = figure.add_axes(
+                (left / WIDTH, 1 - (top + HEADING + tall) / height, cell / WIDTH, tall / height), frameon=False
+            )
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.imshow(canvas.fitted(picture), aspect="auto", interpolation="nearest")
+            if isinstance(picture, str):
+                style.write(axes, style.shorten(picture.replace("\n", " "), int(cell * 13)), 6.5)
+    return style.finish(figure)
+
+
+class _Canvas:
+    """Boxes of a fixed size in pixels, for pictures of any."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = round(width * style.DPI), round(height * style.DPI)
+
+    def fitted(self, picture: NDArray[np.uint8] | str) -> NDArray[np.uint8]:
+        """The picture as large as the box allows, at its top left, on paper."""
+        box = np.full((self.height, self.width, 3), 255, np.uint8)
+        if isinstance(picture, str):
+            box[:] = 244
+            return box
+        height, width = picture.shape[:2]
+        scale = min(self.width / width, self.height / height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+        box[: size[1], : size[0]] = small
+        return box
+
+
+def _places(sizes: Sequence[int], columns: int) -> tuple[list[list[tuple[int, int]]], int]:
+    """(line, column) of every picture of every group, and the number of lines."""
+    places, row, column = [], 0, 0
+    for size in sizes:
+        if column and column + min(size, columns) > columns:
+            row, column = row + 1, 0
+        spots = []
+        for _ in range(size):
+            if column == columns:
+                row, column = row + 1, 0
+            spots.append((row, column))
+            column += 1
+        places.append(spots)
+    return places, row + 1
+
+
+def _write(
+    figure: Figure, words: str, left: float, top: float, width: float, height: float, colour: str, weight: str
+) -> None:
+    size = style.SMALL_SIZE if weight == "bold" else 7.0
+    letters = int(width * style.POINTS_PER_INCH / (0.62 * size))
+    figure.text(
+        left / WIDTH,
+        1 - top / height,
+        style.shorten(words, letters),
+        ha="left",
+        va="top",
+        fontsize=size,
+        color=colour,
+        fontweight=weight,
+        parse_math=False,
+    )

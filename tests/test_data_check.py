@@ -1,0 +1,92 @@
+"""`partsight data check`: what it answers, the page it leaves, and the status that CI goes by."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import tree
+
+from partsight import cli
+
+
+def status(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["data", "check", *arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_a_sound_folder_gives_0_a_table_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    assert status(str(root)) == 0
+    assert "Nothing was found" in capsys.readouterr().out
+    page = (tmp_path / "data_check.html").read_text(encoding="utf-8")
+    assert "Nothing was found" in page
+    assert str(root) in page
+
+
+def test_copies_in_two_folds_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    for number in range(30):
+        shutil.copy(root / "good" / f"{number:04}.png", root / "good" / f"copy{number}.png")
+    assert status(str(root), "--out", "deep/page.html") == 1
+    assert "identical pictures across splits or folds" in capsys.readouterr().out
+    assert "identical pictures across" in (tmp_path / "deep" / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_broken_picture_gives_2_and_is_named_on_the_page(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    (root / "good" / "0007.png").write_bytes(b"no picture")
+    assert status(str(root)) == 2
+    assert "good/0007.png" in (tmp_path / "data_check.html").read_text(encoding="utf-8")
+
+
+def test_a_table_that_cannot_be_read_gives_2_and_a_page_that_says_why(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 2, "bad": 2})
+    pd.DataFrame({"image": ["good/0000.png", None], "class": ["good", "bad"]}).to_csv(root / "labels.csv")
+    assert status("usecase=custom", f"data.root={root}", "data.table=labels.csv") == 2
+    assert "empty in row 1" in (tmp_path / "data_check.html").read_text(encoding="utf-8")
+
+
+def test_rows_that_cannot_be_divided_give_2_and_the_page_still_shows_them(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 3, "bad": 30})
+    assert status(str(root), "data.validation_strategy=stratified") == 2
+    page = (tmp_path / "data_check.html").read_text(encoding="utf-8")
+    assert "class &#39;good&#39;: 3 rows" in page
+    assert "Samples of every class" in page
+
+
+def test_it_takes_the_settings_that_train_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    assert status(str(root), "--out", "page.html", "data.folds=3") == 0
+    assert "fold 2" in (page := capsys.readouterr().out)
+    assert "fold 3" not in page
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    root = tree(tmp_path / "line 2, it's=new", {"good": 30, "bad": 30})
+    assert status(str(root)) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["usecase=castin", "data.fold=3"], "did you mean casting"),
+        (["nowhere"], "there is no such folder"),
+        (["usecase=custom"], "name the folder of your pictures"),
+        (["usecase=casting", "-m"], "leave --multirun"),
+    ],
+)
+def test_a_wrong_command_gives_2_and_says_why(
+    arguments: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(*arguments) == 2
+    assert answer in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_leaves_nothing_but_the_page(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    status(str(root))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data_check.html", "parts"]
