@@ -240,6 +240,13 @@ def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], t
         ("data.workers=-1", "must be at least 0"),
         ("trainer.limit_val_batches=0", "must be at least 1"),
         ("image.normalization=imagent", "did you mean imagenet?"),
+        ("mix.concentration=0", "must be above 0"),
+        ("mix.probability=1.1", "must be at most 1"),
+        ("mix.image=mixip", "did you mean mixup?"),
+        ("data.share=0", "must be above 0"),
+        ("data.share_of=[train,test]", "=[train,test]: takes train, validation, each once"),
+        ("prediction.test_time_augmentation=[flip_horizontal]", "takes horizontal_flip, vertical_flip, each once"),
+        ("prediction.test_time_augmentation=[horizontal_flip,horizontal_flip]", "an entry is named twice"),
         ("prediction.metric=f1", f"must be one of {', '.join(METRICS)}"),
         ("trainer.precision=bf16", "must be one of auto, 32-true, bf16-mixed, 16-mixed"),
     ],
@@ -257,6 +264,15 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
     ("overrides", "text"),
     [
         (["fold=5"], "fold=5: data.folds=5 has folds 0 to 4"),
+        (
+            ["training.train_on_validation=true", "training.checkpoint=best"],
+            "training.train_on_validation=true: training.checkpoint=best would choose on rows it trains on",
+        ),
+        (
+            ["training.sampling=balanced", "training.class_weights=balanced"],
+            "training.sampling=balanced: training.class_weights=balanced weighs classes a second time",
+        ),
+        (["data.share=0.5", "data.share_of=[]"], "data.share=0.5: data.share_of names no rows it acts on"),
         (
             ["data.validation_strategy=holdout", "fold=1"],
             "fold=1: data.validation_strategy=holdout divides once",

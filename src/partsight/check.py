@@ -47,6 +47,11 @@ def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
     if "choices" in limits and value not in limits["choices"]:
         hint = did_you_mean(str(value), limits["choices"])
         return f"{key}={value}: must be one of {', '.join(limits['choices'])}{hint}"
+    if "each" in limits:
+        strangers = [entry for entry in value if entry not in limits["each"]]
+        if strangers or len(set(value)) < len(value):
+            hint = did_you_mean(str(strangers[0]), limits["each"]) if strangers else "; an entry is named twice"
+            return f"{key}=[{','.join(map(str, value))}]: takes {', '.join(limits['each'])}, each once{hint}"
     if value is None or not isinstance(value, int | float):
         return None
     if value != value or value in (float("inf"), float("-inf")):
@@ -97,6 +102,18 @@ def _contradictions(c: Config) -> list[str]:
         (
             warmup >= c.training.epochs > 0,
             f"training.warmup_epochs={warmup}: must be below training.epochs={c.training.epochs}",
+        ),
+        (
+            c.training.train_on_validation and c.training.checkpoint == "best",
+            "training.train_on_validation=true: training.checkpoint=best would choose on rows it trains on; use last",
+        ),
+        (
+            c.training.sampling == "balanced" and c.training.class_weights == "balanced",
+            "training.sampling=balanced: training.class_weights=balanced weighs classes a second time; use one of them",
+        ),
+        (
+            c.data.share < 1 and not c.data.share_of,
+            f"data.share={c.data.share}: data.share_of names no rows it acts on",
         ),
         (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
     ]

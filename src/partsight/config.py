@@ -21,6 +21,11 @@ def one_of(default: str, *others: str) -> Any:
     return field(default=default, metadata={"choices": (default, *others)})
 
 
+def each_of(*choices: str) -> dict[str, Any]:
+    """Metadata of a list of texts, each one of `choices`, none twice."""
+    return {"each": choices}
+
+
 def number(default: float | None, **limits: float) -> Any:
     """A number within limits: at_least, above, at_most, below."""
     return field(default=default, metadata=limits)
@@ -81,6 +86,12 @@ class DataConfig:
     divide so that look-alikes stay together."""
     fold_seed: int = number(0, at_least=0)
     """Seed of the division. Its own, so that runs with different seeds share their folds."""
+    share: float = number(1.0, above=0, at_most=1)
+    """Share of the rows that is used, of each class; the fold seed says which."""
+    share_of: list[str] = field(
+        default_factory=lambda: ["train", "validation"], metadata=each_of("train", "validation")
+    )
+    """The rows that share acts on."""
     sample: str | None = None
     """Made sample that stands in while root is None: casting, product_defect, resistor or steel."""
     sample_count: int = number(300, at_least=1)
@@ -182,6 +193,10 @@ class TrainingConfig:
     """Share of a training target that is spread evenly over the classes."""
     class_weights: str = one_of("none", "balanced")
     """balanced: a training example counts n / (classes * examples of its class)."""
+    sampling: str = one_of("shuffled", "balanced")
+    """shuffled: every row once an epoch. balanced: as many draws, in which each class is equally likely."""
+    train_on_validation: bool = False
+    """Train on the validation rows too; their figures then say nothing about new pictures, and are marked so."""
     drop_last: bool = True
     """Leave out a last incomplete training batch."""
     gradient_clip: float = number(0.0, at_least=0)
@@ -200,6 +215,10 @@ class PredictionConfig:
     """The validation metric that is shown, compared and selects `best`."""
     threshold: float = number(0.5, above=0, below=1)
     """Of single-output and multi-label models; softmax takes the largest probability."""
+    test_time_augmentation: list[str] = field(
+        default_factory=list, metadata=each_of("horizontal_flip", "vertical_flip")
+    )
+    """Of the final validation, of test and new pictures: mean over the picture, each flip, and of two both together."""
     mixed_precision: bool = False
     """Validate and predict in the precision of training."""
 

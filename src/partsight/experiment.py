@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, exports, fitting, machine, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, table
+from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, sampling, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
@@ -49,6 +49,7 @@ def run(config: Config) -> float:
     examples = bad_pictures.usable(examples, inspected, config)
     fold = folds.assign(examples, config.data)
     fold_checks.refuse(examples, fold, config)
+    fold = sampling.shared(examples, fold, config)
     start = weights.find(config)
     data = FoldData(examples, fold, config)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
@@ -95,6 +96,8 @@ def _facts(
     facts |= examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
+    if config.training.train_on_validation:
+        facts["seen_in_training"] = "the validation rows were trained on: the figures say nothing about new pictures"
     if config.trainer.limit_train_batches or config.trainer.limit_val_batches:
         facts["partial"] = "limit_train_batches or limit_val_batches is set: the figures mean nothing"
     return facts
@@ -119,6 +122,8 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
     for tag, title in fold_checks.TITLES.items():
         if tag in facts:
             console.banner(title, facts[tag])
+    if "seen_in_training" in facts:
+        console.banner("VALIDATION ROWS ARE TRAINED ON", facts["seen_in_training"])
     if "partial" in facts:
         console.banner("PARTIAL RUN", facts["partial"])
     console.say(
@@ -129,7 +134,9 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
 
 
 def _name(config: Config) -> str:
-    return f"{config.backbone} fold {config.fold}" + (f" repeat {config.repeat}" if config.repeat else "")
+    """Names the run in MLflow and on every picture."""
+    repeat = f" repeat {config.repeat}" if config.repeat else ""
+    return f"{config.backbone} fold {config.fold}{repeat}{' (seen in training)' * config.training.train_on_validation}"
 
 
 def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: Path, track: TrackedRun) -> None:

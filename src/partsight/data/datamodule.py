@@ -12,13 +12,14 @@ from torch.utils.data import DataLoader
 
 from partsight import seeds
 from partsight.config import Config
+from partsight.data import sampling
 from partsight.data.augmentation import Transforms
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
 from partsight.data.table import Examples
 
 
 class FoldData(LightningDataModule):
-    """Training rows (every fold but one) and validation rows (that one).
+    """Training rows (every fold but one; under training.train_on_validation every fold) and validation rows (that one).
 
     Args:
         examples: all rows.
@@ -29,14 +30,15 @@ class FoldData(LightningDataModule):
     def __init__(self, examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
         super().__init__()
         self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
-        self.train_positions = np.flatnonzero((fold != config.fold) & (fold >= 0))
+        seen = config.training.train_on_validation
+        self.train_positions = np.flatnonzero(((fold != config.fold) | seen) & (fold >= 0))
         self.validation_positions = np.flatnonzero(fold == config.fold)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled and augmented by (seed, epoch, row)."""
+        """Shuffled or drawn by (seed, epoch), augmented by (seed, epoch, row)."""
         size = self.config.training.batch_size
         dataset = self._dataset(self.train_positions, self.config.augmentation.train)
-        order = EpochOrder(len(dataset), self.seed, True, *self._process())
+        order = self._training_order()
         drop = self.config.training.drop_last
         if drop and len(order) < size:
             rank_zero_warn(
@@ -63,8 +65,14 @@ class FoldData(LightningDataModule):
     def first_training_batch(self) -> Batch:
         """The first batch that training draws, augmented; of several processes, the first one's."""
         dataset = self._dataset(self.train_positions, self.config.augmentation.train)
-        keys = list(EpochOrder(len(dataset), self.seed, True, *self._process()))[: self.config.training.batch_size]
+        keys = list(self._training_order())[: self.config.training.batch_size]
         return Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
+
+    def _training_order(self) -> EpochOrder:
+        chances = None
+        if self.config.training.sampling == "balanced":
+            chances = sampling.balanced(self.examples.targets[self.train_positions], self.examples.info.output)
+        return EpochOrder(len(self.train_positions), self.seed, True, *self._process(), chances)
 
     def _dataset(self, positions: NDArray[np.int64], transforms: Transforms) -> PictureDataset:
         frame = self.examples.frame.iloc[positions]

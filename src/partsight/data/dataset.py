@@ -1,5 +1,6 @@
 """Examples one by one, and the order in which an epoch visits them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +13,9 @@ from torch.utils.data import Dataset, Sampler
 
 from partsight.data import augmentation, pictures
 
-Key = tuple[int, int]
-"""(position in the dataset, epoch). The epoch travels with the position: a worker has no state to be out of date."""
+Key = tuple[int, ...]
+"""(position in the dataset, epoch), and where an epoch draws a row again, the number of the copy, from 1. All of it
+travels with the position: a worker has no state to be out of date."""
 
 
 class Batch(NamedTuple):
@@ -58,9 +60,9 @@ class PictureDataset(Dataset[Batch]):
         return len(self.images)
 
     def __getitem__(self, key: Key) -> Batch:
-        position, epoch = key
+        position, epoch, *copy = key
         picture = pictures.read(self.folder / self.images[position], self.channels)
-        picture = augmentation.apply(self.compose, picture, (self.seed, epoch, int(self.rows[position])))
+        picture = augmentation.apply(self.compose, picture, (self.seed, epoch, int(self.rows[position]), *copy))
         return Batch(
             torch.from_numpy(np.ascontiguousarray(picture)),
             torch.from_numpy(self.targets[position]),
@@ -69,15 +71,26 @@ class PictureDataset(Dataset[Batch]):
 
 
 class EpochOrder(Sampler[Key]):
-    """The positions that one process visits in an epoch, shuffled by (seed, epoch) or in order.
+    """The positions that one process visits in an epoch, shuffled or drawn by (seed, epoch), or in order.
 
     Lightning calls `set_epoch`. Among `world` processes every position is visited once: shuffled orders drop the
     remainder (at most world - 1 rows, others each epoch) because training steps must match; orders that are not
     shuffled keep it, so that validation covers every row exactly once.
+
+    With `chances`, (length,) that sum to 1, a shuffled epoch is `length` draws with replacement.
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        seed: int,
+        shuffle: bool,
+        rank: int = 0,
+        world: int = 1,
+        chances: NDArray[np.float64] | None = None,
+    ) -> None:
         self.length, self.seed, self.shuffle, self.rank, self.world = length, seed, shuffle, rank, world
+        self.chances = chances
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -88,8 +101,25 @@ class EpochOrder(Sampler[Key]):
         return self.length // self.world if self.shuffle else len(range(self.rank, self.length, self.world))
 
     def __iter__(self) -> Iterator[Key]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-            order = order[: len(self) * self.world]
-        return iter([(int(position), self.epoch) for position in order[self.rank :: self.world]])
+        keys: list[Key] = [(int(position), self.epoch) for position in self._order()]
+        return iter((keys if self.chances is None else _numbered(keys))[self.rank :: self.world])
+
+    def _order(self) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return np.arange(self.length)
+        draws = np.random.default_rng((self.seed, self.epoch))
+        if self.chances is None:
+            order = draws.permutation(self.length)
+        else:
+            order = draws.choice(self.length, self.length, p=self.chances)
+        return order[: len(self) * self.world]
+
+
+def _numbered(keys: list[Key]) -> list[Key]:
+    """Keys that occur again get the number of the copy, so that copies are augmented apart."""
+    seen: Counter[Key] = Counter()
+    numbered = []
+    for key in keys:
+        numbered.append((*key, seen[key]) if seen[key] else key)
+        seen[key] += 1
+    return numbered

@@ -16,7 +16,7 @@ from partsight.config import Config
 from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
-from partsight.model import backbone, loss, mix, optimizer
+from partsight.model import backbone, loss, mix, optimizer, views
 from partsight.model.epoch_metrics import epoch_metrics
 from partsight.model.head import Head
 from partsight.model.normalization import Normalization
@@ -84,7 +84,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gathers the epoch's figures."""
-        scores = self.predict_step(batch, batch_idx)
+        scores = self._scores(batch, ())
         self.validation_loss.update(scores.losses)
         targets = batch.targets.int()
         one_of_many = {"softmax": targets.argmax(dim=1), "binary": targets[:, 0], "multilabel": targets}
@@ -98,9 +98,21 @@ class Classifier(LightningModule):
         self.validation_metrics.reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Scores:
-        """Probabilities and losses, in float32 unless prediction.mixed_precision."""
+        """Probabilities and losses, each the mean over the views of prediction.test_time_augmentation.
+
+        The epochs' own validation looks once: it is there to watch, and would take up to four times as long.
+        """
+        each = [self._scores(batch, view) for view in views.views(self.config.prediction.test_time_augmentation)]
+        probabilities = torch.stack([scores.probabilities for scores in each]).mean(dim=0)
+        return Scores(batch.positions, probabilities, torch.stack([scores.losses for scores in each]).mean(dim=0))
+
+    def _scores(self, batch: Batch, flipped: tuple[int, ...]) -> Scores:
+        """In float32 unless prediction.mixed_precision. `flipped`: dimensions of (N, C, H, W) to reverse."""
+        pictures = _channels_first(batch.pictures)
+        if flipped:
+            pictures = pictures.flip(flipped).contiguous(memory_format=torch.channels_last)
         with self._inference_precision():
-            logits = self(_channels_first(batch.pictures)).float()
+            logits = self(pictures).float()
         losses = loss.example_losses(self.loss, logits, batch.targets)
         return Scores(batch.positions, loss.probabilities(self.info.output, logits), losses)
 

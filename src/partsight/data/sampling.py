@@ -1,0 +1,54 @@
+"""Which of a fold's rows are used, and how often training draws each."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partsight.config import Config
+from partsight.data.folds import Folds, strata
+from partsight.data.info import Output
+from partsight.data.table import Examples
+
+
+def shared(examples: Examples, fold: Folds, config: Config) -> Folds:
+    """The division with -1 for the rows that `data.share` leaves out of the roles in `data.share_of`.
+
+    Drawn by `data.fold_seed` from each class apart (of several labels, from each combination; rare ones together): the
+    share of its rows, rounded, and one at least. The rows of a smaller share are among those of a larger one.
+
+    Args:
+        examples: all rows.
+        fold: (rows,) the fold of each.
+        config: share, roles and seed.
+    """
+    kept = fold.copy()
+    if config.data.share == 1:
+        return kept
+    roles = {"train": (fold >= 0) & (fold != config.fold), "validation": fold == config.fold}
+    for number, (role, members) in enumerate(roles.items()):
+        if role in config.data.share_of:
+            rows = np.flatnonzero(members)
+            stratum = strata(examples.frame["label"].iloc[rows], least=2)
+            for each in np.unique(stratum):
+                draws = np.random.default_rng((config.data.fold_seed, number, int(each) + 1))
+                shuffled = draws.permutation(rows[stratum == each])
+                kept[shuffled[max(1, round(config.data.share * len(shuffled))) :]] = -1
+    return kept
+
+
+def balanced(targets: NDArray[np.float32], output: Output) -> NDArray[np.float64]:
+    """The chance of each row in a draw that takes a class first, all alike, and then one of its rows; (n,), sums to 1.
+
+    A row with several labels is in the class of each of them; rows without label are a class of their own.
+
+    Args:
+        targets: (n, outputs) of the training rows.
+        output: what the columns mean.
+    """
+    members = targets.astype(np.float64)
+    if output == "binary":
+        members = np.hstack([1 - members, members])
+    elif output == "multilabel":
+        members = np.hstack([members, members.sum(axis=1, keepdims=True) == 0])
+    members = members[:, members.any(axis=0)]
+    chances: NDArray[np.float64] = (members / members.sum(axis=0)).mean(axis=1)
+    return chances
