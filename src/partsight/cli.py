@@ -1,4 +1,4 @@
-"""`partsight`: train, data check, predict, import-ht, ui, from any folder. Heavy imports wait until they are needed."""
+"""`partsight`: train, data check, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -52,6 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
     predict.set_defaults(run=_predict)
 
+    export = commands.add_parser(
+        "export", help="pack a checkpoint into a scorer that runs anywhere", description=_EXPORT
+    )
+    export.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    export.add_argument("--out", type=Path, default=Path("scorer"), help="folder to make (default: %(default)s)")
+    export.add_argument("--samples", type=Path, help="folder of pictures for its selftest (default: drawn ones)")
+    export.set_defaults(run=_export)
+
     imports = commands.add_parser("import-ht", help="turn a Hydrogen Torch yaml into a use case", description=_IMPORT)
     imports.add_argument("file", type=Path, metavar="FILE", help="yaml as Hydrogen Torch exports it")
     imports.add_argument("--out", type=Path, metavar="FILE", help="(default: my_conf/usecase/NAME.yaml)")
@@ -67,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 _PREDICT = "Scores pictures into a table with a row a picture: image, prediction and a probability for each class."
+_EXPORT = "Makes a folder with the model as ONNX and a script that scores pictures with it, without this project."
 _IMPORT = "Writes a use case with what the file says, and beside it a table of what became of every key."
 _UI = "Serves the MLflow UI of a store until Ctrl-C."
 
@@ -92,6 +101,19 @@ def _predict(parsed: argparse.Namespace) -> None:
     shares = scored["prediction"].astype(str).value_counts()
     print(f"{len(scored)} pictures scored into {parsed.out}")
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
+
+
+def _export(parsed: argparse.Namespace) -> None:
+    from partsight.data import sources
+    from partsight.serving.pack import pack
+
+    samples: list[Path] = []
+    if parsed.samples is not None:
+        samples = [parsed.samples / name for name in sources.pictures_below(parsed.samples)]
+        if not samples:
+            raise PartsightError(f"--samples {parsed.samples}: there are no pictures in this folder")
+    pack(parsed.checkpoint, parsed.out, samples)
+    print(f"Packed into {parsed.out}; it has passed its own test. Score pictures: python {parsed.out}/score.py FOLDER")
 
 
 def _import(parsed: argparse.Namespace) -> None:

@@ -263,6 +263,8 @@ class ReportConfig:
     """Charts and picture sheets."""
     number_of_images: int = number(8, at_least=1)
     """Pictures a sheet."""
+    build_scoring_pipelines: bool = False
+    """Pack the model as a scorer: ONNX, a script and a REST service that need nothing of this project."""
 
 
 @dataclass

@@ -70,6 +70,7 @@ def run(config: Config) -> float:
         _keep_result(config, result, curves, fitted, folder, track)
         _keep_exports(config, data, result, curves, folder, track)
         _draw(config, result, curves, data, folder, track)
+        _pack(config, facts, result, data.examples, fitted, folder, track)
     _conclude(config, result, fitted, folder)
     return result.value(config.prediction.metric)
 
@@ -206,6 +207,31 @@ def _draw(config: Config, result: Result, curves: Curves, data: FoldData, folder
     except Exception as error:  # whatever it is, it comes after the result
         console.banner("REPORT FAILED", f"{type(error).__name__}: {error}")
         track.tags({"report": f"failed: {type(error).__name__}: {error}"})
+
+
+def _pack(
+    config: Config,
+    facts: dict[str, str],
+    result: Result,
+    examples: Examples,
+    fitted: fitting.Fitted,
+    folder: Path,
+    track: TrackedRun,
+) -> None:
+    """The scorer, with a sample picture of each label. The result is safe by now: what fails is a warning and a tag."""
+    if not config.report.build_scoring_pipelines:
+        return
+    from partsight.serving import pack  # ONNX is of use here alone
+
+    began, validated = time.monotonic(), result.predictions
+    samples = validated["image"][~validated["label"].astype(str).duplicated()]
+    try:
+        pack.pack(fitted.checkpoint, folder / "scorer", [examples.folder / image for image in samples], facts)
+        track.model("scorer", folder / "scorer")
+        track.figures({"scorer_seconds": time.monotonic() - began})
+    except Exception as error:  # whatever it is, it comes after the result
+        console.banner("NO SCORER", str(error))
+        track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})
 
 
 def _conclude(config: Config, result: Result, fitted: fitting.Fitted, folder: Path) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
 from partsight.config import TrackingConfig
@@ -59,6 +59,18 @@ class TrackedRun:
             self.client.log_artifacts(self.id, str(path), folder or path.name)
         else:
             self.client.log_artifact(self.id, str(path), folder)
+
+    def model(self, name: str, folder: Path) -> None:
+        """A folder with an MLmodel file as a model of this run: `runs:/<run>/<name>`."""
+        experiment = self.client.get_run(self.id).info.experiment_id
+        logged = self.client.create_logged_model(experiment, name=name, source_run_id=self.id)
+        try:
+            self.client.log_model_artifacts(logged.model_id, str(folder))
+        except BaseException:
+            self.client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step=0)])
 
 
 @contextmanager

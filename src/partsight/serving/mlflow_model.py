@@ -1,0 +1,38 @@
+"""A packed scorer as an MLflow model: the files that make MLflow understand the folder. No pickle is written."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import mlflow.pyfunc
+from mlflow.models import Model, ModelSignature
+from mlflow.types.schema import Array, ColSpec, DataType, Map, Schema, TensorSpec
+
+from partsight.data.info import Output
+
+
+def write(folder: Path, output: Output) -> None:
+    """Writes MLmodel, requirements-rest.txt and python_env.yaml beside rest.py, which MLflow runs ("model from code").
+
+    By `add_to_model`, and not by `mlflow.pyfunc.save_model`: that would nest the folder in another one, run the model,
+    and spend seconds on guessing requirements that are known.
+    """
+    model = Model(signature=_signature(output))
+    mlflow.pyfunc.add_to_model(
+        model, loader_module="mlflow.pyfunc.model", model_code_path="rest.py", python_env="python_env.yaml"
+    )
+    model.save(str(folder / "MLmodel"))
+    libraries = "".join(f"{name}=={importlib.metadata.version(name)}\n" for name in ("mlflow", "pandas"))
+    (folder / "requirements-rest.txt").write_text(f"-r requirements.txt\n{libraries}", encoding="utf-8")
+    environment = f"python: {platform.python_version()}\ndependencies:\n- -r requirements-rest.txt\n"
+    (folder / "python_env.yaml").write_text(environment, encoding="utf-8")
+
+
+def _signature(output: Output) -> ModelSignature:
+    """image (base64 text) in, prediction and probabilities out."""
+    decided = Array(DataType.string) if output == "multilabel" else DataType.string
+    answer: list[ColSpec | TensorSpec] = [
+        ColSpec(decided, "prediction"),
+        ColSpec(Map(DataType.double), "probabilities"),
+    ]
+    return ModelSignature(inputs=Schema([ColSpec(DataType.string, "image")]), outputs=Schema(answer))

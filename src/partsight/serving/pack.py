@@ -1,0 +1,175 @@
+"""The packed scorer: a folder that scores pictures anywhere, without this project.
+
+model.onnx  pipeline.json  score.py (with pictures.py, errors.py)  samples/  requirements.txt  README.md
+MLmodel  rest.py  requirements-rest.txt  python_env.yaml: the same folder as an MLflow model, without pickle
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from partsight import __version__
+from partsight.config import ImageConfig
+from partsight.data import augmentation, pictures, sources
+from partsight.errors import PartsightError
+from partsight.evaluation.task import decide
+from partsight.model.classifier import Classifier
+from partsight.serving import graph, mlflow_model
+from partsight.serving.resize_rule import resize_rule
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Limit of an encoded picture: a 20-megapixel bitmap in colour."""
+SAMPLES = 8
+"""Sample pictures at most."""
+
+COPIED = ("serving/packed/score.py", "serving/packed/rest.py", "data/pictures.py", "errors.py")
+"""Files of this package that a scorer consists of: one source of the rules, here and there."""
+_README = Path(__file__).parent / "packed" / "README.md"
+_PACKAGE = Path(__file__).parents[1]
+_LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
+_SELFTEST_SECONDS = 120
+
+
+def pack(checkpoint: Path, folder: Path, samples: Sequence[Path] = (), origin: Mapping[str, str] | None = None) -> None:
+    """Packs the model of a checkpoint, and lets the packed scorer test itself in a process of its own.
+
+    Args:
+        checkpoint: best.ckpt or last.ckpt of a run.
+        folder: is made; what is in it already is replaced when the scorer is right, and not before.
+        samples: pictures that go with it, the first SAMPLES of them. None: drawn ones.
+        origin: what else is known of the model: identity, data fingerprint.
+
+    Raises:
+        PartsightError: no checkpoint, an inference pipeline or a model that cannot be packed, or a scorer that fails
+            its own test.
+    """
+    model = Classifier.from_checkpoint(checkpoint).eval()
+    rule = resize_rule(model.config.augmentation.inference)
+    if folder.exists() and not (folder / "pipeline.json").is_file() and any(folder.iterdir()):
+        raise PartsightError(f"{folder}: is there already, and no scorer; name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        work = Path(made) / folder.name
+        (work / "samples").mkdir(parents=True)
+        graph.write(model, work / "model.onnx")
+        _write_samples(model, samples, work / "samples")
+        _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **(origin or {})})
+        _write_programs(model, work)
+        mlflow_model.write(work, model.info.output)
+        _selftest(work)
+        if folder.exists():
+            shutil.rmtree(folder)
+        work.rename(folder)
+
+
+def _write_pipeline(model: Classifier, rule: Mapping[str, Any], folder: Path, origin: Mapping[str, str]) -> None:
+    """pipeline.json: all that score.py needs to know, and where the model comes from."""
+    config, info = model.config, model.info
+    pipeline = {
+        "name": config.name,
+        "classes": list(info.classes),
+        "output": info.output,
+        "decision": "largest probability" if info.output == "softmax" else "threshold",
+        "threshold": config.prediction.threshold,
+        "good_classes": list(info.good_classes),
+        "image": {"height": config.image.height, "width": config.image.width, "channels": config.image.channels},
+        "decode": "by the rule at the head of pictures.py",
+        "resize": dict(rule),
+        "normalization": f"{config.image.normalization}, inside model.onnx",
+        "input": {"name": "pictures", "dtype": "uint8", "shape": "batch, height, width, channels; red first"},
+        "limits": {"bytes": MOST_BYTES, "pixels": pictures.MOST_PIXELS},
+        "suffixes": sorted(sources.PICTURE_SUFFIXES),
+        "tolerance": graph.TOLERANCE,
+        "backbone": config.backbone,
+        "opset": graph.OPSET,
+        "origin": dict(origin),
+        "sha256": {"model.onnx": _sha256(folder / "model.onnx")},
+        "versions": {"partsight": __version__, "torch": torch.__version__, **_versions(_LIBRARIES)},
+    }
+    text = json.dumps(pipeline, indent=2, ensure_ascii=False)
+    (folder / "pipeline.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _write_samples(model: Classifier, given: Sequence[Path], folder: Path) -> None:
+    """Pictures, and what PyTorch says of them: the scorer's own test, on any machine."""
+    for number, path in enumerate(given[:SAMPLES]):
+        shutil.copyfile(path, folder / f"{number}{path.suffix.lower()}")
+    if not given:
+        _draw(model.config.image, folder)
+    files = sorted(folder.iterdir())
+    compose = augmentation.pipeline(model.config.augmentation.inference)
+    read = [pictures.read(path, model.config.image.channels) for path in files]
+    stacked = np.stack([augmentation.apply(compose, picture, (0,)) for picture in read])
+    with torch.inference_mode():
+        probabilities = graph.ScoringGraph(model)(torch.from_numpy(stacked)).double().numpy()
+    predictions = decide(probabilities, model.info.task(model.config.prediction.threshold))
+    expected = [
+        {
+            "image": path.name,
+            "prediction": prediction,
+            "probabilities": dict(zip(model.info.classes, map(float, row), strict=True)),
+        }
+        for path, prediction, row in zip(files, predictions, probabilities, strict=True)
+    ]
+    text = json.dumps(expected, indent=2, ensure_ascii=False)
+    (folder / "expected.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _draw(image: ImageConfig, folder: Path, count: int = 3) -> None:
+    """Made pictures, all but the first larger than the model's input, so that they are resized."""
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        shape = (image.height + 40 * number, image.width + 24 * number, image.channels)
+        picture = draw.integers(0, 256, shape, dtype=np.uint8)
+        if image.channels <= 4:
+            Image.fromarray(np.squeeze(picture)).save(folder / f"{number}.png")
+        else:
+            np.save(folder / f"{number}.npy", picture)
+
+
+def _write_programs(model: Classifier, folder: Path) -> None:
+    for name in COPIED:
+        source = (_PACKAGE / name).read_text(encoding="utf-8")
+        (folder / Path(name).name).write_text(_without_package(source), encoding="utf-8")
+    pinned = [f"{name}=={version}" for name, version in _versions(_LIBRARIES).items()]
+    (folder / "requirements.txt").write_text("\n".join(pinned) + "\n", encoding="utf-8")
+    readme = _README.read_text(encoding="utf-8").replace("$NAME", model.config.name)
+    readme = readme.replace("$CLASSES", ", ".join(model.info.classes))
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _without_package(source: str) -> str:
+    """Files that lie beside each other import each other by name: `from partsight.data import pictures` is
+    `import pictures`, and `from partsight.errors import X` is `from errors import X`."""
+    names = "|".join(Path(name).stem for name in COPIED)
+    source = re.sub(rf"^from partsight[\w.]* import ({names})$", r"import \1", source, flags=re.M)
+    return re.sub(rf"^from partsight[\w.]*\b({names}) import", r"from \1 import", source, flags=re.M)
+
+
+def _selftest(folder: Path) -> None:
+    """In a process of its own, that knows no variable of this one's Python (-E) and leaves no files (-B)."""
+    command = [sys.executable, "-E", "-B", str(folder / "score.py"), "--selftest"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SELFTEST_SECONDS, check=False)
+    if done.returncode != 0:
+        raise PartsightError(f"the packed scorer fails its own test: {(done.stdout + done.stderr)[-1000:]}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in names}

@@ -1,0 +1,1 @@
+"""What is copied into a packed scorer. These files may import, of partsight, nothing but `pack.COPIED`."""

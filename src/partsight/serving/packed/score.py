@@ -1,0 +1,211 @@
+"""Scores pictures with the model of this folder, by the rules in pipeline.json. README.md says more.
+
+python score.py PICTURE_OR_FOLDER... [--out scores.csv]
+python score.py --selftest
+"""
+
+import argparse
+import csv
+import functools
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+# Read by OpenCV when it is imported: the limit for TIFF files that Pillow cannot tell the size of.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(100_000_000))
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from partsight.data import pictures
+from partsight.errors import PartsightError
+
+FOLDER = Path(__file__).resolve().parent
+BATCH = 16
+"""Pictures that go through the model together; cannot change a score by more than rounding."""
+
+
+class Answer(TypedDict):
+    """What the model says of a picture."""
+
+    prediction: str | list[str]
+    """A class; under multi-label output the classes that are there, maybe none."""
+    probabilities: dict[str, float]
+    """Of each class, in class order."""
+
+
+class Scorer:
+    """The model of a packed folder. One may serve several threads.
+
+    Args:
+        folder: with model.onnx and pipeline.json.
+    """
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+        self.pipeline: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone
+        self.session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+
+    def score(self, encoded: bytes) -> Answer:
+        """Of the bytes of one picture file.
+
+        Raises:
+            PartsightError: too large, or no picture that can be read; says which.
+        """
+        return self.answers([self.picture(encoded)])[0]
+
+    def score_all(self, files: Iterable[bytes]) -> Iterator[Answer]:
+        """Of the bytes of many picture files, a batch at a time; raises as `score` does, naming the file by number."""
+        batch = []
+        for number, encoded in enumerate(files, 1):
+            try:
+                batch.append(self.picture(encoded))
+            except PartsightError as error:
+                raise PartsightError(f"picture {number}: {error}") from None
+            if len(batch) == BATCH:
+                yield from self.answers(batch)
+                batch = []
+        if batch:
+            yield from self.answers(batch)
+
+    def picture(self, encoded: bytes) -> NDArray[np.uint8]:
+        """The model's input, (height, width, channels) uint8. Limits are looked at before anything is decoded."""
+        limits, channels = self.pipeline["limits"], self.pipeline["image"]["channels"]
+        if len(encoded) > limits["bytes"]:
+            raise PartsightError(f"has {len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
+        found = pictures.header(encoded)
+        if np.dtype(found.dtype).kind not in "biuf":
+            raise PartsightError(f"holds {found.dtype}, not numbers of a picture")
+        if found.width * found.height > limits["pixels"]:
+            size = f"{found.width} x {found.height}"
+            raise PartsightError(f"holds {size} pixels, more than the {limits['pixels']:,} of limits.pixels")
+        if not pictures.fits(found.channels, channels, found.array):
+            raise PartsightError(f"holds {found.channels} channels, the model needs {channels}")
+        return self._resized(pictures.decode(encoded, channels))
+
+    def answers(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+        """Of what `picture` has made of some pictures, all in one pass through the model."""
+        (probabilities,) = self.session.run(None, {"pictures": np.stack(prepared)})
+        classes = self.pipeline["classes"]
+        return [
+            {"prediction": self._decided(row), "probabilities": dict(zip(classes, map(float, row), strict=True))}
+            for row in probabilities
+        ]
+
+    def _resized(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As albumentations' Resize: by cv2.resize, and not at all where the size is right."""
+        height, width = self.pipeline["image"]["height"], self.pipeline["image"]["width"]
+        rule = self.pipeline["resize"]
+        if picture.shape[:2] == (height, width):
+            return picture
+        smaller = height < picture.shape[0] or width < picture.shape[1]
+        interpolation = cv2.INTER_AREA if smaller and rule["area_for_downscale"] else rule["interpolation"]
+        parts = [cv2.resize(part, (width, height), interpolation=interpolation) for part in _divided(picture)]
+        return np.concatenate([np.asarray(part, np.uint8).reshape(height, width, -1) for part in parts], axis=2)
+
+    def _decided(self, row: NDArray[np.float32]) -> str | list[str]:
+        """softmax: the most probable class. Else a label is given from the threshold on, in double precision."""
+        classes, threshold, given = self.pipeline["classes"], self.pipeline["threshold"], row.astype(np.float64)
+        if self.pipeline["output"] == "multilabel":
+            return [name for name, p in zip(classes, given, strict=True) if p >= threshold]
+        if self.pipeline["output"] == "binary":
+            return str(classes[int(given[1] >= threshold)])
+        return str(classes[int(given.argmax())])
+
+
+def _divided(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Up to four channels at a time, the last two of six alone: OpenCV rounds by how many there are."""
+    channels = picture.shape[2]
+    starts = [*range(4, channels, 4), *([channels - 1] if channels > 4 and channels % 4 == 2 else [])]
+    return [np.ascontiguousarray(part) for part in np.split(picture, starts, axis=2)]
+
+
+@functools.cache
+def _own() -> Scorer:
+    return Scorer()
+
+
+def score(encoded: bytes) -> Answer:
+    """What the model of this folder says of the bytes of a picture file; loads it the first time."""
+    return _own().score(encoded)
+
+
+def selftest(folder: Path = FOLDER) -> list[str]:
+    """What is wrong: a model that is not the packed one, or an answer that differs from the expected one."""
+    said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+    if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
+        return ["model.onnx is not the file that pipeline.json speaks of"]
+    scorer, tolerance, faults = Scorer(folder), said["tolerance"], []
+    for expected in json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8")):
+        found = scorer.score((folder / "samples" / expected["image"]).read_bytes())
+        wanted = expected["probabilities"]
+        worst = max(abs(found["probabilities"][name] - p) for name, p in wanted.items())
+        if not worst <= tolerance:  # NaN too
+            faults.append(f"samples/{expected['image']}: a probability differs by {worst:.1e}, more than {tolerance:g}")
+    return faults
+
+
+def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
+    """A file as it is; the pictures of a folder at every depth, sorted, not those in hidden folders."""
+    if not given.is_dir():
+        return [given]
+    found = (path for path in given.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(given).parts))
+
+
+def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
+    """A line of the table a file: image, problem, prediction, probabilities. A broken picture stops nothing."""
+    for path in files:
+        try:
+            answer = scorer.score(path.read_bytes())
+        except (PartsightError, OSError) as error:
+            yield [str(path), str(error), None, *[None] * len(scorer.pipeline["classes"])]
+            continue
+        given = answer["prediction"]
+        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+        yield [str(path), None, text, *answer["probabilities"].values()]
+
+
+def main() -> int:
+    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="*", type=Path, metavar="PICTURE_OR_FOLDER")
+    parser.add_argument("--out", type=Path, help="csv file (default: the terminal)")
+    parser.add_argument("--selftest", action="store_true", help="score samples/ and compare with what is expected")
+    parsed = parser.parse_args()
+    if not parsed.selftest and not parsed.sources:
+        parser.error("name a picture, a folder, or --selftest")
+    if parsed.selftest:
+        faults = selftest()
+        print("\n".join(faults) or "The scorer answers as expected.")
+        return 1 if faults else 0
+    scorer = Scorer()
+    files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
+    if not files:
+        print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
+        return 2
+    out = parsed.out.open("w", newline="", encoding="utf-8") if parsed.out else sys.stdout
+    broken = 0
+    with out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(["image", "problem", "prediction", *(f"prob_{name}" for name in scorer.pipeline["classes"])])
+        for line in _lines(scorer, files):
+            table.writerow(line)
+            broken += line[1] is not None
+    if broken:
+        print(f"{broken} of {len(files)} pictures could not be scored: see the column problem", file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""A packed scorer answers as the run that it comes from, on a machine that has nothing of this project."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from PIL import Image
+from scorers import PACK, scored, script, trained
+from tiny import mlflow_runs, noise, probabilities, run, tree
+
+from partsight import cli
+from partsight.config import Config
+from partsight.data import augmentation, pictures
+from partsight.errors import PartsightError
+from partsight.evaluation import predictions
+from partsight.serving import graph
+from partsight.serving.packed.score import Scorer
+from partsight.serving.resize_rule import resize_rule
+
+KINDS = ("softmax", "binary", "multilabel")
+TOLERANCE = 1e-4
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def softmax(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with run/, and its pictures in parts/."""
+    folder = tmp_path_factory.mktemp("softmax")
+    trained("softmax", folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def home(request: pytest.FixtureRequest, softmax: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a folder of each kind."""
+    if request.param == "softmax":
+        return softmax
+    folder = tmp_path_factory.mktemp(request.param)
+    trained(request.param, folder)
+    return folder
+
+
+def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Of tables with the images as index: every probability and every decision."""
+    found = found.loc[expected.index]
+    np.testing.assert_allclose(probabilities(found), probabilities(expected), rtol=0, atol=TOLERANCE)
+    decided = [json.dumps(list(p)) if not isinstance(p, str) else p for p in expected["prediction"]]
+    assert found["prediction"].tolist() == decided
+
+
+def of_trainer(home: Path) -> pd.DataFrame:
+    return predictions.read(home / "run" / "predictions.parquet").set_index("image")
+
+
+# --- what it answers -------------------------------------------------------------------------------------------------
+
+
+def test_the_script_answers_as_the_trainer_did(home: Path) -> None:
+    expected = of_trainer(home)
+    assert len(expected) >= 6
+    same(scored(home / "run" / "scorer", home / "parts"), expected)
+
+
+def test_the_script_answers_as_partsight_predict(home: Path) -> None:
+    checkpoint = home / "run" / "checkpoints" / "last.ckpt"
+    out = home / "predicted.parquet"
+    cli.main(["predict", str(checkpoint), str(home / "parts"), "--out", str(out), "--workers", "0"])
+    same(scored(home / "run" / "scorer", home / "parts"), predictions.read(out).set_index("image"))
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_graph_alone_takes_any_number_of_pictures(home: Path, batch: int) -> None:
+    scorer = home / "run" / "scorer"
+    expected = of_trainer(home).iloc[:batch]
+    image = json.loads((scorer / "pipeline.json").read_text())["image"]
+    resize = augmentation.pipeline({"Resize": {"height": image["height"], "width": image["width"]}})
+    read = [pictures.read(home / "parts" / name, image["channels"]) for name in expected.index]
+    given = np.stack([augmentation.apply(resize, picture, (0,)) for picture in read])
+    session = onnxruntime.InferenceSession(scorer / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probabilities"], {"pictures": given})
+    np.testing.assert_allclose(found, probabilities(expected), rtol=0, atol=TOLERANCE)
+
+
+def test_it_goes_with_a_sample_of_each_label_and_tests_itself(home: Path) -> None:
+    scorer = home / "run" / "scorer"
+    samples = json.loads((scorer / "samples" / "expected.json").read_text())
+    assert len(samples) == len({str(label) for label in of_trainer(home)["label"]})
+    done = script(scorer, "--selftest")
+    assert (done.returncode, done.stdout) == (0, "The scorer answers as expected.\n"), done.stderr
+
+
+def test_odd_pictures_are_read_as_in_training(home: Path, tmp_path: Path) -> None:
+    odd = odd_pictures(tmp_path / "odd")
+    out = tmp_path / "predicted.parquet"
+    cli.main(["predict", str(home / "run/checkpoints/last.ckpt"), str(odd), "--out", str(out), "--workers", "0"])
+    found = scored(home / "run" / "scorer", odd)
+    assert found["problem"].isna().all()
+    assert len(found) == len(list(odd.iterdir()))
+    same(found, predictions.read(out).set_index("image"))
+
+
+def odd_pictures(folder: Path) -> Path:
+    """One of every kind that reads in its own way."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    colour, wide = noise(1, 50, 70), rng.integers(0, 65536, (40, 45, 3), dtype=np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(2, 45, 44, 4)).save(folder / "alpha.png")
+    Image.fromarray(noise(2, 45, 44, 4)).save(folder / "alpha.tif")
+    Image.fromarray(noise(3, 45, 44, 2)).save(folder / "grey_alpha.png")
+    Image.fromarray(colour).save(folder / "turned.jpg", exif=exif)
+    Image.fromarray(colour[..., 0]).save(folder / "grey.png")
+    Image.fromarray(colour).quantize(20).save(folder / "palette.png")
+    Image.fromarray(colour).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(colour).save(folder / "lossless.webp", lossless=True)
+    Image.fromarray(wide[..., 0]).save(folder / "wide_grey.png")
+    Image.fromarray(wide[..., 0]).save(folder / "wide_grey.tif")
+    cv2.imwrite(str(folder / "wide.png"), wide)
+    cv2.imwrite(str(folder / "wide.tif"), wide)
+    Image.fromarray(rng.random((33, 34)).astype(np.float32)).save(folder / "float.tif")
+    np.save(folder / "array.npy", noise(4, 40, 50))
+    Image.fromarray(noise(5, 32, 32)).save(folder / "right_size.bmp")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "resize",
+    [
+        {"interpolation": cv2.INTER_CUBIC},
+        {"interpolation": cv2.INTER_NEAREST},
+        {"interpolation": cv2.INTER_LANCZOS4},
+        {"area_for_downscale": "image"},
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7])
+def test_every_resize_of_albumentations_is_repeated_to_the_bit(
+    resize: dict[str, int | str], channels: int, tmp_path: Path
+) -> None:
+    arguments = {"height": 32, "width": 40, **resize}
+    scorer = Scorer.__new__(Scorer)
+    image = {"height": 32, "width": 40, "channels": channels}
+    scorer.pipeline = {
+        "image": image,
+        "resize": resize_rule({"Resize": arguments}),
+        "limits": {"bytes": 10**6, "pixels": 10**6},
+    }
+    compose = augmentation.pipeline({"Resize": arguments})
+    for shape in [(64, 80), (20, 90), (10, 11), (32, 40), (33, 40)]:
+        np.save(tmp_path / "picture.npy", noise(1, *shape, channels))
+        encoded = (tmp_path / "picture.npy").read_bytes()
+        expected = augmentation.apply(compose, pictures.decode(encoded, channels), (0,))
+        assert (scorer.picture(encoded) == expected).all()
+
+
+# --- what is in it ---------------------------------------------------------------------------------------------------
+
+
+def test_pipeline_json_says_what_the_model_is_and_where_it_comes_from(softmax: Path) -> None:
+    scorer = softmax / "run" / "scorer"
+    said = json.loads((scorer / "pipeline.json").read_text(encoding="utf-8"))
+    (only,) = mlflow_runs(softmax)
+    assert said["classes"] == ["dent", "good", 'Ä, "scratch"']
+    assert (said["output"], said["decision"]) == ("softmax", "largest probability")
+    assert said["image"] == {"height": 32, "width": 32, "channels": 3}
+    assert said["origin"]["identity"] == only.data.tags["identity"]
+    assert said["origin"]["data_fingerprint"] == only.data.tags["data_fingerprint"]
+    assert len(said["origin"]["checkpoint"]) == 64
+    assert only.data.metrics["scorer_seconds"] > 0
+    assert "scorer" not in only.data.tags
+
+
+def test_nothing_in_it_names_a_module_of_this_project_or_a_pickle(softmax: Path) -> None:
+    files = list((softmax / "run" / "scorer").rglob("*"))
+    for path in files:
+        if path.suffix == ".py":
+            assert "import partsight" not in path.read_text(encoding="utf-8")
+            assert "from partsight" not in path.read_text(encoding="utf-8")
+    assert {path.suffix for path in files if path.is_file()} == {".onnx", ".json", ".py", ".md", ".txt", ".png",
+                                                                 ".yaml", ""}  # fmt: skip
+    assert "cloudpickle" not in (softmax / "run" / "scorer" / "MLmodel").read_text()
+
+
+def test_a_checkpoint_is_packed_later(softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = shutil.copy(softmax / "run" / "checkpoints" / "last.ckpt", tmp_path / "model.ckpt")
+    cli.main(["export", str(checkpoint), "--out", str(tmp_path / "deep" / "scorer")])
+    assert "has passed its own test" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["scorer"]
+    same(scored(tmp_path / "deep" / "scorer", softmax / "parts"), of_trainer(softmax))
+    samples = softmax / "parts" / "dent"
+    cli.main(["export", str(checkpoint), "--out", str(tmp_path / "deep" / "scorer"), "--samples", str(samples)])
+    own = (tmp_path / "deep" / "scorer" / "samples" / "0.png").read_bytes()
+    assert own == (samples / "0000.png").read_bytes()
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
+    shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
+    (tmp_path / "new" / "0003.png").write_bytes(b"no picture")
+    out = tmp_path / "scores.csv"
+    done = script(softmax / "run" / "scorer", tmp_path / "new", tmp_path / "absent.png", "--out", out)
+    assert done.returncode == 1
+    assert "2 of 13 pictures could not be scored" in done.stderr
+    problems = pd.read_csv(out).set_index("image")["problem"]
+    assert "no picture that can be decoded" in problems[str(tmp_path / "new" / "0003.png")]
+    assert "No such file" in problems[str(tmp_path / "absent.png")]
+    assert problems.isna().sum() == 11
+
+
+@pytest.mark.parametrize("limit", ["bytes", "pixels"])
+def test_a_limit_refuses_before_decoding(softmax: Path, tmp_path: Path, limit: str) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    said = json.loads((scorer / "pipeline.json").read_text())
+    said["limits"][limit] = 1000
+    (scorer / "pipeline.json").write_text(json.dumps(said))
+    with pytest.raises(PartsightError, match=rf"more than the 1,000 of limits\.{limit}"):
+        Scorer(scorer).score((softmax / "parts" / "dent" / "0000.png").read_bytes())
+
+
+def test_the_selftest_finds_another_model_and_other_answers(softmax: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    expected = (scorer / "samples" / "expected.json").read_text()
+    first = json.loads(expected)
+    first[0]["probabilities"]["dent"] += 0.001
+    (scorer / "samples" / "expected.json").write_text(json.dumps(first))
+    done = script(scorer, "--selftest")
+    assert done.returncode == 1
+    assert "samples/0.png: a probability differs by 1.0e-03" in done.stdout
+    with (scorer / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    assert "model.onnx is not the file" in script(scorer, "--selftest").stdout
+
+
+@pytest.mark.parametrize(
+    ("transforms", "said"),
+    [
+        ({"CenterCrop": {"height": 32, "width": 32}}, r"augmentation\.inference\.CenterCrop cannot be packed"),
+        ({"Resize": {"height": 32, "width": 32}, "Blur": {}}, r"augmentation\.inference\.Blur cannot be packed"),
+        ({}, "has no Resize"),
+        ({"Resize": {"height": 32, "width": 32, "p": 0.5}}, r"Resize\.p=0\.5"),
+    ],
+)
+def test_a_pipeline_that_a_scorer_cannot_do_is_refused_by_name(transforms: dict[str, dict[str, object]], said: str):
+    with pytest.raises(PartsightError, match=said):
+        resize_rule(transforms)
+
+
+def test_a_run_whose_model_cannot_be_packed_keeps_its_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"a": 8, "b": 8}, size=40)
+    blur = "+augmentation.inference.Blur={p: 1.0}"
+    made = run(tmp_path, f"data.root={root}", PACK, blur, "training.epochs=1")
+    assert "NO SCORER" in capsys.readouterr().out
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    assert "augmentation.inference.Blur cannot be packed" in only.data.tags["scorer"]
+    assert (made / "predictions.parquet").is_file()
+    assert not (made / "scorer").exists()
+
+
+def test_other_folders_are_left_alone(softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "mine")])
+    assert "is there already, and no scorer" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").is_file()
+
+
+def test_samples_without_pictures_are_refused(
+    softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--samples", str(tmp_path)])
+    assert "there are no pictures in this folder" in capsys.readouterr().err
+
+
+def test_a_graph_that_answers_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from partsight.data.info import DataInfo
+    from partsight.model.classifier import Classifier
+
+    settings = Config(backbone="test_resnet")
+    settings.image.height = settings.image.width = 32
+    model = Classifier(settings, DataInfo(("a", "b"), "softmax", (1, 1), ("class",))).eval()
+    monkeypatch.setattr(graph, "TOLERANCE", -1.0)
+    with pytest.raises(PartsightError, match="answers otherwise than the model"):
+        graph.write(model, tmp_path / "model.onnx")
