@@ -104,12 +104,12 @@ def _predict(parsed: argparse.Namespace) -> None:
 
 
 def _export(parsed: argparse.Namespace) -> None:
-    from partsight.data import sources
+    from partsight.data import folders
     from partsight.serving.pack import pack
 
     samples: list[Path] = []
     if parsed.samples is not None:
-        samples = [parsed.samples / name for name in sources.pictures_below(parsed.samples)]
+        samples = [parsed.samples / name for name in folders.pictures_below(parsed.samples)]
         if not samples:
             raise PartsightError(f"--samples {parsed.samples}: there are no pictures in this folder")
     pack(parsed.checkpoint, parsed.out, samples)

@@ -49,13 +49,22 @@ def _is_composed(name: str) -> bool:
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
     """Transforms one picture; its randomness is a function of `seed` alone, so workers and resumes cannot change it."""
-    drawn = np.random.SeedSequence(seed).generate_state(len(compose.transforms))
-    # Compose.set_random_seed would give all transforms the same draws: a picture would be flipped, turned and covered,
-    # or nothing of it.
-    for transform, own in zip(reversed(compose.transforms), drawn, strict=True):
-        transform.set_random_seed(int(own))
+    _seed(compose, seed)
     transformed: NDArray[np.uint8] = compose(image=picture)["image"]
     return transformed
+
+
+def _seed(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
+    """Own draws for every transform, those within OneOf and its kin too.
+
+    set_random_seed of a Compose would give all of them the same: a picture would be flipped, turned and covered, or
+    nothing of it.
+    """
+    drawn = np.random.SeedSequence(seed).generate_state(len(composed.transforms))
+    for transform, own in zip(reversed(composed.transforms), drawn, strict=True):
+        transform.set_random_seed(int(own))
+        if isinstance(transform, A.BaseCompose):
+            _seed(transform, (int(own),))
 
 
 def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from partsight import __version__
 from partsight.config import ImageConfig
-from partsight.data import augmentation, pictures, sources
+from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError
 from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
@@ -90,7 +90,7 @@ def _write_pipeline(model: Classifier, rule: Mapping[str, Any], folder: Path, or
         "normalization": f"{config.image.normalization}, inside model.onnx",
         "input": {"name": "pictures", "dtype": "uint8", "shape": "batch, height, width, channels; red first"},
         "limits": {"bytes": MOST_BYTES, "pixels": pictures.MOST_PIXELS},
-        "suffixes": sorted(sources.PICTURE_SUFFIXES),
+        "suffixes": sorted(folders.PICTURE_SUFFIXES),
         "tolerance": graph.TOLERANCE,
         "backbone": config.backbone,
         "opset": graph.OPSET,

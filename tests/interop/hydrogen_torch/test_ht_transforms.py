@@ -163,6 +163,15 @@ def test_transforms_of_transforms_keep_their_form() -> None:
     assert (type(sequential), sequential.p) == (A.Sequential, 0.9)
 
 
+def test_transforms_within_others_draw_for_themselves() -> None:
+    inner = one("Sequential", p=0.8, transforms=[one("HorizontalFlip", p=0.5), one("VerticalFlip", p=0.5)])
+    pipeline = augmentation.pipeline(read(serialised(inner))[0])
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    seen = [augmentation.apply(pipeline, picture, (seed,)).tobytes() for seed in range(60)]
+    assert len(set(seen)) == 4
+    assert seen == [augmentation.apply(pipeline, picture, (seed,)).tobytes() for seed in range(60)]
+
+
 def test_flip_is_one_of_three() -> None:
     pipeline = augmentation.pipeline(read(serialised(one("Flip", p=1.0)))[0])
     picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)

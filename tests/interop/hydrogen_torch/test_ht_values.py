@@ -7,7 +7,7 @@ import pytest
 from partsight.interop.hydrogen_torch import values
 from partsight.interop.hydrogen_torch.kinds import backbone, name, works_on_tokens
 
-METRIC = values.choice({"ROC_AUC": "ROC_AUC", "F1": "F1"})
+METRIC = values.Choice({"ROC_AUC": "ROC_AUC", "F1": "F1"})
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ METRIC = values.choice({"ROC_AUC": "ROC_AUC", "F1": "F1"})
         (values.optional_text, "None", None), (values.optional_text, "null", None), (values.optional_text, "", None),
         (values.optional_text, "a", "a"),
         (METRIC, "roc auc", "ROC_AUC"), (METRIC, "ROC-AUC", "ROC_AUC"), (METRIC, "f1", "F1"),
-        (values.choices({"Horizontal Flip": "h", "HFlip": "h"}), ["horizontal_flip", "hflip"], ["h"]),
+        (values.Choices(values.Choice({"Horizontal Flip": "h", "HFlip": "h"})), ["horizontal_flip", "hflip"], ["h"]),
         (name, "93 resistors / line 2", "93_resistors_line_2"), (name, "../../etc", "etc"), (name, "Größe", "Größe"),
         (backbone, "tf_efficientnet_b0.ns_jft_in1k", "tf_efficientnet_b0.ns_jft_in1k"),
     ],

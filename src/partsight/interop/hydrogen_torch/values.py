@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from partsight.errors import did_you_mean
@@ -76,21 +77,36 @@ def plain(word: str) -> str:
     return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
-def choice(options: Mapping[str, Any]) -> Kind:
-    """One of `options`: their names to our values, compared without case, blanks and punctuation."""
-    known = {plain(name): value for name, value in options.items()}
+@dataclass(frozen=True)
+class Choice:
+    """One of their names, compared without case, blanks and punctuation; gives our value."""
 
-    def read(raw: Raw) -> Any:
+    options: Mapping[str, Any]
+    """Their names to our values; the first name of a value is the one they export."""
+
+    def __call__(self, raw: Raw) -> Any:
+        """Our value."""
+        known = {plain(name): value for name, value in self.options.items()}
         word = plain(raw) if isinstance(raw, str) else ""
         if word not in known:
-            names = list(dict.fromkeys(options))
-            raise ValueError(f"must be one of {', '.join(names)}{did_you_mean(str(raw), names, cutoff=0.6)}")
+            hint = did_you_mean(str(raw), self.names(), cutoff=0.6)
+            raise ValueError(f"must be one of {', '.join(self.names())}{hint}")
         return known[word]
 
-    return read
+    def names(self) -> list[str]:
+        """A name for each of our values."""
+        first: dict[Any, str] = {}
+        for name, value in self.options.items():
+            first.setdefault(value, name)
+        return list(first.values())
 
 
-def choices(options: Mapping[str, Any]) -> Kind:
-    """A list of `options`, each once."""
-    one = choice(options)
-    return lambda raw: list(dict.fromkeys(one(item) for item in texts(raw)))
+@dataclass(frozen=True)
+class Choices:
+    """A list of choices, each once."""
+
+    one: Choice
+
+    def __call__(self, raw: Raw) -> list[Any]:
+        """Our values."""
+        return list(dict.fromkeys(self.one(item) for item in texts(raw)))
