@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
@@ -16,6 +17,7 @@ from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspec
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
+from partsight.evaluation.task import Task
 from partsight.identity import flat, identity
 from partsight.insight import report, sheets
 from partsight.insight.charts import save
@@ -51,7 +53,7 @@ def run(config: Config) -> float:
     fold_checks.refuse(examples, fold, config)
     fold = sampling.shared(examples, fold, config)
     start = weights.find(config)
-    data = FoldData(examples, fold, config)
+    data, task = FoldData(examples, fold, config), examples.info.task(config.prediction.threshold)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
@@ -65,13 +67,13 @@ def run(config: Config) -> float:
         _keep_inputs(config, examples, fold, folder, track)
         curves = Curves(track.points)
         fitted = fitting.fit(config, computer, data, examples.info, start, folder, [curves])
-        scores = fitting.predict(fitted.model, computer, data, folder, config.trainer.limit_val_batches)
-        result = results.evaluate(config, examples, data.validation_positions, scores)
+        result = results.of_table(_score(config, computer, data, fitted, "validation", folder), task)
         _keep_result(config, result, curves, fitted, folder, track)
         _keep_exports(config, data, result, curves, folder, track)
+        test = _keep_test(config, computer, data, fitted, task, folder, track)
         _draw(config, result, curves, data, folder, track)
         _pack(config, facts, result, data.examples, fitted, folder, track)
-    _conclude(config, result, fitted, folder)
+    _conclude(config, result, test, fitted, folder)
     return result.value(config.prediction.metric)
 
 
@@ -168,18 +170,61 @@ def _keep_result(
         track.artifact(fitted.checkpoint, "checkpoints")
 
 
+def _score(
+    config: Config, computer: Machine, data: FoldData, fitted: fitting.Fitted, split: str, folder: Path
+) -> pd.DataFrame:
+    """The predictions table of the validation or the test rows."""
+    positions = data.test_positions if split == "test" else data.validation_positions
+    scores = fitting.predict(fitted.model, computer, data, positions, folder, config.trainer.limit_val_batches)
+    return results.predictions_table(config, data.examples, positions, scores, split)
+
+
+def _keep_test(
+    config: Config,
+    computer: Machine,
+    data: FoldData,
+    fitted: fitting.Fitted,
+    task: Task,
+    folder: Path,
+    track: TrackedRun,
+) -> pd.DataFrame | None:
+    """Test rows are looked at here for the first time, by the checkpoint that is the result; their figures, if any."""
+    if not len(data.test_positions):
+        return None
+    table = _score(config, computer, data, fitted, "test", folder)
+    figures = results.write_test(table, task, folder)
+    track.artifact(folder / results.TEST_PREDICTIONS)
+    if figures is not None:
+        track.artifact(folder / results.TEST_METRICS)
+        values = zip(figures["metric"], figures["value"], strict=True)
+        track.figures({f"test_{name}": value for name, value in values if np.isfinite(value)})
+    _export_predictions(config, data, data.test_positions, table, task, folder, track)
+    return figures
+
+
 def _keep_exports(
     config: Config, data: FoldData, result: Result, curves: Curves, folder: Path, track: TrackedRun
 ) -> None:
     """The result is safe by now: a table that was changed meanwhile is a warning and a tag."""
     track.artifact(exports.write_charts(curves.table(), config.prediction.metric, folder))
+    _export_predictions(config, data, data.validation_positions, result.predictions, result.task, folder, track)
+
+
+def _export_predictions(
+    config: Config,
+    data: FoldData,
+    positions: np.ndarray,
+    table: pd.DataFrame,
+    task: Task,
+    folder: Path,
+    track: TrackedRun,
+) -> None:
+    name = f"{table['split'].iloc[0]}_predictions"
     try:
-        written = exports.write_predictions(
-            config, data.examples, data.validation_positions, result.predictions, result.task, folder
-        )
+        written = exports.write_predictions(config, data.examples, positions, table, task, folder)
     except PartsightError as error:
-        console.banner("NO validation_predictions.csv", str(error))
-        track.tags({"validation_predictions": str(error)})
+        console.banner(f"NO {name}.csv", str(error))
+        track.tags({name: str(error)})
         return
     for path in written:
         track.artifact(path)
@@ -234,8 +279,10 @@ def _pack(
         track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})
 
 
-def _conclude(config: Config, result: Result, fitted: fitting.Fitted, folder: Path) -> None:
-    table_shown = result.summary[["metric", "value", "low", "high", "n"]]
-    console.table(table_shown, f"{config.name}, {_name(config)}: validation, 95 % intervals")
+def _conclude(config: Config, result: Result, test: pd.DataFrame | None, fitted: fitting.Fitted, folder: Path) -> None:
+    shown = ["metric", "value", "low", "high", "n"]
+    console.table(result.summary[shown], f"{config.name}, {_name(config)}: validation, 95 % intervals")
+    if test is not None:
+        console.table(test[shown], f"{config.name}, {_name(config)}: test, 95 % intervals")
     console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {folder}")
     console.say(f"Compare runs in the browser: {store.ui_command(config.tracking)}")

@@ -117,8 +117,10 @@ def _hide_what_is_meant() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, limit: int | None) -> list[Scores]:
-    """Scores of every validation row, on one device whatever trained the model."""
+def predict(
+    model: Classifier, machine: Machine, data: FoldData, positions: NDArray[np.int64], folder: Path, limit: int | None
+) -> list[Scores]:
+    """Scores of these rows of all examples (the first `limit` batches of them), on one device whatever trained."""
     trainer = Trainer(
         accelerator=machine.device,
         devices=1,
@@ -133,7 +135,7 @@ def predict(model: Classifier, machine: Machine, data: FoldData, folder: Path, l
     )
     with warnings.catch_warnings():
         _hide_what_is_meant()
-        scores: Any = trainer.predict(model, datamodule=data)
+        scores: Any = trainer.predict(model, data.to_score(positions))
     return list(scores)
 
 

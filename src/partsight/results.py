@@ -10,9 +10,11 @@ import yaml
 
 from partsight.config import Config
 from partsight.data.table import Examples
-from partsight.evaluation import metrics, predictions, summary, thresholds
+from partsight.evaluation import metrics, predictions, summary, table_file, thresholds
 from partsight.evaluation.task import Task
 from partsight.model.classifier import Scores
+
+TEST_PREDICTIONS, TEST_METRICS = "test_predictions.parquet", "metrics_test.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +43,39 @@ class Result:
         return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])
 
 
-def evaluate(config: Config, examples: Examples, positions: np.ndarray, scores: Sequence[Scores]) -> Result:
-    """The predictions table of the validation rows, and everything computed from it.
+def predictions_table(
+    config: Config, examples: Examples, positions: np.ndarray, scores: Sequence[Scores], split: str
+) -> pd.DataFrame:
+    """The predictions table of some rows. Rows without a label have no loss either.
 
     Args:
         config: with the seed resolved.
         examples: all rows.
-        positions: (n,) of the validation rows among them.
+        positions: (n,) of the rows among them that were scored.
         scores: batches of a prediction over these rows, in any order.
+        split: what the rows are to the model: validation, test.
     """
     task = examples.info.task(config.prediction.threshold)
     order = np.concatenate([batch.positions.numpy() for batch in scores])
     rows = examples.frame.iloc[positions[order]]
     targets = examples.targets[positions[order]].astype(np.int64)
     of_one_class = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
+    known = rows["label"].notna().to_numpy()
     table = predictions.build(
         task=task,
         row=rows["row"].to_numpy(),
         image=list(rows["image"]),
         group=list(rows["group"]),
-        split="validation",
+        split=split,
         fold=config.fold,
         repeat=config.repeat,
         probabilities=np.concatenate([batch.probabilities.double().numpy() for batch in scores]),
         labels=of_one_class[task.output],
         losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
     )
-    return of_table(table, task)
+    # Targets of a row without label are zeros, which `build` has to take for a class.
+    labels = [label if on else None for label, on in zip(table["label"], known, strict=True)]
+    return table.assign(label=table_file.object_column(labels), loss=table["loss"].where(known))
 
 
 def of_table(table: pd.DataFrame, task: Task) -> Result:
@@ -80,6 +88,20 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
         metrics.per_class(table, task),
         thresholds.sweep(table, task, also=[0.5, task.threshold]) if task.good_classes else None,
     )
+
+
+def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | None:
+    """test_predictions.parquet, and metrics_test.csv of its labelled rows; answers with the latter, if any has a label.
+
+    A file of its own: whatever reads predictions.parquet may take all its rows for validation.
+    """
+    predictions.write(table, folder / TEST_PREDICTIONS)
+    labelled = table[table["label"].notna()].reset_index(drop=True)
+    if labelled.empty:
+        return None
+    figures = summary.summarise(labelled, task)
+    figures.to_csv(folder / TEST_METRICS, index=False)
+    return figures
 
 
 def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:

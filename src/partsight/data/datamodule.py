@@ -33,6 +33,7 @@ class FoldData(LightningDataModule):
         seen = config.training.train_on_validation
         self.train_positions = np.flatnonzero(((fold != config.fold) | seen) & (fold >= 0))
         self.validation_positions = np.flatnonzero(fold == config.fold)
+        self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled or drawn by (seed, epoch), augmented by (seed, epoch, row)."""
@@ -56,9 +57,9 @@ class FoldData(LightningDataModule):
         order = EpochOrder(len(dataset), self.seed, False, *self._process())
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
-        """The validation rows on one device, whatever trained the model."""
-        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+    def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
+        """These rows of all examples, in their order, on one device, whatever trained the model."""
+        dataset = self._dataset(positions, self.config.augmentation.inference)
         order = EpochOrder(len(dataset), self.seed, False)
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 

@@ -115,7 +115,10 @@ def redecide(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def validate(table: pd.DataFrame, task: Task) -> None:
-    """Raise one PredictionsError that lists everything wrong with the table; labels may be missing from all rows."""
+    """Raise one PredictionsError that lists everything wrong with the table.
+
+    Labels may be missing from all rows, and from any row of split test.
+    """
     wanted = [*COLUMNS, *(f"prob_{name}" for name in task.classes)]
     if missing := [name for name in wanted if name not in table.columns]:
         raise PredictionsError(f"the predictions table lacks the columns {missing}")
@@ -123,10 +126,12 @@ def validate(table: pd.DataFrame, task: Task) -> None:
     if (repeated := table.duplicated(KEY)).any():
         problems.append(f"more than one prediction of the same example: {_rows(table, repeated)}")
     problems += _probability_problems(table, task)
-    checked = ["prediction"] if table["label"].map(is_null).all() else ["label", "prediction"]
-    for column in checked:
+    unlabelled = table["label"].map(is_null).to_numpy(dtype=bool)
+    excused = unlabelled & (unlabelled.all() | (table["split"] == "test").to_numpy())
+    for column in ("label", "prediction"):
+        given = table[~excused] if column == "label" else table
         try:
-            indices = _numbers(table, column, task)
+            indices = _numbers(given, column, task)
         except PredictionsError as error:
             problems.append(str(error))
             continue
