@@ -17,14 +17,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from browser import in_browser
 from mlflow.entities import Run
 from tiny import SMALL, mlflow_runs, noise, run, store, tree
 
 from partsight.config import METRICS, Config
 from partsight.data import table
+from partsight.errors import PartsightError
 from partsight.evaluation import metrics, predictions
 from partsight.evaluation.task import Task
 from partsight.identity import flat
+from partsight.model import heatmaps
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -97,6 +100,7 @@ def test_a_run_leaves_its_files(folder: Path) -> None:
     exported = {"validation_predictions.csv", "validation_raw_predictions.npz", "charts.json"}
     assert {*promised.split(), *exported, "thresholds.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} <= files
     drawn = "chart_sheet metrics probabilities confusion validation_best validation_worst validation_random train_batch"
+    drawn += " roc_precision_recall escape_overkill interpretations_worst interpretations_random"
     for name in drawn.split():
         assert f"pictures/{name}.png" in files
         picture = cv2.imread(str(folder / "pictures" / f"{name}.png"))
@@ -156,6 +160,27 @@ def test_hydrogen_torchs_charts_hold_every_step(folder: Path) -> None:
     curves = pd.read_csv(folder / "curves.csv")
     assert charts["train"]["loss"]["steps"] == list(curves.loc[curves["series"] == "train_loss", "samples"])
     assert charts["validation"]["F1"]["values"] == list(curves.loc[curves["series"] == "validation_F1", "value"])
+
+
+def test_the_report_opens_in_a_real_browser(folder: Path, tmp_path: Path) -> None:
+    """Its pictures load, its tables sort, it asks for nothing that is not in it, and it can be mailed."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    seen = in_browser(page, tmp_path)
+    assert len(seen["images"]) == len(list((folder / "pictures").glob("*.png")))
+    assert min(seen["images"]) > 300
+    assert seen["fetched"] == seen["errors"] == []
+    losses = pd.read_parquet(folder / "predictions.parquet")["loss"].sort_values()
+    assert [f"{loss:.5g}" for loss in losses] in seen["columns"]
+
+
+def test_the_report_says_what_the_run_was(folder: Path, tracked: Run) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert tracked.data.tags["identity"] in page
+    assert "470R_1 -4 W" in page
+    assert "<td>head.dropout</td><td>0.3</td><td>0.0</td>" in page
+    figures = pd.read_csv(folder / "metrics.csv").set_index("metric").loc["F1"]
+    assert f"{figures['value']:.4f}<small>[{figures['low']:.4f} to {figures['high']:.4f}]</small>" in page
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
@@ -401,7 +426,24 @@ def test_a_report_that_fails_does_not_lose_the_run(pictures: Path, tmp_path: Pat
     assert figures_of(folder)
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FINISHED"
-    assert only.data.tags["report"].startswith("failed: FileExistsError")
+    assert only.data.tags["report"].startswith("failed: pictures: FileExistsError")
+    assert "REPORT FAILED" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_heat_maps_that_fail_leave_the_other_pictures(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise PartsightError("no layer was found")
+
+    monkeypatch.setattr(heatmaps, "heat_maps", fails)
+    folder = run(tmp_path, f"data.root={pictures}", "report.pictures=true", "training.epochs=1")
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    assert only.data.tags["report"] == "failed: interpretations: PartsightError: no layer was found"
+    drawn = {path.name for path in (folder / "pictures").iterdir()}
+    assert "train_batch.png" in drawn
+    assert not any(name.startswith("interpretations") for name in drawn)
     assert "F1" in only.data.metrics
 
 

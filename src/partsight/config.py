@@ -260,7 +260,9 @@ class ReportConfig:
     """What is drawn after the result is safe."""
 
     pictures: bool = True
-    """Charts and picture sheets."""
+    """Charts and picture sheets. Without them report.html holds tables alone."""
+    interpretations: bool = True
+    """Among them heat maps (Grad-CAM): where the evidence for a prediction lies."""
     number_of_images: int = number(8, at_least=1)
     """Pictures a sheet."""
     build_scoring_pipelines: bool = False

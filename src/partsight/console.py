@@ -19,8 +19,22 @@ def _out() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
+_noted: list[tuple[str, str]] = []
+
+
+def note_banners() -> list[tuple[str, str]]:
+    """A list that from now on, until the next call, grows by (title, text) of every banner.
+
+    So that a run's page can repeat what its terminal said.
+    """
+    global _noted
+    _noted = []
+    return _noted
+
+
 def banner(title: str, text: str) -> None:
     """A box that cannot be missed."""
+    _noted.append((title, text))
     _out().print(Panel(text, title=f"[bold]{title}", border_style="bold yellow", expand=False))
 
 

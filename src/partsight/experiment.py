@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import check, console, exports, fitting, machine, results, seeds
+from partsight import check, console, exports, fitting, machine, reporting, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
 from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, sampling, table
@@ -19,8 +18,6 @@ from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation.task import Task
 from partsight.identity import flat, identity
-from partsight.insight import report, sheets
-from partsight.insight.charts import save
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.machine import Machine
 from partsight.model import weights
@@ -40,6 +37,7 @@ def run(config: Config) -> float:
     Raises:
         PartsightError: whatever is wrong with settings or data and can be mended.
     """
+    banners = console.note_banners()
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
@@ -71,8 +69,9 @@ def run(config: Config) -> float:
         _keep_result(config, result, curves, fitted, folder, track)
         _keep_exports(config, data, result, curves, folder, track)
         test = _keep_test(config, computer, data, fitted, task, folder, track)
-        _draw(config, result, curves, data, folder, track)
         _pack(config, facts, result, data.examples, fitted, folder, track)
+        told = reporting.Told(_name(config), facts, banners)
+        reporting.write(config, told, result, curves.table(), data, fitted.model, folder, track)
     _conclude(config, result, test, fitted, folder)
     return result.value(config.prediction.metric)
 
@@ -228,30 +227,6 @@ def _export_predictions(
         return
     for path in written:
         track.artifact(path)
-
-
-def _draw(config: Config, result: Result, curves: Curves, data: FoldData, folder: Path, track: TrackedRun) -> None:
-    """The result is safe by now: a picture that fails is a warning and a tag, and no reason to lose the run."""
-    if not config.report.pictures:
-        return
-    began, pictures, title = time.monotonic(), folder / "pictures", f"{config.name}: {_name(config)}"
-    try:
-        report.draw(
-            result,
-            curves.table(),
-            config.prediction.metric,
-            data.examples.folder,
-            config.report.number_of_images,
-            title,
-            pictures,
-        )
-        batch, labels = fitting.first_batch(config, data, config.report.number_of_images)
-        save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
-        track.artifact(pictures)
-        track.figures({"report_seconds": time.monotonic() - began})
-    except Exception as error:  # whatever it is, it comes after the result
-        console.banner("REPORT FAILED", f"{type(error).__name__}: {error}")
-        track.tags({"report": f"failed: {type(error).__name__}: {error}"})
 
 
 def _pack(

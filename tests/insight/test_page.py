@@ -1,50 +1,18 @@
 """The html page: escaped, self-contained, small, and working in a real browser."""
 
-import html
+import base64
 import io
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from browser import in_browser
 from PIL import Image
 
 from partsight.insight import page, style
 from partsight.insight.page import Section
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-PROBE = """
-<script>
-const report = {images: [...document.images].map((i) => i.naturalWidth), columns: []};
-for (const button of document.querySelectorAll("th button")) {
-  for (const click of [1, 2]) {
-    button.click();
-    const column = button.parentElement.cellIndex, body = button.closest("table").tBodies[0];
-    report.columns.push([...body.rows].map((row) => row.cells[column].textContent));
-  }
-}
-report.fetched = performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:"));
-document.body.dataset.report = JSON.stringify(report);
-</script>
-"""
-
-
-def in_browser(document: str, folder: Path) -> dict[str, list]:
-    """Opens the page in a headless Chromium and clicks every column twice; what it then looks like."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    path = folder / "page.html"
-    path.write_text(document.replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    done = subprocess.run([*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
-    found = re.search('data-report="([^"]*)"', done.stdout)
-    assert found, done.stderr
-    return json.loads(html.unescape(found[1]))
 
 
 def photograph(width: int = 2400, height: int = 1800) -> bytes:
@@ -53,6 +21,11 @@ def photograph(width: int = 2400, height: int = 1800) -> bytes:
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(values).resize((width, height)).save(encoded, "JPEG", quality=60)
     return encoded.getvalue()
+
+
+def test_a_figure_is_shown_in_its_own_size() -> None:
+    """4 x 3 inches are 384 x 288 pixels of a browser, and drawn finer than that."""
+    assert 'width="384" height="288"' in page.picture(chart()).html
 
 
 def chart() -> "style.Figure":
@@ -94,7 +67,9 @@ def test_pictures_are_bounded_and_come_from_figures_files_and_bytes(tmp_path: Pa
     small.save(tmp_path / "small.png")
     for source in (photograph(), tmp_path / "a.jpg"):
         block = page.picture(source)
-        assert f'width="{page.WIDEST}" height="1200"' in block.html
+        assert 'width="2400" height="1800"' in block.html  # as large as it is, with fewer pixels
+        encoded = base64.b64decode(str(block.html).split("base64,")[1].split('"')[0])
+        assert Image.open(io.BytesIO(encoded)).size == (page.WIDEST, 1200)
     assert len(page.picture(chart()).html) < 20_000
     assert 'width="20" height="10"' in page.picture(tmp_path / "small.png").html
 
@@ -112,7 +87,7 @@ def test_in_a_real_browser_pictures_load_and_tables_sort(tmp_path: Path) -> None
     made = page.page("t", "s", [Section("All", [page.table(frame), page.picture(chart()), page.picture(photograph())])])
     seen = in_browser(made, tmp_path)
     assert seen["images"] == [600, page.WIDEST]
-    assert seen["fetched"] == []
+    assert seen["fetched"] == seen["errors"] == []
     assert seen["columns"] == [
         ["a", "b9", "b10"],  # as a person counts
         ["b10", "b9", "a"],

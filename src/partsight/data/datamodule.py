@@ -75,6 +75,13 @@ class FoldData(LightningDataModule):
             chances = sampling.balanced(self.examples.targets[self.train_positions], self.examples.info.output)
         return EpochOrder(len(self.train_positions), self.seed, True, *self._process(), chances)
 
+    def validation_pictures(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(n, height, width, channels): as the model gets them, validation rows by their numbers in their table."""
+        frame = self.examples.frame.iloc[self.validation_positions]
+        place = {int(row): index for index, row in enumerate(frame["row"])}
+        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+        return np.stack([dataset[place[int(row)], 0].pictures.numpy() for row in rows])
+
     def _dataset(self, positions: NDArray[np.int64], transforms: Transforms) -> PictureDataset:
         frame = self.examples.frame.iloc[positions]
         return PictureDataset(

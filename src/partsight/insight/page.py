@@ -26,6 +26,8 @@ from partsight.insight import style
 
 WIDEST = 1600
 """Pixels. A wider picture is made smaller: pages are read on screens, and mailed."""
+PIXELS_PER_INCH = 96
+"""Of a browser."""
 COLOURS_OF_A_CHART = 4096
 """A picture of more colours is, or holds, a photograph."""
 
@@ -112,16 +114,21 @@ def _head_and_rest(value: str) -> tuple[str, str]:
 
 
 def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
-    """Bytes, width and height: charts without loss, photographs with a little."""
+    """Bytes, and the width and height to show them at: charts without loss, photographs with a little.
+
+    A picture that states its resolution, as figures do, is shown in its own size: inches stay inches.
+    """
     opened = Image.open(io.BytesIO(_png(source)) if isinstance(source, Figure) else _file(source))
     with opened:
         picture = opened.convert("RGB")
+        scale = PIXELS_PER_INCH / max(opened.info.get("dpi", (PIXELS_PER_INCH,))[0], PIXELS_PER_INCH)
+    shown = (round(picture.width * scale), round(picture.height * scale))
     drawn = picture.getcolors(COLOURS_OF_A_CHART) is not None
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # without loss, quality is mere effort
-    return encoded.getvalue(), picture.width, picture.height
+    return encoded.getvalue(), *shown
 
 
 def _file(source: Path | bytes) -> Path | io.BytesIO:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from partsight.evaluation.rankings import rankings
 from partsight.insight import charts, confusion, sheets
+from partsight.insight.rankings import ranking_chart
 from partsight.results import Result
 
 
@@ -29,6 +31,7 @@ def draw(
         "chart_sheet": charts.chart_sheet(named, title, metric),
         "metrics": charts.metrics_chart(result.summary, title),
         "probabilities": charts.probability_histogram(result.predictions, good or None, title),
+        "roc_precision_recall": ranking_chart(rankings(result.predictions, result.task), title),
     }
     if result.task.output != "multilabel":
         figures["confusion"] = confusion.confusion_chart(result.confusion, title)

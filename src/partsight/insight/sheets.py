@@ -50,11 +50,15 @@ def prediction_sheet(
     number: pictures on the sheet, 4 a line (2 where they are wide); fewer where the table has fewer.
     choice: best = lowest loss first, worst = highest loss first, random = the same rows at each call.
     """
-    chosen = _choose(table, number, choice)
-    panels = [_prediction_panel(row, picture_folder, is_multilabel(table)) for _, row in chosen.iterrows()]
+    chosen = choose(table, number, choice)
+    multilabel = is_multilabel(table)
+    panels = [
+        prediction_panel(row, read_picture(picture_folder, str(row["image"])), multilabel)
+        for _, row in chosen.iterrows()
+    ]
     wrong = sum(panel.wrong for panel in panels)
     order = {"best": "lowest loss first", "worst": "highest loss first", "random": "drawn at random"}[choice]
-    return _sheet(panels, title, f"{len(panels)} of {len(table):,} rows, {order} · {wrong} of these wrong")
+    return sheet(panels, title, f"{len(panels)} of {len(table):,} rows, {order} · {wrong} of these wrong")
 
 
 def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, number: int = 8) -> Figure:
@@ -66,17 +70,20 @@ def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, 
     if pictures.ndim != 4 or len(labels) != len(pictures):
         raise ValueError(f"batch_sheet wants (N, H, W, C) and N labels, not {pictures.shape} and {len(labels)} labels")
     shown = zip(pictures[:number], labels[:number], strict=True)
-    panels = [Panel(_as_rgb(picture), (str(label),)) for picture, label in shown]
+    panels = [Panel(as_rgb(picture), (str(label),)) for picture, label in shown]
     count, height, width, channels = pictures.shape
     size = f"{width} x {height} pixels, {channels} channel{'s' if channels != 1 else ''}"
-    return _sheet(panels, title, f"first {len(panels)} of a batch of {count} · {size}")
+    return sheet(panels, title, f"first {len(panels)} of a batch of {count} · {size}")
 
 
 # What is on a panel ---------------------------------------------------------------------------------------------------
 
 
-def _choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
-    """Equal losses, common among saturated predictions, are put in the order of rows: the sheet must not flicker."""
+def choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
+    """`number` rows: best = lowest loss first, worst = highest loss first, random = the same ones at each call.
+
+    Equal losses, common among saturated predictions, are put in the order of rows: the sheet must not flicker.
+    """
     table = table.sort_values("row", kind="stable")
     if choice == "random":
         picks = np.random.default_rng(0).permutation(len(table))[:number]
@@ -84,7 +91,8 @@ def _choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
     return table.sort_values("loss", ascending=choice == "best", kind="stable", na_position="last").head(number)
 
 
-def _prediction_panel(row: "pd.Series[str]", folder: Path, multilabel: bool) -> Panel:
+def prediction_panel(row: "pd.Series[str]", picture: NDArray[np.uint8] | str, multilabel: bool) -> Panel:
+    """A picture, or the text in its place, below what a row of a predictions table says of it."""
     true, predicted = answers(row["label"]), answers(row["prediction"]) or ()
     probabilities = [float(row[f"{PREFIX}{name}"]) for name in predicted]
     if multilabel:
@@ -98,7 +106,7 @@ def _prediction_panel(row: "pd.Series[str]", folder: Path, multilabel: bool) -> 
     known = true is not None
     wrong = known and set(true or ()) != set(predicted)
     return Panel(
-        picture=read_picture(folder, str(row["image"])),
+        picture=picture,
         lines=(
             f"true: {', '.join(true or ()) or 'none'}" if known else "true: no label",
             f"predicted: {said}",
@@ -112,6 +120,9 @@ def _prediction_panel(row: "pd.Series[str]", folder: Path, multilabel: bool) -> 
 def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
     """The picture as (H, W, 3) uint8, at most `SIDE` pixels a side; where it cannot be read, a text that says so."""
     try:
+        if image.lower().endswith(".npy"):
+            values = np.atleast_3d(np.load(folder / image, allow_pickle=False))[:SIDE, :SIDE]
+            return as_rgb(values if values.dtype == np.uint8 else _to_8_bits(values.astype(np.float64)))
         with Image.open(folder / image) as opened:
             # JPEGs are decoded at a fraction of their size, which saves most of the time on camera pictures.
             opened.draft("RGB", (SIDE, SIDE))
@@ -134,7 +145,8 @@ def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.asarray(255.0 * (values - low) / max(high - low, 1e-12), dtype=np.uint8)
 
 
-def _as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, C) as (H, W, 3): one channel grey, of two the mean, of more the first three."""
     if picture.shape[2] < 3:
         grey = picture.mean(axis=2, keepdims=True).astype(np.uint8)
         return np.repeat(grey, 3, axis=2)
@@ -144,8 +156,8 @@ def _as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 # Layout ---------------------------------------------------------------------------------------------------------------
 
 
-def _sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
-    """Lay the panels on a grid whose cells are as high as their pictures want.
+def sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
+    """A title, a note, and the panels on a grid whose cells are as high as their pictures want.
 
     The grid is computed here, in inches: matplotlib's own layouts size rows alike and let long texts run over.
     """

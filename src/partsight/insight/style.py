@@ -27,6 +27,8 @@ PANEL = "#F4F6F8"
 PAPER = "#FFFFFF"
 
 RIGHT, WRONG = BLUE, VERMILION
+SERIES = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", INK)
+"""Colours of curves that are named in a legend, in order."""
 
 TITLE_SIZE = 13.0
 TEXT_SIZE = 10.0

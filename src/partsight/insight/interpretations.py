@@ -1,0 +1,58 @@
+"""The interpretation sheet: pictures with a heat map over them, where the evidence for the predicted class lies."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from partsight.insight import sheets
+from partsight.insight.rows import PREFIX, class_names, is_multilabel
+
+STRONGEST = 0.55
+"""Opacity where the evidence is strongest: the part must stay visible below it."""
+NOTE = "red: the strongest evidence for the predicted class (Grad-CAM) · yellow, green: weaker · untinted: none"
+
+
+def explained_classes(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """(N,) numbers of the classes to explain: the predicted one; under multi-label the most probable."""
+    names = class_names(rows)
+    if is_multilabel(rows):
+        return np.asarray(rows[[f"{PREFIX}{name}" for name in names]].to_numpy().argmax(axis=1), dtype=np.int64)
+    return np.array([names.index(name) for name in rows["prediction"]], dtype=np.int64)
+
+
+def interpretation_sheet(
+    rows: pd.DataFrame, pictures: Path | NDArray[np.uint8], heat: NDArray[np.float32], title: str
+) -> Figure:
+    """Pictures with their heat maps, 4 a line (2 where they are wide); above each what a prediction sheet says.
+
+    rows: of a predictions table, N of them.
+    pictures: the folder of the originals, onto which the maps are stretched; or, where the model sees a part of a
+        picture, what it sees: (N, H, W, C) uint8.
+    heat: (N, h, w) within 0 and 1, of `explained_classes`; a map of zeros leaves its picture as it is.
+    """
+    multilabel, names = is_multilabel(rows), class_names(rows)
+    panels = []
+    for index, ((_, row), number) in enumerate(zip(rows.iterrows(), explained_classes(rows), strict=True)):
+        given = sheets.read_picture(pictures, str(row["image"])) if isinstance(pictures, Path) else pictures[index]
+        shown = given if isinstance(given, str) else overlay(sheets.as_rgb(given), heat[index])
+        panel = sheets.prediction_panel(row, shown, multilabel)
+        if multilabel:  # among several labels the one explained is to be named
+            panel = dataclasses.replace(panel, lines=(*panel.lines[:2], f"heat: {names[number]}   {panel.lines[2]}"))
+        panels.append(panel)
+    return sheets.sheet(panels, title, NOTE.replace("predicted", "named") if multilabel else NOTE)
+
+
+def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) tinted by the map (h, w) of 0 to 1, which is stretched to its size."""
+    size = (picture.shape[1], picture.shape[0])
+    stretched = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
+    stretched = stretched.clip(0.0, 1.0)
+    colour = 255.0 * colormaps["turbo"](0.4 + 0.5 * stretched)[..., :3]
+    opacity = (STRONGEST * stretched)[..., None]
+    return np.asarray(picture * (1.0 - opacity) + colour * opacity, dtype=np.uint8)

@@ -1,0 +1,125 @@
+"""report.html: one run on one page, for people who were not there."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from partsight.insight import page, style
+from partsight.insight.page import Block, Section
+from partsight.insight.rows import answers, probability_of
+from partsight.results import Result
+
+WORST_ROWS = 50
+"""Rows of the table of worst predictions."""
+
+CAPTIONS = {
+    "metrics": "Every figure with its 95 % interval.",
+    "escape_overkill": "What each threshold on P(good) lets out and throws away.",
+    "confusion": "Which class is taken for which.",
+    "roc_precision_recall": "How well each class is ranked above the others, whatever the threshold.",
+    "probabilities": "How sure the model is where it is right and where it is wrong.",
+    "chart_sheet": "Training: learning rate, loss, and the validation figures at each evaluation.",
+    "train_batch": "What the model was shown first: training pictures after augmentation.",
+    "validation_worst": "The rows with the highest loss.",
+    "interpretations_worst": "The same rows: where the evidence for the prediction lies.",
+    "validation_random": "Rows drawn at random.",
+    "interpretations_random": "The same rows: where the evidence for the prediction lies.",
+    "validation_best": "The rows with the lowest loss.",
+}
+"""Pictures of a run by the names of their files, without .png."""
+
+
+def run_page(
+    result: Result,
+    *,
+    title: str,
+    subtitle: str,
+    metric: str,
+    banners: Sequence[tuple[str, str]],
+    settings: pd.DataFrame,
+    facts: Mapping[str, str],
+    pictures: Path,
+) -> str:
+    """The page as html text, self-contained.
+
+    Args:
+        result: of the run.
+        title, subtitle: what run this is.
+        metric: the metric that leads.
+        banners: (title, text) of everything that was said to be degraded.
+        settings: those that differ from the defaults: setting, value, default.
+        facts: by name, what the run ran on.
+        pictures: the folder with its png files; those that are missing are left out.
+    """
+
+    def shown(*names: str) -> list[Block]:
+        there = [(pictures / f"{name}.png", CAPTIONS[name]) for name in names]
+        return [page.picture(path, caption) for path, caption in there if path.is_file()]
+
+    kept = pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
+    sections = [
+        Section("Result", [*_notices(banners), page.figures(_key_figures(result.summary, metric))]),
+        Section("Figures", [page.table(result.summary, "95 % intervals; n: what they rest on."), *shown("metrics")]),
+        Section("Good parts and bad parts", [*shown("escape_overkill"), *_thresholds(result)]),
+        Section("Classes", [*shown("confusion"), page.table(result.per_class, "Each class against the rest.")]),
+        Section("Probabilities", shown("roc_precision_recall", "probabilities")),
+        Section("Worst rows", [*shown("validation_worst", "interpretations_worst"), _worst_table(result)]),
+        Section("Other rows", shown("validation_random", "interpretations_random", "validation_best")),
+        Section("Training", shown("chart_sheet", "train_batch")),
+        Section("Settings", [page.table(settings, "Settings that differ from the defaults."), page.table(kept)]),
+    ]
+    return page.page(title, subtitle, sections)
+
+
+def _notices(banners: Sequence[tuple[str, str]]) -> list[Block]:
+    return [page.notice("warning", f"{title}\n{text}") for title, text in banners]
+
+
+def _key_figures(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
+    """The metric that leads, accuracy, and where they exist escape and overkill."""
+    names = dict.fromkeys([metric, "Accuracy", "escape_rate", "overkill_rate"])
+    rows = {row["metric"]: row for _, row in summary.iterrows()}
+    return [(_spoken(name), _figure(rows[name])) for name in names if name in rows]
+
+
+def _spoken(metric: str) -> str:
+    return {"escape_rate": "Escape rate", "overkill_rate": "Overkill rate"}.get(metric, metric.replace("_", " "))
+
+
+def _figure(row: "pd.Series[float]") -> str:
+    value, low, high = float(row["value"]), float(row["low"]), float(row["high"])
+    if not np.isfinite(value):
+        return "undefined"
+    if str(row["metric"]).endswith("_rate"):
+        return f"{style.percent(value)} [{style.percent(low)} to {style.percent(high)}, n = {int(row['n'])}]"
+    return f"{value:.4f} [{low:.4f} to {high:.4f}]"
+
+
+def _thresholds(result: Result) -> list[Block]:
+    if result.sweep is None:
+        return []
+    return [page.table(result.sweep, "A part ships when its P(good) reaches the threshold.")]
+
+
+def _worst_table(result: Result) -> Block:
+    """The rows to look at: mislabelled pictures are among them."""
+    rows = result.predictions.sort_values("loss", ascending=False, kind="stable").head(WORST_ROWS)
+    told = {column: [answers(cell) for cell in rows[column]] for column in ("label", "prediction")}
+    table = pd.DataFrame(
+        {
+            "row": rows["row"],
+            "image": rows["image"],
+            "true": [", ".join(names or ()) for names in told["label"]],
+            "predicted": [", ".join(names or ()) for names in told["prediction"]],
+            "P(true)": [_p_true(row, names) for (_, row), names in zip(rows.iterrows(), told["label"], strict=True)],
+            "loss": rows["loss"],
+        }
+    )
+    return page.table(table, f"The {len(table)} rows with the highest loss; labels that are wrong are among them.")
+
+
+def _p_true(row: "pd.Series[float]", names: tuple[str, ...] | None) -> float:
+    """Of one true class its probability; of several, or none, there is no such figure."""
+    return float(probability_of(row.to_frame().T, names)[0]) if names is not None and len(names) == 1 else float("nan")

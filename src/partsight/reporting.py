@@ -1,0 +1,120 @@
+"""After the result is safe: pictures, heat maps, one page with all of it. Nothing here can cost a run its result."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from partsight import console, fitting
+from partsight.config import Config
+from partsight.data.datamodule import FoldData
+from partsight.identity import flat
+from partsight.insight import interpretations, report, sheets
+from partsight.insight.charts import save
+from partsight.insight.run_page import run_page
+from partsight.model import heatmaps
+from partsight.model.classifier import Classifier
+from partsight.results import Result
+from partsight.tracking.run import TrackedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What the page says of a run beside its result."""
+
+    name: str
+    """Of the run: backbone, fold, repeat."""
+    facts: Mapping[str, str]
+    """Its tags."""
+    banners: Sequence[tuple[str, str]]
+    """(title, text) of everything degraded; may grow until the page is written."""
+
+
+def write(
+    config: Config,
+    told: Told,
+    result: Result,
+    history: pd.DataFrame,
+    data: FoldData,
+    model: Classifier,
+    folder: Path,
+    track: TrackedRun,
+) -> None:
+    """folder/pictures and folder/report.html, and both in MLflow, with the seconds they took.
+
+    What fails is a banner and a tag `report`; the rest is made.
+    """
+    began, pictures, title = time.monotonic(), folder / "pictures", f"{config.name}: {told.name}"
+    failures: list[str] = []
+    if config.report.pictures:
+        with _going_on("pictures", failures):
+            metric, number = config.prediction.metric, config.report.number_of_images
+            report.draw(result, history, metric, data.examples.folder, number, title, pictures)
+            batch, labels = fitting.first_batch(config, data, number)
+            save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
+    if config.report.pictures and config.report.interpretations:
+        started = time.monotonic()
+        with _going_on("interpretations", failures):
+            _interpret(config, title, result, data, model, pictures)
+        track.figures({"interpretation_seconds": time.monotonic() - started})
+    with _going_on("page", failures):
+        page = run_page(
+            result,
+            title=title,
+            subtitle=_subtitle(told, data),
+            metric=config.prediction.metric,
+            banners=told.banners,
+            settings=changed_settings(config),
+            facts=told.facts,
+            pictures=pictures,
+        )
+        (folder / "report.html").write_text(page, encoding="utf-8")
+        track.artifact(folder / "report.html")
+    if pictures.is_dir():
+        track.artifact(pictures)
+    if failures:
+        track.tags({"report": f"failed: {'; '.join(failures)}"})
+    track.figures({"report_seconds": time.monotonic() - began})
+
+
+@contextmanager
+def _going_on(what: str, failures: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever it is, it comes after the result
+        failures.append(f"{what}: {type(error).__name__}: {error}")
+        console.banner("REPORT FAILED", failures[-1])
+
+
+def _interpret(config: Config, title: str, result: Result, data: FoldData, model: Classifier, pictures: Path) -> None:
+    """Heat maps of the rows on the worst and the random sheet."""
+    # A picture that was merely resized has its map stretched over the original; of any other the model's view is shown.
+    whole = set(config.augmentation.inference) <= {"Resize"}
+    choices: tuple[sheets.Choice, ...] = ("worst", "random")
+    for choice in choices:
+        rows = sheets.choose(result.predictions, config.report.number_of_images, choice)
+        views = data.validation_pictures(rows["row"].to_numpy())
+        heat = heatmaps.heat_maps(model, views, interpretations.explained_classes(rows))
+        shown = data.examples.folder if whole else views
+        figure = interpretations.interpretation_sheet(rows, shown, heat, f"{title}: {choice}, with the evidence")
+        save(figure, pictures / f"interpretations_{choice}.png")
+
+
+def _subtitle(told: Told, data: FoldData) -> str:
+    counts = f"{len(data.train_positions):,} training and {len(data.validation_positions):,} validation rows"
+    return f"{time.strftime('%Y-%m-%d %H:%M')} · {counts} · identity {told.facts['identity']}"
+
+
+def changed_settings(config: Config) -> pd.DataFrame:
+    """setting, value, default: those that are not as the schema has them."""
+    defaults: dict[str, Any] = dict(flat(dataclasses.asdict(Config())))
+    rows = [
+        (key, str(value), str(defaults[key]) if key in defaults else "")
+        for key, value in flat(dataclasses.asdict(config))
+        if key not in defaults or defaults[key] != value
+    ]
+    return pd.DataFrame(rows, columns=["setting", "value", "default"])

@@ -1,0 +1,38 @@
+"""The ROC and precision-recall chart."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from partsight.evaluation.rankings import Ranking
+from partsight.insight import style
+from partsight.insight.rankings import ranking_chart
+
+
+def ranking(name: str, auc: float) -> Ranking:
+    corner = np.array([0.0, 1 - auc, 1.0])
+    return Ranking(name, 3, corner, np.array([0.0, 1.0, 1.0]), auc, np.array([0.0, 1.0]), np.array([1.0, auc]), auc)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_each_curve_is_named_with_its_area() -> None:
+    shown = texts(ranking_chart([ranking("$x_1$", 0.875), ranking("b", 0.75)], "t"))
+    assert {"$x_1$: AUC 0.8750, n = 3", "$x_1$: AP 0.8750", "b: AUC 0.7500, n = 3"} <= set(shown)
+
+
+def test_of_many_classes_the_weakest_are_named() -> None:
+    figure = ranking_chart([ranking(f"class {i}", 0.5 + i / 100) for i in range(40)], "t")
+    named = [text for text in texts(figure) if "AUC 0" in text]
+    assert [text.split(":")[0] for text in named] == [f"class {i}" for i in range(7)]
+    assert sum(line.get_color() == style.GRID for line in figure.axes[0].get_lines()) == 33
+    assert any("the 7 classes with the smallest AUC in colour" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("axes", [0, 1])
+def test_without_a_class_to_rank_it_says_so(axes: int) -> None:
+    figure = ranking_chart([], "t")
+    assert [text.get_text() for text in figure.axes[axes].texts] == ["every example has the same class"]

@@ -1,0 +1,137 @@
+"""Grad-CAM against its formula, for nets of maps and of tokens."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from partsight.config import Config
+from partsight.data.info import DataInfo
+from partsight.errors import PartsightError
+from partsight.model import heatmaps
+from partsight.model.classifier import Classifier
+
+THREE = DataInfo(("a", "b", "c"), "softmax", (1, 1, 1), ("class",))
+TWO = DataInfo(("ok", "bad"), "binary", (1, 1), ("class",))
+
+
+@pytest.fixture
+def model(config: Callable[..., Config]) -> Callable[..., Classifier]:
+    def made(backbone: str, info: DataInfo = THREE, height: int = 96, width: int = 64, channels: int = 3) -> Classifier:
+        torch.manual_seed(0)
+        size = [f"image.height={height}", f"image.width={width}", f"image.channels={channels}"]
+        return Classifier(config("usecase=custom", f"backbone={backbone}", "head=auto", *size), info).eval()
+
+    return made
+
+
+def pictures(count: int, height: int = 96, width: int = 64, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+
+
+def by_formula(net: Classifier, given: np.ndarray, sign: float, column: int) -> np.ndarray:
+    """With average pooling and one linear layer the gradients are the layer's weights: class activation maps."""
+    with torch.no_grad():
+        features = net.backbone(net.normalization(torch.from_numpy(given).permute(0, 3, 1, 2)))
+    last = net.head[-1]
+    assert isinstance(last, torch.nn.Linear)
+    evidence = (sign * torch.einsum("c,nchw->nhw", last.weight[column].detach(), features)).clamp(min=0)
+    full = interpolate(evidence[:, None], size=given.shape[1:3], mode="bilinear")[:, 0]
+    return (full / full.amax(dim=(1, 2), keepdim=True).clamp(min=1e-30)).numpy()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_maps_of_a_convolutional_net_are_those_of_the_formula(model: Callable[..., Classifier], channels: int) -> None:
+    net, given = model("test_efficientnet", channels=channels), pictures(4, channels=channels)
+    found = heatmaps.heat_maps(net, given, np.full(4, 2))
+    np.testing.assert_allclose(found, by_formula(net, given, 1.0, 2), atol=1e-4)
+    assert found.shape == (4, 96, 64)
+    assert found.max() == pytest.approx(1.0)
+
+
+def test_a_single_output_speaks_for_one_class_and_against_the_other(model: Callable[..., Classifier]) -> None:
+    net, given = model("test_efficientnet", TWO), pictures(4)
+    found = heatmaps.heat_maps(net, given, np.array([0, 1, 0, 1]))
+    np.testing.assert_allclose(found[::2], by_formula(net, given[::2], -1.0, 0), atol=1e-4)
+    np.testing.assert_allclose(found[1::2], by_formula(net, given[1::2], 1.0, 0), atol=1e-4)
+
+
+def test_frozen_weights_do_not_matter_and_nothing_is_left_behind(model: Callable[..., Classifier]) -> None:
+    net, given = model("test_efficientnet"), pictures(2)
+    before = heatmaps.heat_maps(net, given, np.array([0, 1]))
+    net.requires_grad_(False)
+    assert np.array_equal(heatmaps.heat_maps(net, given, np.array([0, 1])), before)
+    assert not any(layer._forward_hooks for layer in net.modules())
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "place"),
+    [
+        ("test_vit", "blocks.5.norm1"),  # reads its class token: the last layer whose other tokens still matter
+        ("test_vit3", "norm"),  # pools all tokens
+        ("test_mambaout", "stages"),  # (N, h, w, channels)
+    ],
+)
+def test_models_of_tokens_are_looked_at_where_positions_still_count(
+    model: Callable[..., Classifier], backbone: str, place: str
+) -> None:
+    net = model(backbone, height=160, width=160)
+    given = pictures(6, 160, 160)
+    found = heatmaps._place(net, torch.from_numpy(given[:1]).permute(0, 3, 1, 2))
+    assert found.layer is net.backbone.model.get_submodule(place)
+    maps = heatmaps.heat_maps(net, given, np.arange(6) % 3)
+    assert maps.shape == (6, 160, 160)
+    assert maps.max() == pytest.approx(1.0)
+    assert maps.std(axis=(1, 2)).max() > 0.05
+
+
+def test_a_token_map_is_the_formulas(model: Callable[..., Classifier]) -> None:
+    """Of a model that pools all tokens, by gradients of the norm's output."""
+    net, given = model("test_vit3", height=160, width=160), pictures(2, 160, 160)
+    kept: list[torch.Tensor] = []
+    hook = net.backbone.model.norm.register_forward_hook(lambda _m, _i, out: kept.append(out))
+    score = net(torch.from_numpy(given).permute(0, 3, 1, 2))[:, 1].sum()
+    hook.remove()
+    (gradient,) = torch.autograd.grad(score, kept)
+    tokens = kept[0].shape[1]
+    side = int(tokens**0.5)
+    prefix = tokens - side * side
+    weights = gradient[:, prefix:].mean(dim=1, keepdim=True)
+    evidence = (weights * kept[0][:, prefix:]).sum(dim=2).clamp(min=0).reshape(2, 1, side, side)
+    full = interpolate(evidence.detach(), size=(160, 160), mode="bilinear")[:, 0]
+    expected = full / full.amax(dim=(1, 2), keepdim=True).clamp(min=1e-30)
+    np.testing.assert_allclose(heatmaps.heat_maps(net, given, np.array([1, 1])), expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_swin_has_a_map(model: Callable[..., Classifier]) -> None:
+    net = model("swin_tiny_patch4_window7_224", height=224, width=224)
+    maps = heatmaps.heat_maps(net, pictures(2, 224, 224), np.array([0, 1]))
+    assert maps.std(axis=(1, 2)).max() > 0.05
+
+
+def test_a_backbone_without_positions_is_named(
+    model: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = model("test_vit", height=160, width=160)
+    monkeypatch.setattr(heatmaps, "_layout", lambda *_: None)
+    with pytest.raises(PartsightError, match="test_vit: no layer was found whose positions reach the result"):
+        heatmaps.heat_maps(net, pictures(1, 160, 160), np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "height", "width", "grid"),
+    [
+        (196, 224, 224, (14, 14)),
+        (197, 224, 224, (14, 14)),  # a class token
+        (261, 224, 224, (16, 16)),  # four registers as well
+        (161, 128, 320, (8, 20)),
+        (21, 64, 64, (4, 4)),
+        (3, 64, 64, None),
+    ],
+)
+def test_the_tokens_of_positions_are_found(tokens: int, height: int, width: int, grid: tuple[int, int] | None) -> None:
+    assert heatmaps._grid(tokens, height, width) == grid
