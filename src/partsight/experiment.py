@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
