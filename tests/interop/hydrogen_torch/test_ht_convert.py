@@ -90,6 +90,18 @@ def test_every_key_has_a_row(tmp_path: Path) -> None:
         ("prediction__metric", "roc_auc", {"prediction.metric": "ROC_AUC"}),
         ("prediction__metric", "LogLoss", {"prediction.metric": "LogLoss"}),
         ("prediction__probability_threshold", 0.7, {"prediction.threshold": 0.7}),
+        ("prediction__test_time_augmentations", ["Horizontal flip", "vflip"],
+         {"prediction.test_time_augmentation": ["horizontal_flip", "vertical_flip"]}),
+        ("dataset__data_sample", 0.5, {"data.share": 0.5}),
+        ("dataset__data_sample_choice", ["Train"], {"data.share_of": ["train"]}),
+        ("augmentation__mix_image", "Cutmix", {"mix.image": "cutmix"}),
+        ("augmentation__mix_target", "Max", {"mix.target": "max"}),
+        ("augmentation__mix_concentration", 0.4, {"mix.concentration": 0.4}),
+        ("augmentation__mix_probability", 0.5, {"mix.probability": 0.5}),
+        ("augmentation__mix_iterations", 2, {"mix.iterations": 2}),
+        ("augmentation__cutmix_corner", True, {"mix.corner": True}),
+        ("training__build_scoring_pipelines", True, {"report.build_scoring_pipelines": True}),
+        ("training__export_to_onnx", "True", {"report.build_scoring_pipelines": True}),
         ("training__batch_size", 16, {"training.batch_size": 16}),
         ("training__drop_last_batch", "false", {"training.drop_last": False}),
         ("training__epochs", 20, {"training.epochs": 20}),
@@ -139,6 +151,48 @@ def test_a_table_that_is_not_used_does_not_move_the_root(tmp_path: Path) -> None
     assert found.root == "data/anon/parts"
     assert row(found, "dataset.validation_dataframe").status == NOT_APPLICABLE
     assert row(found, "dataset.data_folder_test").remark == "there is no test_dataframe"
+
+
+def test_tables_in_use_count_for_the_root(tmp_path: Path) -> None:
+    changes = {
+        "dataset.validation_strategy": "custom",
+        "dataset.validation_dataframe": "data/anon/parts/val.csv",
+        "dataset.test_dataframe": "data/anon/later/test.csv",
+        "dataset.data_folder_test": "data/anon/later/evaluation/",
+    }
+    found = imported(exported(tmp_path, changes))
+    assert found.root == "data/anon"
+    ours = {
+        "data.table": "parts/train.csv",
+        "data.images": "parts/pictures",
+        "data.validation_strategy": "custom",
+        "data.validation_table": "parts/val.csv",
+        "data.test_table": "later/test.csv",
+        "data.test_images": "later/evaluation",
+    }
+    assert {name: found.settings[name] for name in ours} == ours
+    assert row(found, "dataset.folds").status == NOT_APPLICABLE
+
+
+def test_the_test_tables_own_folder_is_named_only_where_it_is_another(tmp_path: Path) -> None:
+    changes = {
+        "dataset__test_dataframe": "data/anon/parts/t.csv",
+        "dataset__data_folder_test": "data/anon/parts/pictures/",
+    }
+    assert of(tmp_path, **changes).settings["data.test_images"] is None
+
+
+def test_a_custom_holdout_needs_its_table(tmp_path: Path) -> None:
+    text = refusal(tmp_path, dataset__validation_strategy="custom")
+    assert "dataset.validation_strategy=custom: needs a validation_dataframe" in text
+
+
+def test_the_best_checkpoint_forces_what_it_forces_there(tmp_path: Path) -> None:
+    best = {"training__save_best_checkpoint": True, "training__train_validation_data": True}
+    found = of(tmp_path, **best)
+    assert found.settings["training.train_on_validation"] is False
+    assert row(found, "training.train_validation_data").status == DIFFERENT
+    assert of(tmp_path, training__train_validation_data=True).settings["training.train_on_validation"] is True
 
 
 def test_paths_without_a_common_folder_and_paths_that_leave_theirs_are_refused(tmp_path: Path) -> None:
@@ -265,6 +319,15 @@ def test_a_key_in_two_places_is_refused(tmp_path: Path) -> None:
     assert "is given as training.epochs too" in refusal(tmp_path, epochs=7)
 
 
+def test_a_key_in_two_places_that_says_the_same_is_read_once(tmp_path: Path) -> None:
+    assert of(tmp_path, epochs=5).settings["training.epochs"] == 5
+
+
+def test_without_a_name_the_files_name_is_taken(tmp_path: Path) -> None:
+    found = imported(exported(tmp_path, {"experiment_name": ABSENT}, "line 2.yaml"))
+    assert found.name == found.settings["name"] == "line_2"
+
+
 def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path) -> None:
     found = of(tmp_path, training__batchsize=64, training__zzz=1)
     assert row(found, "training.batchsize").status == UNKNOWN
@@ -353,12 +416,9 @@ def test_the_targets_of_the_table_are_settings_of_the_schema() -> None:
 
 
 WAITING = {
-    "data.share", "data.share_of", "data.test_images", "data.test_table", "data.unlabeled_table",
-    "data.validation_table", "mix.concentration", "mix.corner", "mix.image",
-    "mix.iterations", "mix.probability", "mix.target", "prediction.test_time_augmentation",
-    "report.build_scoring_pipelines", "report.interpretations", "training.adjust_batch_size",
+    "data.unlabeled_table", "report.interpretations", "training.adjust_batch_size",
     "training.differential_learning_rate", "training.differential_learning_rate_layers",
     "training.evaluate_before_training", "training.evaluation_epochs", "training.log_gradient_norm",
-    "training.train_metric", "training.train_on_validation",
+    "training.train_metric",
 }  # fmt: skip
 """Settings that are not there yet."""

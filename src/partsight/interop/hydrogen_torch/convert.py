@@ -7,7 +7,7 @@ from typing import Any
 
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems, did_you_mean
-from partsight.interop.hydrogen_torch import fold_column, places, problem_type, source
+from partsight.interop.hydrogen_torch import fold_column, kinds, places, problem_type, source
 from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers
 from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
 from partsight.interop.hydrogen_torch.places import Places
@@ -66,8 +66,9 @@ def imported(path: Path, root: Path | None = None) -> Import:
     values.setdefault("dataset.validation_strategy", "kfold")  # ours, where the file is silent
     facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
-    rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found)
-    return Import(path, settings.get("name", "") or path.stem, settings, _sweep(facts), where.root, rows, remarks)
+    settings.setdefault("name", kinds.name(path.stem))
+    rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found, settings["name"])
+    return Import(path, settings["name"], settings, _sweep(facts), where.root, rows, remarks)
 
 
 def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
@@ -82,10 +83,10 @@ def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
         name = by_end.get(RENAMED.get(end, end))
         if name is None:
             unknown.append(key)
-        elif name in found:
+        elif name in found and given.leaves[found[name]] != value:
             problems.append(f"{key}: is given as {found[name]} too; leave one out")
         else:
-            found[name] = key
+            found.setdefault(name, key)
     return found, unknown, problems
 
 
@@ -163,8 +164,8 @@ def _unknown_row(given: Source, key: str) -> Row:
     return Row(key, shown(given.leaves[key]), UNKNOWN, "", remark)
 
 
-def _absent_rows(found: Mapping[str, str]) -> list[Row]:
-    defaults = {name: value for name, value, _ in leaves(Config())} | {"augmentation": "soft"}
+def _absent_rows(found: Mapping[str, str], file_name: str) -> list[Row]:
+    defaults = {key: value for key, value, _ in leaves(Config())} | {"augmentation": "soft", "name": file_name}
 
     def row(key: Key) -> Row:
         ours = "; ".join(f"{name}={_said(defaults[name])}" for name in key.settings if name in defaults)

@@ -12,8 +12,8 @@ from partsight.interop.hydrogen_torch.source import shown
 
 HEADS = {("avg", 0.0): "linear", ("avg", 0.2): "dropout", ("gem", 0.0): "gem", ("auto", 0.0): "auto"}
 """(pool, dropout) to the option of conf/head that says so."""
-ALWAYS: dict[str, Any] = {"model.on_missing_weights": "random"}
-"""What every shipped use case says too."""
+ALWAYS: dict[str, Any] = {"data.several_rows": "separate", "model.on_missing_weights": "random"}
+"""A row of theirs is an example, also where others name its picture; and what every shipped use case says."""
 
 
 def files(found: Import, option: str) -> dict[str, str]:
