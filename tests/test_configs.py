@@ -230,6 +230,7 @@ SHORT = (
     "training.batch_size=8",
     "tracking.checkpoint=false",
     "report.number_of_images=2",
+    "report.build_scoring_pipelines=false",
     "hydra.run.dir=run",
 )
 

@@ -14,7 +14,10 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHORT = ["trainer=debug", "image.height=64", "image.width=64", "data.workers=0", "report.pictures=false"]
+SHORT = [
+    *("trainer=debug", "image.height=64", "image.width=64", "data.workers=0"),
+    *("report.pictures=false", "report.build_scoring_pipelines=false"),
+]
 
 
 def commands() -> list[str]:

@@ -23,6 +23,7 @@ SMALL = (
     "training.epochs=2",
     "training.batch_size=8",
     "report.pictures=false",
+    "report.build_scoring_pipelines=false",
     "tracking.checkpoint=false",
     "seed=3",
 )

@@ -26,6 +26,7 @@ SHORT = (
     "training.batch_size=4",
     "tracking.checkpoint=false",
     "report.pictures=false",
+    "report.build_scoring_pipelines=false",
     "seed=1",
     "hydra.sweep.dir=sweep",
 )
