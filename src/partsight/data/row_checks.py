@@ -54,7 +54,8 @@ class Pictures:
 
 def find_pictures(images: pd.Series, folder: Path) -> Pictures:
     """Looks for each named picture. One look at each folder, however many rows name pictures in it."""
-    names = [None if missing else str(name) for name, missing in zip(images, images.isna(), strict=True)]
+    cells = images.to_numpy(dtype=object)
+    names = [cell if isinstance(cell, str) else None if pd.isna(cell) else str(cell) for cell in cells]
     by_parent: dict[str, list[tuple[int, str]]] = defaultdict(list)
     leaving: list[int] = []
     linked: list[int] = []
