@@ -305,6 +305,21 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
         (["data.label_columns=[a,b,a]"], "data.label_columns: a column is named twice"),
         ([*TREE, "data.label_columns=[a,b]"], "data.label_columns: several columns need data.table"),
         ([*TREE, "data.group_column=run"], "data.group_column: needs data.table"),
+        (
+            ["data.validation_table=v.csv", "data.root=null"],
+            "data.validation_table: acts under data.validation_strategy=custom alone",
+        ),
+        (["data.test_images=new", "data.root=null"], "data.test_images: needs data.test_table"),
+        ([*TREE, "data.several_rows=multi_hot"], "data.several_rows=multi_hot: needs data.table"),
+        (
+            ["data.several_rows=multi_hot", "data.label_columns=[a,b]"],
+            "data.several_rows=multi_hot: makes several labels of one column",
+        ),
+        (["data.several_rows=multi_hot", "model.output=softmax"], "model.output=softmax: the classes of multi_hot"),
+        (
+            ["data.several_rows=multi_hot", "training.loss=cross_entropy"],
+            "training.loss=cross_entropy: data.several_rows=multi_hot needs bce",
+        ),
         (["data.label_columns=[a,b]", "model.output=softmax"], "model.output=softmax: several label columns"),
         (
             ["data.label_columns=[a,b]", "training.loss=cross_entropy"],

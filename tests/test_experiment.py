@@ -516,6 +516,35 @@ def test_two_processes_train_on_the_rows_of_one(pictures: Path, config: Callable
     pd.testing.assert_frame_equal(table.read(one).frame, table.read(two).frame)
 
 
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    root = tree(tmp_path / "data", {"a": 20, "b": 20})
+    for name in ("a/0003.png", "b/0007.png"):
+        (root / name).write_bytes(b"no picture")
+    return root
+
+
+def test_bad_pictures_are_found_before_training(
+    tmp_path: Path, damaged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(tmp_path, f"data.root={damaged}")
+    assert (
+        "2 pictures: cannot be decoded (of no known format): rows 3, 27, first 'a/0003.png'" in capsys.readouterr().err
+    )
+    assert mlflow_runs(tmp_path) == []
+
+
+def test_bad_pictures_are_skipped_by_name(tmp_path: Path, damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run(tmp_path, f"data.root={damaged}", "data.on_bad_image=skip", "training.epochs=1")
+    assert "PICTURES SKIPPED" in capsys.readouterr().out
+    skipped = pd.read_csv(folder / "skipped.csv")
+    assert skipped[["row", "image"]].to_numpy().tolist() == [[3, "a/0003.png"], [27, "b/0007.png"]]
+    (tracked,) = mlflow_runs(tmp_path)
+    assert tracked.data.tags["skipped_pictures"].startswith("2 of 40 rows are left out")
+    assert tracked.data.tags["rows"] == "38"
+
+
 def test_an_interrupted_process_leaves_no_children(tmp_path: Path) -> None:
     """Loader workers end with the run."""
     root = tree(tmp_path / "data", {"a": 10, "b": 10})

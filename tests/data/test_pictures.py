@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tiny import noise
 
-from partsight.data.pictures import read
+from partsight.data.pictures import _turned, header, read
 from partsight.errors import PartsightError
 
 ORANGE = (240, 120, 30)
@@ -157,3 +157,94 @@ def test_an_array_of_another_kind_is_answered_with_what_is_needed(
     np.save(tmp_path / "picture.npy", array)
     with pytest.raises(PartsightError, match=rf"picture\.npy: .*{expected}"):
         read(tmp_path / "picture.npy", 3)
+
+
+# --- one rule for every format ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_alpha_never_touches_the_colours_below_it(tmp_path: Path, suffix: str, channels: int) -> None:
+    """OpenCV premultiplies the alpha of TIFF alone."""
+    with_alpha = noise(5, channels=4)
+    Image.fromarray(with_alpha).save(tmp_path / f"alpha.{suffix}", lossless=True, exact=True)
+    picture = read(tmp_path / f"alpha.{suffix}", channels)
+    expected = with_alpha[..., :3] @ np.array([0.299, 0.587, 0.114]) if channels == 1 else with_alpha[..., :channels]
+    assert near(picture, expected.reshape(picture.shape), 1 if channels == 1 else 0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_grey_with_alpha(tmp_path: Path, suffix: str, channels: int) -> None:
+    with_alpha = noise(6, channels=2)
+    Image.fromarray(with_alpha, "LA").save(tmp_path / f"alpha.{suffix}")
+    picture = read(tmp_path / f"alpha.{suffix}", channels)
+    expected = with_alpha if channels == 2 else np.repeat(with_alpha[..., :1], channels, axis=2)
+    assert (picture == expected).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bits_of_colour_keep_the_upper_eight_in_every_format(
+    tmp_path: Path, suffix: str, channels: int
+) -> None:
+    wide = np.random.default_rng(7).integers(0, 65536, (8, 8, 4), dtype=np.uint16)
+    order = [2, 1, 0, 3][:channels]
+    assert cv2.imwrite(str(tmp_path / f"wide.{suffix}"), wide[..., order])
+    assert (read(tmp_path / f"wide.{suffix}", channels) == wide[..., :channels] >> 8).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "png", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_applied(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    picture = Image.fromarray(np.kron(noise(8, 2, 3), np.ones((8, 8, 1), np.uint8)))
+    picture.save(tmp_path / f"turned.{suffix}", exif=exif, quality=100, lossless=True)
+    with Image.open(tmp_path / f"turned.{suffix}") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+    assert near(read(tmp_path / f"turned.{suffix}", 3), expected, 8 if suffix == "jpg" else 0)
+    head = header((tmp_path / f"turned.{suffix}").read_bytes())
+    assert (head.height, head.width) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bit_colour_is_turned_too(tmp_path: Path, orientation: int) -> None:
+    """Read by OpenCV, which leaves turning to us."""
+    wide = np.random.default_rng(9).integers(0, 65536, (4, 6, 3), dtype=np.uint16)
+    turned = _turned(wide >> 8, orientation)
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    Image.fromarray((wide >> 8).astype(np.uint8)).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as opened:
+        assert (turned == np.asarray(ImageOps.exif_transpose(opened))).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.array([[False, True]]), [0, 255]),
+        (np.array([[0.0, 1.0, 0.5]], np.float32), [0, 255, 128]),
+        (np.array([[0, 200]], np.int64), [0, 200]),
+        (np.array([[0x00FF, 0xFF00]], np.uint16), [0, 255]),
+    ],
+)
+def test_values_of_an_array_become_eight_bits(tmp_path: Path, array: np.ndarray, expected: list[int]) -> None:
+    np.save(tmp_path / "picture.npy", array)
+    assert read(tmp_path / "picture.npy", 1)[0, :, 0].tolist() == expected
+    assert read(tmp_path / "picture.npy", 3)[0, :, 2].tolist() == expected
+
+
+def test_floats_in_a_tiff_are_read_like_floats_in_an_array(tmp_path: Path) -> None:
+    values = np.random.default_rng(3).random((8, 8, 3)).astype(np.float32)
+    for number, array in enumerate((values[..., 0], values)):
+        assert cv2.imwrite(str(tmp_path / f"{number}.tif"), array[..., ::-1] if array.ndim == 3 else array)
+        np.save(tmp_path / f"{number}.npy", array)
+        assert (read(tmp_path / f"{number}.tif", 3) == read(tmp_path / f"{number}.npy", 3)).all()
+
+
+def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
+    """Some of Severstal's .jpg are PNG."""
+    Image.fromarray(noise(1)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert (read(tmp_path / "a.jpg", 3) == noise(1)).all()

@@ -1,6 +1,7 @@
 """What is read from tables and folder trees, and what is said about those that cannot be used."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from tiny import touched
 
 from partsight.config import Config, DataConfig, ModelConfig, TrainingConfig
-from partsight.data import folders, row_checks, table
+from partsight.data import folders, folds, row_checks, table
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -555,3 +556,22 @@ def test_under_multi_hot_a_picture_without_a_mask_is_of_none(tmp_path: Path) -> 
     examples = severstal(tmp_path, "multi_hot")
     assert examples.frame["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
     assert examples.frame["label"].tolist() == [["1", "3"], [], ["4"]]
+
+
+# --- cost ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_cost_grows_with_the_rows_and_no_faster(tmp_path: Path) -> None:
+    """100,000 rows take 0.7 s of a core. Anything that looks at all rows for each row would take minutes."""
+    images = [f"{number % 10}/{number}.png" for number in range(100_000)]
+    touched(tmp_path, images)
+    pd.DataFrame({"image": images, "class": [f"class {number % 10}" for number in range(100_000)]}).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    data = settings(tmp_path)
+    began = time.process_time()
+    examples = table.read(data)
+    fold = folds.assign(examples, data.data)
+    assert time.process_time() - began < 10
+    assert np.bincount(fold).tolist() == [20_000] * 5

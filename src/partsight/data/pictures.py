@@ -82,7 +82,8 @@ def header(encoded: bytes) -> Header:
         with Image.open(io.BytesIO(encoded)) as picture:
             width, height = picture.size
             mode, bits = picture.mode, _bits(encoded, picture)
-            turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            tiff = picture.format == "TIFF"  # whose size Pillow has turned already
+            turned = not tiff and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Image.DecompressionBombError:
         raise PartsightError(f"more than the {MOST_PIXELS:,} pixels that are allowed") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
