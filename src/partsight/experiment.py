@@ -72,7 +72,7 @@ def run(config: Config) -> float:
         test = _keep_test(config, computer, data, fitted, task, folder, track)
         _pack(config, facts, result, data.examples, fitted, folder, track)
         told = reporting.Told(_name(config), facts, banners)
-        reporting.write(config, told, result, curves.table(), data, fitted.model, folder, track)
+        reporting.write(config, told, result, test, curves.table(), data, fitted.model, folder, track)
     _conclude(config, result, test, fitted, folder)
     return result.value(config.prediction.metric)
 

@@ -38,6 +38,7 @@ def write(
     config: Config,
     told: Told,
     result: Result,
+    test: pd.DataFrame | None,
     history: pd.DataFrame,
     data: FoldData,
     model: Classifier,
@@ -64,6 +65,7 @@ def write(
     with _going_on("page", failures):
         page = run_page(
             result,
+            test,
             title=title,
             subtitle=_subtitle(told, data),
             metric=config.prediction.metric,

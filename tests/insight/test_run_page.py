@@ -15,15 +15,21 @@ MANY = Task(("rust", "dent"), "multilabel")
 TWO = Task(("ok", "<bad>"), "softmax", good_classes=("ok",))
 
 
-def made(task: Task, labels: object, folder: Path, banners: list[tuple[str, str]] | None = None) -> str:
+def made(
+    task: Task,
+    labels: object,
+    folder: Path,
+    banners: list[tuple[str, str]] | None = None,
+    test: pd.DataFrame | None = None,
+) -> str:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     table = build(
         task=task, row=[4, 2, 7], image=["a.png", "b.png", "c.png"], probabilities=probabilities, split="validation",
         labels=labels, losses=[0.1, 0.2, 1.2],
     )  # fmt: skip
     return run_page(
-        of_table(table, task), title="casting: resnet50 fold 0", subtitle="3 rows", metric="F1", banners=banners or [],
-        settings=pd.DataFrame({"setting": ["seed"], "value": ["7"], "default": ["-1"]}),
+        of_table(table, task), test, title="casting: resnet50 fold 0", subtitle="3 rows", metric="F1",
+        banners=banners or [], settings=pd.DataFrame({"setting": ["seed"], "value": ["7"], "default": ["-1"]}),
         facts={"identity": "abc123"}, pictures=folder,
     )  # fmt: skip
 
@@ -65,3 +71,10 @@ def test_several_labels_have_no_good_parts_and_no_single_probability(labels: lis
     assert "Good parts and bad parts" not in page
     assert "Escape rate" not in page
     assert "rust, dent" in page
+
+
+def test_figures_of_test_rows_stand_apart(tmp_path: Path) -> None:
+    test = pd.DataFrame({"metric": ["F1"], "value": [0.8125]})
+    assert "Test rows" not in made(TWO, [0, 1, 1], tmp_path)
+    page = made(TWO, [0, 1, 1], tmp_path, test=test)
+    assert "0.8125" in page[page.index("<h2>Test rows</h2>") : page.index("<h2>Good parts and bad parts</h2>")]

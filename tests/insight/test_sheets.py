@@ -76,6 +76,22 @@ def test_best_worst_and_random_choose_as_they_say(folder: Path) -> None:
     assert losses("random", shuffled) == losses("random", table()) != losses("best", table())
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(1, "uint8"), (5, "uint8"), (5, "uint16")])
+def test_arrays_are_shown_as_pictures(tmp_path: Path, channels: int, dtype: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (30, 40, channels)).astype(dtype)
+    np.save(tmp_path / "a.npy", values)
+    shown = sheets.read_picture(tmp_path, "a.npy")
+    assert isinstance(shown, np.ndarray)
+    assert (shown.shape, shown.dtype) == ((30, 40, 3), np.uint8)
+    if dtype == "uint8":
+        assert np.array_equal(shown[..., 0], values[..., 0])
+
+
+def test_a_broken_array_is_said_to_be_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(b"nothing")
+    assert sheets.read_picture(tmp_path, "a.npy") == "cannot be read:\na.npy"
+
+
 def test_the_bytes_are_the_same_each_time(folder: Path) -> None:
     for name in ("a", "b"):
         charts.save(sheets.prediction_sheet(table(), folder, "t", choice="random"), folder / name)

@@ -33,6 +33,7 @@ CAPTIONS = {
 
 def run_page(
     result: Result,
+    test: pd.DataFrame | None,
     *,
     title: str,
     subtitle: str,
@@ -45,7 +46,8 @@ def run_page(
     """The page as html text, self-contained.
 
     Args:
-        result: of the run.
+        result: of the run, on its validation rows.
+        test: the figures of its test rows, as `result.summary` has them; None where none have labels.
         title, subtitle: what run this is.
         metric: the metric that leads.
         banners: (title, text) of everything that was said to be degraded.
@@ -62,6 +64,7 @@ def run_page(
     sections = [
         Section("Result", [*_notices(banners), page.figures(_key_figures(result.summary, metric))]),
         Section("Figures", [page.table(result.summary, "95 % intervals; n: what they rest on."), *shown("metrics")]),
+        Section("Test rows", [] if test is None else [page.table(test, "Looked at once, after training.")]),
         Section("Good parts and bad parts", [*shown("escape_overkill"), *_thresholds(result)]),
         Section("Classes", [*shown("confusion"), page.table(result.per_class, "Each class against the rest.")]),
         Section("Probabilities", shown("roc_precision_recall", "probabilities")),
