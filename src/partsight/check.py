@@ -164,7 +164,7 @@ def _missing_paths(c: Config) -> list[str]:
                 f"data.root={c.data.root}: there is no such folder (leave data.root out to train on the made sample)"
             )
         else:
-            for key in ("table", "validation_table", "test_table"):
+            for key in ("table", "validation_table", "test_table", "unlabeled_table"):
                 name = getattr(c.data, key)
                 if name is not None and not (root / name).is_file():
                     problems.append(f"data.{key}={name}: there is no such file in {root}")

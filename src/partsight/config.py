@@ -52,6 +52,9 @@ class DataConfig:
     """Table of rows that are predicted and never trained on, relative to root; labels are optional."""
     test_images: str | None = None
     """Folder of the test table's pictures, relative to root. None: images."""
+    unlabeled_table: str | None = None
+    """Table of rows without labels, relative to root; pictures are in images. Given, the run trains twice: what a first
+    model is sure of is a label for the second (training.pseudo_label_confidence)."""
     image_column: str = "image"
     """Column of the table that names the picture."""
     label_columns: list[str] = field(default_factory=lambda: ["class"])
@@ -197,6 +200,8 @@ class TrainingConfig:
     """shuffled: every row once an epoch. balanced: as many draws, in which each class is equally likely."""
     train_on_validation: bool = False
     """Train on the validation rows too; their figures then say nothing about new pictures, and are marked so."""
+    pseudo_label_confidence: float = number(0.9, above=0, at_most=1)
+    """Probability from which a label of an unlabeled row is used."""
     drop_last: bool = True
     """Leave out a last incomplete training batch."""
     gradient_clip: float = number(0.0, at_least=0)

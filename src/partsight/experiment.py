@@ -13,10 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, exports, fitting, machine, reporting, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, sampling, table
+from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, pseudo_labels, sampling, table
 from partsight.data.datamodule import FoldData
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
+from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.identity import flat, identity
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
@@ -44,6 +45,8 @@ def run(config: Config) -> float:
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
     computer = machine.resolve(config.trainer)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if config.data.unlabeled_table and computer.processes > 1:
+        raise PartsightError("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
 
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
@@ -64,10 +67,9 @@ def run(config: Config) -> float:
         track.parameters(dict(flat(dataclasses.asdict(config))))
         track.tags(facts)
         _keep_inputs(config, examples, fold, folder, track)
-        curves = Curves(track.points)
-        fitted = fitting.fit(config, computer, data, examples.info, start, folder, [curves])
-        result = results.of_table(_score(config, computer, data, fitted, "validation", folder), task)
-        _keep_result(config, result, curves, fitted, folder, track)
+        if config.data.unlabeled_table:
+            data = _with_pseudo_labels(config, computer, data, inspected, fold, start, folder, track)
+        fitted, curves, result = _train(config, computer, data, start, folder, track)
         _keep_exports(config, data, result, curves, folder, track)
         test = _keep_test(config, computer, data, fitted, task, folder, track)
         _pack(config, facts, result, data.examples, fitted, folder, track)
@@ -75,6 +77,65 @@ def run(config: Config) -> float:
         reporting.write(config, told, result, test, curves.table(), data, fitted.model, folder, track)
     _conclude(config, result, test, fitted, folder)
     return result.value(config.prediction.metric)
+
+
+def _train(
+    config: Config, computer: Machine, data: FoldData, start: Weights, folder: Path, track: TrackedRun
+) -> tuple[fitting.Fitted, Curves, Result]:
+    """A trained model, its curves, and its result on the validation rows; kept."""
+    curves, task = Curves(track.points), data.examples.info.task(config.prediction.threshold)
+    fitted = fitting.fit(config, computer, data, data.examples.info, start, folder, [curves])
+    result = results.of_table(_score(config, computer, data, fitted, "validation", folder), task)
+    _keep_result(config, result, curves, fitted, folder, track)
+    return fitted, curves, result
+
+
+def _with_pseudo_labels(
+    config: Config,
+    computer: Machine,
+    data: FoldData,
+    inspected: pd.DataFrame,
+    fold: np.ndarray,
+    start: Weights,
+    folder: Path,
+    track: TrackedRun,
+) -> FoldData:
+    """The data with labels for the unlabeled rows that a first model is sure of.
+
+    The first model, trained on the labelled rows alone, is a run of its own below this one, in folder/first: what it
+    would have been without an unlabeled table, on the same validation rows.
+    """
+    examples, first = data.examples, folder / "first"
+    first.mkdir()
+    with tracked(config.tracking, f"{_name(config)}, first: labelled rows alone", track.id) as own:
+        own.parameters(dict(flat(dataclasses.asdict(config))))
+        own.tags({"pseudo_labels": "first: labelled rows alone"})
+        fitted, _, result = _train(config, computer, data, start, first, own)
+    content = inspected.set_index("image")["hash"]
+    held = content[examples.frame["image"].iloc[[*data.validation_positions, *data.test_positions]]]
+    table = _score(config, computer, data, fitted, pseudo_labels.SPLIT, folder)
+    same = set(content[content.isin(held)].index)
+    chosen = pseudo_labels.choose(table, result.task, config.training.pseudo_label_confidence, same)
+    counts = pseudo_labels.counts(chosen, result.task)
+    _keep_pseudo_labels(config, chosen, counts, result, folder, track)
+    return FoldData(pseudo_labels.labelled(examples, chosen, result.task), fold, config)
+
+
+def _keep_pseudo_labels(
+    config: Config, chosen: pd.DataFrame, counts: pd.DataFrame, first: Result, folder: Path, track: TrackedRun
+) -> None:
+    used, confidence = int(chosen["used"].sum()), config.training.pseudo_label_confidence
+    predictions.write(chosen, folder / "pseudo_labels.csv")
+    counts.to_csv(folder / "pseudo_labels_per_class.csv", index=False)
+    track.artifact(folder / "pseudo_labels.csv")
+    track.artifact(folder / "pseudo_labels_per_class.csv")
+    track.tags({"pseudo_labels": f"{used} of {len(chosen)} unlabeled rows are trained on"})
+    metric = config.prediction.metric
+    figures = {"pseudo_labels": float(used), f"first_{metric}": first.value(metric)}
+    track.figures({name: value for name, value in figures.items() if np.isfinite(value)})
+    console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, from confidence {confidence:g} on")
+    if not used:
+        console.banner("NO PSEUDO-LABELS", "The first model is sure of no unlabeled row; the second repeats it.")
 
 
 def _facts(
@@ -173,8 +234,9 @@ def _keep_result(
 def _score(
     config: Config, computer: Machine, data: FoldData, fitted: fitting.Fitted, split: str, folder: Path
 ) -> pd.DataFrame:
-    """The predictions table of the validation or the test rows."""
-    positions = data.test_positions if split == "test" else data.validation_positions
+    """The predictions table of the validation, the test or the unlabeled rows."""
+    of_its_own = np.flatnonzero(data.examples.frame["split"] == split)
+    positions = data.validation_positions if split == "validation" else of_its_own
     scores = fitting.predict(fitted.model, computer, data, positions, folder, config.trainer.limit_val_batches)
     return results.predictions_table(config, data.examples, positions, scores, split)
 

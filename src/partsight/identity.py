@@ -19,6 +19,7 @@ WITHOUT_EFFECT = (
     "data.usual_images",
     "data.validation_table",
     "data.test_table",
+    "data.unlabeled_table",
     "data.test_images",
     "data.several_rows",  # changes rows and labels, or nothing
     "data.on_bad_image",  # changes rows, or nothing

@@ -19,7 +19,9 @@ from partsight.data.table import Examples
 
 
 class FoldData(LightningDataModule):
-    """Training rows (every fold but one; under training.train_on_validation every fold) and validation rows (that one).
+    """Training rows and validation rows: one fold validates, the others train, and so do pseudo-labels.
+
+    Under training.train_on_validation the validating fold trains too.
 
     Args:
         examples: all rows.
@@ -31,7 +33,8 @@ class FoldData(LightningDataModule):
         super().__init__()
         self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
         seen = config.training.train_on_validation
-        self.train_positions = np.flatnonzero(((fold != config.fold) | seen) & (fold >= 0))
+        pseudo = (examples.frame["split"] == "unlabeled") & examples.frame["label"].notna()
+        self.train_positions = np.flatnonzero((((fold != config.fold) | seen) & (fold >= 0)) | pseudo)
         self.validation_positions = np.flatnonzero(fold == config.fold)
         self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
 

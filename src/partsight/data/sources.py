@@ -16,7 +16,7 @@ class Source:
     """The rows of one split, unchecked."""
 
     split: str
-    """train, validation or test."""
+    """train, validation, test or unlabeled."""
     where: str
     """The table or folder, for messages."""
     rows: pd.DataFrame
@@ -117,6 +117,7 @@ def tables(data: DataConfig) -> dict[str, Path | None]:
         "train": locate(data, top)[0],
         "validation": top / data.validation_table if data.validation_table else None,
         "test": top / data.test_table if data.test_table else None,
+        "unlabeled": top / data.unlabeled_table if data.unlabeled_table else None,
     }
 
 

@@ -21,13 +21,13 @@ _SKIPPED = ["split", "row", "image", "reason"]
 
 @dataclass(frozen=True)
 class Examples:
-    """The rows that a run may use, in the order of their input tables: training, validation, test."""
+    """The rows that a run may use, in the order of their input tables: training, validation, test, unlabeled."""
 
     frame: pd.DataFrame
-    """split (`train`: divided into folds; `validation`, `test`: a table or folder of its own), row (int64, number in
-    the row's own input table; with the split the key), image (text, path within `folder`; "../..." in a folder of
-    test pictures beside it), group (text or null), label (text; a list of texts under multi-label; None for a test row
-    without label, whose targets are zeros)."""
+    """split (`train`: divided into folds; `validation`, `test`, `unlabeled`: a table or folder of its own), row (int64,
+    number in the row's own input table; with the split the key), image (text, path within `folder`; "../..." in a
+    folder of test pictures beside it), group (text or null), label (text; a list of texts under multi-label; None for
+    a test or unlabeled row without label, whose targets are zeros)."""
     targets: NDArray[np.float32]
     """(rows, outputs): one-hot, multi-hot, or one column of 0/1 for a single output."""
     info: DataInfo
@@ -102,7 +102,7 @@ class _Checked:
 def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
     raw, prefix = part.rows, f"{part.where}: " if len(found.parts) > 1 else ""
     must = ["image"]
-    if part.split != "test" and data.several_rows != "multi_hot":
+    if part.split in ("train", "validation") and data.several_rows != "multi_hot":
         must += found.labels
     problems = row_checks.empty_cells(raw, must) if len(raw) else ["the table has no rows"]
     problems += row_checks.mixed_types(raw, found.labels)

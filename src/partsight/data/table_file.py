@@ -13,8 +13,8 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[str]]:
     """Columns image, the label columns under their names, and group if there is one; and what has to be said.
 
-    The index is the row's number in the file. Labels are optional in a test table, a group column in all but the
-    training table.
+    The index is the row's number in the file. Labels are optional in a test table and ignored in an unlabeled one; a
+    group column is optional in all but the training table.
 
     Raises:
         PartsightError: another kind of file, an unreadable one, or columns that are not there.
@@ -24,7 +24,7 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
     pair = f"{data.image_column}_{labels[0]}"
     if not {data.image_column, labels[0]} & set(known) and len(labels) == 1 and pair in known:
         return _of_pairs(path, pair, labels[0], known, data.several_rows)
-    if split == "test" and not set(labels) & set(known):
+    if split == "unlabeled" or (split == "test" and not set(labels) & set(known)):
         labels = []
     group = [data.group_column] if data.group_column and (split == "train" or data.group_column in known) else []
     frame = cells(path, list(dict.fromkeys([data.image_column, *labels, *group])), known)
