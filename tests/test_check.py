@@ -228,7 +228,7 @@ def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], t
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("training.epochs=0", "must be at least 1"),
+        ("training.epochs=-1", "must be at least 0"),
         ("training.learning_rate=0", "must be above 0"),
         ("training.learning_rate=nan", "must be a finite number"),
         ("training.learning_rate=inf", "must be a finite number"),

@@ -17,7 +17,7 @@ LIGHT = {
     "help": ["--help"],
     "settings": ["usecase=casting", "--cfg", "job"],
     "unknown setting": ["usecase=casting", "epochs=3"],
-    "value out of range": ["usecase=casting", "training.epochs=0"],
+    "value out of range": ["usecase=casting", "training.epochs=-1"],
 }
 """Commands that train nothing."""
 LIMIT = 4
@@ -83,9 +83,9 @@ def test_cfg_job_shows_the_settings_of_a_command(train: Train) -> None:
             "The command cannot run: 1 problem\n  1. epochs: there is no such setting; did you mean training.epochs?\n",
         ),
         (
-            ["usecase=casting", "training.epochs=0", "fold=5"],
+            ["usecase=casting", "training.epochs=-1", "fold=5"],
             "The settings cannot run: 2 problems\n"
-            "  1. training.epochs=0: must be at least 1\n"
+            "  1. training.epochs=-1: must be at least 0\n"
             "  2. fold=5: data.folds=5 has folds 0 to 4\n",
         ),
         (
@@ -114,7 +114,7 @@ def test_mistakes_go_to_stderr_without_a_traceback_and_exit_with_2(
 
 
 def test_the_process_ends_with_that_status(train: Train) -> None:
-    done = train("usecase=casting", "training.epochs=0")
+    done = train("usecase=casting", "training.epochs=-1")
     assert done.returncode == 2
     assert done.stderr.startswith("The settings cannot run: 1 problem")
     assert "Traceback" not in done.stderr
@@ -141,7 +141,7 @@ def test_a_broken_file_of_the_user_is_named(tmp_path: Path, capsys: pytest.Captu
 def test_the_command_line_of_the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prog", "typed"])
     with pytest.raises(SystemExit):
-        command.train(["usecase=casting", "training.epochs=0"])
+        command.train(["usecase=casting", "training.epochs=-1"])
     assert sys.argv == ["prog", "typed"]
 
 

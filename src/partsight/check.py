@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from partsight.config import LOSSES_OF_ONE_CLASS, Config, leaves
+from partsight.config import LOSSES_OF_ONE_CLASS, Config, TrainingConfig, leaves
 from partsight.errors import did_you_mean
 
 
@@ -31,10 +31,11 @@ def rules(config: Config) -> list[str]:
 def names(config: Config) -> list[str]:
     """Problems that only the libraries can see: plugins, backbone, head, optimizer, transforms. Reads no data."""
     from partsight.data import augmentation
-    from partsight.model import backbone, optimizer, plugins
+    from partsight.model import backbone, optimizer, param_groups, plugins
 
     problems = plugins.load(config.plugins)
-    problems += backbone.problems(config)
+    problems += (of_backbone := backbone.problems(config))
+    problems += [] if of_backbone else param_groups.problems(config)
     problems += optimizer.problems(config.training.optimizer)
     problems += augmentation.problems(config.augmentation, config.image)
     return problems
@@ -116,6 +117,7 @@ def _contradictions(c: Config) -> list[str]:
             f"data.share={c.data.share}: data.share_of names no rows it acts on",
         ),
         (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
+        *_rate_contradictions(c.training),
     ]
     return [text for broken, text in tests if broken] + _folds(c)
 
@@ -151,6 +153,22 @@ def _folds(c: Config) -> list[str]:
         ),
     ]
     return [text for broken, text in tests if broken]
+
+
+def _rate_contradictions(t: TrainingConfig) -> list[tuple[bool, str]]:
+    second, listed = t.differential_learning_rate, t.differential_learning_rate_layers
+    return [
+        (second is not None and t.find_learning_rate, "training.find_learning_rate: finds one rate; with "
+         "training.differential_learning_rate set both yourself, or use training.layer_decay"),
+        (t.find_learning_rate and t.epochs == 0, "training.find_learning_rate: training.epochs=0 trains nothing"),
+        (second is not None and not listed, "training.differential_learning_rate: name its layers, for example "
+         "training.differential_learning_rate_layers=[backbone]"),
+        (bool(listed) and second is None, "training.differential_learning_rate_layers: give their rate, for example "
+         f"training.differential_learning_rate={t.learning_rate / 10:g}"),
+        ("" in listed, "training.differential_learning_rate_layers: an empty text is part of every name"),
+        (second is not None and t.layer_decay != 1, "training.layer_decay and training.differential_learning_rate "
+         "both set the rates of layers; use one of them"),
+    ]  # fmt: skip
 
 
 def _missing_paths(c: Config) -> list[str]:

@@ -175,12 +175,28 @@ class ModelConfig:
 class TrainingConfig:
     """The optimisation."""
 
-    epochs: int = number(5, at_least=1)
-    """Passes over the training rows."""
+    epochs: int = number(5, at_least=0)
+    """Passes over the training rows; 0 evaluates the first weights and no more."""
+    evaluation_epochs: float = number(1.0, above=0)
+    """Epochs from one evaluation on the validation rows to the next; fractions allowed. The end is always evaluated."""
+    evaluate_before_training: bool = False
+    """A first evaluation before the first step: a point at 0 samples."""
+    early_stopping: int = number(0, at_least=0)
+    """Evaluations without a better prediction.metric after which training ends; 0: never."""
     batch_size: int = number(32, at_least=1)
     """Pictures a step and device."""
     learning_rate: float = number(1e-3, above=0)
     """Peak of the schedule."""
+    differential_learning_rate: float | None = number(None, above=0)
+    """Peak for the parameters that differential_learning_rate_layers names. None: one rate for all."""
+    differential_learning_rate_layers: list[str] = field(default_factory=list)
+    """Parts of parameter names, such as backbone, head or backbone.model.layer4."""
+    layer_decay: float = number(1.0, above=0, at_most=1)
+    """Each layer below the head learns at this share of the rate of the layer above it; 1: all alike."""
+    freeze_epochs: int = number(0, at_least=0)
+    """Epochs at the beginning in which the backbone stands still, BatchNorm statistics included."""
+    find_learning_rate: bool = False
+    """Replace learning_rate by what a range test of 100 steps finds."""
     optimizer: str = "adamw"
     """Any name timm knows; biases and norm weights take no weight decay."""
     weight_decay: float = number(0.0, at_least=0)
@@ -209,7 +225,13 @@ class TrainingConfig:
     grad_accumulation: int = number(1, at_least=1)
     """Batches a step of the optimizer."""
     checkpoint: str = one_of("last", "best")
-    """Which weights are the result: after the last epoch, or with the best validation metric."""
+    """Which weights are the result: after the last step, or with the best validation metric of all evaluations."""
+    ema_decay: float = number(0.0, at_least=0, below=1)
+    """Of an exponential moving average of the weights, which then is what is validated and kept; 0: none."""
+    train_metric: bool = False
+    """prediction.metric of the training batches since the last evaluation: augmented, while the weights move."""
+    log_gradient_norm: bool = False
+    """A curve of the gradient's norm before clipping, a point a step."""
 
 
 @dataclass

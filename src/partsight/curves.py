@@ -17,7 +17,8 @@ class Point:
     """One value of one curve."""
 
     series: str
-    """learning_rate, train_loss, validation_loss or validation_<metric>."""
+    """learning_rate, learning_rate_differential, train_loss, gradient_norm, validation_loss, validation_<metric> or
+    train_<metric>."""
     step: int
     """Training batches seen by each process, from 1."""
     samples: int
@@ -26,45 +27,63 @@ class Point:
 
 
 class Curves(Callback):
-    """Collects points and hands them on once an epoch, for a tracking call a step would cost more than a small step.
+    """Collects points and hands them on at each evaluation, for a tracking call a step would cost more than the step.
 
     The learning rate of a point is the one *after* its step, as in Hydrogen Torch's charts.
 
     Args:
-        sink: takes the points of an epoch as they become known.
+        sink: takes the points since the last evaluation.
     """
 
     def __init__(self, sink: Callable[[list[Point]], None]) -> None:
         self.points: list[Point] = []
         self._sink, self._sent, self._samples, self._step = sink, 0, 0, 0
-        self._losses: list[tuple[int, int, torch.Tensor]] = []
-        self._clock, self._seconds, self._timed_samples, self._epoch_samples = 0.0, 0.0, 0, 0
+        self._waiting: list[tuple[str, int, int, torch.Tensor]] = []
+        self._gradient_norm: torch.Tensor | None = None
+        self._clock, self._seconds, self._timed_samples, self._timed_from = 0.0, 0.0, 0, 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock of the epoch."""
-        self._clock, self._epoch_samples = time.monotonic(), self._samples
+        """Starts the clock."""
+        self._clock, self._timed_from = time.monotonic(), self._samples
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Notes the gradient's norm where it is asked for; gradients are unscaled by now and not yet clipped."""
+        if trainer.datamodule.config.training.log_gradient_norm:  # type: ignore[attr-defined]
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            self._gradient_norm = torch.nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes learning rate and loss. The loss stays a tensor until the epoch ends: reading it would stop a GPU."""
+        """Notes learning rate and loss. Losses stay tensors until the evaluation: reading them would stop a GPU."""
         self._step += 1
         self._samples += len(batch.positions) * trainer.world_size
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        self.points.append(Point("learning_rate", self._step, self._samples, float(rate)))
+        groups = trainer.optimizers[0].param_groups
+        self._note("learning_rate", float(groups[0]["lr"]))
+        if trainer.datamodule.config.training.differential_learning_rate is not None:  # type: ignore[attr-defined]
+            self._note("learning_rate_differential", float(groups[-1]["lr"]))
         if batch_idx + 1 == trainer.num_training_batches:
-            self._seconds += time.monotonic() - self._clock
-            self._timed_samples += self._samples - self._epoch_samples
-        self._losses.append((self._step, self._samples, outputs["loss"].detach()))
+            self._stop_clock()
+        self._waiting.append(("train_loss", self._step, self._samples, outputs["loss"].detach()))
+        if self._gradient_norm is not None:
+            self._waiting.append(("gradient_norm", self._step, self._samples, self._gradient_norm))
+            self._gradient_norm = None
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluation is not training's time."""
+        self._stop_clock()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes the validation figures of the epoch."""
+        """Notes the figures of the evaluation."""
+        figures = trainer.callback_metrics
         names = {"validation_loss": "validation_loss", **{metric: f"validation_{metric}" for metric in METRICS}}
-        self.points += [
-            Point(series, self._step, self._samples, float(trainer.callback_metrics[name]))
-            for name, series in names.items()
-        ]
+        names |= {name: name for name in figures if name.startswith("train_")}
+        for name, series in names.items():
+            self._note(series, float(figures[name]))
         self._send()
+        self._clock, self._timed_from = time.monotonic(), self._samples
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Hands on what is left."""
@@ -79,8 +98,17 @@ class Curves(Callback):
         """Of training alone, over the whole run, first batches included."""
         return self._timed_samples / self._seconds if self._seconds else float("nan")
 
+    def _note(self, series: str, value: float) -> None:
+        self.points.append(Point(series, self._step, self._samples, value))
+
+    def _stop_clock(self) -> None:
+        if self._samples > self._timed_from:
+            self._seconds += time.monotonic() - self._clock
+            self._timed_samples += self._samples - self._timed_from
+            self._timed_from = self._samples
+
     def _send(self) -> None:
-        self.points += [Point("train_loss", step, samples, float(value)) for step, samples, value in self._losses]
-        self._losses = []
+        self.points += [Point(series, step, samples, float(value)) for series, step, samples, value in self._waiting]
+        self._waiting = []
         self._sink(self.points[self._sent :])
         self._sent = len(self.points)

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import check, console, exports, fitting, machine, reporting, results, seeds
+from partsight import check, console, exports, fitting, machine, range_test, reporting, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
 from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, pseudo_labels, sampling, table
@@ -20,6 +20,8 @@ from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.identity import flat, identity
+from partsight.insight.charts import save
+from partsight.insight.range_chart import range_chart
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.machine import Machine
 from partsight.model import weights
@@ -44,6 +46,8 @@ def run(config: Config) -> float:
         raise Problems("The settings cannot run", problems)
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
     computer = machine.resolve(config.trainer)
+    if problems := fitting.problems(config, computer):
+        raise Problems("The settings cannot run", problems)
     folder = Path(HydraConfig.get().runtime.output_dir)
     if config.data.unlabeled_table and computer.processes > 1:
         raise PartsightError("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
@@ -64,6 +68,7 @@ def run(config: Config) -> float:
     facts |= fold_checks.notices(examples, fold, config)
     _announce(config, examples, data, facts, start)
     with tracked(config.tracking, _name(config), parent_of(HydraConfig.get())) as track:
+        config = _with_found_rate(config, computer, data, start, folder, track)
         track.parameters(dict(flat(dataclasses.asdict(config))))
         track.tags(facts)
         _keep_inputs(config, examples, fold, folder, track)
@@ -197,6 +202,25 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
     )
 
 
+def _with_found_rate(
+    config: Config, computer: Machine, data: FoldData, start: Weights, folder: Path, track: TrackedRun
+) -> Config:
+    """The settings with the learning rate that a range test finds, where one is asked for."""
+    if not config.training.find_learning_rate:
+        return config
+    curve = range_test.find(config, computer, data, data.examples.info, start, folder)
+    curve.to_csv(folder / "learning_rate_range.csv", index=False)
+    found = range_test.suggestion(curve)
+    title = f"{config.name}, {_name(config)}: learning-rate range test"
+    save(range_chart(curve, found, title), folder / "learning_rate_range.png")
+    for kind in ("csv", "png"):
+        track.artifact(folder / f"learning_rate_range.{kind}")
+    track.tags({"found_learning_rate": found})
+    console.say(f"training.learning_rate={found:g}, found by a range test of {len(curve)} batches")
+    training = dataclasses.replace(config.training, learning_rate=found)
+    return dataclasses.replace(config, training=training)
+
+
 def _name(config: Config) -> str:
     """Names the run in MLflow and on every picture."""
     repeat = f" repeat {config.repeat}" if config.repeat else ""
@@ -225,6 +249,8 @@ def _keep_result(
     for path in results.write(result, curves.table(), folder):
         track.artifact(path)
     figures = dict(zip(result.summary["metric"], result.summary["value"], strict=True))
+    if fitted.stopped:
+        track.tags({"stopped_early": fitted.stopped})
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if config.tracking.checkpoint:
@@ -322,5 +348,7 @@ def _conclude(config: Config, result: Result, test: pd.DataFrame | None, fitted:
     console.table(result.summary[shown], f"{config.name}, {_name(config)}: validation, 95 % intervals")
     if test is not None:
         console.table(test[shown], f"{config.name}, {_name(config)}: test, 95 % intervals")
+    if fitted.stopped:
+        console.say(f"Training ended early, {fitted.stopped}")
     console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {folder}")
     console.say(f"Compare runs in the browser: {store.ui_command(config.tracking)}")

@@ -13,16 +13,20 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from partsight import progress, seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.evaluation.metrics import METRICS
+from partsight.evaluations import Evaluations
 from partsight.machine import Machine
 from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
+from partsight.model.ema import AveragedWeights
+from partsight.model.freezing import FrozenBackbone
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,22 @@ class Fitted:
     checkpoint: Path
     seconds: float
     """Of fitting alone, validation included."""
-    epochs: int
+    stopped: str | None
+    """When and why training ended before its last epoch."""
+
+
+def problems(config: Config, machine: Machine) -> list[str]:
+    """Settings that several processes cannot follow."""
+    alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
+    found = []
+    if not alone and config.training.freeze_epochs and config.trainer.strategy != strategy:
+        found.append(
+            f"training.freeze_epochs={config.training.freeze_epochs}: processes would wait for gradients of the frozen "
+            f"backbone; set trainer.strategy={strategy}"
+        )
+    if not alone and config.training.find_learning_rate:
+        found.append("training.find_learning_rate: works in one process; find it with trainer.devices=1, then set it")
+    return found
 
 
 def fit(
@@ -48,8 +67,69 @@ def fit(
 ) -> Fitted:
     """Trains for `training.epochs`, keeping `best.ckpt` and `last.ckpt` in folder/checkpoints.
 
-    Two callbacks keep them: a single one with `save_last` can leave a stale last.
+    Two callbacks keep them: a single one with `save_last` can leave a stale last. Zero epochs evaluate the first
+    weights, which then are both.
     """
+    model = new_model(config, data, info, start)
+    training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
+    mode = "max" if METRICS[metric].higher_is_better else "min"
+    best = ModelCheckpoint(
+        kept,
+        filename="best",
+        monitor=metric,
+        mode=mode,
+        save_weights_only=True,
+        save_on_train_epoch_end=False,  # after every evaluation
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(kept, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    patience = EarlyStopping(metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False)
+    trainer = Trainer(
+        **trainer_settings(config, machine, folder),
+        max_epochs=training.epochs,
+        inference_mode=False,  # metrics that were reset in it, before training, could not be updated outside
+        limit_val_batches=config.trainer.limit_val_batches,
+        callbacks=[
+            *callbacks,
+            Evaluations(training.evaluation_epochs),
+            *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),
+            *([AveragedWeights(training.ema_decay, machine.device)] if training.ema_decay and training.epochs else []),
+            *([patience] if training.early_stopping else []),
+            progress.callback(metric),
+            best,
+            last,
+        ],
+    )
+    _name_this_job_alone()
+    began = time.monotonic()
+    with warnings.catch_warnings():
+        hide_what_is_meant()
+        if training.evaluate_before_training or training.epochs == 0:
+            trainer.validate(model, datamodule=data, verbose=False)
+        if training.epochs:
+            trainer.fit(model, datamodule=data)
+        else:
+            for name in ("best", "last"):
+                trainer.save_checkpoint(kept / f"{name}.ckpt", weights_only=True)
+    seconds = time.monotonic() - began
+    if training.checkpoint == "best" and trainer.is_global_zero:
+        model = Classifier.from_checkpoint(kept / "best.ckpt")
+    return Fitted(model, kept / f"{training.checkpoint}.ckpt", seconds, _reason(patience, training.epochs))
+
+
+def _reason(patience: EarlyStopping, epochs: int) -> str | None:
+    """When and why training ended early, or None."""
+    when = f"in epoch {patience.stopped_epoch + 1} of {epochs}"
+    if patience.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:
+        best = float(patience.best_score)
+        return f"{when}: {patience.monitor} was no better than {best:.5f} in {patience.patience} evaluations"
+    if patience.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
+        return f"{when}: {patience.monitor} is no finite number"
+    return None
+
+
+def new_model(config: Config, data: FoldData, info: DataInfo, start: weights.Weights) -> Classifier:
+    """The model before its first step; all that is random in it follows from the seed of the run."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its banner and tips tell our user nothing
     seed_everything(seeds.run_seed(config) % 2**32, verbose=False)  # NumPy takes 32 bits
     targets = data.examples.targets[data.train_positions]
@@ -57,44 +137,26 @@ def fit(
     model = Classifier(config, info, class_weights.balanced(targets, info.output) if weighted else None)
     image = config.image
     weights.load(model.backbone.model, start, config.backbone, image.channels, image.height, image.width)
-    metric = config.prediction.metric
-    best = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="best",
-        monitor=metric,
-        mode="max" if METRICS[metric].higher_is_better else "min",
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-    trainer = Trainer(
-        accelerator=machine.device,
-        devices=config.trainer.devices if machine.device != "cpu" or config.trainer.devices != "auto" else 1,
-        strategy=config.trainer.strategy,
-        num_nodes=config.trainer.num_nodes,
-        precision=machine.precision,
-        max_epochs=config.training.epochs,
-        limit_train_batches=config.trainer.limit_train_batches,
-        limit_val_batches=config.trainer.limit_val_batches,
-        gradient_clip_val=config.training.gradient_clip or None,
-        accumulate_grad_batches=config.training.grad_accumulation,
-        callbacks=[*callbacks, progress.callback(metric), best, last],
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # ours visits every row exactly once
-        logger=False,  # Curves hands points to MLflow in batches
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
-    _name_this_job_alone()
-    began = time.monotonic()
-    with warnings.catch_warnings():
-        _hide_what_is_meant()
-        trainer.fit(model, datamodule=data)
-    seconds = time.monotonic() - began
-    kept = best if config.training.checkpoint == "best" else last
-    if config.training.checkpoint == "best" and trainer.is_global_zero:
-        model = Classifier.from_checkpoint(Path(best.best_model_path))
-    return Fitted(model, folder / "checkpoints" / f"{kept.filename}.ckpt", seconds, config.training.epochs)
+    return model
+
+
+def trainer_settings(config: Config, machine: Machine, folder: Path) -> dict[str, Any]:
+    """What every training Trainer of a run has in common."""
+    return {
+        "accelerator": machine.device,
+        "devices": config.trainer.devices if machine.device != "cpu" or config.trainer.devices != "auto" else 1,
+        "strategy": config.trainer.strategy,
+        "num_nodes": config.trainer.num_nodes,
+        "precision": machine.precision,
+        "limit_train_batches": config.trainer.limit_train_batches,
+        "gradient_clip_val": config.training.gradient_clip or None,
+        "accumulate_grad_batches": config.training.grad_accumulation,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,  # ours visits every row exactly once
+        "logger": False,  # Curves hands points to MLflow in batches
+        "enable_model_summary": False,
+        "default_root_dir": folder,
+    }
 
 
 def _name_this_job_alone() -> None:
@@ -104,7 +166,7 @@ def _name_this_job_alone() -> None:
         sys.argv = [*program, *HydraConfig.get().overrides.task]
 
 
-def _hide_what_is_meant() -> None:
+def hide_what_is_meant() -> None:
     """Advice of Lightning and PyTorch that does not apply here; anything else is shown."""
     for message in (
         ".*does not have many workers.*",  # the number is the user's, or one a core
@@ -134,7 +196,7 @@ def predict(
         default_root_dir=folder,
     )
     with warnings.catch_warnings():
-        _hide_what_is_meant()
+        hide_what_is_meant()
         scores: Any = trainer.predict(model, data.to_score(positions))
     return list(scores)
 

@@ -51,6 +51,8 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
         for key, value in flat(asdict(config))
         if not any(key == name or key.startswith(name + ".") for name in WITHOUT_EFFECT)
     }
+    if config.training.find_learning_rate:  # whatever stands there is replaced
+        del parts["training.learning_rate"]
     parts |= {
         "device": machine.device,
         "precision": machine.precision,

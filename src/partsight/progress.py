@@ -22,7 +22,7 @@ class PlainProgress(ProgressBar):
     def __init__(self, metric: str, every_seconds: float = 30.0) -> None:
         super().__init__()
         self.metric, self.every_seconds = metric, every_seconds
-        self._began = self._epoch_began = self._said = time.monotonic()
+        self._began = self._epoch_began = self._said = self._paused = time.monotonic()
         self._training_seconds = 0.0
         self._pictures = 0
 
@@ -46,17 +46,28 @@ class PlainProgress(ProgressBar):
         self._training_seconds = time.monotonic() - self._epoch_began
         if time.monotonic() - self._said >= self.every_seconds:
             done = f"batch {batch_idx + 1}/{trainer.num_training_batches}"
-            self._say(trainer, f"{done}  loss {float(outputs['loss']):.4f}", epochs_done=trainer.current_epoch)
+            self._say(trainer, f"{done}  loss {float(outputs['loss']):.4f}")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the clock: evaluation is not training's time."""
+        super().on_validation_start(trainer, pl_module)
+        self._paused = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The line of the epoch."""
+        """The line of the evaluation; within an epoch it says where."""
+        self._epoch_began += time.monotonic() - self._paused
         figures = trainer.callback_metrics
         text = (
             f"validation loss {float(figures['validation_loss']):.4f}  {self.metric} {float(figures[self.metric]):.5f}"
         )
-        self._say(trainer, text, epochs_done=trainer.current_epoch + 1)
+        if trainer.state.fn == "fit":
+            done = trainer.fit_loop.epoch_loop.batch_idx + 1
+            place = "" if done == trainer.num_training_batches else f"batch {done}/{trainer.num_training_batches}  "
+            self._say(trainer, f"{place}{text}")
+        elif trainer.is_global_zero:
+            print(f"before training  {text}", flush=True)
 
-    def _say(self, trainer: Trainer, text: str, epochs_done: int) -> None:
+    def _say(self, trainer: Trainer, text: str) -> None:
         self._said = time.monotonic()
         total = float(trainer.num_training_batches) * (trainer.max_epochs or 1)
         batches = trainer.fit_loop.total_batch_idx + 1

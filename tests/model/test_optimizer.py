@@ -186,3 +186,51 @@ def test_decay_shrinks_weights_that_have_no_gradient() -> None:
 def test_an_unknown_optimizer_is_answered_with_the_nearest() -> None:
     assert optimizer.problems("adamw") == []
     assert "did you mean adamw" in optimizer.problems("adamww")[0]
+
+
+# --- optimizers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("adam", torch.optim.Adam, {"betas": (0.9, 0.999)}),
+        ("adamw", torch.optim.AdamW, {"betas": (0.9, 0.999)}),
+        ("sgd", torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+        ("rmsprop", torch.optim.RMSprop, {"momentum": 0.9, "alpha": 0.9}),
+        ("adadelta", torch.optim.Adadelta, {"rho": 0.9}),
+    ],
+)
+def test_hydrogen_torchs_five_are_pytorchs(
+    name: str, kind: type[torch.optim.Optimizer], options: dict[str, object]
+) -> None:
+    created = optimizer.create(nn.Linear(2, 2), TrainingConfig(optimizer=name, learning_rate=0.5, weight_decay=0.1))
+    assert type(created) is kind
+    for group in created.param_groups:
+        assert {key: group[key] for key in options} == options
+        assert group["lr"] == 0.5
+    assert [group["weight_decay"] for group in created.param_groups] == [0.0, 0.1]
+
+
+@pytest.mark.parametrize("name", ["lamb", "lion", "nadamw", "adopt", "muon", "sgdp"])
+def test_others_of_timms_take_steps_under_a_schedule(name: str) -> None:
+    torch.manual_seed(0)
+    model, training = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)), TrainingConfig(optimizer=name, weight_decay=0.1)
+    created = optimizer.create(model, training)
+    plan = optimizer.scheduler(created, training, 3)
+    before = [p.detach().clone() for p in model.parameters()]
+    for _ in range(3):
+        created.zero_grad()
+        (model(torch.randn(4, 3)) * torch.tensor([1.0, -2.0, 3.0])).square().mean().backward()
+        created.step()
+        plan.step()
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    assert created.param_groups[0]["lr"] == 0
+
+
+def test_an_optimizer_that_needs_second_derivatives_is_refused() -> None:
+    assert "second derivatives" in optimizer.problems("adahessian")[0]
+
+
+def test_an_optimizer_of_a_library_that_is_not_there_is_refused_before_the_run() -> None:
+    assert optimizer.problems("fusedadam")[0].startswith("training.optimizer=fusedadam: cannot be used on this machine")

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 
 from partsight import seeds
 from partsight.config import Config
@@ -17,6 +17,7 @@ from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.model import backbone, loss, mix, optimizer, views
+from partsight.model.ema import AveragedWeights
 from partsight.model.epoch_metrics import epoch_metrics
 from partsight.model.head import Head
 from partsight.model.normalization import Normalization
@@ -59,6 +60,9 @@ class Classifier(LightningModule):
         )
         self.validation_loss = MeanMetric()
         self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
+        self.train_metric: Metric | None = None
+        if config.training.train_metric:
+            self.train_metric = epoch_metrics(info.task(config.prediction.threshold))[config.prediction.metric]
         # Convolutions of CPUs and GPUs alike are fastest channels last (machine.MEMORY_FORMAT).
         self.to(memory_format=torch.channels_last)
 
@@ -77,6 +81,8 @@ class Classifier(LightningModule):
         """Mean loss of the batch, mixed where the settings say so, with label smoothing and class weights."""
         batch = self._mixed(batch)
         logits = self(_channels_first(batch.pictures)).float()
+        if self.train_metric is not None:
+            self.train_metric.update(loss.probabilities(self.info.output, logits.detach()), self._labels(batch.targets))
         smoothing = self.config.training.label_smoothing
         return loss.training_losses(
             self.loss, self.info.output, logits, batch.targets, smoothing, self.class_weights
@@ -86,13 +92,14 @@ class Classifier(LightningModule):
         """Gathers the epoch's figures."""
         scores = self._scores(batch, ())
         self.validation_loss.update(scores.losses)
-        targets = batch.targets.int()
-        one_of_many = {"softmax": targets.argmax(dim=1), "binary": targets[:, 0], "multilabel": targets}
-        self.validation_metrics.update(scores.probabilities, one_of_many[self.info.output])
+        self.validation_metrics.update(scores.probabilities, self._labels(batch.targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs validation_loss and the nine metrics, over all rows and processes."""
+        """Logs validation_loss, the nine metrics and train_<metric> of the batches since, over all processes."""
         figures = {"validation_loss": self.validation_loss.compute(), **self.validation_metrics.compute()}
+        if self.train_metric is not None and self.train_metric.update_called:
+            figures[f"train_{self.config.prediction.metric}"] = self.train_metric.compute()
+            self.train_metric.reset()
         self.log_dict({name: value.float() for name, value in figures.items()}, logger=False)
         self.validation_loss.reset()
         self.validation_metrics.reset()
@@ -125,6 +132,9 @@ class Classifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds, as builtins, all that is needed to build the model again and to understand its output."""
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, AveragedWeights):
+                callback.put_into(checkpoint)
         checkpoint["partsight"] = {
             "config": dataclasses.asdict(self.config),
             "info": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self.info).items()},
@@ -153,9 +163,18 @@ class Classifier(LightningModule):
         return model
 
     def _mixed(self, batch: Batch) -> Batch:
+        if self.config.mix.image == "disabled":
+            return batch
         drawn_from = mix.seed(self.config, self.trainer.fit_loop.total_batch_idx, self.global_rank)
         pictures, targets = mix.mixed(batch.pictures, batch.targets, self.config.mix, drawn_from)
         return batch._replace(pictures=pictures, targets=targets)
+
+    def _labels(self, targets: Tensor) -> Tensor:
+        """Class numbers (N,), under multilabel 0 and 1 (N, C); of soft targets what has the larger share."""
+        if self.info.output == "softmax":
+            return targets.argmax(dim=1)
+        labels = targets.round().int()
+        return labels[:, 0] if self.info.output == "binary" else labels
 
     def _inference_precision(self) -> AbstractContextManager[Any]:
         if self.config.prediction.mixed_precision:

@@ -8,20 +8,33 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from partsight.config import TrainingConfig
 from partsight.errors import did_you_mean
+from partsight.model import param_groups
+
+SECOND_ORDER = ("adahessian",)
+"""Differentiate twice, which a training step here does not prepare for."""
 
 
 def problems(name: str) -> list[str]:
-    """An optimizer that timm does not know, answered with the nearest."""
+    """An optimizer that timm does not know, answered with the nearest, or one that cannot be used here."""
     known = [str(optimizer) for optimizer in timm.optim.list_optimizers()]
-    if name in known:
-        return []
-    return [f"training.optimizer={name}: timm has no such optimizer{did_you_mean(name, known, cutoff=0.6)}"]
+    if name not in known:
+        return [f"training.optimizer={name}: timm has no such optimizer{did_you_mean(name, known, cutoff=0.6)}"]
+    if name in SECOND_ORDER:
+        return [f"training.optimizer={name}: needs second derivatives, which this training does not compute"]
+    try:
+        timm.optim.get_optimizer_class(name)
+    except (ImportError, AssertionError) as error:  # of libraries that are not installed, or that need a GPU
+        return [f"training.optimizer={name}: cannot be used on this machine: {error}"]
+    return []
 
 
 def create(model: torch.nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    """Biases and norm weights take no weight decay (timm's rule: parameters of one dimension)."""
+    """timm's optimizer of that name over `param_groups.groups`.
+
+    Hydrogen Torch's five: adam, adamw, sgd (momentum 0.9, Nesterov), rmsprop (momentum and smoothing 0.9), adadelta.
+    """
     optimizer: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
-        model, opt=training.optimizer, lr=training.learning_rate, weight_decay=training.weight_decay
+        param_groups.groups(model, training), opt=training.optimizer, lr=training.learning_rate
     )
     return optimizer
 

@@ -1,0 +1,100 @@
+"""Parameter groups: which weights decay, and which learn at another rate."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from timm.models import group_parameters
+from torch import nn
+
+from partsight.config import Config, TrainingConfig
+from partsight.errors import did_you_mean
+from partsight.model import backbone
+from partsight.model.head import Head
+
+
+def groups(model: nn.Module, training: TrainingConfig) -> list[dict[str, Any]]:
+    """Groups for the optimizer, those of the plain learning rate first.
+
+    Biases and the weights of norms take no weight decay: timm's rule, parameters of one dimension.
+
+    Args:
+        model: whose layers are backbone and head.
+        training: learning_rate, weight_decay, and what makes rates differ.
+    """
+    rates = learning_rates(model, training)
+    members: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        spared = parameter.ndim <= 1 or name.endswith(".bias")
+        members[rates[name], 0.0 if spared else training.weight_decay].append(parameter)
+    ordered = sorted(members, key=lambda key: (key[0] != training.learning_rate, -key[0], key[1]))
+    return [{"params": members[key], "lr": key[0], "weight_decay": key[1]} for key in ordered]
+
+
+def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, float]:
+    """The peak learning rate of every parameter by name.
+
+    differential_learning_rate for a name that holds one of differential_learning_rate_layers. Under layer_decay d the
+    head takes the learning rate and the k-th layer below it d^k times that (BEiT, Bao et al. 2022; ELECTRA, Clark et
+    al. 2020), layers as timm orders them (`group_matcher`): the figures timm gives a model with a classifier.
+    """
+    rates = {name: training.learning_rate for name, _ in model.named_parameters()}
+    if training.differential_learning_rate is not None:
+        listed = training.differential_learning_rate_layers
+        rates |= {name: training.differential_learning_rate for name in rates if any(text in name for text in listed)}
+    if training.layer_decay != 1:
+        layer_of = layers(model.get_submodule("backbone.model"))
+        top = max(layer_of.values()) + 1
+        for name, layer in layer_of.items():
+            rates[f"backbone.model.{name}"] *= training.layer_decay ** (top - layer)
+    return rates
+
+
+def layers(model: Any) -> dict[str, int]:
+    """Parameter names of a timm model, each with its layer counted from the input; empty where timm knows no order."""
+    if not hasattr(model, "group_matcher"):
+        return {}
+    found: dict[str, int] = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
+    return found if max(found.values(), default=0) > 0 else {}
+
+
+def problems(config: Config) -> list[str]:
+    """Layers that match no parameter, answered with near names; layer decay for a model without an order of layers."""
+    training = config.training
+    if not training.differential_learning_rate_layers and training.layer_decay == 1:
+        return []
+    model = _skeleton(config)
+    if training.layer_decay != 1 and not layers(model.get_submodule("backbone.model")):
+        return [
+            f"training.layer_decay={training.layer_decay}: timm knows no order of the layers of {config.backbone}; "
+            "use training.differential_learning_rate with layers by name"
+        ]
+    names = [name for name, _ in model.named_parameters()]
+    return [
+        f"training.differential_learning_rate_layers: no parameter's name holds {text!r}{_near(text, names)}"
+        for text in training.differential_learning_rate_layers
+        if not any(text in name for name in names)
+    ]
+
+
+def _skeleton(config: Config) -> nn.Module:
+    """Backbone and head without memory, under the names they have in the classifier."""
+    size = (config.image.channels, config.image.height, config.image.width)
+    found, head = backbone.shape(config.backbone, *size), config.head
+    with torch.device("meta"):
+        return nn.ModuleDict(
+            {
+                "backbone": backbone.Backbone(config.backbone, *size),
+                "head": Head(found.width, 1, head.pool, head.hidden, head.dropout, found.is_map),
+            }
+        )
+
+
+def _near(text: str, names: list[str]) -> str:
+    """The nearest part of a name, such as layer4 for layr4, else a few of the names there are."""
+    parts = {".".join(words[start:stop]) for name in names for words in [name.split(".")]
+             for start in range(len(words)) for stop in range(start + 1, min(start + 3, len(words)) + 1)}  # fmt: skip
+    if hint := did_you_mean(text, sorted(parts), cutoff=0.6):
+        return hint
+    tops = dict.fromkeys(".".join(name.split(".")[:3]) for name in names)
+    return f"; names begin with {', '.join(list(tops)[:12])}"
