@@ -185,6 +185,8 @@ class TrainingConfig:
     """Evaluations without a better prediction.metric after which training ends; 0: never."""
     batch_size: int = number(32, at_least=1)
     """Pictures a step and device."""
+    adjust_batch_size: bool = False
+    """On a GPU: train with the largest power of two that fits its memory, at most batch_size. On a CPU: no effect."""
     learning_rate: float = number(1e-3, above=0)
     """Peak of the schedule."""
     differential_learning_rate: float | None = number(None, above=0)

@@ -24,7 +24,7 @@ from partsight.insight.charts import save
 from partsight.insight.range_chart import range_chart
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.machine import Machine
-from partsight.model import weights
+from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.results import Result
 from partsight.sweep.parent import parent_of
@@ -58,6 +58,7 @@ def run(config: Config) -> float:
     fold = folds.assign(examples, config.data)
     fold_checks.refuse(examples, fold, config)
     fold = sampling.shared(examples, fold, config)
+    asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
     start = weights.find(config)
     data, task = FoldData(examples, fold, config), examples.info.task(config.prediction.threshold)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
@@ -66,6 +67,8 @@ def run(config: Config) -> float:
 
     facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, folds.digest(fold))
     facts |= fold_checks.notices(examples, fold, config)
+    if config.training.adjust_batch_size:
+        facts["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
     _announce(config, examples, data, facts, start)
     with tracked(config.tracking, _name(config), parent_of(HydraConfig.get())) as track:
         config = _with_found_rate(config, computer, data, start, folder, track)

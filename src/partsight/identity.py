@@ -30,6 +30,7 @@ WITHOUT_EFFECT = (
     "data.folds_file",
     "data.on_leak",
     "data.workers",
+    "training.adjust_batch_size",  # resolved to training.batch_size
     "model.pretrained",  # weights are known by their origin
     "model.weights",
     "model.on_missing_weights",

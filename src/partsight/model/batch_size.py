@@ -1,0 +1,78 @@
+"""training.adjust_batch_size: the largest batch that fits the memory of the GPU, found by trying."""
+
+import dataclasses
+import os
+
+import torch
+from pytorch_lightning.utilities.memory import garbage_collection_cuda, is_oom_error
+
+from partsight import seeds
+from partsight.config import Config
+from partsight.data.info import DataInfo
+from partsight.errors import PartsightError
+from partsight.machine import Machine
+from partsight.model import loss, optimizer
+from partsight.model.classifier import Classifier
+
+_HANDED_DOWN = "PARTSIGHT_BATCH_SIZE"
+_LEAST = 2  # BatchNorm needs two pictures
+
+
+def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
+    """The config with the batch size that is trained with: itself, unless training.adjust_batch_size.
+
+    On a GPU, the largest power of two, at most the size asked for, with which two training steps fit its memory. A CPU
+    takes the size asked for: where its memory ends, the system ends processes, and nothing can be tried safely.
+
+    Raises:
+        PartsightError: not even two pictures fit, or processes started from outside cannot agree on a size.
+    """
+    if not config.training.adjust_batch_size or machine.device == "cpu":
+        return config
+    if seeds.is_first_process():
+        size = _largest(config, machine, info)
+        os.environ[_HANDED_DOWN] = str(size)  # Lightning's child processes inherit it
+    elif _HANDED_DOWN in os.environ:
+        size = int(os.environ[_HANDED_DOWN])
+    else:
+        raise PartsightError(
+            "training.adjust_batch_size: processes started from outside cannot agree on a size; "
+            "give training.batch_size"
+        )
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, batch_size=size))
+
+
+def _largest(config: Config, machine: Machine, info: DataInfo) -> int:
+    size = 1 << (config.training.batch_size.bit_length() - 1)
+    while size >= _LEAST:
+        try:
+            _train_two_steps(config, machine, info, size)
+        except Exception as error:
+            if not is_oom_error(error):
+                raise
+        else:
+            return size
+        finally:
+            garbage_collection_cuda()
+        size //= 2
+    raise PartsightError(
+        f"training.batch_size={config.training.batch_size}: not even {_LEAST} pictures of {config.image.height} x "
+        f"{config.image.width} fit the memory of {machine.name}; take smaller pictures or a smaller backbone"
+    )
+
+
+def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int) -> None:
+    """The second step is the larger one: the optimizer has its state by then."""
+    image = config.image
+    model = Classifier(config, info).to(machine.device).train()
+    created = optimizer.create(model, config.training)
+    shape = (size, image.channels, image.height, image.width)
+    pictures = torch.zeros(shape, dtype=torch.uint8, device=machine.device).to(memory_format=torch.channels_last)
+    targets = torch.zeros(size, info.outputs, device=machine.device)
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    for _ in range(2):
+        with torch.autocast(machine.device, dtype, enabled=dtype is not None):
+            logits = model(pictures)
+        loss.example_losses(model.loss, logits.float(), targets).mean().backward()  # type: ignore[no-untyped-call]
+        created.step()
+        created.zero_grad()
