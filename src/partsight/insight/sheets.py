@@ -71,9 +71,9 @@ def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, 
         raise ValueError(f"batch_sheet wants (N, H, W, C) and N labels, not {pictures.shape} and {len(labels)} labels")
     shown = zip(pictures[:number], labels[:number], strict=True)
     panels = [Panel(as_rgb(picture), (str(label),)) for picture, label in shown]
-    count, height, width, channels = pictures.shape
+    _, height, width, channels = pictures.shape
     size = f"{width} x {height} pixels, {channels} channel{'s' if channels != 1 else ''}"
-    return sheet(panels, title, f"first {len(panels)} of a batch of {count} · {size}")
+    return sheet(panels, title, f"{len(panels)} pictures as the model gets them · {size}")
 
 
 # What is on a panel ---------------------------------------------------------------------------------------------------
