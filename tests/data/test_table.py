@@ -400,8 +400,8 @@ def test_rows_of_several_label_columns_that_disagree_are_refused(tmp_path: Path)
 def test_rows_of_a_picture_that_agree_are_said(tmp_path: Path) -> None:
     examples = read(tmp_path, pd.DataFrame({"image": ["a.jpg", "b.jpg", "a.jpg"], "class": list("xyx")}))
     assert len(examples) == 3
-    assert "1 pictures are named by more than one row" in examples.notes["repeated_rows"]
-    assert "row 2, first 'a.jpg'" in examples.notes["repeated_rows"]
+    said = "pictures that more than one row names: 1, again in row 2, first 'a.jpg'"
+    assert said in examples.notes["repeated_rows"]
 
 
 def test_multi_hot_is_one_row_a_picture_with_all_its_classes(tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
 
 
 def repeated(frame: pd.DataFrame) -> str | None:
-    """What to say of pictures that rows of one split name more than once with the same label."""
+    """What to say of pictures that rows of one split name more than once."""
     again = frame[frame.duplicated(["split", "image"])]
     if again.empty:
         return None
     return (
-        f"{again['image'].nunique()} pictures are named by more than one row with the same label: "
-        f"{rows(again['row'])}, first {again['image'].iloc[0]!r}. They count as often, and may both train and validate"
+        f"pictures that more than one row names: {again['image'].nunique()}, again in {rows(again['row'])}, first "
+        f"{again['image'].iloc[0]!r}. Each row is an example, and rows of one picture may both train and validate"
     )
 
 

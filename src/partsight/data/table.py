@@ -126,7 +126,7 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:
     """With the pictures that cannot be used among those that are there."""
     where = found.parts[0].where if len(found.parts) == 1 else str(sources.root(config.data))
-    console.say(f"{where}: {len(problems)} problems in the rows; looking at the pictures before all are listed")
+    console.say(f"{where}: the rows are not sound; looking at the pictures before all problems are listed")
     is_there = [isinstance(name, str) and (folder / name).is_file() for name in frame["image"]]
     there = frame[np.array(is_there, dtype=bool)]
     reasons = bad_pictures.reasons(inspection.inspect(folder, there["image"]), config.image.channels)
