@@ -254,6 +254,9 @@ def _keep_result(
     figures = dict(zip(result.summary["metric"], result.summary["value"], strict=True))
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
+    if result.auc_gap:
+        console.say(result.auc_gap)
+        track.tags({"roc_auc_classes": result.auc_gap})
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if config.tracking.checkpoint:

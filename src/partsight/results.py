@@ -38,6 +38,18 @@ class Result:
             return self.task.threshold if good_is_positive else 1 - self.task.threshold
         return 0.5 if self.task.output == "softmax" and len(self.task.classes) == 2 else None
 
+    @property
+    def auc_gap(self) -> str | None:
+        """Which classes ROC_AUC leaves out, for want of rows with or without them, and how many it is the mean of."""
+        left_out = self.per_class.loc[self.per_class["auc"].isna(), "class"].tolist()
+        if not left_out:
+            return None
+        covered = len(self.per_class) - len(left_out)
+        return (
+            f"ROC_AUC is the mean of {covered} of {len(self.per_class)} classes; these rows have all or none of "
+            f"{', '.join(map(repr, left_out))}"
+        )
+
     def value(self, metric: str) -> float:
         """One figure of the summary."""
         return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])

@@ -1,0 +1,27 @@
+"""What is said of a result besides its figures."""
+
+import numpy as np
+
+from partsight import results
+from partsight.evaluation import predictions
+from partsight.evaluation.task import Task
+
+
+def result(labels: list[int]) -> results.Result:
+    task = Task(("a", "b", "c"), "softmax")
+    scores = np.random.default_rng(1).dirichlet([1, 1, 1], len(labels))
+    names = [f"{number}.png" for number in range(len(labels))]
+    table = predictions.build(
+        task=task, row=range(len(labels)), image=names, probabilities=scores, split="validation", labels=labels
+    )
+    return results.of_table(table, task)
+
+
+def test_a_class_that_validation_lacks_is_left_out_of_roc_auc_named_and_counted() -> None:
+    found = result([0, 1, 0, 1, 0, 1])
+    assert found.auc_gap == "ROC_AUC is the mean of 2 of 3 classes; these rows have all or none of 'c'"
+    assert np.isfinite(found.value("ROC_AUC"))
+
+
+def test_nothing_is_said_where_every_class_occurs() -> None:
+    assert result([0, 1, 2, 0, 1, 2]).auc_gap is None
