@@ -292,7 +292,7 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
         ),
         (["data.fold_column=fold"], "data.fold_column: set data.validation_strategy=column"),
         (["data.validation_strategy=file"], "data.validation_strategy=file: needs data.folds_file"),
-        (["data.folds_file=folds.csv"], "data.folds_file: set data.validation_strategy=file"),
+        ([f"data.folds_file={__file__}"], "data.folds_file: set data.validation_strategy=file"),
         (
             ["data.validation_strategy=file", "data.folds_file=folds.csv"],
             "data.folds_file=folds.csv: there is no such file",

@@ -13,13 +13,15 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import check, console, exports, fitting, machine, range_test, reporting, results, seeds
 from partsight.config import Config
 from partsight.curves import Curves
-from partsight.data import bad_pictures, fingerprint, fold_checks, folds, inspection, pseudo_labels, sampling, table
+from partsight.data import bad_pictures, division, fingerprint, folds, inspection, leaks, pseudo_labels, table
 from partsight.data.datamodule import FoldData
+from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.identity import flat, identity
+from partsight.insight import leak_sheet
 from partsight.insight.charts import save
 from partsight.insight.range_chart import range_chart
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
@@ -55,18 +57,15 @@ def run(config: Config) -> float:
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     examples = bad_pictures.usable(examples, inspected, config)
-    fold = folds.assign(examples, config.data)
-    fold_checks.refuse(examples, fold, config)
-    fold = sampling.shared(examples, fold, config)
+    divided = division.divide(examples, inspected, config)
     asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
     start = weights.find(config)
-    data, task = FoldData(examples, fold, config), examples.info.task(config.prediction.threshold)
+    data, task = FoldData(examples, divided.fold, config), examples.info.task(config.prediction.threshold)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
 
-    facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, folds.digest(fold))
-    facts |= fold_checks.notices(examples, fold, config)
+    facts = _facts(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, divided)
     if config.training.adjust_batch_size:
         facts["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
     _announce(config, examples, data, facts, start)
@@ -74,9 +73,10 @@ def run(config: Config) -> float:
         config = _with_found_rate(config, computer, data, start, folder, track)
         track.parameters(dict(flat(dataclasses.asdict(config))))
         track.tags(facts)
-        _keep_inputs(config, examples, fold, folder, track)
+        _keep_inputs(config, examples, divided, folder, track)
+        _keep_leaks(config, examples, divided, folder, track)
         if config.data.unlabeled_table:
-            data = _with_pseudo_labels(config, computer, data, inspected, fold, start, folder, track)
+            data = _with_pseudo_labels(config, computer, data, inspected, divided.fold, start, folder, track)
         fitted, curves, result = _train(config, computer, data, start, folder, track)
         _keep_exports(config, data, result, curves, folder, track)
         test = _keep_test(config, computer, data, fitted, task, folder, track)
@@ -147,14 +147,15 @@ def _keep_pseudo_labels(
 
 
 def _facts(
-    config: Config, computer: Machine, examples: Examples, data: str, start: Weights, division: str
+    config: Config, computer: Machine, examples: Examples, data: str, start: Weights, divided: Division
 ) -> dict[str, str]:
-    """The run's tags: what it is, and what it ran on. `data` is the fingerprint, `division` the folds' digest."""
+    """The run's tags: what it is, and what it ran on. `data` is the fingerprint."""
+    folds_digest = folds.digest(divided.fold)
     facts = {
-        "identity": identity(config, computer, data, start.origin, division),
+        "identity": identity(config, computer, data, start.origin, folds_digest),
         "data": "sample" if config.data.root is None else "given",
         "data_fingerprint": data,
-        "folds_digest": division,
+        "folds_digest": folds_digest,
         "seed": str(config.seed),
         "device": computer.device,
         "device_name": computer.name,
@@ -165,7 +166,7 @@ def _facts(
         "rows": str(len(examples)),
         "usecase": config.name,
     }
-    facts |= examples.notes
+    facts |= leaks.counts(divided.leaks) | divided.notices | examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
     if config.training.train_on_validation:
@@ -191,7 +192,7 @@ def _announce(config: Config, examples: Examples, data: FoldData, facts: dict[st
             console.say(f"{title.replace('_', ' ')}: {note}")
     if start.warning:
         console.banner("RANDOM WEIGHTS", start.warning)
-    for tag, title in fold_checks.TITLES.items():
+    for tag, title in division.TITLES.items():
         if tag in facts:
             console.banner(title, facts[tag])
     if "seen_in_training" in facts:
@@ -230,11 +231,11 @@ def _name(config: Config) -> str:
     return f"{config.backbone} fold {config.fold}{repeat}{' (seen in training)' * config.training.train_on_validation}"
 
 
-def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: Path, track: TrackedRun) -> None:
+def _keep_inputs(config: Config, examples: Examples, divided: Division, folder: Path, track: TrackedRun) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     settings = yaml.safe_dump(dataclasses.asdict(config), allow_unicode=True, sort_keys=False)
     (folder / "config.yaml").write_text(settings, encoding="utf-8")
-    folds.write(examples, fold, folder / "folds.csv")
+    folds.write(examples, divided.fold, folder / "folds.csv")
     track.artifact(folder / "config.yaml")
     track.artifact(folder / "folds.csv")
     if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
@@ -243,6 +244,18 @@ def _keep_inputs(config: Config, examples: Examples, fold: np.ndarray, folder: P
     if len(examples.skipped):
         examples.skipped.to_csv(folder / "skipped.csv", index=False)
         track.artifact(folder / "skipped.csv")
+
+
+def _keep_leaks(config: Config, examples: Examples, divided: Division, folder: Path, track: TrackedRun) -> None:
+    """The table of leaks, empty where there are none, and their sheet: to be looked at while the run trains."""
+    divided.leaks.to_csv(folder / "leaks.csv", index=False)
+    track.artifact(folder / "leaks.csv")
+    if len(divided.leaks) and config.report.pictures:
+        title = f"{config.name}: {_name(config)}: look-alikes across the split"
+        sheet = leak_sheet.leak_sheet(divided.leaks, examples.folder, title, 3 * config.report.number_of_images)
+        (folder / "pictures").mkdir(exist_ok=True)
+        save(sheet, folder / "pictures" / "leaks.png")
+        track.artifact(folder / "pictures" / "leaks.png", "pictures")
 
 
 def _keep_result(

@@ -1,10 +1,92 @@
-"""Signatures: what they are made of, for every kind of picture."""
+"""Look-alikes: what is found whatever was done to a picture, and what is not confused."""
 
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from tiny import noise
 
-from partsight.data import lookalikes
+from partsight.data import inspection, lookalikes
+
+Picture = np.ndarray
+
+
+def drawn(seed: int, size: int = 160) -> Picture:
+    """A grey plate under uneven light with marks in places of its own."""
+    generator = np.random.default_rng(seed)
+    light = np.linspace(60, 180, size, dtype=np.float32)
+    plate = np.tile(light, (size, 1))
+    for _ in range(12):
+        x, y, r = (int(n) for n in generator.integers((8, 8, 3), (size - 8, size - 8, 14)))
+        cv2.circle(plate, (x, y), r, float(generator.integers(0, 255)), -1)
+    plate += generator.normal(0, 3, plate.shape)
+    return np.repeat(plate.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def jpeg(picture: Picture, quality: int) -> Picture:
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 1))
+
+
+MADE: dict[str, Callable[[Picture], Picture]] = {
+    "flipped": lambda p: p[:, ::-1],
+    "upside down": lambda p: p[::-1],
+    "turned": lambda p: np.rot90(p),
+    "turned and flipped": lambda p: np.rot90(p, 3)[::-1],
+    "darker": lambda p: (p * 0.7 + 10).astype(np.uint8),
+    "other gamma": lambda p: (255 * (p / 255) ** 1.4).astype(np.uint8),
+    "compressed": lambda p: jpeg(p, 50),
+    "half the size": lambda p: np.asarray(cv2.resize(p, (80, 80), interpolation=cv2.INTER_AREA)),
+    "a pixel aside": lambda p: np.concatenate([p[:, :1], p[:, :-1]], axis=1),
+    "grey": lambda p: p[..., :1],
+    "all of it": lambda p: np.rot90(jpeg((p * 0.8).astype(np.uint8), 70))[::-1],
+}
+
+
+@pytest.mark.parametrize("how", MADE)
+def test_what_was_made_of_a_picture_is_found(how: str) -> None:
+    found = [
+        len(lookalikes.pairs([lookalikes.signature(drawn(seed)), lookalikes.signature(MADE[how](drawn(seed)))]))
+        for seed in range(5)
+    ]
+    assert found == [1] * 5
+
+
+def test_pictures_of_the_same_kind_are_not_confused() -> None:
+    signatures = [lookalikes.signature(drawn(seed)) for seed in range(200)]
+    assert lookalikes.pairs(signatures).empty
+
+
+def test_flat_pictures_look_like_nothing() -> None:
+    flat = [lookalikes.signature(np.full((40, 40, 3), level, np.uint8)) for level in (0, 0, 128, 255)]
+    assert lookalikes.pairs(flat).empty
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_picture_has_no_pair(count: int) -> None:
+    assert lookalikes.pairs([lookalikes.signature(drawn(1))] * count).empty
+
+
+def test_the_quick_comparison_misses_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against all pictures in all positions: 60 pictures and, of each, one that is moved more and more."""
+    monkeypatch.setattr(lookalikes, "ALIKE", 0.8)
+    monkeypatch.setattr(lookalikes, "_BLOCK", 32)
+    monkeypatch.setattr(lookalikes, "_KEPT", 16)
+    pictures = [drawn(seed) for seed in range(60)]
+    pictures += [np.rot90(np.roll(p, n // 6, axis=0), n % 4) for n, p in enumerate(pictures)]
+    signatures = [lookalikes.signature(p) for p in pictures]
+    values = np.stack([np.frombuffer(s, np.int8).reshape(32, 32).astype(float) for s in signatures])
+    positions = [turned[..., ::step] for k in range(4) for turned in [np.rot90(values, k, (1, 2))] for step in (1, -1)]
+    best = np.max([np.corrcoef(values.reshape(120, -1), p.reshape(120, -1))[:120, 120:] for p in positions], axis=0)
+    expected = {(a, b) for a, b in itertools.combinations(range(120), 2) if best[a, b] >= 0.8}
+    found = lookalikes.pairs(signatures)
+    assert set(zip(found["first"], found["second"], strict=True)) == expected
+    assert 20 < len(expected) < 60
+    assert found["similarity"].tolist() == pytest.approx(
+        [best[a, b] for a, b in zip(found["first"], found["second"], strict=True)], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (8, 300, 3), (40, 40, 2), (33, 20, 4), (50, 60, 7)])
@@ -12,9 +94,23 @@ def test_every_picture_has_a_signature_of_one_size(shape: tuple[int, int, int]) 
     assert len(lookalikes.signature(noise(1, *shape))) == lookalikes.SIDE**2
 
 
-def test_a_signature_follows_the_picture() -> None:
-    picture = np.zeros((64, 64, 3), np.uint8)
-    picture[:32] = 200
-    grey = np.frombuffer(lookalikes.signature(picture), np.uint8).reshape(lookalikes.SIDE, -1)
-    assert (grey[:16] == 200).all()
-    assert (grey[16:] == 0).all()
+def test_groups_join_through_others() -> None:
+    assert lookalikes.groups(np.array([0, 3, 5]), np.array([3, 4, 1]), 6).tolist() == [0, 1, 2, 0, 0, 1]
+
+
+def test_two_groupings_are_joined() -> None:
+    joined = lookalikes.united(np.array([0, 0, 1, 2, 3]), np.array([4, 5, 5, 6, 6]))
+    assert joined[0] == joined[1] == joined[2] != joined[3] == joined[4]
+
+
+@pytest.mark.real_data
+def test_the_turned_copies_among_the_surface_defects_are_found(unpacked: Callable[[str], Path]) -> None:
+    """patches_101 and patches_105 are one file, scratches_232 and 247 one scene turned; nothing else of 1800."""
+    folder = unpacked("product_defect") / "normaldefect_image"
+    inspected = inspection.inspect(folder, sorted(path.name for path in folder.iterdir()))
+    found = lookalikes.pairs(inspected["signature"].tolist())
+    names = inspected["image"].to_numpy()
+    assert {(names[a], names[b]) for a, b in zip(found["first"], found["second"], strict=True)} == {
+        ("patches_101.jpg", "patches_105.jpg"),
+        ("scratches_232.jpg", "scratches_247.jpg"),
+    }

@@ -58,7 +58,8 @@ def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
     """What is no mistake and yet changes what the figures mean, by tag: groups torn apart, folds or rows not used."""
-    found, strategy = {}, config.data.validation_strategy
+    found: dict[str, str] = {}
+    strategy = config.data.validation_strategy
     if torn := torn_groups(examples, fold, config.fold):
         remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
         found["groups_torn"] = (

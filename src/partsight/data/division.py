@@ -1,0 +1,83 @@
+"""The division of this run: who trains, who validates, and what has to be said of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.config import Config
+from partsight.data import fold_checks, folds, leaks, lookalikes, sampling
+from partsight.data.table import Examples
+from partsight.errors import Problems
+
+TITLES = fold_checks.TITLES | {
+    "leaks": "LEAKS",
+    "leaks_incomplete": "LOOK-ALIKES NOT SEARCHED",
+    "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS",
+}
+"""Of `Division.notices`, by tag."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """Folds and what was found about them."""
+
+    fold: NDArray[np.int64]
+    """(rows,), as of `folds.assign`; -1 too where data.share leaves a row out."""
+    leaks: pd.DataFrame
+    """As of `leaks.find`."""
+    notices: dict[str, str]
+    """What changes the meaning of the figures, by tag."""
+
+
+def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Division:
+    """Divides the rows and looks for leaks.
+
+    Raises:
+        PartsightError: the rows cannot be divided, the fold cannot be trained on, or data.on_leak forbids what it has.
+    """
+    same = leaks.alike(examples, inspected)
+    fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
+    fold_checks.refuse(examples, fold, config)
+    notices = fold_checks.notices(examples, fold, config)
+    fold = sampling.shared(examples, fold, config)
+    found = leaks.find(examples, same, fold, config.fold)
+    _refuse(found, config)
+    if len(found):
+        remedy = _remedy(found, config)
+        notices["leaks"] = (
+            f"{leaks.summary(found)}: the figures flatter. See leaks.csv and pictures/leaks.png. {remedy}"
+        )
+    if not same.complete:
+        notices["leaks_incomplete"] = (
+            f"More than {lookalikes.MOST_PICTURES:,} pictures: only files of the same bytes were looked for."
+        )
+    if conflicting := leaks.conflicts(examples, same):
+        notices["conflicting_labels"] = (
+            f"{len(conflicting)} pictures are in the table under several names and labels; one of them is wrong: "
+            + "; ".join(conflicting[:8])
+            + ("; ..." if len(conflicting) > 8 else "")
+        )
+    return Division(fold, found, notices)
+
+
+def _refuse(found: pd.DataFrame, config: Config) -> None:
+    """Under `error` any leak; under `group` those of test rows, which no division can mend."""
+    if config.data.on_leak == "error" and len(found):
+        raise Problems(f"data.on_leak=error: {leaks.summary(found)}. {_remedy(found, config)}", leaks.named(found))
+    test = found[found["split"] == "test"]
+    if config.data.on_leak == "group" and len(test):
+        raise Problems(
+            f"data.on_leak=group: {leaks.summary(test)}, and test rows cannot be divided anew. Take these training "
+            "rows out of the table, or set data.on_leak=warn",
+            leaks.named(test),
+        )
+
+
+def _remedy(found: pd.DataFrame, config: Config) -> str:
+    if (found["split"] == "test").all():
+        return "Take these rows out of the training table: a test set cannot be divided anew."
+    if config.data.validation_strategy in folds.DIVIDED:
+        return "data.on_leak=group keeps look-alikes in one fold."
+    return "The division is given and cannot be drawn anew: mend it by hand, or draw one (grouped, data.on_leak=group)."

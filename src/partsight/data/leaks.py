@@ -1,0 +1,136 @@
+"""Look-alikes on both sides of a split: a model that has seen the one need not understand the other."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from partsight.data import lookalikes
+from partsight.data.table import Examples
+
+COLUMNS = ["kind", "similarity", "split", "row", "image", "label", "train_row", "train_image", "train_label"]
+
+KINDS = ("same picture", "same bytes", "look-alike")
+"""Rows that name one file, files of one content, pictures that are alike: the plainest first."""
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Which rows show the same thing."""
+
+    picture: Numbers
+    """(rows,) number of each row's picture."""
+    content: Numbers
+    """(rows,) number of each row's content: of the first picture with these bytes."""
+    pairs: pd.DataFrame
+    """Contents that are alike: first, second, similarity."""
+    complete: bool
+    """Whether there were few enough pictures to look for more than copies."""
+
+    @property
+    def together(self) -> Numbers:
+        """(rows,) numbers of groups of rows that are alike, also through others."""
+        pairs, count = self.pairs, int(self.content.max()) + 1
+        return lookalikes.groups(pairs["first"].to_numpy(), pairs["second"].to_numpy(), count)[self.content]
+
+
+def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:
+    """Compares all pictures of the rows; `inspected` is `inspection.inspect` of them."""
+    key = inspected["hash"].where(inspected["hash"] != "", inspected["image"])  # files that cannot be read
+    content = pd.Series(np.arange(len(inspected))).groupby(key.to_numpy()).transform("first").to_numpy()
+    speaks = (content == np.arange(len(inspected))) & (inspected["signature"].str.len() > 0).to_numpy()
+    first_of = np.flatnonzero(speaks)
+    complete = len(first_of) <= lookalikes.MOST_PICTURES
+    near = lookalikes.pairs(inspected["signature"].iloc[first_of].tolist() if complete else [])
+    for end in ("first", "second"):
+        near[end] = first_of[near[end].to_numpy(dtype=np.int64)]
+    picture = pd.Index(inspected["image"]).get_indexer(examples.frame["image"]).astype(np.int64)
+    return Alike(picture, content[picture].astype(np.int64), near, complete)
+
+
+def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.DataFrame:
+    """Each row that validates in fold `number`, or is a test row, and has a look-alike that trains: its nearest.
+
+    Columns: `COLUMNS`; validation before test, then the plainest first.
+    """
+    test = (examples.frame["split"] == "test").to_numpy()
+    trains, seen = np.flatnonzero((fold >= 0) & (fold != number)), np.flatnonzero((fold == number) | test)
+    by_picture, by_content = _first_row(same.picture[trains], trains), _first_row(same.content[trains], trains)
+    turned = same.pairs.rename(columns={"first": "second", "second": "first"})
+    near = pd.concat([same.pairs, turned]).sort_values("similarity", ascending=False, kind="stable")
+    near = near[near["second"].isin(by_content.index)].drop_duplicates("first").set_index("first")
+    found = pd.DataFrame({"at": seen, "test": test[seen]})
+    picture, content = same.picture[seen], same.content[seen]
+    steps = (
+        by_picture.reindex(picture),
+        by_content.reindex(content),
+        by_content.reindex(near["second"].reindex(content)),
+    )
+    kind = np.select([step.notna().to_numpy() for step in steps], range(len(KINDS)), default=len(KINDS))
+    train = np.select([kind == k for k in range(len(KINDS))], [step.to_numpy() for step in steps], default=-1)
+    alike_by = near["similarity"].reindex(content).to_numpy(dtype=np.float64)
+    found = found.assign(kind=kind, train=train.astype(np.int64), similarity=np.where(kind < 2, 1.0, alike_by))
+    found = found[found["kind"] < len(KINDS)].sort_values(
+        ["test", "kind", "similarity", "at"], ascending=[True, True, False, True]
+    )
+    here, there = examples.frame.iloc[found["at"]], examples.frame.iloc[found["train"]]
+    return pd.DataFrame(
+        {
+            "kind": [KINDS[k] for k in found["kind"]],
+            "similarity": found["similarity"].to_numpy().round(4),
+            "split": np.where(found["test"], "test", "validation"),
+            **{name: here[name].to_numpy() for name in ("row", "image", "label")},
+            **{f"train_{name}": there[name].to_numpy() for name in ("row", "image", "label")},
+        },
+        columns=COLUMNS,
+    )
+
+
+def _first_row(keys: Numbers, rows: Numbers) -> "pd.Series[int]":
+    return pd.Series(rows, index=keys)[~pd.Index(keys).duplicated()]
+
+
+def counts(leaks: pd.DataFrame) -> dict[str, str]:
+    """Tags of a run: rows that leak, validation and test."""
+    return {f"leaks_{split}": str(int((leaks["split"] == split).sum())) for split in ("validation", "test")}
+
+
+def summary(leaks: pd.DataFrame) -> str:
+    """What was found, in a sentence."""
+    said = []
+    for split, found in leaks.groupby("split", sort=False):
+        kinds = ", ".join(f"{count} {kind}" for kind in KINDS if (count := int((found["kind"] == kind).sum())))
+        said.append(f"{len(found)} {split} rows ({kinds})")
+    return " and ".join(said) + " have a look-alike among the training rows"
+
+
+def named(leaks: pd.DataFrame, number: int = 8) -> list[str]:
+    """The first leaks as lines `validation row 3 a.png (good) = training row 9 b.png (good): same bytes`."""
+    lines = [
+        f"{leak['split']} row {leak['row']} {leak['image']} ({_text(leak['label'])}) = "
+        f"training row {leak['train_row']} {leak['train_image']} ({_text(leak['train_label'])}): "
+        f"{leak['kind']}, {leak['similarity']:.3f}"
+        for leak in leaks.head(number).to_dict("records")
+    ]
+    return lines + ([f"... and {len(leaks) - number} more"] if len(leaks) > number else [])
+
+
+def conflicts(examples: Examples, same: Alike) -> list[str]:
+    """Files of one content whose rows have different labels: `a.png (good) = b.png (bad)`."""
+    frame = pd.DataFrame({"content": same.content, "image": examples.frame["image"]})
+    frame["label"] = [None if label is None else _text(label) for label in examples.frame["label"]]
+    frame = frame.dropna().drop_duplicates(["image", "label"])
+    frame = frame[frame["content"].duplicated(keep=False)]
+    return [
+        " = ".join(f"{image} ({label})" for image, label in zip(one["image"], one["label"], strict=True))
+        for _, one in frame.groupby("content", sort=False)
+        if len(set(one["image"])) > 1 and len(set(one["label"])) > 1
+    ]
+
+
+def _text(label: Any) -> str:
+    return ", ".join(label) if isinstance(label, list) else str(label)
