@@ -1,5 +1,8 @@
 """Picture files become red-first uint8 arrays, whatever wrote them. Written by Pillow, read by OpenCV."""
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -248,3 +251,16 @@ def test_the_format_is_told_by_the_content(tmp_path: Path) -> None:
     Image.fromarray(noise(1)).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.jpg")
     assert (read(tmp_path / "a.jpg", 3) == noise(1)).all()
+
+
+def test_a_header_is_read_without_decoding_and_refuses_too_many_pixels() -> None:
+    """A PNG of 11 000 x 11 000 pixels in a hundred bytes: Pillow alone would warn, and decode it to look for EXIF."""
+    file = io.BytesIO()
+    Image.fromarray(noise(1)).save(file, "png")
+    whole = file.getvalue()
+    bomb = whole[:16] + struct.pack(">IIBBBBB", 11_000, 11_000, 8, 2, 0, 0, 0)
+    bomb += struct.pack(">I", zlib.crc32(bomb[12:])) + whole[33:]
+    with pytest.raises(PartsightError, match="more than the 89,478,485 pixels"):
+        header(bomb)
+    cut = whole[: whole.index(b"IDAT") + 8]
+    assert (header(cut).width, header(cut).height) == (8, 8)

@@ -44,6 +44,7 @@ def trained(kind: str, home: Path) -> Path:
     else:
         data = [f"data.root={_several(parts)}", "data.table=labels.csv", "data.label_columns=[rust,scratch]"]
         data += ["training.loss=bce", "prediction.threshold=0.45"]
+        data += ["prediction.test_time_augmentation=[horizontal_flip,vertical_flip]"]
     return run(home, *data, PACK, "image.normalization=channel", "training.epochs=1")
 
 

@@ -210,7 +210,7 @@ def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "2 of 13 pictures could not be scored" in done.stderr
     problems = pd.read_csv(out).set_index("image")["problem"]
-    assert "no picture that can be decoded" in problems[str(tmp_path / "new" / "0003.png")]
+    assert "cannot be decoded" in problems[str(tmp_path / "new" / "0003.png")]
     assert "No such file" in problems[str(tmp_path / "absent.png")]
     assert problems.isna().sum() == 11
 

@@ -82,8 +82,11 @@ def header(encoded: bytes) -> Header:
         with Image.open(io.BytesIO(encoded)) as picture:
             width, height = picture.size
             mode, bits = picture.mode, _bits(encoded, picture)
+            if width * height > MOST_PIXELS:  # Pillow itself refuses from twice as many on
+                raise Image.DecompressionBombError
             tiff = picture.format == "TIFF"  # whose size Pillow has turned already
-            turned = not tiff and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            # The plain class's method: that of a PNG decodes the whole picture first.
+            turned = not tiff and Image.Image.getexif(picture).get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Image.DecompressionBombError:
         raise PartsightError(f"more than the {MOST_PIXELS:,} pixels that are allowed") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to

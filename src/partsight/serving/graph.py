@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from partsight.errors import PartsightError
-from partsight.model import loss
+from partsight.model import loss, views
 from partsight.model.classifier import Classifier
 
 OPSET = 17
@@ -27,8 +27,11 @@ class ScoringGraph(nn.Module):
         self.model = model
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The way of a prediction in float32, from pictures as `pictures.decode` gives them."""
-        return loss.probabilities(self.model.info.output, self.model(pictures.permute(0, 3, 1, 2)))
+        """The way of a prediction in float32, from pictures as `pictures.decode` gives them, mean over its views."""
+        given, output = pictures.permute(0, 3, 1, 2), self.model.info.output
+        flips = views.views(self.model.config.prediction.test_time_augmentation)
+        seen = [self.model(given.flip(dimensions) if dimensions else given) for dimensions in flips]
+        return torch.stack([loss.probabilities(output, logits) for logits in seen]).mean(dim=0)
 
 
 def write(model: Classifier, path: Path) -> None:

@@ -88,6 +88,7 @@ def _write_pipeline(model: Classifier, rule: Mapping[str, Any], folder: Path, or
         "decode": "by the rule at the head of pictures.py",
         "resize": dict(rule),
         "normalization": f"{config.image.normalization}, inside model.onnx",
+        "test_time_augmentation": list(config.prediction.test_time_augmentation),
         "input": {"name": "pictures", "dtype": "uint8", "shape": "batch, height, width, channels; red first"},
         "limits": {"bytes": MOST_BYTES, "pixels": pictures.MOST_PIXELS},
         "suffixes": sorted(folders.PICTURE_SUFFIXES),

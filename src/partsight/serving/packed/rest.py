@@ -40,13 +40,13 @@ class RestScorer(PythonModel):
         most = self.scorer.pipeline["limits"]["bytes"]
         for number, text in enumerate(texts, 1):
             if not isinstance(text, str):
-                raise Refusal(f"picture {number}: is no text")
+                raise Refusal(f"picture {number}: not a text")
             if len(text) * 3 // 4 > most + 2:
-                raise Refusal(f"picture {number}: has more than the {most:,} bytes of limits.bytes")
+                raise Refusal(f"picture {number}: more than the {most:,} bytes of limits.bytes")
             try:
                 yield base64.b64decode(text, validate=True)
             except ValueError as error:
-                raise Refusal(f"picture {number}: is not base64 ({error})") from None
+                raise Refusal(f"picture {number}: not base64 ({error})") from None
 
 
 class Refusal(MlflowException):

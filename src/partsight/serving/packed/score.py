@@ -82,15 +82,15 @@ class Scorer:
         """The model's input, (height, width, channels) uint8. Limits are looked at before anything is decoded."""
         limits, channels = self.pipeline["limits"], self.pipeline["image"]["channels"]
         if len(encoded) > limits["bytes"]:
-            raise PartsightError(f"has {len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
+            raise PartsightError(f"{len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
         found = pictures.header(encoded)
         if np.dtype(found.dtype).kind not in "biuf":
-            raise PartsightError(f"holds {found.dtype}, not numbers of a picture")
+            raise PartsightError(f"{found.dtype}, not numbers of a picture")
         if found.width * found.height > limits["pixels"]:
             size = f"{found.width} x {found.height}"
-            raise PartsightError(f"holds {size} pixels, more than the {limits['pixels']:,} of limits.pixels")
+            raise PartsightError(f"{size} pixels, more than the {limits['pixels']:,} of limits.pixels")
         if not pictures.fits(found.channels, channels, found.array):
-            raise PartsightError(f"holds {found.channels} channels, the model needs {channels}")
+            raise PartsightError(f"{found.channels} channels, the model needs {channels}")
         return self._resized(pictures.decode(encoded, channels))
 
     def answers(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
