@@ -1,8 +1,11 @@
 """Views of a picture, and what the model says of them together."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import Tensor
 
 from partsight.config import Config, HeadConfig, ImageConfig
@@ -10,6 +13,7 @@ from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.model.classifier import Classifier, Scores
 from partsight.model.views import views
+from partsight.serving import graph
 
 
 @pytest.mark.parametrize(
@@ -101,3 +105,11 @@ def test_inference_is_in_full_precision_unless_told(mixed: bool) -> None:
     assert found.probabilities.dtype == torch.float32
     assert torch.equal(found.probabilities, exact) is not mixed
     torch.testing.assert_close(found.probabilities, exact, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("flips", [[], ["horizontal_flip"], ["horizontal_flip", "vertical_flip"]])
+def test_the_packed_graph_looks_as_often(flips: list[str], tmp_path: Path) -> None:
+    model, given = classifier(*flips), batch()
+    graph.write(model, tmp_path / "model.onnx")
+    found = InferenceSession(tmp_path / "model.onnx").run(None, {"pictures": given.pictures.numpy()})[0]
+    np.testing.assert_allclose(found, scores(model, given).probabilities.numpy(), rtol=0, atol=1e-6)
