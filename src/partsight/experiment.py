@@ -143,7 +143,10 @@ def _keep_pseudo_labels(
     track.figures({name: value for name, value in figures.items() if np.isfinite(value)})
     console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, from confidence {confidence:g} on")
     if not used:
-        console.banner("NO PSEUDO-LABELS", "The first model is sure of no unlabeled row; the second repeats it.")
+        console.banner(
+            "NO PSEUDO-LABELS",
+            "No row is used: of none is the model sure that does not validate or test too. The second repeats it.",
+        )
 
 
 def _facts(
