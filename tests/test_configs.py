@@ -190,19 +190,6 @@ def test_a_use_case_holds_the_settings_of_its_seed(config: Compose, reference: P
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("usecase", SEEDS)
-def test_what_of_a_seed_has_no_setting_of_ours_is_switched_off_in_it(reference: Path, usecase: str) -> None:
-    seed = yaml.safe_load((reference / f"{SEEDS[usecase]}.yaml").read_text(encoding="utf-8"))
-    assert seed["augmentation"]["mix_image"] == "Disabled"
-    assert seed["dataset"]["data_sample"] == 1
-    assert seed["dataset"]["test_dataframe"] == "None"
-    assert seed["prediction"].get("test_time_augmentations", []) == []
-    assert seed["training"]["differential_learning_rate_layers"] == []
-    assert seed["training"]["evaluation_epochs"] == 1
-    assert seed["training"]["train_validation_data"] is False
-
-
-@pytest.mark.real_data
 @pytest.mark.parametrize(
     ("usecase", "zip_name"),
     [

@@ -66,7 +66,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
     values.setdefault("dataset.validation_strategy", "kfold")  # ours, where the file is silent
     facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
-    settings.setdefault("name", kinds.name(path.stem))
+    settings.setdefault("name", kinds.name_of_file(path))
     rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found, settings["name"])
     return Import(path, settings["name"], settings, _sweep(facts), where.root, rows, remarks)
 
@@ -129,7 +129,6 @@ def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[
     settings: dict[str, Any] = {}
     remarks: dict[str, str] = {}
     problems = []
-    known = {name for name, _, _ in leaves(Config())} | {"augmentation"}
     order = {name: place for place, name in enumerate(found)}
     for key in sorted((key for key in KEYS if key.name in found), key=lambda key: order[key.name]):
         theirs = found[key.name]
@@ -137,9 +136,6 @@ def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[
             line = key.line(facts[key.name], facts)
         except PartsightError as error:
             problems.append(f"{theirs}: {error}")
-            continue
-        if waiting := [name for name in line.settings if name not in known]:
-            rows.append(Row(theirs, shown(given.leaves[theirs]), "waiting", "", f"{waiting[0]} is not there yet"))
             continue
         settings |= line.settings
         remarks |= dict.fromkeys([*line.settings][:1], line.remark) if line.remark else {}

@@ -1,6 +1,7 @@
 """Kinds of values that need more than a conversion: names that become paths and models."""
 
 import re
+from pathlib import Path
 
 from partsight.interop.hydrogen_torch import values
 from partsight.interop.hydrogen_torch.source import Raw
@@ -31,3 +32,11 @@ def name(raw: Raw) -> str:
     if not plain:
         raise ValueError("must hold a letter or a digit")
     return plain
+
+
+def name_of_file(path: Path) -> str:
+    """What a yaml without experiment_name is called."""
+    try:
+        return name(path.stem)
+    except ValueError:
+        return "hydrogen_torch"

@@ -34,7 +34,7 @@ def counts(rows: Sequence[Row]) -> str:
 
 def text(rows: Sequence[Row]) -> str:
     """The rows as an aligned table, the honoured ones first."""
-    order = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT, "waiting")
+    order = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
     wide = max((len(row.key) for row in rows), default=0)
     lines = []
     for row in sorted(rows, key=lambda row: order.index(row.status)):
