@@ -11,6 +11,7 @@ from partsight.config import Config
 from partsight.errors import PartsightError
 
 if TYPE_CHECKING:
+    from partsight.data.leaks import Alike
     from partsight.data.table import Examples
 
 DESCRIPTION = """\
@@ -69,14 +70,16 @@ def _as_settings(what: Sequence[str]) -> list[str]:
 
 
 def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
-    from partsight.data import inspection, table
+    from partsight.data import inspection, leaks, table
     from partsight.insight import audit_page
     from partsight.insight.audit import Finding, audit
 
-    examples = table.read(config)
+    # Pictures that are not there are listed with those that are broken, and not one kind at a time.
+    examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    lie, refused = _divided(examples, config)
-    audited = audit(examples, inspected, lie)
+    same = leaks.alike(examples, inspected)
+    lie, refused = _divided(examples, same, config)
+    audited = audit(examples, inspected, lie, same, config.image.channels, config.data.on_bad_image == "skip")
     if refused:
         finding = Finding("unusable", "division", 1, refused)
         audited = dataclasses.replace(audited, findings=(finding, *audited.findings))
@@ -85,16 +88,17 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
     console.say(audit_page.verdict_text(audited))
     subtitle = f"{where} · {config.data.validation_strategy}"
-    return audit_page.audit_page(audited, examples.folder, title, subtitle), EXIT[audited.level]
+    notes = [f"{name.replace('_', ' ')}: {words}" for name, words in examples.notes.items()]
+    return audit_page.audit_page(audited, examples.folder, title, subtitle, notes), EXIT[audited.level]
 
 
-def _divided(examples: "Examples", config: Config) -> tuple[list[str] | None, str]:
+def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[str] | None, str]:
     """The part of each row, or why the rows cannot be divided."""
     from partsight.data import fold_checks, folds
     from partsight.insight.audit import parts
 
     try:
-        fold = folds.assign(examples, config.data)
+        fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
         fold_checks.refuse(examples, fold, config)
     except PartsightError as error:
         return None, str(error)

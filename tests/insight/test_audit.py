@@ -1,5 +1,6 @@
 """The audit of a data set: what it counts, what it finds, and how grave it takes it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import tiny
 
 from partsight.data.info import DataInfo
+from partsight.data.leaks import Alike
 from partsight.data.table import Examples
 from partsight.insight.audit import Audit, audit, parts
 from partsight.insight.audit_page import SHOWN, audit_page, refused_page
@@ -153,11 +155,52 @@ def test_warnings_are_told_by_kind() -> None:
     assert [f.text for f in audited.findings] == ["ends early: 2 pictures"]
 
 
-def test_look_alikes_are_counted_as_given() -> None:
+def alike(first: int, second: int) -> Alike:
+    """Two pictures that look alike, by their positions among the inspected."""
+    none = np.zeros(0, np.int64)
+    pairs = pd.DataFrame({"first": [first], "second": [second], "similarity": [0.99]})
+    return Alike(picture=none, content=none, pairs=pairs, complete=True)
+
+
+def test_look_alikes_in_two_folds_have_to_be_looked_at_and_others_are_not_shown() -> None:
     given = examples(*SOUND)
-    pair = ("a.png", "fold 0", "good", "c.png", "fold 1", "good", 0.5)
-    pairs = pd.DataFrame([pair], columns=["image", "part", "label", "other", "other_part", "other_label", "distance"])
-    assert keys(audit(given, inspected(given), FOLDS, pairs)) == {"look_alikes": "look"}
+    audited = audit(given, inspected(given), FOLDS, alike(0, 2))
+    assert keys(audited) == {"look_alikes": "look"}
+    assert audited.findings[0].count == 2
+    assert audited.look_alikes.to_dict("records") == [
+        {
+            "image": "a.png",
+            "part": "fold 0",
+            "label": "good",
+            "other": "c.png",
+            "other_part": "fold 1",
+            "other_label": "good",
+            "similarity": 0.99,
+        }
+    ]
+    assert audit(given, inspected(given), FOLDS, alike(0, 1)).look_alikes.empty
+
+
+def test_look_alikes_that_were_not_looked_for_are_said() -> None:
+    given = examples(*SOUND)
+    incomplete = dataclasses.replace(alike(0, 1), complete=False)
+    assert keys(audit(given, inspected(given), FOLDS, incomplete)) == {"look_alikes_unknown": "note"}
+
+
+def test_groups_in_several_folds_have_to_be_looked_at() -> None:
+    given = examples(*SOUND)
+    frame = given.frame.assign(group=["run 1", "run 2", "run 1", "run 3"])
+    audited = audit(dataclasses.replace(given, frame=frame), inspected(given), FOLDS)
+    assert keys(audited) == {"groups_torn": "look"}
+    assert "1 of 3 groups" in audited.findings[0].text
+
+
+def test_pictures_that_are_not_there_are_broken_too() -> None:
+    skipped = pd.DataFrame([("train", 7, "x.png", "not found")], columns=["split", "row", "image", "reason"])
+    given = dataclasses.replace(examples(*SOUND), skipped=skipped)
+    audited = audit(given, inspected(given))
+    assert keys(audited) == {"broken": "unusable"}
+    assert audited.broken["problem"].tolist() == ["not found"]
 
 
 def test_a_class_that_is_not_trained_or_not_in_every_fold_is_named() -> None:

@@ -12,9 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from partsight.data import bad_pictures, lookalikes
+from partsight.data.leaks import Alike
 from partsight.data.table import Examples
 
 Level = Literal["unusable", "look", "note"]
+
+_NO_PAIRS = pd.DataFrame({"first": [], "second": [], "similarity": []})
 
 UNEVEN = 10
 """The largest class has so many times the rows of the smallest before that is said."""
@@ -51,8 +55,8 @@ class Audit:
     """One row a set of byte-identical pictures: pictures (list), parts (list), labels (list of texts, one a picture),
     across (they lie in several parts), conflict (they are labelled differently)."""
     look_alikes: pd.DataFrame
-    """One row a pair of pictures in different parts that show the same thing, the nearest first: image, part, label,
-    other, other_part, other_label, distance (0: the same)."""
+    """One row a pair of pictures in different parts that show the same thing and are no copies, the likest first:
+    image, part, label, other, other_part, other_label, similarity (1: the same)."""
     repeated: pd.DataFrame
     """One row a picture with several rows: image, rows, labels (text such as `1 + 3`), parts (list)."""
     broken: pd.DataFrame
@@ -72,7 +76,8 @@ def audit(
     examples: Examples,
     inspected: pd.DataFrame,
     lie: Sequence[str] | None = None,
-    look_alikes: pd.DataFrame | None = None,
+    same: Alike | None = None,
+    channels: int = 3,
     skip_broken: bool = False,
 ) -> Audit:
     """All tables and findings of a data set.
@@ -81,21 +86,27 @@ def audit(
         examples: its rows.
         inspected: `inspection.inspect` of their pictures.
         lie: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
-        look_alikes: pairs that lie in different parts (columns as in `Audit`), from `data.leaks`. None: not looked for.
+        same: `leaks.alike` of the same two. None: look-alikes are not shown.
+        channels: image.channels, which pictures have to fit.
         skip_broken: training leaves broken pictures out (data.on_bad_image=skip) and does not refuse them.
     """
     rows = examples.frame.merge(inspected, on="image", how="left", validate="many_to_one")
     rows = rows.assign(part=examples.frame["split"].tolist() if lie is None else lie)
+    rows["problem"] = rows["image"].map(bad_pictures.reasons(inspected, channels))
     usable = rows[rows["problem"].isna()]
     once = usable.drop_duplicates("image")
     copies, repeated = _copies(usable), _repeated(usable)
-    pairs = pd.DataFrame(columns=_PAIR) if look_alikes is None else look_alikes[_PAIR]
-    broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]].reset_index(drop=True)
+    pairs = _look_alikes(usable, inspected, _NO_PAIRS if same is None else same.pairs)
+    broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]]
+    broken = pd.concat([examples.skipped.rename(columns={"reason": "problem"}), broken], ignore_index=True)
     suspicious = once.loc[once["warning"].notna(), ["image", "warning"]].reset_index(drop=True)
     counts = _counts(usable, examples.info.classes)
     findings = [
         *_broken_findings(broken, skip_broken),
-        *_copy_findings(copies, pairs),
+        *_copy_findings(copies),
+        *_look_alike_findings(pairs, once),
+        *_incomplete_findings(same),
+        *_group_findings(usable),
         *_repeated_findings(repeated),
         *_suspicious_findings(suspicious),
         *_class_findings(counts, examples.info.counts),
@@ -118,8 +129,6 @@ def audit(
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------
-
-_PAIR = ["image", "part", "label", "other", "other_part", "other_label", "distance"]
 
 
 def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:
@@ -196,6 +205,25 @@ def _copies(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["pictures", "parts", "labels", "across", "conflict"])
 
 
+def _look_alikes(rows: pd.DataFrame, inspected: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    pictures = _labelled(rows).set_index("image")
+    near = pairs.sort_values("similarity", ascending=False, kind="stable")
+    images, other = (inspected["image"].iloc[near[side].to_numpy(np.int64)].tolist() for side in ("first", "second"))
+    here, there = pictures.reindex(images), pictures.reindex(other)
+    table = pd.DataFrame(
+        {
+            "image": images,
+            "part": here["parts"].map(" ".join, na_action="ignore").tolist(),
+            "label": here["label"].tolist(),
+            "other": other,
+            "other_part": there["parts"].map(" ".join, na_action="ignore").tolist(),
+            "other_label": there["label"].tolist(),
+            "similarity": near["similarity"].to_numpy(np.float64),
+        }
+    ).dropna()
+    return table[table["part"] != table["other_part"]].reset_index(drop=True)
+
+
 def _repeated(rows: pd.DataFrame) -> pd.DataFrame:
     several = rows[rows.duplicated("image", keep=False)]
     pictures = _labelled(several)
@@ -232,7 +260,7 @@ def _broken_findings(broken: pd.DataFrame, skip: bool) -> list[Finding]:
     return [Finding("look" if skip else "unusable", "broken", len(broken), text)]
 
 
-def _copy_findings(copies: pd.DataFrame, pairs: pd.DataFrame) -> list[Finding]:
+def _copy_findings(copies: pd.DataFrame) -> list[Finding]:
     found = []
     conflict, across = copies[copies["conflict"].astype(bool)], copies[copies["across"].astype(bool)]
     if len(conflict):
@@ -241,13 +269,34 @@ def _copy_findings(copies: pd.DataFrame, pairs: pd.DataFrame) -> list[Finding]:
     if len(across):
         text = "identical pictures across splits or folds: a model that has seen one knows the other"
         found.append(Finding("look", "copies_across", len(across), f"{_many(len(across), 'set')} of {text}"))
-    if len(pairs):
-        text = "pictures that show the same thing across splits or folds: scores are too good"
-        found.append(Finding("look", "look_alikes", len(pairs), f"{_many(len(pairs), 'pair')} of {text}"))
     if within := len(copies) - len(across):
         text = f"{_many(within, 'set')} of identical pictures within one split or fold"
         found.append(Finding("note", "copies_within", within, text))
     return found
+
+
+def _look_alike_findings(pairs: pd.DataFrame, pictures: pd.DataFrame) -> list[Finding]:
+    if pairs.empty:
+        return []
+    alike = len(set(pairs["image"]) | set(pairs["other"]))
+    text = f"{alike:,} of {len(pictures):,} pictures have a look-alike in another split or fold: scores are too good"
+    return [Finding("look", "look_alikes", alike, text)]
+
+
+def _incomplete_findings(same: Alike | None) -> list[Finding]:
+    if same is None or same.complete:
+        return []
+    text = f"more than {lookalikes.MOST_PICTURES:,} pictures: copies are looked for, look-alikes are not"
+    return [Finding("note", "look_alikes_unknown", 1, text)]
+
+
+def _group_findings(rows: pd.DataFrame) -> list[Finding]:
+    lie = rows.dropna(subset="group").groupby("group")["part"].nunique()
+    torn = int((lie > 1).sum())
+    if not torn:
+        return []
+    text = f"{torn:,} of {_many(len(lie), 'group')} have rows in several splits or folds; grouped folds keep them whole"
+    return [Finding("look", "groups_torn", torn, text)]
 
 
 def _repeated_findings(repeated: pd.DataFrame) -> list[Finding]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from partsight.insight import audit_charts
@@ -81,7 +82,7 @@ def _figures(audited: Audit) -> Block:
             ("Classes", f"{len(audited.counts)}"),
             *(named if len(named) > 1 else []),
             ("Sets of copies", f"{len(audited.copies):,}"),
-            ("Leaking pairs", f"{len(audited.look_alikes):,}"),
+            ("Look-alike pairs", f"{len(audited.look_alikes):,}"),
         ]
     )
 
@@ -130,17 +131,17 @@ def _look_alikes(audited: Audit, folder: Path) -> list[Block]:
     pairs = audited.look_alikes
     if pairs.empty:
         return []
-    # The whole range of distances, and not the nearest alone: the far end shows whether the threshold is right.
+    # The whole range, and not the likest alone: the far end shows whether the threshold is right.
     chosen = pairs.iloc[_spread(len(pairs), SHOWN)]
     groups = [
         Group(
-            f"{pair['part']} | {pair['other_part']} · {pair['distance']:.3g}",
+            f"{pair['part']} | {pair['other_part']} · {pair['similarity']:.3f}",
             [(pair[of], f"{pair[label]}: {pair[of]}") for of, label in (("image", "label"), ("other", "other_label"))],
         )
         for pair in _records(chosen)
     ]
-    caption = f"{len(chosen)} of {len(pairs):,} pairs, from the nearest to the farthest"
-    return [picture(contact_sheet(groups, folder), caption), table(chosen, caption)]
+    caption = f"{len(chosen)} of {len(pairs):,} pairs, the likest first, the least alike last"
+    return [picture(contact_sheet(groups, folder), caption), table(chosen)]
 
 
 def _spread(total: int, most: int) -> NDArray[np.int64]:
@@ -169,17 +170,20 @@ def _classes(audited: Audit) -> list[Block]:
 
 
 def _samples(audited: Audit, folder: Path) -> list[Block]:
+    left = len(audited.counts) - CLASSES
+    return [picture(sample_sheet(audited, folder), f"{left} more classes are not shown" if left > 0 else "")]
+
+
+def sample_sheet(audited: Audit, folder: Path) -> Figure:
+    """A few pictures of every class."""
     rows = audited.rows[audited.rows["problem"].isna()].drop_duplicates("image")
     single = rows[["image", "label"]].explode("label")
     groups = []
     for name in audited.counts["class"].head(CLASSES):
         images = single.loc[single["label"] == name, "image"]
-        # From all over the table: neighbours are often pictures of one part.
-        chosen = images.iloc[_spread(len(images), A_CLASS)]
+        chosen = images.iloc[_spread(len(images), A_CLASS)]  # from all over the table: neighbours are often one part
         groups += [Group(label_text(name), [(image, image) for image in chosen])] if len(chosen) else []
-    left = len(audited.counts) - CLASSES
-    caption = f"{left} more classes are not shown" if left > 0 else ""
-    return [picture(contact_sheet(groups, folder), caption)] if groups else []
+    return contact_sheet(groups, folder)
 
 
 def _sizes(audited: Audit) -> list[Block]:

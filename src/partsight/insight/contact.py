@@ -18,9 +18,22 @@ TALLEST = 1.9
 """Inches; so is all above."""
 
 
+Picture = NDArray[np.uint8] | str
+"""(h, w, 1 or 3), or what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Pictures that belong together, side by side; not broken over two lines unless they are wider than one."""
+
+    heading: str
+    pictures: Sequence[tuple[Picture, str]]
+    """A picture, and what stands below it."""
+
+
 @dataclass(frozen=True)
 class Group:
-    """Pictures that belong together, side by side; never broken over two lines unless it is wider than one."""
+    """`Panels` of picture files."""
 
     heading: str
     pictures: Sequence[tuple[str, str]]
@@ -28,31 +41,37 @@ class Group:
 
 
 def contact_sheet(groups: Sequence[Group], folder: Path, columns: int = 6) -> Figure:
+    """The files of the groups as `panel_sheet`; one that cannot be read is a grey box that says so."""
+    loaded = [
+        Panels(group.heading, [(read_picture(folder, i), words) for i, words in group.pictures]) for group in groups
+    ]
+    return panel_sheet(loaded, columns)
+
+
+def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
     """The groups one after the other, `columns` pictures a line; half as many where pictures are wide.
 
-    Each picture keeps its proportions. One that cannot be read is a grey box that says so.
+    Each picture keeps its proportions.
     """
-    loaded = [[(read_picture(folder, image), caption) for image, caption in group.pictures] for group in groups]
-    aspects = [p.shape[1] / p.shape[0] for group in loaded for p, _ in group if not isinstance(p, str)]
+    aspects = [p.shape[1] / p.shape[0] for group in groups for p, _ in group.pictures if not isinstance(p, str)]
     aspect = float(np.median(aspects)) if aspects else 1.0
     columns = max(2, columns // 2) if aspect > WIDE else columns
     cell = (WIDTH - GAP) / columns - GAP
     tall = min(cell / min(aspects, default=1.0), TALLEST)
-    places, lines = _places([len(group) for group in loaded], columns)
+    places, lines = _places([len(group.pictures) for group in groups], columns)
     line = HEADING + tall + CAPTION + GAP
     figure = style.new_figure(WIDTH, max(lines, 1) * line + GAP, constrained=False)
     height = figure.get_figheight()
     canvas = _Canvas(cell, tall)
-    for group, panels, spots in zip(groups, loaded, places, strict=True):
-        for number, ((picture, caption), (row, column)) in enumerate(zip(panels, spots, strict=True)):
+    for group, spots in zip(groups, places, strict=True):
+        for number, ((picture, caption), (row, column)) in enumerate(zip(group.pictures, spots, strict=True)):
             left, top = GAP + column * (cell + GAP), GAP / 2 + row * line
             if number == 0:
-                span = (min(len(panels), columns - column)) * (cell + GAP) - GAP
+                span = min(len(group.pictures), columns - column) * (cell + GAP) - GAP
                 _write(figure, group.heading, left, top, span, height, style.INK, "bold")
             _write(figure, caption, left, top + HEADING + tall + 0.03, cell, height, style.MUTED, "normal")
-            axes = figure.add_axes(
-                (left / WIDTH, 1 - (top + HEADING + tall) / height, cell / WIDTH, tall / height), frameon=False
-            )
+            place = (left / WIDTH, 1 - (top + HEADING + tall) / height, cell / WIDTH, tall / height)
+            axes = figure.add_axes(place, frameon=False)
             axes.set_xticks([])
             axes.set_yticks([])
             axes.imshow(canvas.fitted(picture), aspect="auto", interpolation="nearest")
@@ -67,7 +86,7 @@ class _Canvas:
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = round(width * style.DPI), round(height * style.DPI)
 
-    def fitted(self, picture: NDArray[np.uint8] | str) -> NDArray[np.uint8]:
+    def fitted(self, picture: Picture) -> NDArray[np.uint8]:
         """The picture as large as the box allows, at its top left, on paper."""
         box = np.full((self.height, self.width, 3), 255, np.uint8)
         if isinstance(picture, str):
@@ -76,7 +95,8 @@ class _Canvas:
         height, width = picture.shape[:2]
         scale = min(self.width / width, self.height / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+        shown = np.repeat(picture[..., :1], 3, axis=2) if picture.shape[2] < 3 else picture[..., :3]
+        small = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.LANCZOS))
         box[: size[1], : size[0]] = small
         return box
 

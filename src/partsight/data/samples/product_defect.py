@@ -47,7 +47,7 @@ def draw(i: int) -> NDArray[np.uint8]:
     marks = list(_DEFECTS.values())[i % len(_DEFECTS)](rng)
     # Uneven from place to place, or the marks look printed.
     uneven = 0.85 + 0.35 * drawing.clouds(rng, _SHAPE, 9, 9) + 0.12 * drawing.grain(rng, _SHAPE, 0.8)
-    picture = _surface(rng) + between(rng, 2.4, 4.5) * marks * np.clip(uneven, 0, 2)
+    picture = _surface(rng) + between(rng, 1.9, 3.9) * marks * np.clip(uneven, 0, 2)
     # Brightness and contrast are drawn for all classes alike after everything else, so that neither gives one away.
     picture = (picture - float(picture.mean())) / float(picture.std())
     picture = between(rng, 0.3, 0.62) + between(rng, 0.08, 0.17) * picture

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-SAMPLE_VERSION = 1
+SAMPLE_VERSION = 2
 """Raised whenever any drawn picture or table changes, so that old and new samples are never taken for one another."""
 
 _JPEG_QUALITY = 92

@@ -74,8 +74,8 @@ def draw(i: int) -> NDArray[np.uint8]:
     part = _part(run, bands)
     ground = _ground(run)
     lamp = drawing.light(run, _SHAPE, between(run, 0.05, 0.25)) * between(run, 0.8, 1.12)
-    tint = run.uniform(0.94, 1.06, 3).astype(np.float32)
-    blur = between(run, 0.5, 1.2)
+    tint = run.uniform(0.9, 1.1, 3).astype(np.float32)
+    blur = between(run, 0.6, 1.5)
 
     pose = _Pose(
         part.pose.x + between(rng, -2, 2),
@@ -87,7 +87,7 @@ def draw(i: int) -> NDArray[np.uint8]:
     picture *= (lamp * between(rng, 0.98, 1.02))[..., None]
     picture *= tint
     picture = drawing.smooth(picture, blur)
-    picture += (between(run, 0.006, 0.016) * drawing.grain(rng, _SHAPE, 0.5))[..., None]
+    picture += (between(run, 0.01, 0.028) * drawing.grain(rng, _SHAPE, 0.5))[..., None]
     return drawing.develop(picture)
 
 

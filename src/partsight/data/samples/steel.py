@@ -50,7 +50,7 @@ def draw(i: int) -> tuple[NDArray[np.uint8], dict[int, NDArray[np.bool_]]]:
     masks = {}
     for kind in kinds(i):
         shape, change = _DEFECTS[kind](rng, left, right)
-        change *= np.float32(between(rng, 0.8, 1.3))
+        change *= np.float32(between(rng, 1.0, 1.6))
         picture += change
         shape[:, :left], shape[:, right:] = 0, 0
         masks[kind] = shape > 0

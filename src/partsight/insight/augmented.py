@@ -1,0 +1,28 @@
+"""What augmentation makes of a picture."""
+
+from matplotlib.figure import Figure
+
+from partsight.config import Config
+from partsight.data import augmentation, pictures
+from partsight.data.table import Examples
+from partsight.insight.contact import Panels, panel_sheet
+
+
+def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epochs: int = 5) -> Figure:
+    """A line a picture: as it is stored, then as training sees it in each of so many epochs.
+
+    Args:
+        examples: their first rows and others from all over the table are shown.
+        config: augmentation.train, image.channels and seed.
+        number: of pictures.
+        epochs: of each.
+    """
+    compose = augmentation.pipeline(config.augmentation.train)
+    lines = []
+    for position in range(0, len(examples), max(1, len(examples) // number)):
+        row = examples.frame.iloc[position]
+        stored = pictures.read(examples.folder / row["image"], config.image.channels)
+        seeds = [(max(config.seed, 0), epoch, int(row["row"])) for epoch in range(epochs)]
+        seen = [(augmentation.apply(compose, stored, seed), f"epoch {seed[1]}") for seed in seeds]
+        lines.append(Panels(f"{row['label']}: {row['image']}", [(stored, "as stored"), *seen]))
+    return panel_sheet(lines[:number], columns=epochs + 1)

@@ -1,0 +1,48 @@
+"""Charts of several runs: one figure of each, and their curves."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from partsight.insight import style
+
+_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, "#CC79A7", "#E69F00", "#56B4E9", style.INK)
+MOST = 40
+
+
+def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
+    """The runs by `metric`, the highest on top. runs: `tracking.comparison.runs`."""
+    shown = runs.dropna(subset=metric).nlargest(MOST, metric).iloc[::-1]
+    figure = style.new_figure(9.0, 0.9 + 0.28 * max(len(shown), 2))
+    axes = figure.subplots()
+    style.dress(axes, metric, f"{len(shown)} of {len(runs)} runs")
+    at = np.arange(len(shown))
+    axes.plot(shown[metric], at, "o", color=style.BLUE)
+    for y, value in zip(at, shown[metric], strict=True):
+        axes.annotate(f"{value:.4f}", (value, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(
+        at, [style.shorten(f"{name}  {run[:6]}", 44) for name, run in zip(shown["name"], shown["run"], strict=True)]
+    )
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.margins(x=0.15)
+    return style.finish(figure)
+
+
+def curve_chart(curves: pd.DataFrame, runs: pd.DataFrame, series: str) -> Figure:
+    """A line a run. curves: `tracking.comparison.curves`; runs: their names."""
+    figure = style.new_figure(9.0, 4.2)
+    axes = figure.subplots()
+    style.dress(axes, series)
+    names = dict(zip(runs["run"], runs["name"], strict=True))
+    for number, (run, points) in enumerate(curves.groupby("run", sort=False)):
+        label = style.shorten(f"{names.get(str(run), '')}  {str(run)[:6]}", 44)
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(points["step"], points["value"], "o-", markersize=3, color=colour, label=label)
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if len(curves):
+        axes.legend(frameon=False, fontsize=style.SMALL_SIZE)
+    else:
+        style.write(axes, "no points")
+    return style.finish(figure)

@@ -1,0 +1,56 @@
+"""The runs of an MLflow experiment side by side, as tables."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from mlflow import MlflowClient
+
+from partsight.config import TrackingConfig
+from partsight.errors import PartsightError
+from partsight.tracking import store
+
+MOST = 500
+"""Runs of an experiment that are looked at, the newest."""
+
+
+def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
+    """One row a finished run, the newest first: run (id), name, every setting that differs among them, every figure.
+
+    Args:
+        experiment: `name` of a use case.
+        uri: of the store; None: as `partsight ui` finds it.
+
+    Raises:
+        PartsightError: no such experiment, or no finished run in it.
+    """
+    client = MlflowClient(tracking_uri=store.uri(TrackingConfig(uri=uri)))
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        names = ", ".join(sorted(one.name for one in client.search_experiments()))
+        raise PartsightError(f"{client.tracking_uri}: no experiment {experiment!r}; there are {names}")
+    finished = "attributes.status = 'FINISHED'"
+    listed = client.search_runs(
+        [found.experiment_id], finished, order_by=["attributes.start_time DESC"], max_results=MOST
+    )
+    if not listed:
+        raise PartsightError(f"{client.tracking_uri}: experiment {experiment!r} has no finished run")
+    keys = sorted({key for run in listed for key in run.data.params})
+    differing = [key for key in keys if len({run.data.params.get(key) for run in listed}) > 1]
+    figures = sorted({name for run in listed for name in run.data.metrics})
+    lines = [
+        {
+            "run": run.info.run_id,
+            "name": run.info.run_name,
+            **{key: run.data.params.get(key) for key in differing},
+            **{name: run.data.metrics.get(name, float("nan")) for name in figures},
+        }
+        for run in listed
+    ]
+    return pd.DataFrame(lines)
+
+
+def curves(found: Sequence[str], series: str, uri: str | None = None) -> pd.DataFrame:
+    """One row a point of a curve, such as `validation_loss`: run (id), step, value."""
+    client = MlflowClient(tracking_uri=store.uri(TrackingConfig(uri=uri)))
+    points = [(run, point.step, point.value) for run in found for point in client.get_metric_history(run, series)]
+    return pd.DataFrame(points, columns=["run", "step", "value"])

@@ -1,0 +1,65 @@
+"""The notebooks: stored without outputs, free of logic, and running from the first cell to the last."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+from tiny import run, tree
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def code(path: Path) -> list[Any]:
+    return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+
+
+def test_there_are_two() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["compare_runs", "explore_dataset"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
+    assert all(not cell.outputs and cell.execution_count is None for cell in code(path))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_holds_no_logic(path: Path) -> None:
+    logic = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.Try, ast.With, ast.Lambda)
+    text = "\n".join(cell.source for cell in code(path)).replace("%matplotlib inline", "")
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, logic)]
+
+
+def executed(name: str, settings: str, folder: Path) -> list[Any]:
+    """The outputs of the code cells of a notebook whose first cell holds these settings instead."""
+    notebook = nbformat.read(next(path for path in NOTEBOOKS if path.stem == name), 4)
+    next(cell for cell in notebook.cells if cell.cell_type == "code").source = settings
+    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def pictures(outputs: list[Any]) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.slow
+def test_a_data_set_is_explored(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 12, "bad": 12})
+    outputs = executed("explore_dataset", f'settings = ["usecase=custom", "data.root={root}"]', tmp_path)
+    assert pictures(outputs) == 5
+    assert not [output for output in outputs if output.output_type == "error"]
+
+
+@pytest.mark.slow
+def test_runs_are_compared(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 12, "bad": 12})
+    for rate in ("1e-3", "1e-2"):
+        where = f"hydra.run.dir={tmp_path / rate}"
+        run(tmp_path, f"data.root={root}", f"training.learning_rate={rate}", "training.epochs=1", where)
+    settings = f'experiment, metric, curve = "custom", "F1", "validation_loss"\nuri = "sqlite:///{tmp_path}/mlflow.db"'
+    outputs = executed("compare_runs", settings, tmp_path)
+    assert pictures(outputs) == 2
+    assert any("training.learning_rate" in output.get("data", {}).get("text/html", "") for output in outputs)
