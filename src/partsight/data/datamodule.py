@@ -31,6 +31,7 @@ class FoldData(LightningDataModule):
 
     def __init__(self, examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
         super().__init__()
+        self.fold = fold
         self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
         seen = config.training.train_on_validation
         pseudo = (examples.frame["split"] == "unlabeled") & examples.frame["label"].notna()

@@ -78,9 +78,11 @@ def header(encoded: bytes) -> Header:
     if encoded.startswith(_NUMPY):
         shape, dtype = _array_header(encoded)
         return Header(shape[1], shape[0], shape[2] if len(shape) == 3 else 1, dtype, array=True)
+    size = ""  # where Pillow itself refuses, it is not told
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             width, height = picture.size
+            size = f"{width} x {height} pixels, "
             mode, bits = picture.mode, _bits(encoded, picture)
             if width * height > MOST_PIXELS:  # Pillow itself refuses from twice as many on
                 raise Image.DecompressionBombError
@@ -88,7 +90,7 @@ def header(encoded: bytes) -> Header:
             # The plain class's method: that of a PNG decodes the whole picture first.
             turned = not tiff and Image.Image.getexif(picture).get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Image.DecompressionBombError:
-        raise PartsightError(f"more than the {MOST_PIXELS:,} pixels that are allowed") from None
+        raise PartsightError(f"{size}more than the {MOST_PIXELS:,} pixels that are allowed") from None
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         if not encoded.startswith(_TIFF):
             raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None

@@ -1,0 +1,120 @@
+"""What a run leaves, in its folder first and then in MLflow: it is on disk whatever happens to the server."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import yaml
+from hydra.core.hydra_config import HydraConfig
+
+from partsight import console, exports, results
+from partsight.curves import Curves
+from partsight.data import folds
+from partsight.data.datamodule import FoldData
+from partsight.data.division import Division
+from partsight.data.table import Examples
+from partsight.errors import PartsightError
+from partsight.evaluation.task import Task
+from partsight.fitting import Fitted
+from partsight.insight import leak_sheet
+from partsight.insight.charts import save
+from partsight.interop.hydrogen_torch import report as hydrogen_torch
+from partsight.results import Result
+from partsight.stage import Stage
+
+
+def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
+    """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
+    folder, track = stage.folder, stage.track
+    settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
+    (folder / "config.yaml").write_text(settings, encoding="utf-8")
+    folds.write(examples, divided.fold, folder / "folds.csv")
+    track.artifact(folder / "config.yaml")
+    track.artifact(folder / "folds.csv")
+    if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
+        shutil.copyfile(imported, folder / hydrogen_torch.KEPT_AS)
+        track.artifact(folder / hydrogen_torch.KEPT_AS)
+    if len(examples.skipped):
+        examples.skipped.to_csv(folder / "skipped.csv", index=False)
+        track.artifact(folder / "skipped.csv")
+
+
+def leaks(stage: Stage, examples: Examples, divided: Division) -> None:
+    """The table of leaks, empty where there are none, and their sheet: to be looked at while the run trains."""
+    folder, report = stage.folder, stage.config.report
+    divided.leaks.to_csv(folder / "leaks.csv", index=False)
+    stage.track.artifact(folder / "leaks.csv")
+    if len(divided.leaks) and report.pictures:
+        title = f"{stage.title}: look-alikes across the split"
+        sheet = leak_sheet.leak_sheet(divided.leaks, examples.folder, title, 3 * report.number_of_images)
+        (folder / "pictures").mkdir(exist_ok=True)
+        save(sheet, folder / "pictures" / "leaks.png")
+        stage.track.artifact(folder / "pictures" / "leaks.png", "pictures")
+
+
+def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
+    """The predictions table, all figures, curves and the checkpoint that is the result."""
+    track = stage.track
+    for path in results.write(found, curves.table(), stage.folder):
+        track.artifact(path)
+    if fitted.stopped:
+        track.tags({"stopped_early": fitted.stopped})
+    if found.auc_gap:
+        console.say(found.auc_gap)
+        track.tags({"roc_auc_classes": found.auc_gap})
+    figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
+    timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
+    track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
+    if stage.config.tracking.checkpoint:
+        track.artifact(fitted.checkpoint, "checkpoints")
+
+
+def test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
+    """The predictions table of the test rows; answers with their figures, None without labels."""
+    figures = results.write_test(table, task, stage.folder)
+    stage.track.artifact(stage.folder / results.TEST_PREDICTIONS)
+    if figures is not None:
+        stage.track.artifact(stage.folder / results.TEST_METRICS)
+        values = zip(figures["metric"], figures["value"], strict=True)
+        stage.track.figures({f"test_{name}": value for name, value in values if np.isfinite(value)})
+    _export(stage, data, data.test_positions, table, task)
+    return figures
+
+
+def exported(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
+    """Hydrogen Torch's files. The result is safe by now: a table changed meanwhile is a warning and a tag."""
+    stage.track.artifact(exports.write_charts(curves.table(), stage.config.prediction.metric, stage.folder))
+    _export(stage, data, data.validation_positions, found.predictions, found.task)
+
+
+def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataFrame, task: Task) -> None:
+    name = f"{table['split'].iloc[0]}_predictions"
+    try:
+        written = exports.write_predictions(stage.config, data.examples, positions, table, task, stage.folder)
+    except PartsightError as error:
+        console.banner(f"NO {name}.csv", str(error))
+        stage.track.tags({name: str(error)})
+        return
+    for path in written:
+        stage.track.artifact(path)
+
+
+def scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
+    """The scorer, with a sample picture of each label. The result is safe by now: what fails is a warning and a tag."""
+    if not stage.config.report.build_scoring_pipelines:
+        return
+    from partsight.serving import pack  # ONNX is of use here alone
+
+    began, folder = time.monotonic(), stage.folder / "scorer"
+    first_of_label = ~found.predictions["label"].astype(str).duplicated()
+    samples = [examples.folder / image for image in found.predictions["image"][first_of_label]]
+    try:
+        pack.pack(fitted.checkpoint, folder, samples, facts)
+        stage.track.model("scorer", folder)
+        stage.track.figures({"scorer_seconds": time.monotonic() - began})
+    except Exception as error:  # whatever it is, it comes after the result
+        console.banner("NO SCORER", str(error))
+        stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})

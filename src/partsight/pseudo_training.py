@@ -1,0 +1,58 @@
+"""Unlabeled rows get the labels that a first model is sure of, and a second one is trained on them too."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from partsight import console, training
+from partsight.data import pseudo_labels
+from partsight.data.datamodule import FoldData
+from partsight.evaluation import predictions
+from partsight.identity import flat
+from partsight.model.weights import Weights
+from partsight.results import Result
+from partsight.stage import Stage, run_name
+from partsight.tracking.run import tracked
+
+
+def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weights) -> FoldData:
+    """The data with labels for the unlabeled rows that a first model is sure of.
+
+    The first model, trained on the labelled rows alone, is a run of its own below this one, in folder/first: what it
+    would have been without an unlabeled table, on the same validation rows.
+    """
+    config, examples = stage.config, data.examples
+    folder = stage.folder / "first"
+    folder.mkdir()
+    name = f"{run_name(config)}, first: labelled rows alone"
+    with tracked(config.tracking, name, stage.track.id) as track:
+        track.parameters(dict(flat(dataclasses.asdict(config))))
+        track.tags({"pseudo_labels": "first: labelled rows alone"})
+        fitted, _, first = training.train(dataclasses.replace(stage, folder=folder, track=track), data, start)
+    content = inspected.set_index("image")["hash"]
+    held = content[examples.frame["image"].iloc[[*data.validation_positions, *data.test_positions]]]
+    table = training.score(stage, data, fitted, pseudo_labels.SPLIT)
+    same = set(content[content.isin(held)].index)
+    chosen = pseudo_labels.choose(table, first.task, config.training.pseudo_label_confidence, same)
+    _keep(stage, chosen, first)
+    return FoldData(pseudo_labels.labelled(examples, chosen, first.task), data.fold, config)
+
+
+def _keep(stage: Stage, chosen: pd.DataFrame, first: Result) -> None:
+    counts = pseudo_labels.counts(chosen, first.task)
+    predictions.write(chosen, stage.folder / "pseudo_labels.csv")
+    counts.to_csv(stage.folder / "pseudo_labels_per_class.csv", index=False)
+    stage.track.artifact(stage.folder / "pseudo_labels.csv")
+    stage.track.artifact(stage.folder / "pseudo_labels_per_class.csv")
+    used, metric = int(chosen["used"].sum()), stage.config.prediction.metric
+    stage.track.tags({"pseudo_labels": f"{used} of {len(chosen)} unlabeled rows are trained on"})
+    figures = {"pseudo_labels": float(used), f"first_{metric}": first.value(metric)}
+    stage.track.figures({name: value for name, value in figures.items() if np.isfinite(value)})
+    confidence = stage.config.training.pseudo_label_confidence
+    console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, from confidence {confidence:g} on")
+    if not used:
+        console.banner(
+            "NO PSEUDO-LABELS",
+            "No row is used: of none is the model sure that does not validate or test too. The second repeats it.",
+        )

@@ -1,0 +1,31 @@
+"""A model is trained and scores rows; its result is kept. A run does this once, or twice with pseudo-labels."""
+
+import numpy as np
+import pandas as pd
+
+from partsight import fitting, keeping, results
+from partsight.curves import Curves
+from partsight.data.datamodule import FoldData
+from partsight.fitting import Fitted
+from partsight.model.weights import Weights
+from partsight.results import Result
+from partsight.stage import Stage
+
+
+def train(stage: Stage, data: FoldData, start: Weights) -> tuple[Fitted, Curves, Result]:
+    """A trained model, its curves, and its result on the validation rows, kept on disk and in MLflow."""
+    curves, info = Curves(stage.track.points), data.examples.info
+    fitted = fitting.fit(stage.config, stage.computer, data, info, start, stage.folder, [curves])
+    table = score(stage, data, fitted, "validation")
+    result = results.of_table(table, info.task(stage.config.prediction.threshold))
+    keeping.result(stage, result, curves, fitted)
+    return fitted, curves, result
+
+
+def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFrame:
+    """The predictions table of the validation, the test or the unlabeled rows."""
+    of_its_own = np.flatnonzero(data.examples.frame["split"] == split)
+    positions = data.validation_positions if split == "validation" else of_its_own
+    limit = stage.config.trainer.limit_val_batches
+    scores = fitting.predict(fitted.model, stage.computer, data, positions, stage.folder, limit)
+    return results.predictions_table(stage.config, data.examples, positions, scores, split)
