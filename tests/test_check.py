@@ -269,6 +269,10 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
             "training.train_on_validation=true: training.checkpoint=best would choose on rows it trains on",
         ),
         (
+            ["training.train_on_validation=true", "training.early_stopping=3"],
+            "training.train_on_validation=true: training.early_stopping would watch rows it trains on",
+        ),
+        (
             ["training.sampling=balanced", "training.class_weights=balanced"],
             "training.sampling=balanced: training.class_weights=balanced weighs classes a second time",
         ),

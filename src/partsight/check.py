@@ -109,6 +109,10 @@ def _contradictions(c: Config) -> list[str]:
             "training.train_on_validation=true: training.checkpoint=best would choose on rows it trains on; use last",
         ),
         (
+            c.training.train_on_validation and c.training.early_stopping > 0,
+            "training.train_on_validation=true: training.early_stopping would watch rows it trains on; set it to 0",
+        ),
+        (
             c.training.sampling == "balanced" and c.training.class_weights == "balanced",
             "training.sampling=balanced: training.class_weights=balanced weighs classes a second time; use one of them",
         ),

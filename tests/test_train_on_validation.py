@@ -1,0 +1,24 @@
+"""training.train_on_validation: the last training before use. Its figures are marked wherever they stand."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import mlflow_runs, run, tree
+
+pytestmark = pytest.mark.slow
+
+
+def test_all_rows_train_and_every_figure_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "data", {"a": 12, "b": 12})
+    folder = run(tmp_path, f"data.root={root}", "training.train_on_validation=true", "training.batch_size=4")
+    curves = pd.read_csv(folder / "curves.csv")
+    assert curves["samples"].max() == 2 * 24  # two epochs of all rows
+    folds, found = pd.read_csv(folder / "folds.csv"), pd.read_parquet(folder / "predictions.parquet")
+    assert found["row"].tolist() == folds.loc[folds["fold"] == 0, "row"].tolist()  # still computed, on its own rows
+    (tracked,) = mlflow_runs(tmp_path)
+    assert "trained on" in tracked.data.tags["seen_in_training"]
+    assert str(tracked.info.run_name).endswith("(seen in training)")
+    said = capsys.readouterr().out
+    assert "VALIDATION ROWS ARE TRAINED ON" in said
+    assert "(seen in training): validation, 95 % intervals" in " ".join(said.split())
