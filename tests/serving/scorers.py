@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,8 @@ def served(model: str, store: str, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["MLFLOW_TRACKING_URI"] = store
+    # As in an activated environment: mlflow starts its web server by name.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     with log.open("w") as said:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
@@ -95,7 +97,8 @@ def served(model: str, store: str, log: Path) -> Iterator[str]:
         _wait(f"http://127.0.0.1:{port}/ping", server, log)
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
-        os.killpg(server.pid, 15)  # of its own session: mlflow and the uvicorn that it starts
+        with suppress(ProcessLookupError):  # it has ended by itself, and `_wait` says so
+            os.killpg(server.pid, 15)  # of its own session: mlflow and the uvicorn that it starts
         server.wait(30)
 
 
