@@ -22,6 +22,7 @@ from mlflow.entities import Run
 from tiny import SMALL, mlflow_runs, noise, run, store, tree
 
 from partsight.config import METRICS, Config
+from partsight.data import pictures as pictures_module
 from partsight.data import table
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, predictions
@@ -447,9 +448,16 @@ def test_heat_maps_that_fail_leave_the_other_pictures(
     assert "F1" in only.data.metrics
 
 
-def test_a_picture_that_breaks_training_ends_the_run_failed(tmp_path: Path) -> None:
-    root = tree(tmp_path / "data", {"a": 10, "b": 10})
-    (root / "a" / "0003.png").write_bytes(b"no picture")
+def test_a_picture_that_breaks_training_ends_the_run_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad pictures are found before training; this one goes bad after it was looked at."""
+    root, read = tree(tmp_path / "data", {"a": 10, "b": 10}), pictures_module.read
+
+    def gone_bad(path: Path, channels: int) -> np.ndarray:
+        if path.name == "0003.png":
+            path.write_bytes(b"no picture")
+        return read(path, channels)
+
+    monkeypatch.setattr(pictures_module, "read", gone_bad)
     with pytest.raises(SystemExit):
         run(tmp_path, f"data.root={root}")
     (only,) = mlflow_runs(tmp_path)
@@ -460,7 +468,8 @@ def test_a_picture_that_breaks_training_ends_the_run_failed(tmp_path: Path) -> N
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, number: signal.Signals) -> None:
     endless = [text for text in SMALL if not text.startswith("training.epochs")]
-    command = [sys.executable, "-u", str(ROOT / "train.py"), *endless, f"data.root={pictures}"]
+    heard = ["env", "--default-signal=INT"]  # a shell's job in the background does not hear Ctrl-C
+    command = [*heard, sys.executable, "-u", str(ROOT / "train.py"), *endless, f"data.root={pictures}"]
     with subprocess.Popen(
         [*command, "training.epochs=100000", "hydra.run.dir=run"],
         cwd=tmp_path,

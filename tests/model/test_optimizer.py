@@ -106,15 +106,16 @@ def make_set(root: Path, settings: Config, rows: int) -> None:
         images.append(f"{label}/{number // len(classes) % 20}.png")
         labels.append(label)
     for number, image in enumerate(dict.fromkeys(images)):
-        path = root / data.images / image
+        path = root / (data.images or data.usual_images or "") / image
         path.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(path), noise(number))
     frame = pd.DataFrame({data.image_column: images, data.label_columns[0]: labels})
     if data.group_column is not None:
         frame[data.group_column] = "run"
-    assert data.table is not None
-    write = frame.to_csv if data.table.endswith(".csv") else frame.to_parquet
-    write(root / data.table, index=False)
+    table = data.table or data.usual_table
+    assert table is not None
+    write = frame.to_csv if table.endswith(".csv") else frame.to_parquet
+    write(root / table, index=False)
 
 
 # --- schedules -------------------------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, t
 def test_a_sweep_that_is_stopped_ends_its_parent_killed(tmp_path: Path, number: signal.Signals) -> None:
     endless = [text for text in SHORT if text != "trainer=debug"] + ["trainer=cpu", "training.epochs=100000"]
     sweep = ["-m", "usecase=casting", "data.sample_count=20", "fold=0,1"]
-    command = [sys.executable, "-u", str(ROOT / "train.py"), *sweep, *endless]
+    heard = ["env", "--default-signal=INT"]  # a shell's job in the background does not hear Ctrl-C
+    command = [*heard, sys.executable, "-u", str(ROOT / "train.py"), *sweep, *endless]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
