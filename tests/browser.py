@@ -44,7 +44,7 @@ def in_browser(document: str, folder: Path) -> dict[str, Any]:
     that were asked for. errors: of scripts, and loads that the page's own policy forbids.
     """
     if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
     path = folder / "page.html"
     probed = document.replace("<title>", f"{EARLY}<title>", 1).replace("</body>", f"{PROBE}</body>")
     path.write_text(probed, encoding="utf-8")

@@ -19,7 +19,7 @@ import torch
 import yaml
 from browser import in_browser
 from mlflow.entities import Run
-from tiny import SMALL, mlflow_runs, noise, run, store, tree
+from tiny import SMALL, any_left, mlflow_runs, noise, run, store, tree
 
 from partsight.config import METRICS, Config
 from partsight.data import pictures as pictures_module
@@ -570,19 +570,10 @@ def test_an_interrupted_process_leaves_no_children(tmp_path: Path) -> None:
             process.terminate()
             process.communicate(timeout=120)
             deadline = time.monotonic() + 20
-            while _alive(process.pid) and time.monotonic() < deadline:
+            while any_left(process.pid) and time.monotonic() < deadline:
                 time.sleep(0.2)
-            assert not _alive(process.pid)
+            assert not any_left(process.pid)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert mlflow_runs(tmp_path)[0].info.status == "KILLED"
-
-
-def _alive(group: int) -> bool:
-    """Whether any process of the group that `group` led is left."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

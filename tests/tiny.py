@@ -1,5 +1,6 @@
 """Tiny data sets that tests draw themselves, and runs on them within the test's own process."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,18 @@ SMALL = (
     "seed=3",
 )
 """A run of a few seconds: timm's smallest ResNet on pictures of 32 x 32."""
+
+IMPORTS = """
+import sys
+from partsight import command
+try:
+    command.train(sys.argv[1:])
+except SystemExit:
+    pass
+heavy = {"torch", "pytorch_lightning", "timm", "mlflow", "albumentations", "pandas", "matplotlib", "cv2", "sklearn"}
+print("heavy:", sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+"""A program that takes a command line of `train` and says last, on stderr, which heavy libraries that imported."""
 
 
 def noise(seed: int, height: int = 8, width: int = 8, channels: int = 3) -> np.ndarray:
@@ -84,3 +97,12 @@ def touched(root: Path, images: Sequence[str]) -> Path:
         (root / image).parent.mkdir(parents=True, exist_ok=True)
         (root / image).touch()
     return root
+
+
+def any_left(group: int) -> bool:
+    """Whether any process of the group that process `group` led is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

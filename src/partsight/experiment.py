@@ -83,8 +83,7 @@ def run(config: Config) -> float:
         keeping.exported(stage, data, result, curves)
         test = _test(stage, data, fitted, result)
         keeping.scorer(stage, tags, result, data.examples, fitted)
-        told = reporting.Told(run_name(config), tags, banners)
-        reporting.write(stage.config, told, result, test, curves.table(), data, fitted.model, folder, track)
+        reporting.write(stage, reporting.Told(tags, banners), result, test, curves.table(), data, fitted.model)
     _conclude(stage, result, test, fitted)
     return result.value(config.prediction.metric)
 

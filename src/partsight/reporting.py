@@ -19,15 +19,13 @@ from partsight.insight.run_page import run_page
 from partsight.model import heatmaps
 from partsight.model.classifier import Classifier
 from partsight.results import Result
-from partsight.tracking.run import TrackedRun
+from partsight.stage import Stage
 
 
 @dataclasses.dataclass(frozen=True)
 class Told:
     """What the page says of a run beside its result."""
 
-    name: str
-    """Of the run: backbone, fold, repeat."""
     facts: Mapping[str, str]
     """Its tags."""
     banners: Sequence[tuple[str, str]]
@@ -35,21 +33,20 @@ class Told:
 
 
 def write(
-    config: Config,
+    stage: Stage,
     told: Told,
     result: Result,
     test: pd.DataFrame | None,
     history: pd.DataFrame,
     data: FoldData,
     model: Classifier,
-    folder: Path,
-    track: TrackedRun,
 ) -> None:
-    """folder/pictures and folder/report.html, and both in MLflow, with the seconds they took.
+    """pictures/ and report.html in the run's folder, and both in MLflow, with the seconds they took.
 
     What fails is a banner and a tag `report`; the rest is made.
     """
-    began, pictures, title = time.monotonic(), folder / "pictures", f"{config.name}: {told.name}"
+    config, track, title = stage.config, stage.track, stage.title
+    began, pictures = time.monotonic(), stage.folder / "pictures"
     failures: list[str] = []
     if config.report.pictures:
         with _going_on("pictures", failures):
@@ -74,8 +71,8 @@ def write(
             facts=told.facts,
             pictures=pictures,
         )
-        (folder / "report.html").write_text(page, encoding="utf-8")
-        track.artifact(folder / "report.html")
+        (stage.folder / "report.html").write_text(page, encoding="utf-8")
+        track.artifact(stage.folder / "report.html")
     if pictures.is_dir():
         track.artifact(pictures)
     if failures:

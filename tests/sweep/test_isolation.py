@@ -1,6 +1,5 @@
 """A job of a sweep is a process of its own: what happens to it happens to it alone."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import SMALL, mlflow_runs, tree
+from tiny import SMALL, any_left, mlflow_runs, tree
 
 from partsight.sweep.isolation import Slot, slots
 
@@ -95,16 +94,8 @@ def test_a_killed_sweep_takes_its_jobs_along(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait()
         deadline = time.monotonic() + 60
-        while _any_left(process.pid) and time.monotonic() < deadline:
+        while any_left(process.pid) and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert not _any_left(process.pid)
+        assert not any_left(process.pid)
     children = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
     assert [child.info.status for child in children] == ["KILLED", "KILLED"]
-
-
-def _any_left(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

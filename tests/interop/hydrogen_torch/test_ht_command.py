@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from exported import exported
-from tiny import mlflow_runs, store, tree
+from tiny import IMPORTS, mlflow_runs, store, tree
 
 from partsight import command
 from partsight.errors import PartsightError
@@ -135,20 +135,10 @@ def test_mistakes_end_with_2_and_no_traceback(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_cfg_job_shows_what_would_run_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = """
-import sys
-from partsight import command
-try:
-    command.train(sys.argv[1:])
-except SystemExit:
-    pass
-heavy = {"torch", "pytorch_lightning", "timm", "mlflow", "albumentations", "pandas", "matplotlib", "cv2", "sklearn"}
-print("heavy:", sorted(heavy & set(sys.modules)), file=sys.stderr)
-"""
     pictures(tmp_path / "parts")
     given = [f"hydrogen_torch={exported(tmp_path)}", "data.root=parts", "training.epochs=9", "--cfg", "job"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *given], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTS, *given], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     shown = yaml.safe_load(done.stdout)  # nothing but the settings
     assert (shown["name"], shown["training"]["epochs"], shown["data"]["table"]) == ("parts", 9, "train.csv")
