@@ -38,7 +38,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK"):
+    for variable in ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
 

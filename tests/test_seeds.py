@@ -37,7 +37,7 @@ def test_a_child_process_of_ddp_takes_the_seed_that_the_first_has_drawn(monkeypa
     assert int(child.stdout) == drawn
 
 
-@pytest.mark.parametrize("rank", ["LOCAL_RANK", "NODE_RANK"])
+@pytest.mark.parametrize("rank", ["LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"])
 def test_processes_that_nobody_handed_a_seed_cannot_draw_one(monkeypatch: pytest.MonkeyPatch, rank: str) -> None:
     monkeypatch.setenv(rank, "1")
     assert not seeds.is_first_process()

@@ -283,3 +283,12 @@ def test_what_several_processes_cannot_do_is_refused_before_data_are_read(
     said = capsys.readouterr()
     assert setting.split("=")[0] in said.out + said.err
     assert mlflow_runs(tmp_path) == []
+
+
+def test_processes_started_for_a_run_of_one_are_refused(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with pytest.raises((SystemExit, PartsightError)):
+        run(tmp_path, f"data.root={pictures}")
+    assert "set trainer=ddp" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from partsight import (
     fitting,
     keeping,
     machine,
+    processes,
     pseudo_training,
     range_test,
     reporting,
@@ -45,6 +46,7 @@ def run(config: Config) -> float:
     Raises:
         PartsightError: whatever is wrong with settings or data and can be mended.
     """
+    processes.end_with_first()
     banners = console.note_banners()
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)

@@ -1,7 +1,6 @@
 """Training: Lightning's Trainer with our callbacks, and the checkpoint that is the result."""
 
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
-from partsight import progress, seeds
+from partsight import processes, progress, seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
@@ -46,6 +44,11 @@ def problems(config: Config, machine: Machine) -> list[str]:
     """Settings that several processes cannot follow."""
     alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
     found = []
+    if alone and not seeds.is_first_process():
+        found.append(
+            "trainer: this is one of several processes that torchrun or srun started, and each would be a run of its "
+            "own; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start one"
+        )
     if not alone and config.training.freeze_epochs and config.trainer.strategy != strategy:
         found.append(
             f"training.freeze_epochs={config.training.freeze_epochs}: processes would wait for gradients of the frozen "
@@ -96,13 +99,13 @@ def fit(
             *([AveragedWeights(training.ema_decay, machine.device)] if training.ema_decay and training.epochs else []),
             *([patience] if training.early_stopping else []),
             progress.callback(metric),
+            processes.OwnSigterm(),
             best,
             last,
         ],
     )
-    _name_this_job_alone()
     began = time.monotonic()
-    with warnings.catch_warnings():
+    with processes.together(trainer, folder), warnings.catch_warnings():
         hide_what_is_meant()
         if training.evaluate_before_training or training.epochs == 0:
             trainer.validate(model, datamodule=data, verbose=False)
@@ -157,13 +160,6 @@ def trainer_settings(config: Config, machine: Machine, folder: Path) -> dict[str
         "enable_model_summary": False,
         "default_root_dir": folder,
     }
-
-
-def _name_this_job_alone() -> None:
-    """Lightning starts DDP children by repeating sys.argv; in a sweep that would start the whole sweep in each."""
-    if HydraConfig.initialized():
-        program = [sys.argv[0]] if sys.argv[0].endswith(".py") else [sys.argv[0], "train"]
-        sys.argv = [*program, *HydraConfig.get().overrides.task]
 
 
 def hide_what_is_meant() -> None:

@@ -7,11 +7,13 @@ from partsight.config import Config
 from partsight.errors import PartsightError
 
 _HANDED_DOWN = "PARTSIGHT_SEED"
+_RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID")
+"""Numbers of a process: Lightning's, then torchrun's and Slurm's, whose LOCAL_RANK starts anew on each machine."""
 
 
 def is_first_process() -> bool:
-    """False in the child processes of a DDP run."""
-    return all(int(os.environ.get(rank, "0")) == 0 for rank in ("LOCAL_RANK", "NODE_RANK"))
+    """False in all processes of a DDP run but one."""
+    return all(int(os.environ.get(rank, "0")) == 0 for rank in _RANKS)
 
 
 def base_seed(seed: int) -> int:

@@ -221,7 +221,7 @@ def _result(ended: _Running) -> Ended | None:
     ended.process.join()
     ended.printing.join(timeout=5)  # a process that the job left behind may hold the pipe open
     if done is None:
-        reason = _reason(ended.process.exitcode)
+        reason = failure.reason(ended.job.folder) or _reason(ended.process.exitcode)  # what the job itself knew
         failure.record(ended.job.folder, reason)
         console.say(f"Job {ended.job.number}: {reason}; its output is in {ended.job.folder / LOG}")
     return done

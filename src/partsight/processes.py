@@ -1,0 +1,181 @@
+"""The processes that train together under DDP: each of them runs this one job, and all end together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import flag_override
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from partsight.errors import PartsightError
+from partsight.sweep import failure
+
+_FIRST = "PARTSIGHT_FIRST_PROCESS"
+"""Environment variable: id of the process that started this one. Unset where torchrun or Slurm starts processes."""
+_OF_ONE_FIT = (_FIRST, "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What Lightning sets in its own environment; left there, a next job of this process would wait for others."""
+GRACE_SECONDS = 5
+"""What the first process has to notice that another one has died."""
+
+
+class OwnSigterm(Callback):
+    """SIGTERM ends a process at once, as it does without DDP.
+
+    Lightning broadcasts it from within its signal handler; while another process waits in another collective
+    operation, both would wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning has just set its handler."""
+        self._set(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluation before training comes without a start of training."""
+        self._set(trainer)
+
+    def _set(self, trainer: Trainer) -> None:
+        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
+@contextmanager
+def together(trainer: Trainer, folder: Path) -> Iterator[None]:
+    """While the body trains, the processes that Lightning starts beside this one live and die with it.
+
+    A process that is stuck in a collective operation when another dies (NCCL may wait for minutes; Gloo does not) is
+    ended after GRACE_SECONDS, with the reason in failure.txt.
+
+    Args:
+        trainer: of the body; without DDP nothing happens.
+        folder: of the run.
+
+    Raises:
+        PartsightError: one of them died; says which and how.
+    """
+    launcher = trainer.strategy.launcher
+    if not hasattr(launcher, "procs"):
+        yield
+        return
+    if torch.distributed.is_initialized():  # of an earlier job of this process, with processes that have ended
+        torch.distributed.destroy_process_group()
+    before = {name: os.environ.get(name) for name in _OF_ONE_FIT}
+    os.environ[_FIRST] = str(os.getpid())
+    _name_this_job_alone()
+    watch = _Watch(launcher, folder)
+    watch.start()
+    try:
+        yield
+    except Exception as error:
+        if fault := watch.fault_soon():  # what is raised here says only that a connection was closed
+            raise PartsightError(fault) from error
+        raise
+    else:
+        watch.failed = False
+    finally:
+        watch.over()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+class _Watch:
+    """Looks after the processes that Lightning's launcher starts.
+
+    It takes them away from Lightning, whose own watch ends this process by SIGKILL when one has died: the MLflow run
+    would stay open and nobody be told the reason.
+    """
+
+    def __init__(self, launcher: Any, folder: Path) -> None:
+        self.failed = True
+        self._launcher, self._folder = launcher, folder
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._fault: str | None = None
+        self._known, self._over = threading.Event(), threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.1):
+            while self._launcher.procs:
+                self._started.append(self._launcher.procs.pop(0))
+            for number, process in enumerate(self._started, 1):
+                if process.poll():
+                    self._fault = f"process {number} of the run {_how(process.returncode)}"
+                    self._known.set()
+                    if not self._over.wait(GRACE_SECONDS):
+                        self._end_all(self._fault)
+                    return
+
+    def fault_soon(self) -> str | None:
+        """What happened to another process, when it becomes known: its end closes connections before it is seen."""
+        self._known.wait(2)
+        return self._fault
+
+    def over(self) -> None:
+        """Training has ended. After a failure the others are ended too: they would wait for this one."""
+        self._over.set()
+        if self.failed:
+            for process in [*self._started, *self._launcher.procs]:
+                process.kill()
+                process.wait()
+
+    def _end_all(self, fault: str) -> None:
+        failure.record(self._folder, fault)
+        print(fault, file=sys.stderr, flush=True)
+        for process in self._started:
+            process.kill()
+        os._exit(1)
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}; what it printed stands above"
+    return f"exited with status {code}; what it printed stands above"
+
+
+def end_with_first() -> None:
+    """In a process that Lightning started: it ends with the one that started it, by itself and not by Ctrl-C."""
+    first = int(os.environ.get(_FIRST, "0"))
+    if not first or first == os.getpid():
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first hears it too, and ends this one
+
+    def follow() -> None:
+        while os.getppid() == first:
+            time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _name_this_job_alone() -> None:
+    """Lightning starts processes by repeating sys.argv; in a sweep that would start the whole sweep in each."""
+    if not HydraConfig.initialized():
+        return
+    hydra: Any = HydraConfig.get()
+    program = [sys.argv[0]] if sys.argv[0].endswith(".py") else [sys.argv[0], "train"]
+    flags: list[str] = []
+    found = []
+    for source in hydra.runtime.config_sources:
+        if source.provider == "command-line":
+            flags = ["--config-dir", source.path]
+        elif source.provider.startswith("hydra.searchpath"):
+            found.append(f"'{source.schema}://{source.path}'")
+    search = [f"hydra.searchpath=[{','.join(found)}]"] if found else []
+    sys.argv = [*program, *flags, *hydra.overrides.task, *search]
+    with flag_override(hydra, "readonly", False):  # it hands this on; in a sweep it is a folder that nobody uses
+        hydra.run.dir = hydra.runtime.output_dir
