@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from partsight import check, config, overrides
-from partsight.errors import PartsightError, Problems
+from partsight.errors import PartsightError, Problems, Pruned
 from partsight.sweep import failure
 
 USAGE = """\
@@ -127,6 +127,8 @@ def _train_one(composed: DictConfig) -> float:
         from partsight import experiment  # torch and Lightning are imported only for settings that are right
 
         return experiment.run(settings)
+    except Pruned as reason:
+        print(f"Ended early by the search: {reason}")
     except PartsightError as error:
         print(error, file=sys.stderr)
         if not in_sweep:

@@ -21,3 +21,7 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
     """The end of a message about an unknown name: "; did you mean X?", or nothing where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+class Pruned(Exception):
+    """A trial of a search was ended before its last epoch, for it lags behind the others. Not a failure."""

@@ -28,8 +28,14 @@ def due(seen: int, batches: int, epochs: int, every: float) -> bool:
     The k-th stands after the first batch that completes k * `every` epochs of `batches` batches; the last after the
     last batch of `epochs` epochs.
     """
+    return seen == batches * epochs or _completed(seen, batches, every) > _completed(seen - 1, batches, every)
 
-    def completed(count: int) -> int:
-        return int(count / (every * batches) + 1e-9)  # 3 batches of 0.1 * 30, which floats make a trifle more than 3
 
-    return seen == batches * epochs or completed(seen) > completed(seen - 1)
+def ordinal(seen: int, batches: int, every: float) -> int:
+    """Which evaluation it is that stands after `seen` batches, from 1; one at the end between two is the next."""
+    completed = _completed(seen, batches, every)
+    return completed if completed > _completed(seen - 1, batches, every) else completed + 1
+
+
+def _completed(seen: int, batches: int, every: float) -> int:
+    return int(seen / (every * batches) + 1e-9)  # 3 batches of 0.1 * 30, which floats make a trifle more than 3

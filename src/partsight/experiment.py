@@ -33,6 +33,7 @@ from partsight.model.weights import Weights
 from partsight.results import Result
 from partsight.stage import Stage, run_name
 from partsight.sweep.parent import parent_of
+from partsight.sweep.search import trial
 from partsight.tracking import store
 from partsight.tracking.run import tracked
 
@@ -76,7 +77,7 @@ def run(config: Config) -> float:
     with tracked(config.tracking, run_name(config), parent_of(HydraConfig.get())) as track:
         stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
         track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-        track.tags(tags)
+        track.tags(tags | trial.tags(folder))
         keeping.inputs(stage, examples, divided)
         keeping.leaks(stage, examples, divided)
         if config.data.unlabeled_table:

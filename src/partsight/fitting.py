@@ -25,6 +25,7 @@ from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
+from partsight.sweep.search import reports
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def fit(
         limit_val_batches=config.trainer.limit_val_batches,
         callbacks=[
             *callbacks,
+            *reports.callbacks(folder, config),
             Evaluations(training.evaluation_epochs),
             *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),
             *([AveragedWeights(training.ema_decay, machine.device)] if training.ema_decay and training.epochs else []),

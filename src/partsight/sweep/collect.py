@@ -12,6 +12,7 @@ from partsight import console
 from partsight.evaluation import predictions, summary
 from partsight.evaluation.task import Task
 from partsight.sweep import failure, parent
+from partsight.sweep.search import trial
 
 OVER = ("fold", "repeat", "seed")
 """What a mean is taken over; jobs that differ in anything else are rows of their own."""
@@ -27,6 +28,9 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     """
     jobs = read_jobs(folder)
     table = job_table(jobs)
+    if not len(table) and (folder / "trials.csv").is_file():  # a search that was complete already
+        _track(folder, table, True)
+        return True
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
     averages = average_tables(jobs)
@@ -34,7 +38,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     if len(averages):
         console.table(averages, "Over folds and repeats; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    complete = len(table) > 0 and bool((table["status"] == "finished").all())
+    complete = len(table) > 0 and bool(table["status"].isin(["finished", "pruned"]).all())
     _track(folder, averages, complete)
     return complete
 
@@ -65,10 +69,10 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
 
 
 def _status(folder: Path) -> str:
-    """Of a job: finished, why it has no result, or no result."""
+    """Of a job: finished, pruned by a search, why it has no result, or no result."""
     if (folder / "metrics.csv").is_file():
         return "finished"
-    return failure.reason(folder) or "no result"
+    return "pruned" if trial.pruned(folder) else failure.reason(folder) or "no result"
 
 
 def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from partsight import check
@@ -14,14 +15,15 @@ from partsight.errors import Problems
 def checked(config: DictConfig) -> list[Config]:
     """The settings of every job that Hydra's basic sweeper will launch.
 
-    Another sweeper draws its jobs as it goes; then only the settings it starts from are checked here, and each job
-    again when it starts.
+    Another sweeper draws its jobs as it goes; then each job is checked again when it starts. Here our search has those
+    checked that hold each choice and both ends of each range, of any other sweeper only the settings it starts from.
 
     Raises:
         Problems: of all jobs together, each problem once, with the first job that has it.
+        PartsightError: the study of a search cannot be gone on with.
     """
     folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
-    overrides = _job_overrides(config)
+    overrides = _job_overrides(config, folders)
     settings = [_composed(job, folders) for job in overrides]
     problems: dict[str, str] = {}
     for job, one in zip(overrides, settings, strict=True):
@@ -30,14 +32,32 @@ def checked(config: DictConfig) -> list[Config]:
             problems.setdefault(problem, " ".join(job))
     if problems:
         raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in problems.items()])
+    if _searches(config):
+        from partsight.sweep.search import search
+
+        search.open_study(config, settings[0])
     return settings
 
 
-def _job_overrides(config: DictConfig) -> list[list[str]]:
+def _searches(config: DictConfig) -> bool:
+    return str(config.hydra.sweeper._target_).endswith("SearchSweeper")
+
+
+def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
+    if _searches(config):
+        from partsight.sweep.search import search  # Optuna is of use in a search alone
+
+        return search.jobs(config, folders)
     parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+        if drawn := [f"{o.input_line}: values to draw from; add hydra/sweeper=search" for o in parsed if _drawn(o)]:
+            raise Problems("The sweep cannot run", drawn)
         return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
     return [[o.input_line or "" for o in parsed if not o.is_sweep_override()]]
+
+
+def _drawn(override: Override) -> bool:
+    return override.is_sweep_override() and not override.is_discrete_sweep()
 
 
 def _composed(overrides: list[str], folders: list[str]) -> Config:

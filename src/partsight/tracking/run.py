@@ -17,6 +17,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from partsight.config import TrackingConfig
 from partsight.curves import Point
+from partsight.errors import Pruned
 from partsight.tracking import store
 
 METRICS_A_CALL = 1000
@@ -78,7 +79,7 @@ def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> I
     """Opens a run named `name`, below `parent` in a sweep, and ends it.
 
     FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
-    the tag `error`.
+    the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
     """
     client, experiment = store.prepare(tracking)
     tags = {**resolve_tags(), **_git(), **({"mlflow.parentRunId": parent} if parent else {})}
@@ -90,6 +91,10 @@ def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> I
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
+        raise
+    except Pruned as reason:
+        status = "KILLED"  # it has no result, which FINISHED would promise, and nothing went wrong
+        run.tags({"pruned": str(reason)})
         raise
     except BaseException as error:
         if (

@@ -1,0 +1,106 @@
+"""What a search has found: the best trial as a command, all trials as a table, its history and what mattered."""
+
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+from optuna.importance import get_param_importances
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from partsight import console
+from partsight.insight.charts import save
+from partsight.insight.search_charts import history_chart, importance_chart
+from partsight.sweep import parent
+from partsight.sweep.search import studies, trial
+from partsight.sweep.search.space import Space
+
+TABLE, HISTORY, IMPORTANCE = "trials.csv", "history.png", "importance.png"
+_SHOWN = 10
+
+
+def conclude(study: Study, searched: Space, folder: Path) -> None:
+    """Writes table and charts of the whole study to `folder` and the sweep's MLflow run, and shows the best trials."""
+    metric, found = studies.metric(study), table(study)
+    found.to_csv(folder / TABLE, index=False)
+    complete = found[found["state"] == "complete"]
+    higher = study.direction.name == "MAXIMIZE"
+    title = f"{study.study_name}: {metric} of {len(complete)} complete trials"
+    save(history_chart(found, metric, higher, title), folder / HISTORY)
+    importances = importance(study)
+    if importances:
+        save(importance_chart(importances, f"{study.study_name}: what {metric} depended on"), folder / IMPORTANCE)
+    best = None
+    if len(complete):
+        best = study.best_trial
+        shown = complete.sort_values("value", ascending=not higher).head(_SHOWN)
+        keep = ["trial", "value", *searched.drawn]
+        console.table(shown[keep], f"The best of {len(found)} trials of {study.study_name}, by {metric}")
+        console.say(f"Trial {best.number} again: {command(best, searched)}")
+    else:
+        console.say(f"No trial of {study.study_name} has a result: {folder / TABLE}")
+    _track(folder, study, best, searched)
+
+
+def table(study: Study) -> pd.DataFrame:
+    """A row a trial: `trial`, `state`, `value`, every setting that is searched, `evaluations`, `seconds`, `folder`.
+
+    state: complete, pruned, failed; again (its worker ended, its values are tried again as another); running, waiting.
+    value: of a pruned trial that of its last evaluation.
+    """
+    rows = []
+    for one in study.get_trials(deepcopy=False):
+        state = "again" if studies.TAKEN_BACK in one.user_attrs else one.state.name.lower().replace("fail", "failed")
+        rows.append(
+            {
+                "trial": one.number,
+                "state": state,
+                "value": one.value,
+                **one.params,
+                "evaluations": len(one.intermediate_values),
+                "seconds": one.duration.total_seconds() if one.duration else None,
+                "folder": one.user_attrs.get("folder"),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(dict.fromkeys(key for row in rows for key in row)) or ["state", "value"])
+
+
+def importance(study: Study) -> dict[str, float]:
+    """Share of each searched setting in the spread of the results (Optuna's default: PED-ANOVA, Watanabe 2023).
+
+    Empty where fewer than two trials, or results that are all the same, say nothing.
+    """
+    values = {one.value for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    if len(values) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*may be inaccurate.*")  # of few trials; the chart says so
+        return dict(get_param_importances(study))
+
+
+def command(best: FrozenTrial, searched: Space) -> str:
+    """What runs this trial once more."""
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, "train"]
+    seed: Mapping[str, object] = {"seed": best.user_attrs.get("seed", -1)}
+    return shlex.join([*program, *trial.command(searched.overrides(best.params), seed)])
+
+
+def _track(folder: Path, study: Study, best: FrozenTrial | None, searched: Space) -> None:
+    found = parent.read(folder)
+    if found is None:
+        return
+    client = MlflowClient(tracking_uri=found.uri)
+    for name in (TABLE, HISTORY, IMPORTANCE):
+        if (folder / name).is_file():
+            client.log_artifact(found.run_id, str(folder / name))
+    client.set_tag(found.run_id, "study", study.study_name)
+    if best is not None:
+        client.set_tag(found.run_id, "best_trial", str(best.number))
+        client.set_tag(found.run_id, "best_command", command(best, searched))
+        client.set_tag(found.run_id, "best_settings", json.dumps(best.params))
+        client.log_metric(found.run_id, f"best_{studies.metric(study)}", float(best.value or 0.0))

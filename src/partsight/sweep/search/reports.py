@@ -1,0 +1,76 @@
+"""A training tells its trial how it does, evaluation by evaluation, and ends where the trial is hopeless."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from partsight import console, seeds
+from partsight.config import Config
+from partsight.errors import Pruned
+from partsight.evaluations import ordinal
+from partsight.sweep.search import trial
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+
+def callbacks(folder: Path, config: Config) -> list[Callback]:
+    """What reports a training to its trial, in every process of the job; nothing outside a search."""
+    found = trial.of_run(folder)
+    if found is None:
+        return []
+    return [Reports(found if seeds.is_first_process() else None, folder, config)]
+
+
+class Reports(Callback):
+    """Reports prediction.metric of each evaluation, and ends the training when the study's pruner says so.
+
+    Args:
+        announced: the trial, for the first process, which alone reports; None for the others, which hear its verdict.
+        folder: of the run.
+        config: of the run.
+
+    Raises:
+        Pruned: in every process of the job. Never after the last batch: what is complete is kept.
+    """
+
+    def __init__(self, announced: trial.Announced | None, folder: Path, config: Config) -> None:
+        self._announced, self._folder = announced, folder
+        self._metric, self._every = config.prediction.metric, config.training.evaluation_epochs
+        self._trial: Trial | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluations count from 1; the one before training is none."""
+        if trainer.state.fn != "fit":
+            return
+        batches, seen = int(trainer.num_training_batches), trainer.fit_loop.total_batch_idx + 1
+        step, value = ordinal(seen, batches, self._every), float(trainer.callback_metrics[self._metric])
+        complete = seen >= batches * (trainer.max_epochs or 0)
+        hopeless = self._announced is not None and self._lags(self._announced, step, value)
+        if complete or not trainer.strategy.broadcast(hopeless):
+            return
+        said = f"pruned at evaluation {step}, {self._metric} {value:.5f}"
+        if self._announced is not None:
+            trial.record_pruned(self._folder, said)
+        raise Pruned(said)
+
+    def _lags(self, announced: trial.Announced, step: int, value: float) -> bool:
+        import optuna  # of use in a search alone
+        from optuna.exceptions import OptunaError
+
+        from partsight.sweep.search import studies
+
+        try:
+            if self._trial is None:
+                study = optuna.load_study(
+                    study_name=announced.study,
+                    storage=studies.storage(announced.storage),
+                    pruner=studies.pruner(announced.pruner),
+                )
+                self._trial = optuna.trial.Trial(study, announced.id)
+            self._trial.report(value, step)
+            return self._trial.should_prune()
+        except OptunaError as error:  # taken back by another worker, or a busy database: neither is worth a training
+            console.say(f"Evaluation {step} could not be reported to the search: {error}")
+            return False

@@ -1,0 +1,77 @@
+"""What can be set under hydra.sweeper."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from partsight.errors import did_you_mean
+
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("median", "successive_halving", "none")
+
+
+@dataclass
+class SearchSettings:
+    """Of `hydra/sweeper=search`. What is better is said by prediction.metric, and nowhere else."""
+
+    n_trials: int = 20
+    """Trials that the study has in the end, of all workers and starts together; failed and pruned ones count."""
+    study_name: str | None = None
+    """A study of this name is gone on with; null begins one named by use case and time."""
+    storage: str | None = None
+    """Optuna's, as an SQLAlchemy URL; null: optuna.db in the current folder."""
+    sampler: str = "tpe"
+    """tpe or random, as Optuna sets them up."""
+    seed: int = 0
+    """With the number of a trial the seed of its draw: two workers, or a search gone on with, do not repeat draws."""
+    pruner: str = "median"
+    """median, successive_halving or none."""
+    max_batch_size: int | None = None
+    """Trials that are drawn and launched together; null: as many as the launcher runs at a time (its n_jobs)."""
+    params: dict[str, str] = field(default_factory=dict)
+    """A search space in a file: setting to values, written as on the command line."""
+
+
+def of(config: DictConfig) -> SearchSettings:
+    """The settings of a composed config."""
+    given = {key: value for key, value in config.hydra.sweeper.items() if key != "_target_"}
+    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchSettings), given))
+    assert isinstance(settings, SearchSettings)
+    return settings
+
+
+def problems(settings: SearchSettings) -> list[str]:
+    """What cannot be right whatever is searched."""
+    found = []
+    for name, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+        value = getattr(settings, name)
+        if value not in choices:
+            found.append(
+                f"hydra.sweeper.{name}={value}: must be one of {', '.join(choices)}{did_you_mean(value, choices)}"
+            )
+    for name, value in (("n_trials", settings.n_trials), ("max_batch_size", settings.max_batch_size)):
+        if value is not None and value < 1:
+            found.append(f"hydra.sweeper.{name}={value}: must be at least 1")
+    if settings.seed < 0:
+        found.append(f"hydra.sweeper.seed={settings.seed}: must be at least 0")
+    return found
+
+
+def study_name(settings: SearchSettings, config: DictConfig) -> str:
+    """The name that was given, else one of use case and time: that of the sweep's folder."""
+    return settings.study_name or f"{config.name}_{Path(str(config.hydra.sweep.dir)).name}"
+
+
+def storage_url(settings: SearchSettings) -> str:
+    """With an absolute path, for jobs may run in a folder of their own."""
+    given = settings.storage or "sqlite:///optuna.db"
+    file = given.removeprefix("sqlite:///")
+    return given if file == given else f"sqlite:///{Path(file).absolute()}"
+
+
+def batch(settings: SearchSettings, launcher: Any) -> int:
+    """Trials drawn together. `launcher`: its composed settings; without n_jobs, or with joblib's -1, it is one."""
+    jobs = launcher.get("n_jobs")
+    return settings.max_batch_size or (jobs if isinstance(jobs, int) and jobs > 0 else 1)

@@ -1,0 +1,137 @@
+"""The search space, read from the sweep syntax of Hydra's command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from omegaconf import AnyNode, DictConfig, FloatNode, IntegerNode, OmegaConf
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from partsight.config import Config
+from partsight.errors import PartsightError, Problems
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is drawn, and what is the same in all trials."""
+
+    fixed: tuple[str, ...]
+    """Overrides that do not sweep, as typed."""
+    drawn: Mapping[str, BaseDistribution]
+    """By the left side of its override, e.g. training.learning_rate or +augmentation.train.Blur.p."""
+
+    def overrides(self, values: Mapping[str, Any]) -> list[str]:
+        """Of one trial. `values`: of every drawn setting; choices are texts in Hydra's syntax already."""
+        return [*self.fixed, *(f"{key}={values[key]}" for key in self.drawn)]
+
+    def corners(self) -> list[list[str]]:
+        """Overrides of trials that may be drawn, such that every choice and both ends of every range occur.
+
+        One setting at a time moves away from its first choice or its low end.
+        """
+        ends = {key: _ends(distribution) for key, distribution in self.drawn.items()}
+        first = {key: values[0] for key, values in ends.items()}
+        moved = [{**first, key: value} for key, values in ends.items() for value in values[1:]]
+        return [self.overrides(values) for values in [first, *moved]]
+
+
+def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
+    """The space of hydra.sweeper.params and a command line, which wins where both name a setting.
+
+    A list or choice() is drawn from as it is. range(), without its end, and interval(), with both its ends, give whole
+    numbers to settings that are whole numbers, and otherwise what they give in Hydra. tag(log, ...) draws from the
+    logarithm.
+
+    Raises:
+        Problems: all that cannot be drawn from.
+    """
+    drawn: dict[str, BaseDistribution] = {}
+    fixed: dict[str, str] = {}
+    problems: list[str] = []
+    for override in OverridesParser.create().parse_overrides([*lines(params), *overrides]):
+        key, line = override.get_key_element(), override.input_line or ""
+        drawn.pop(key, None)
+        fixed.pop(key, None)
+        if not override.is_sweep_override():
+            fixed[key] = line
+            continue
+        try:
+            drawn[key] = _distribution(override)
+        except (PartsightError, ValueError) as error:
+            problems.append(f"{line}: {error}")
+    for key in drawn:
+        if key in ("prediction.metric", "usecase"):
+            problems.append(f"{key}: trials are compared by one metric on the same pictures, so it cannot be searched")
+    if not drawn and not problems:
+        problems.append(
+            "there is nothing to search: give a setting several values, for example "
+            "'training.learning_rate=tag(log,interval(1e-4,1e-2))' or backbone=resnet18,mobilenetv2_100"
+        )
+    if problems:
+        raise Problems("The search cannot run", problems)
+    return Space(tuple(fixed.values()), drawn)
+
+
+def lines(params: Mapping[str, str]) -> list[str]:
+    """hydra.sweeper.params as overrides."""
+    return [f"{key}={value}" for key, value in params.items()]
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    value = override.value()
+    tags: set[str] = getattr(value, "tags", set())
+    if strange := tags - {"log"}:
+        raise PartsightError(f"tag({sorted(strange)[0]}, ...) means nothing here; there is tag(log, ...)")
+    if override.is_choice_sweep():
+        if tags:
+            raise PartsightError("choices have no logarithm; use interval() or range()")
+        return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
+    node = _node(override.key_or_group)
+    if not isinstance(node, IntegerNode | FloatNode | AnyNode):
+        raise PartsightError("is no number; list its values, separated by commas")
+    if isinstance(value, RangeSweep):
+        return _range(list(value.range()), value.step, "log" in tags)
+    assert isinstance(value, IntervalSweep)
+    assert value.start is not None
+    assert value.end is not None
+    if value.start > value.end:
+        raise PartsightError("ends before it begins")
+    if "log" in tags and value.start <= 0:
+        raise PartsightError("a logarithm begins above 0")
+    if isinstance(node, IntegerNode) or isinstance(value.start, int):
+        if value.start != int(value.start) or value.end != int(value.end):
+            raise PartsightError("takes whole numbers")
+        return IntDistribution(int(value.start), int(value.end), log="log" in tags)
+    return FloatDistribution(value.start, value.end, log="log" in tags)
+
+
+def _range(values: Sequence[float], step: float, log: bool) -> BaseDistribution:
+    if not values:
+        raise PartsightError("holds no value")
+    low, high = min(values), max(values)
+    if log and step != 1:
+        raise PartsightError("Optuna draws no steps from a logarithm; leave the step or tag(log, ...) out")
+    if all(isinstance(value, int) for value in values):
+        return IntDistribution(int(low), int(high), step=abs(int(step)), log=log)
+    if log:
+        raise PartsightError("Optuna draws no steps from a logarithm; use interval()")
+    return FloatDistribution(low, high, step=abs(float(step)))
+
+
+def _node(key: str) -> Any:
+    """The schema's leaf of a setting; below a mapping (transform arguments) one that takes anything."""
+    node: Any = OmegaConf.structured(Config)
+    for part in key.split("."):
+        if not isinstance(node, DictConfig) or node._metadata.object_type is dict:
+            return AnyNode()
+        node = node._get_node(part) if part in node else AnyNode()
+    return node
+
+
+def _ends(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return [distribution.low, distribution.high] if distribution.low < distribution.high else [distribution.low]

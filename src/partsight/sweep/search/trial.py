@@ -1,0 +1,55 @@
+"""A trial, as its job and the sweep know it: two small files in the job's folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What a job has to know of its trial."""
+
+    storage: str
+    study: str
+    number: int
+    id: int
+    """Optuna's own number of the trial, among those of all studies."""
+    pruner: str
+
+
+def announce(folder: Path, trial: Announced) -> None:
+    """Tells the job that will run in `folder`, in whatever process, which trial it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ANNOUNCED).write_text(json.dumps(asdict(trial)), encoding="utf-8")
+
+
+def of_run(folder: Path) -> Announced | None:
+    """The trial of the run in `folder`; None where it is none."""
+    path = folder / ANNOUNCED
+    return Announced(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def tags(folder: Path) -> dict[str, str]:
+    """Study and number of the run in `folder`, to find the trials of all workers by; none outside a search."""
+    found = of_run(folder)
+    return {"study": found.study, "trial": str(found.number)} if found else {}
+
+
+def record_pruned(folder: Path, reason: str) -> None:
+    """Writes down when the trial in `folder` was ended, and at what."""
+    (folder / PRUNED).write_text(reason + "\n", encoding="utf-8")
+
+
+def pruned(folder: Path) -> str | None:
+    """What was written down of the trial in `folder`; None where it was not ended."""
+    path = folder / PRUNED
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def command(overrides: Sequence[str], config: Mapping[str, object]) -> list[str]:
+    """Overrides that repeat a trial. `config`: the config.yaml it left, which holds the seed that was drawn."""
+    given = any(text.startswith("seed=") and text != "seed=-1" for text in overrides)
+    return list(overrides) if given else [*(o for o in overrides if o != "seed=-1"), f"seed={config['seed']}"]

@@ -1,0 +1,322 @@
+"""A search is a study in Optuna's storage: complete whatever happens to its workers, pruned where there is no hope."""
+
+import math
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from optuna.distributions import CategoricalDistribution
+from optuna.study import Study
+from PIL import Image
+from tiny import SMALL, mlflow_runs, store, tree
+
+from partsight.command import conf_folder
+from partsight.config import Config, PredictionConfig, TrainingConfig, register
+from partsight.errors import PartsightError, Problems
+from partsight.sweep import collect, jobs
+from partsight.sweep.search import search, studies, trial
+
+Train = Callable[..., subprocess.CompletedProcess[str]]
+Answer = Callable[[dict[str, str]], float]
+RATE = "training.learning_rate=tag(log,interval(1e-4,1e-1))"
+
+
+class Answers(Launcher):
+    """A launcher that trains nothing: each job returns what `answer` makes of its overrides."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.launched = answer, list[list[dict[str, str]]]()
+
+    def setup(self, **given: Any) -> None: ...
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        jobs = [dict(text.partition("=")[::2] for text in overrides) for overrides in job_overrides]
+        self.launched.append(jobs)
+        return [JobReturn(status=JobStatus.COMPLETED, _return_value=self.answer(job)) for job in jobs]
+
+
+def near_a_hundredth(job: dict[str, str]) -> float:
+    """Best, 0, at a rate of 0.01; worse with the distance of the logarithms."""
+    return -abs(math.log10(float(job["training.learning_rate"])) + 2)
+
+
+def composed(folder: Path, *task: str, n_jobs: int = 1, **sweeper: Any) -> DictConfig:
+    """What the search reads of a composed config."""
+    given = {"study_name": "rates", "storage": f"sqlite:///{folder / 'optuna.db'}", **sweeper}
+    hydra = {
+        "sweeper": given,
+        "launcher": {"n_jobs": n_jobs},
+        "sweep": {"dir": str(folder / "sweep")},
+        "overrides": {"task": ["usecase=casting", *(task or (RATE,))]},
+    }
+    return OmegaConf.create({"name": "casting", "hydra": hydra})
+
+
+def search_for(config: DictConfig, answer: Answer = near_a_hundredth, settings: Config | None = None) -> Answers:
+    search.open_study(config, settings or Config(prediction=PredictionConfig(metric="ROC_AUC")))
+    launcher = Answers(answer)
+    search.run(config, launcher)
+    return launcher
+
+
+def study(folder: Path) -> Study:
+    return optuna.load_study(study_name="rates", storage=f"sqlite:///{folder / 'optuna.db'}")
+
+
+def states(folder: Path) -> list[str]:
+    return [one.state.name for one in study(folder).trials]
+
+
+def test_the_direction_is_that_of_the_metric(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=4))
+    found = study(tmp_path)
+    assert found.best_value == max(one.value for one in found.trials)
+    losses = composed(tmp_path, n_trials=4, study_name="losses")
+    search_for(losses, settings=Config(prediction=PredictionConfig(metric="LogLoss")))
+    found = optuna.load_study(study_name="losses", storage=losses.hydra.sweeper.storage)
+    assert found.best_value == min(one.value for one in found.trials)
+
+
+def test_the_study_has_n_trials_in_all_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    assert len(search_for(composed(tmp_path, n_trials=3)).launched) == 3
+    assert len(search_for(composed(tmp_path, n_trials=5)).launched) == 2
+    assert search_for(composed(tmp_path, n_trials=5)).launched == []
+    numbers = [one.number for one in study(tmp_path).trials]
+    assert numbers == [0, 1, 2, 3, 4]
+
+
+def test_a_search_in_two_parts_draws_what_one_in_one_does(tmp_path: Path) -> None:
+    for folder, parts in ((tmp_path / "one", [12]), (tmp_path / "two", [5, 12])):
+        folder.mkdir()
+        for n_trials in parts:
+            search_for(composed(folder, n_trials=n_trials))
+    one, two = ([t.params for t in study(tmp_path / name).trials] for name in ("one", "two"))
+    assert one == two
+    assert len({str(params) for params in one}) == 12
+
+
+def test_trials_are_launched_as_many_at_a_time_as_the_launcher_runs(tmp_path: Path) -> None:
+    launched = search_for(composed(tmp_path, n_trials=5, n_jobs=2)).launched
+    assert [len(batch) for batch in launched] == [2, 2, 1]
+    assert [job["hydra.sweep.subdir"] for batch in launched for job in batch] == ["0", "1", "2", "3", "4"]
+
+
+def test_a_job_without_result_is_a_failed_trial_and_the_search_goes_on(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=3), lambda job: math.nan if job["hydra.sweep.subdir"] == "1" else 0.5)
+    assert states(tmp_path) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert pd.read_csv(tmp_path / "sweep" / "trials.csv")["state"].tolist() == ["complete", "failed", "complete"]
+
+
+def test_what_a_study_has_begun_with_cannot_be_changed(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=1))
+    wider = composed(tmp_path, "training.learning_rate=tag(log,interval(1e-4,1))", "head=linear,gem")
+    longer = Config(prediction=PredictionConfig(metric="F1"), training=TrainingConfig(epochs=50))
+    with pytest.raises(Problems, match="has begun with something else") as caught:
+        search_for(wider, settings=longer)
+    said = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4, said
+    for part in (
+        "prediction.metric: ROC_AUC in the study, F1 here",
+        "training.epochs: 5 in",
+        "high=1.0",
+        "head: not in",
+    ):
+        assert part in said
+
+
+def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=1))
+    elsewhere = Config(prediction=PredictionConfig(metric="ROC_AUC"))
+    elsewhere.data.root, elsewhere.data.workers = "/elsewhere", 3
+    search_for(composed(tmp_path, n_trials=2), settings=elsewhere)
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE"]
+
+
+def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("This is no database. " * 100)
+    with pytest.raises(PartsightError, match=r"hydra\.sweeper\.storage.*text\.db: cannot be used"):
+        search_for(composed(tmp_path, storage=f"sqlite:///{tmp_path / 'text.db'}"))
+
+
+def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -> None:
+    def interrupted(job: dict[str, str]) -> float:
+        if job["hydra.sweep.subdir"] == "1":
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        search_for(composed(tmp_path, n_trials=4), interrupted)
+    assert states(tmp_path) == ["COMPLETE", "FAIL", "WAITING"]
+    search_for(composed(tmp_path, n_trials=4))
+    trials = study(tmp_path).trials
+    assert trials[2].params == trials[1].params
+    table = pd.read_csv(tmp_path / "sweep" / "trials.csv")
+    assert table["state"].tolist() == ["complete", "again", "complete", "complete", "complete"]
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_study_of_which_one_was_killed(tmp_path: Path) -> None:
+    def work(dies: bool) -> None:
+        def answer(job: dict[str, str]) -> float:
+            if dies and job["hydra.sweep.subdir"] == "2":
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.2)
+            return 0.5
+
+        search_for(composed(tmp_path, n_trials=8), answer)
+
+    processes = multiprocessing.get_context("fork")  # everything is imported already
+    killed = processes.Process(target=work, args=[True])
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "RUNNING"]
+    with sqlite3.connect(tmp_path / "optuna.db") as database:  # the minute until it is held for dead
+        database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00.000000' WHERE state = 'RUNNING'")
+
+    both = [processes.Process(target=work, args=[False]) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(120)
+        assert one.exitcode == 0
+    trials = study(tmp_path).trials
+    counted = [one for one in trials if studies.TAKEN_BACK not in one.user_attrs]
+    assert [one.state.name for one in counted] == ["COMPLETE"] * 8
+    assert len(trials) == 9
+    assert [one.params for one in counted].count(trials[2].params) == 1
+    assert {one.user_attrs["worker"].split()[1] for one in counted[2:]} == {str(one.pid) for one in both}
+
+
+def test_a_worker_waits_for_the_trials_of_others_and_no_longer_than_they_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(search, "_LOOK_SECONDS", 0.1)
+    search.open_study(composed(tmp_path), Config(prediction=PredictionConfig(metric="ROC_AUC")))
+    study(tmp_path).ask()  # another worker's, of which nothing is heard again
+    search_for(composed(tmp_path, n_trials=1))
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+
+
+def test_table_charts_and_the_best_command_are_kept_and_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = store(tmp_path)
+    run = client.create_run(client.create_experiment("casting", (tmp_path / "artifacts").as_uri()))
+    (tmp_path / "sweep").mkdir()
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    announced = f'{{"uri": "{uri}", "run_id": "{run.info.run_id}"}}'
+    (tmp_path / "sweep" / "parent_run.json").write_text(announced)
+
+    def seeded(job: dict[str, str]) -> float:
+        number = job["hydra.sweep.subdir"]
+        (tmp_path / "sweep" / number / "config.yaml").write_text(f"seed: 40{number}\n")
+        return near_a_hundredth(job)
+
+    search_for(composed(tmp_path, RATE, "head=linear,gem", n_trials=6), seeded)
+    found = study(tmp_path)
+    best = found.best_trial
+    table = pd.read_csv(tmp_path / "sweep" / "trials.csv")
+    assert table["value"].tolist() == [one.value for one in found.trials]
+    assert table["training.learning_rate"].tolist() == [one.params["training.learning_rate"] for one in found.trials]
+
+    rate = best.params["training.learning_rate"]
+    command = f"usecase=casting training.learning_rate={rate} head={best.params['head']} seed=40{best.number}"
+    assert command in " ".join(capsys.readouterr().out.split())
+    kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert kept == {"trials.csv", "history.png", "importance.png"}
+    for name in ("history.png", "importance.png"):
+        with Image.open(tmp_path / "sweep" / name) as picture:
+            assert picture.width > 1000
+            assert picture.getextrema() != ((255, 255),) * 4  # something is drawn on it
+    logged = client.get_run(run.info.run_id).data
+    assert logged.metrics["best_ROC_AUC"] == best.value
+    assert logged.tags["best_command"].endswith(command)
+
+
+def test_equal_results_have_no_importance(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=3), lambda job: 0.5)
+    assert (tmp_path / "sweep" / "history.png").is_file()
+    assert not (tmp_path / "sweep" / "importance.png").exists()
+
+
+def test_a_wrong_choice_is_an_error_before_the_first_trial(tmp_path: Path) -> None:
+    register()
+    given = ["usecase=casting", "hydra/sweeper=search", "hydra.sweeper.study_name=s", "backbone=resnet18,resnet81"]
+    given += ["training.label_smoothing=interval(0,1.5)", "model.pretrained=false", "hydra.sweep.dir=sweep"]
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("train", given, run_mode=RunMode.MULTIRUN)
+    with pytest.raises(Problems) as caught:
+        jobs.checked(config)
+    said = "\n".join(caught.value.problems)
+    assert "backbone=resnet81" in said
+    assert "training.label_smoothing=1.5: must be" in said
+    assert not (tmp_path / "optuna.db").exists()
+
+
+def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:
+    params, folders = {"training.epoch": "1,2"}, [str(conf_folder())]
+    with pytest.raises(Problems) as caught:
+        search.jobs(composed(tmp_path, sampler="tpee", pruner="nop", n_trials=0, params=params), folders)
+    assert len(caught.value.problems) == 4
+    for said in ("did you mean tpe?", "pruner=nop: must be one of median", "n_trials=0", "training.epoch: there is no"):
+        assert any(said in problem for problem in caught.value.problems), said
+
+
+@pytest.mark.slow
+def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train, tmp_path: Path) -> None:
+    parts, empty = tree(tmp_path / "parts", {"good": 10, "scratch": 10}), tmp_path / "empty"
+    empty.mkdir()
+    drawn = CategoricalDistribution([str(empty), str(parts)])
+    begun = optuna.create_study(study_name="rates", storage=f"sqlite:///{tmp_path / 'optuna.db'}", direction="maximize")
+    for _ in range(5):  # better than any trial can be
+        steps = dict.fromkeys(range(1, 51), 2.0)
+        good = {"params": {"data.root": str(parts)}, "distributions": {"data.root": drawn}}
+        begun.add_trial(optuna.create_trial(**good, value=2.0, intermediate_values=steps))
+    for folder in (empty, parts):
+        begun.enqueue_trial({"data.root": str(folder)})
+
+    asked = ("hydra/sweeper=search", "hydra.sweeper.study_name=rates", "hydra.sweeper.n_trials=7")
+    small = [text for text in SMALL if not text.startswith("training.epochs")]
+    roots = f"data.root={empty},{parts}"
+    done = train(
+        "-m", *asked, *small, "training.epochs=50", "prediction.metric=Accuracy", roots, "hydra.sweep.dir=sweep"
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+    jobs_done = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("job")["status"]
+    assert "there are no pictures in it" in jobs_done[5]
+    assert jobs_done[6] == "pruned"
+    trials = pd.read_csv(tmp_path / "sweep" / "trials.csv").set_index("trial")
+    assert trials["state"].tolist() == ["complete"] * 5 + ["failed", "pruned"]
+    assert trials.loc[6, "evaluations"] == 2  # of 50; the first is left alone
+    assert not (tmp_path / "sweep" / "6" / "metrics.csv").exists()
+
+    parent, only = mlflow_runs(tmp_path)
+    assert parent.info.status == "FAILED"  # for the sake of trial 5
+    assert (only.info.status, only.data.tags["study"], only.data.tags["trial"]) == ("KILLED", "rates", "6")
+    assert only.data.tags["pruned"].startswith("pruned at evaluation 2, Accuracy")
+
+
+def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
+    trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
+    assert collect.conclude(tmp_path, [])
