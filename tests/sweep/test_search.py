@@ -147,10 +147,11 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
     assert states(tmp_path) == ["COMPLETE", "COMPLETE"]
 
 
-def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["sqlite:///{}/text.db", "sqlite:////proc/nothing/optuna.db", "optuna"])
+def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path, url: str) -> None:
     (tmp_path / "text.db").write_text("This is no database. " * 100)
-    with pytest.raises(PartsightError, match=r"hydra\.sweeper\.storage.*text\.db: cannot be used"):
-        search_for(composed(tmp_path, storage=f"sqlite:///{tmp_path / 'text.db'}"))
+    with pytest.raises(PartsightError, match=r"hydra\.sweeper\.storage=.*: cannot be used"):
+        search_for(composed(tmp_path, storage=url.format(tmp_path)))
 
 
 def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -> None:

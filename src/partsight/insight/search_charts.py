@@ -35,7 +35,7 @@ def history_chart(trials: pd.DataFrame, metric: str, higher_is_better: bool, tit
         axes.axvline(at, color=style.GRID, linewidth=5.0, zorder=0, label="failed" if number == 0 else None)
     axes.set_xlabel("trial")
     axes.set_ylabel(metric)
-    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=style.STEPS, integer=True))
     axes.set_xlim(-0.5, max(len(trials) - 0.5, 0.5))
     axes.margins(y=0.08)
     handles, labels = axes.get_legend_handles_labels()

@@ -54,18 +54,16 @@ def opened(
     direction = StudyDirection.MAXIMIZE if METRICS[metric].higher_is_better else StudyDirection.MINIMIZE
     said = {f"searched {key}": str(value) for key, value in drawn.items()}
     said |= {"prediction.metric": metric} | {key: str(value) for key, value in settings.items()}
-    with lock(url):
-        study = _made(url, name, direction)
-        begun: dict[str, str] = json.loads(study.user_attrs.get(BEGUN_WITH, "{}"))
-        if not begun and study.direction == direction:
-            study.set_user_attr(BEGUN_WITH, json.dumps(said))
-        elif problems := _changes(begun, said):
-            raise Problems(
-                f"The study {name} has begun with something else, so trials could not be compared; "
-                "give another hydra.sweeper.study_name, or what it began with",
-                problems,
-            )
-    return study
+    try:
+        with lock(url):
+            return _begun(url, name, direction, said)
+    except ImportError as error:
+        raise PartsightError(f"hydra.sweeper.storage={url}: its database module is not installed ({error})") from None
+    except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
+        raise PartsightError(
+            f"hydra.sweeper.storage={url}: cannot be used: {str(error).splitlines()[0]}\n"
+            "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql://user@host/optuna"
+        ) from None
 
 
 def storage(url: str) -> RDBStorage:
@@ -138,17 +136,17 @@ def _heard(trial: FrozenTrial) -> float:
     return max(begun, float(trial.user_attrs.get(ALIVE, 0.0)))
 
 
-def _made(url: str, name: str, direction: StudyDirection) -> Study:
-    try:
-        kept = storage(url)
-        study = optuna.create_study(storage=kept, study_name=name, direction=direction, load_if_exists=True)
-    except ImportError as error:
-        raise PartsightError(f"hydra.sweeper.storage={url}: its database module is not installed ({error})") from None
-    except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
-        raise PartsightError(
-            f"hydra.sweeper.storage={url}: cannot be used: {str(error).splitlines()[0]}\n"
-            "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql://user@host/optuna"
-        ) from None
+def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, str]) -> Study:
+    study = optuna.create_study(storage=storage(url), study_name=name, direction=direction, load_if_exists=True)
+    begun: dict[str, str] = json.loads(study.user_attrs.get(BEGUN_WITH, "{}"))
+    if not begun and study.direction == direction:
+        study.set_user_attr(BEGUN_WITH, json.dumps(said))
+    elif problems := _changes(begun, said):
+        raise Problems(
+            f"The study {name} has begun with something else, so trials could not be compared; "
+            "give another hydra.sweeper.study_name, or what it began with",
+            problems,
+        )
     return study
 
 
