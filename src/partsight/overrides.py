@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from partsight import check
 from partsight.config import Config, leaves
 from partsight.errors import did_you_mean
+from partsight.sweep import launchers
 
 
 def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
@@ -68,6 +69,8 @@ def _parsed(text: str) -> Override | None:
 
 def _override_problems(override: Override, folders: Sequence[Path], multirun: bool) -> list[str]:
     key = override.key_or_group
+    if key == "hydra/launcher" and (problem := launchers.missing(str(override.value()))):
+        return [problem]
     if key.split(".")[0].split("/")[0] == "hydra":  # Hydra's own section is Hydra's to check
         return []
     if override.is_delete():

@@ -1,0 +1,52 @@
+"""Sweeps run through launchers that other projects publish: one parent, one table, a failed job costs no other."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import SMALL, mlflow_runs, tree
+
+from partsight import command, overrides
+from partsight.sweep import launchers
+
+Train = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launchers, "find_spec", lambda name: None)
+    for name, extra in {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}.items():
+        given = ["usecase=casting", "fold=0,1", f"hydra/launcher={name}"]
+        (problem,) = overrides.problems(given, [command.conf_folder()], multirun=True)
+        assert f"pip install 'partsight[{extra}]'" in problem
+    assert launchers.missing("basic") is None
+    assert launchers.missing("isolated") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("launcher", "plugin", "settings"),
+    [
+        ("joblib", "hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
+        ("submitit_local", "hydra_submitit_launcher", []),
+        ("ray", "hydra_ray_launcher", ["+hydra.launcher.ray.init.num_cpus=2"]),  # too heavy for [dev]
+    ],
+)
+def test_a_sweep_through_another_launcher(
+    train: Train, tmp_path: Path, launcher: str, plugin: str, settings: list[str]
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}", reason="its extra is not installed (docs/scaling.md)")
+    tree(tmp_path / "parts", {"a": 10, "b": 10})
+    (tmp_path / "empty").mkdir()  # only reading it tells that it holds nothing
+    given = [*SMALL, "training.epochs=1", "data.root=empty,parts", "hydra.sweep.dir=sweep"]
+
+    done = train("-m", *given, f"hydra/launcher={launcher}", *settings)
+    assert done.returncode == 1, done.stdout + done.stderr
+    jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("data.root")
+    assert "there are no pictures in it" in jobs.loc["empty", "status"]
+    assert jobs.loc["parts", "status"] == "finished"
+    runs = {run.data.tags.get("kind", "job"): run for run in mlflow_runs(tmp_path)}
+    assert runs["sweep"].info.status == "FAILED"
+    assert runs["job"].info.status == "FINISHED"
+    assert runs["job"].data.tags["mlflow.parentRunId"] == runs["sweep"].info.run_id
