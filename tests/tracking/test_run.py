@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from partsight.config import TrackingConfig
 from partsight.curves import Point
@@ -41,6 +42,10 @@ def only_run(tracking: TrackingConfig) -> Run:
     runs = client.search_runs([experiment])
     assert len(runs) == 1
     return runs[0]
+
+
+def test_mlflow_reports_to_nobody() -> None:
+    assert MLFLOW_DISABLE_TELEMETRY.get()
 
 
 def test_a_run_that_goes_well_is_finished(tracking: TrackingConfig) -> None:
