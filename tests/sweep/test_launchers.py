@@ -42,7 +42,7 @@ def test_a_sweep_through_another_launcher(
     (tmp_path / "empty").mkdir()  # only reading it tells that it holds nothing
     given = [*SMALL, "training.epochs=1", "data.root=empty,parts", "hydra.sweep.dir=sweep"]
 
-    done = train("-m", *given, f"hydra/launcher={launcher}", *settings)
+    done = train("-m", *given, f"hydra/launcher={launcher}", *settings, timeout=550)
     assert done.returncode == 1, done.stdout + done.stderr
     jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("data.root")
     assert "there are no pictures in it" in jobs.loc["empty", "status"]
