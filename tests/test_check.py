@@ -497,3 +497,10 @@ def test_a_plugin_makes_a_model_of_ones_own_known(config: Compose, tmp_path: Pat
     (tmp_path / "plugin_of_a_test.py").write_text(PLUGIN)
     assert one(check.names(config(*SMALL, "backbone=net_of_a_test"))).startswith("backbone=net_of_a_test: timm has no")
     assert check.names(config(*SMALL, "backbone=net_of_a_test", "plugins=[plugin_of_a_test]")) == []
+
+
+def test_a_transform_may_be_given_in_one_form_and_then_in_another() -> None:
+    for value in ("{x:[0,0.1],y:[0,0.1]}", "[0,0.1]", "0.1"):  # as the variants of a study do in one process
+        given = ["usecase=casting", f"+augmentation.train.Affine.translate_percent={value}"]
+        assert overrides.problems(given, [command.conf_folder()]) == []
+    assert overrides.problems(["usecase=casting", "+augmentation.train.Affine=3"], [command.conf_folder()])

@@ -24,7 +24,7 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
-GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "study")
 USECASES = options("usecase")
 ALONE = ["", *(f"{group}={option}" for group in GROUPS if group != "usecase" for option in options(group))]
 """Nothing, and each option of each other group alone."""

@@ -1,4 +1,4 @@
-"""`partsight`: train, data check, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
+"""`partsight`: train, study, data check, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from partsight import data_check
 
             sys.exit(data_check.main(given[2:]))
+        if given[:1] == ["study"]:
+            from partsight.study import command as study
+
+            sys.exit(study.main(given[1:]))
         parsed = _parser().parse_args(given)
         parsed.run(parsed)
     except PartsightError as error:
@@ -34,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"partsight {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="train: partsight train usecase=casting backbone=efficientnet_b4", add_help=False)
+    study = "study: many runs and their table: partsight study casting_backbone data.root=/data/casting_data"
+    commands.add_parser("study", help=study, add_help=False)
     data = commands.add_parser("data", help="data check: audit a data set: partsight data check /data/parts")
     data.add_subparsers(required=True, metavar="check").add_parser("check", add_help=False)
 

@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
@@ -42,7 +42,12 @@ def train(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     given = _with_use_case(given)
     _check_command_line(given)
-    main = hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(_train_one)
+    launch(given, train_one)
+
+
+def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
+    """Hydra's run or multirun of a checked command line; `task` is what a job does."""
+    main = hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)
     typed, sys.argv = sys.argv, [sys.argv[0], *given]  # Hydra reads sys.argv
     try:
         main()
@@ -61,7 +66,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     args = get_args_parser().parse_args(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
-    folders = _config_folders(args.config_dir)
+    folders = config_folders(args.config_dir)
     if problems := overrides.problems(args.overrides, folders):
         raise Problems("The command cannot run", problems)
     settings = check.to_config(overrides.composed(args.overrides, folders))
@@ -79,7 +84,7 @@ def help_text() -> str:
     groups = "\n".join(
         f"  {group.name}={'|'.join(sorted(option.stem for option in group.glob('*.yaml')))}"
         for group in sorted(folder.iterdir())
-        if group.is_dir()
+        if group.is_dir() and group.name != "study"  # which has a command of its own
     )
     settings = (folder / "train.yaml").read_text(encoding="utf-8").partition("\nhydra:")[0]
     return f"{USAGE}\nGroups, each option a file in conf/:\n{groups}\n\n{settings}"
@@ -102,18 +107,18 @@ def _check_command_line(given: Sequence[str]) -> None:
     args = get_args_parser().parse_args(given)
     if args.hydra_help or args.shell_completion:
         return
-    problems = overrides.problems(args.overrides, _config_folders(args.config_dir), multirun=args.multirun)
+    problems = overrides.problems(args.overrides, config_folders(args.config_dir), multirun=args.multirun)
     if problems:
         print(Problems("The command cannot run", problems), file=sys.stderr)
         sys.exit(2)
 
 
-def _config_folders(own: str | None) -> list[Path]:
+def config_folders(own: str | None) -> list[Path]:
     """The user's own folder of configs, where there is one, and partsight's."""
     return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), conf_folder()]
 
 
-def _train_one(composed: DictConfig) -> float:
+def train_one(composed: DictConfig) -> float:
     """One job: returns the validation metric of the resulting checkpoint, for sweepers to optimise.
 
     A job of a sweep that fails returns nan, so that the others run; the sweep's table and parent run tell of it.

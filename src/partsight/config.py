@@ -280,6 +280,8 @@ class TrackingConfig:
     """Tracking server or store. None: MLFLOW_TRACKING_URI, else mlflow.db in the current folder."""
     experiment: str = "${name}"
     """MLflow experiment."""
+    run_name: str | None = None
+    """Of the run in MLflow and on its pictures. None: backbone, fold and repeat."""
     checkpoint: bool = True
     """Store the resulting checkpoint as an artifact."""
 

@@ -77,7 +77,7 @@ def run(config: Config) -> float:
     with tracked(config.tracking, run_name(config), parent_of(HydraConfig.get())) as track:
         stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
         track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-        track.tags(tags | trial.tags(folder))
+        keeping.facts(stage, tags | trial.tags(folder))
         keeping.inputs(stage, examples, divided)
         keeping.leaks(stage, examples, divided)
         if config.data.unlabeled_table:

@@ -25,6 +25,9 @@ from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.results import Result
 from partsight.stage import Stage
 
+FACTS, TIMING = "facts.yaml", "timing.yaml"
+"""The tags of a run, and how long it took, in its folder."""
+
 
 def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
@@ -40,6 +43,12 @@ def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     if len(examples.skipped):
         examples.skipped.to_csv(folder / "skipped.csv", index=False)
         track.artifact(folder / "skipped.csv")
+
+
+def facts(stage: Stage, tags: Mapping[str, str]) -> None:
+    """What the run is and what it ran on."""
+    (stage.folder / FACTS).write_text(yaml.safe_dump(dict(tags), allow_unicode=True), encoding="utf-8")
+    stage.track.tags(tags)
 
 
 def leaks(stage: Stage, examples: Examples, divided: Division) -> None:
@@ -67,6 +76,7 @@ def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
         track.tags({"roc_auc_classes": found.auc_gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
+    (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if stage.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check
-from partsight.config import Config, leaves
+from partsight.config import AugmentationConfig, Config, leaves
 from partsight.errors import did_you_mean
 from partsight.sweep import launchers
 
@@ -73,6 +73,8 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
         return [problem]
     if key.split(".")[0].split("/")[0] == "hydra":  # Hydra's own section is Hydra's to check
         return []
+    if key == "study":
+        return [f"{override.input_line}: studies have a command of their own: partsight study {override.value()}"]
     if override.is_delete():
         return [] if _known(key) else [_unknown(key, folders)]
     if override.is_sweep_override():
@@ -95,7 +97,9 @@ def _is_group(override: Override, folders: Sequence[Path]) -> bool:
 
 
 def _groups(folders: Sequence[Path]) -> list[str]:
-    return sorted({child.name for folder in folders for child in folder.iterdir() if child.is_dir()})
+    return sorted(
+        {child.name for folder in folders for child in folder.iterdir() if child.is_dir() and child.name != "study"}
+    )
 
 
 def _options(group: str, folders: Sequence[Path]) -> list[str]:
@@ -140,8 +144,11 @@ def _unknown(key: str, folders: Sequence[Path]) -> str:
 
 
 def _type_problem(key: str, value: Any) -> str | None:
+    # In a mapping of any shape a value that was set before would say what the next may be: that one is made anew.
+    free = key.startswith("augmentation.")
+    schema = OmegaConf.create({"augmentation": OmegaConf.structured(AugmentationConfig)}) if free else _schema()
     try:
-        OmegaConf.update(_schema(), key, value, force_add=True)
+        OmegaConf.update(schema, key, value, force_add=True)
     except OmegaConfBaseException as error:
         return f"{key}={value}: {str(error).splitlines()[0]}"
     return None

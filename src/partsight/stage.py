@@ -26,6 +26,7 @@ class Stage:
 
 
 def run_name(config: Config) -> str:
-    """Of the run in MLflow: backbone, fold, repeat, and what spoils its figures."""
+    """Of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and what spoils its figures."""
     repeat = f" repeat {config.repeat}" if config.repeat else ""
-    return f"{config.backbone} fold {config.fold}{repeat}{' (seen in training)' * config.training.train_on_validation}"
+    name = config.tracking.run_name or f"{config.backbone} fold {config.fold}{repeat}"
+    return f"{name}{' (seen in training)' * config.training.train_on_validation}"

@@ -90,6 +90,12 @@ def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.Data
     )
 
 
+def of_test_rows(examples: Examples, same: Alike) -> pd.DataFrame:
+    """Each test row that has a look-alike among all other rows, whichever fold they are in; as `find`."""
+    test = (examples.frame["split"] == "test").to_numpy()
+    return find(examples, same, np.where(test, -1, 0).astype(np.int64), -1)
+
+
 def _first_row(keys: Numbers, rows: Numbers) -> "pd.Series[int]":
     return pd.Series(rows, index=keys)[~pd.Index(keys).duplicated()]
 

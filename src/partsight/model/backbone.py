@@ -14,6 +14,7 @@ from timm.layers import Format
 from torch import Tensor, nn
 
 from partsight.config import Config
+from partsight.model import nasnet_mobile  # noqa: F401  (registers itself with timm)
 
 
 @dataclass(frozen=True)

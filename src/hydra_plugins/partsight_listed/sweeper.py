@@ -1,0 +1,52 @@
+"""`hydra/sweeper=listed`: the jobs of a multirun are those that a file lists, each with overrides of its own.
+
+Studies use it; so a study runs under any launcher. Hydra imports this file in every command: nothing heavy here.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import MISSING, DictConfig
+
+
+@dataclass
+class ListedSweeperConf:
+    """Settings under hydra.sweeper."""
+
+    _target_: str = "hydra_plugins.partsight_listed.sweeper.ListedSweeper"
+    file: str = MISSING
+    """JSON: a list of jobs, each a list of overrides."""
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="listed", node=ListedSweeperConf, provider="partsight")
+
+
+class ListedSweeper(Sweeper):
+    """Launches the jobs of a file, in order."""
+
+    def __init__(self, file: str) -> None:
+        self.jobs: list[list[str]] = json.loads(Path(file).read_text(encoding="utf-8"))
+        self.launcher: Launcher | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra before the sweep."""
+        from hydra.core.plugins import Plugins
+
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """All jobs; `arguments`, the command's own overrides, are common to them."""
+        assert self.launcher is not None
+        done = self.launcher.launch([[*arguments, *job] for job in self.jobs], initial_job_idx=0)
+        for job in done:
+            _ = job.return_value  # raises what the job raised, as Hydra's own sweeper does
+        return done

@@ -1,0 +1,88 @@
+"""Charts of a study: its lines beside each other, a dot and an interval each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from partsight.insight import style
+
+ROW = 0.34
+"""Inches a line."""
+
+
+def figure_chart(lines: pd.DataFrame, metrics: Sequence[str], title: str, published_by: str) -> Figure:
+    """A panel a metric: ours with its 95 % interval, what was published as a hollow diamond.
+
+    lines: a row a line and metric: name, metric, mean, low, high, published (rates within 0 and 1), and weights, whose
+        kinds have a colour each.
+    """
+    names = list(dict.fromkeys(lines["name"]))
+    kinds = list(dict.fromkeys(lines["weights"]))
+    figure = style.new_figure(max(9.0, 3.0 + 2.6 * len(metrics)), 1.4 + ROW * max(len(names), 2))
+    panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        style.dress(axes, metric.replace("_", " "))
+        axes.grid(False, axis="y")
+        of_metric = lines[lines["metric"] == metric]
+        for _, line in of_metric.iterrows():
+            _line(axes, names.index(line["name"]), line, style.SERIES[kinds.index(line["weights"])])
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=style.STEPS))
+        axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{100 * value:.4g}%"))
+        axes.margins(x=0.06)
+    panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    _legend(figure, kinds, published_by if lines["published"].notna().any() else "")
+    style.headline(figure, title)
+    return style.finish(figure)
+
+
+def _line(axes: Axes, at: int, line: "pd.Series[float]", colour: str) -> None:
+    if np.isfinite([line["low"], line["high"]]).all():
+        axes.plot([line["low"], line["high"]], [at, at], color=colour, alpha=0.3, linewidth=7, solid_capstyle="butt")
+    axes.plot([line["mean"]], [at], "o", color=colour, markersize=6, zorder=3)
+    if np.isfinite(line["published"]):
+        axes.plot([line["published"]], [at], "D", markerfacecolor="none", markeredgecolor=style.INK, markersize=6)
+
+
+def _legend(figure: Figure, kinds: Sequence[str], published_by: str) -> None:
+    handles = [
+        Line2D([], [], color=style.SERIES[number], marker="o", linestyle="none", label=f"ours, {kind} weights")
+        for number, kind in enumerate(kinds)
+    ]
+    if published_by:
+        hollow = {"markerfacecolor": "none", "markeredgecolor": style.INK}
+        handles.append(Line2D([], [], marker="D", linestyle="none", label=published_by, **hollow))  # type: ignore[arg-type]
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=len(handles), frameon=False, fontsize=style.SMALL_SIZE
+    )
+
+
+def speed_chart(speeds: pd.DataFrame, title: str) -> Figure:
+    """Two panels, training and inference: pictures a second of each variant, a colour a batch size.
+
+    speeds: variant, batch_size, train_images_per_second, inference_images_per_second.
+    """
+    names = list(dict.fromkeys(speeds["variant"]))
+    sizes = sorted(speeds["batch_size"].unique())
+    figure = style.new_figure(10.0, 1.4 + ROW * max(len(names), 2))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, kind in zip(panels, ("train", "inference"), strict=True):
+        style.dress(axes, {"train": "training", "inference": "inference"}[kind], "images a second")
+        axes.grid(False, axis="y")
+        for number, size in enumerate(sizes):
+            of_size = speeds[speeds["batch_size"] == size]
+            at = [names.index(name) for name in of_size["variant"]]
+            values = of_size[f"{kind}_images_per_second"]
+            axes.plot(values, at, "o", color=style.SERIES[number], markersize=6, label=f"batch {size}")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
+    panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    panels[1].legend(frameon=False, fontsize=style.SMALL_SIZE)
+    style.headline(figure, title)
+    return style.finish(figure)

@@ -1,0 +1,102 @@
+"""`partsight study`: runs what a study lacks, and prints and keeps its table."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from partsight import command, config
+from partsight.errors import PartsightError
+from partsight.study import definition
+from partsight.study import plan as planning
+from partsight.study.plan import Plan
+
+DESCRIPTION = """\
+Runs the missing runs of a study and makes its table: csv, Markdown, and an html page with charts.
+
+  partsight study                                                  the studies there are
+  partsight study casting_backbone data.root=/data/casting_data    its first protocol, on your pictures
+  partsight study casting_backbone protocol=paper --list           which runs that would be, and what is done
+  partsight study kfold usecase=steel backbone=resnet18            settings for all runs, as of train
+
+A run that came to its end is not made again. Exit status 1: a run has no result."""
+
+
+def main(given: Sequence[str]) -> int:
+    """Runs the command; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="partsight study", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a study of conf/study, or the path of a yaml")
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help="key=value, for all runs; protocol=NAME")
+    parser.add_argument("--list", action="store_true", help="show the runs and which are done; run nothing")
+    parser.add_argument("--table", action="store_true", help="make the table of what is done; run nothing")
+    parser.add_argument("--repeats", type=int, metavar="N", help="runs of each variant (default: the study's)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="(default: studies/NAME/USECASE/PROTOCOL)")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
+    parsed, rest = parser.parse_known_intermixed_args(given)
+    if unknown := [text for text in rest if "=" not in text or text.startswith("--")]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    folders = command.config_folders(str(parsed.config_dir) if parsed.config_dir else None)
+    if parsed.name is None:
+        _show_studies(folders)
+        return 0
+    if parsed.repeats is not None and parsed.repeats < 1:
+        raise PartsightError(f"--repeats {parsed.repeats}: must be at least 1")
+    config.register()
+    settings = [*parsed.settings, *rest]
+    of_hydra = [text for text in settings if planning.key_of(text).split(".")[0].split("/")[0] == "hydra"]
+    study = definition.read_study(parsed.name, folders)
+    own = [text for text in settings if text not in of_hydra]
+    name, own = planning.protocol_of(study, own)
+    protocol = definition.read_protocol(name, folders)
+    plan = planning.plan(study, protocol, own, folders, parsed.out, parsed.repeats)
+    if parsed.list:
+        _show_runs(plan)
+        return 0
+    if not parsed.table and plan.missing:
+        _run(plan, [*of_hydra, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])])
+    else:
+        _conclude(plan)
+    return 1 if plan.missing else 0
+
+
+def _run(plan: Plan, hydra: Sequence[str]) -> None:
+    from partsight import console
+    from partsight.study import launch
+
+    console.say(f"{plan.study.name}: {len(plan.missing)} of {len(plan.runs)} runs to make, into {plan.folder}")
+    launch.check_names(plan)
+    with launch.parent_run(plan) as (client, run_id):
+        launch.run_missing(plan, hydra)
+        for path in _conclude(plan):
+            client.log_artifact(run_id, str(path))
+
+
+def _conclude(plan: Plan) -> list[Path]:
+    from partsight import console
+    from partsight.study import results, writing
+
+    result = writing.told(plan)
+    paths = writing.write(plan, result)
+    for heading, table in writing.summary_lines(result):
+        console.table(table, f"{plan.study.title}: {heading}")
+    for note in result.notes:
+        console.say(f"- {note}")
+    for run in plan.missing:
+        console.say(f"No result: {run.title}: {results.status(run)}; {run.folder}")
+    console.say(f"Everything is in {plan.folder}; open {plan.folder / 'study.html'}")
+    return paths
+
+
+def _show_studies(folders: Sequence[Path]) -> None:
+    for name in sorted(definition.study_files(folders)):
+        study = definition.read_study(name, folders)
+        count = len(study.variants) * study.repeats * max(1, len(study.batch_sizes))
+        runs = f"{count} runs" if not study.folds else "a run for each fold"
+        print(f"{name:22} {study.title}: {runs}; protocol={'|'.join(study.protocols)}")
+
+
+def _show_runs(plan: Plan) -> None:
+    for run in plan.runs:
+        print(f"{'done' if run.done else '-':5} {run.title:40} {' '.join(run.overrides)}")
+    print(f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs are done, in {plan.folder}")

@@ -1,0 +1,140 @@
+"""The missing runs of a study, as one Hydra multirun over an explicit list of jobs, below one MLflow run."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from omegaconf import DictConfig
+
+from partsight import check, command
+from partsight.errors import Problems
+from partsight.study.plan import FINISHED, Plan
+from partsight.sweep import failure, isolation
+from partsight.sweep.parent import FILE, Parent, read
+from partsight.tracking import store
+
+
+def run_missing(plan: Plan, hydra: Sequence[str]) -> None:
+    """Runs what has not come to its end, each job in a process of its own.
+
+    Args:
+        plan: of the study.
+        hydra: more of the command line: `hydra.launcher.n_jobs=2`, `hydra/launcher=joblib`, `--config-dir=...`.
+    """
+    runs = plan.folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        [*run.overrides, f"tracking.run_name={quoted(run.title)}", f"hydra.sweep.subdir={run.folder.name}"]
+        for run in plan.missing
+    ]
+    listed = plan.folder / "jobs.json"
+    listed.write_text(json.dumps(jobs, indent=1), encoding="utf-8")
+    where = [f"hydra.sweep.dir={quoted(str(runs.resolve()))}", f"hydra.sweeper.file={quoted(str(listed.resolve()))}"]
+    # The study has checked its jobs, and makes its own parent and table: what the callback does for other sweeps.
+    command.launch(["-m", "hydra/sweeper=listed", *where, "~hydra.callbacks.sweep", *hydra], task_of(plan.study.kind))
+
+
+def task_of(kind: str):  # type: ignore[no-untyped-def]
+    """What a job does, by the kind of its study."""
+    return {"train": train_one, "time": time_one}[kind]
+
+
+def train_one(composed: DictConfig) -> float:
+    """A job: trains, and marks its folder as finished."""
+    folder, began = _forgotten(), time.monotonic()
+    value = command.train_one(composed)
+    if failure.reason(folder) is None:
+        _finish(folder, began)
+    return value
+
+
+def time_one(composed: DictConfig) -> float:
+    """A job: measures how fast training and inference are."""
+    folder, began = _forgotten(), time.monotonic()
+    from partsight.study import timing
+
+    try:
+        timing.run(check.to_config(composed), folder)
+    except Exception as error:  # as a job of any sweep: the others go on
+        failure.record(folder, f"{type(error).__name__}: {error}")
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return float("nan")
+    _finish(folder, began)
+    return 0.0
+
+
+def _forgotten() -> Path:
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    (folder / FINISHED).unlink(missing_ok=True)
+    return folder
+
+
+def _finish(folder: Path, began: float) -> None:
+    (folder / FINISHED).write_text(json.dumps({"seconds": round(time.monotonic() - began, 1)}), encoding="utf-8")
+
+
+def check_names(plan: Plan) -> None:
+    """Stage two of every variant.
+
+    Raises:
+        Problems: names that the libraries do not know, of all variants together.
+    """
+    isolation.start_server()  # it imports while the variants are checked
+    problems: dict[str, str] = {}
+    for run in plan.runs:
+        if run.fold or run.repeat:
+            continue  # names are those of the first
+        for problem in check.names(run.config):
+            problems.setdefault(problem, run.variant)
+    if problems:
+        raise Problems("The study cannot run", [f"{text} [variant: {name}]" for text, name in problems.items()])
+
+
+def quoted(text: str) -> str:
+    """As Hydra's grammar takes any text."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@contextmanager
+def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
+    """The one MLflow run of the study, opened again where it exists; jobs find it by a file in their folder's folder.
+
+    Ends FINISHED when every run has a result, else FAILED; KILLED by Ctrl-C and SIGTERM.
+    """
+    tracking = plan.runs[0].config.tracking
+    client, experiment = store.prepare(tracking)
+    uri, runs = store.uri(tracking), plan.folder / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    found = read(runs)
+    if found is None or found.uri != uri or not _is_there(client, found.run_id):
+        tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
+        name = f"study {plan.study.name} ({plan.protocol.name})"
+        found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        (runs / FILE).write_text(json.dumps(asdict(found)), encoding="utf-8")
+    client.update_run(found.run_id, "RUNNING")
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would end the process without what follows
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    status = "KILLED"
+    try:
+        yield client, found.run_id
+        status = "FAILED" if plan.missing else "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        client.set_terminated(found.run_id, status)
+
+
+def _is_there(client: MlflowClient, run_id: str) -> bool:
+    try:
+        return str(client.get_run(run_id).info.lifecycle_stage) == "active"
+    except MlflowException:
+        return False

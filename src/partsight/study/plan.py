@@ -1,0 +1,190 @@
+"""The runs of a study under a protocol: each with its own overrides, composed and checked before the first starts."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partsight import check, overrides
+from partsight.config import Config
+from partsight.errors import PartsightError, Problems, did_you_mean
+from partsight.study.definition import Protocol, Study, Variant
+
+WITHOUT_EFFECT = ("name", "tracking", "report", "data.workers")
+"""Settings that do not make another run of it: they have no part in its folder's name."""
+FINISHED = "finished.json"
+"""In the folder of a run that came to its end."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study."""
+
+    variant: str
+    fold: int
+    repeat: int
+    batch_size: int | None
+    """Of a timed run."""
+    overrides: tuple[str, ...]
+    """All of them, later ones having replaced earlier ones of the same key."""
+    config: Config
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """Of the run in MLflow and in lists."""
+        parts = [self.variant]
+        parts += [f"batch {self.batch_size}"] if self.batch_size else []
+        parts += [f"fold {self.fold}"] if self.fold else []
+        parts += [f"repeat {self.repeat}"] if self.repeat else []
+        return ", ".join(parts)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end."""
+        return (self.folder / FINISHED).is_file()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study under a protocol, ready to run."""
+
+    study: Study
+    protocol: Protocol
+    given: tuple[str, ...]
+    """Settings of the command line."""
+    folder: Path
+    """Of the table; the runs are in folder/runs."""
+    runs: tuple[Run, ...]
+
+    @property
+    def missing(self) -> list[Run]:
+        """Runs that are yet to be made."""
+        return [run for run in self.runs if not run.done]
+
+
+def plan(
+    study: Study,
+    protocol: Protocol,
+    given: Sequence[str],
+    folders: Sequence[Path],
+    out: Path | None = None,
+    repeats: int | None = None,
+) -> Plan:
+    """All runs of a study, checked as far as that is possible without the heavy libraries.
+
+    Args:
+        study: what is asked.
+        protocol: how big and how long; one that the study knows.
+        given: settings for all runs, which win over the study's.
+        folders: of configs, the last is partsight's own.
+        out: folder of the table. None: studies/<study>/<use case>/<protocol>.
+        repeats: instead of the study's own number.
+
+    Raises:
+        Problems: every mistake of every variant, each once.
+    """
+    lines = {name: _line(study, protocol, variant, given) for name, variant in study.variants.items()}
+    problems = _given_problems(study, given)
+    for line in lines.values():
+        problems += [p for p in overrides.problems(line, folders) if p not in problems]
+    if problems:
+        raise Problems("The study cannot run", problems)
+    configs = {name: check.to_config(overrides.composed(line, folders)) for name, line in lines.items()}
+    for name, config in configs.items():
+        faults = [*check.rules(config), *_run_problems(study, config)]
+        problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]
+    if problems:
+        raise Problems("The study cannot run", problems)
+    first = next(iter(configs.values()))
+    folder = out or Path("studies") / study.name / first.name / protocol.name
+    wanted = repeats or study.repeats
+    runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, wanted)]
+    return Plan(study, protocol, tuple(given), folder, tuple(runs))
+
+
+def _line(study: Study, protocol: Protocol, variant: Variant, given: Sequence[str]) -> list[str]:
+    """The overrides of a variant: of one key the last holds, at the place of the first."""
+    name = protocol.name
+    layers = [study.settings, protocol.settings, study.protocols[name], variant.settings]
+    layers += [variant.protocols.get(name, ()), tuple(given)]
+    by_key: dict[str, str] = {}
+    for text in (text for layer in layers for text in layer):
+        by_key[key_of(text)] = text
+    return list(by_key.values())
+
+
+def key_of(text: str) -> str:
+    """`head` of `head=gem`, `augmentation.train.X` of `~augmentation.train.X`."""
+    return text.lstrip("+~").partition("=")[0]
+
+
+def _given_problems(study: Study, given: Sequence[str]) -> list[str]:
+    layers = [part for v in study.variants.values() for part in (v.settings, *v.protocols.values())]
+    varied = {"repeat", *(key_of(text) for layer in layers for text in layer)}
+    varied |= {"fold"} if study.folds else set()
+    varied |= {"training.batch_size"} if study.batch_sizes else set()
+    return [f"{text}: {key_of(text)} is what the study varies" for text in given if key_of(text) in varied]
+
+
+def _run_problems(study: Study, config: Config) -> Iterator[str]:
+    if config.seed < 0:
+        yield "seed=-1: runs of a study are made again from their settings; give a seed, e.g. seed=1"
+    strategy = config.data.validation_strategy
+    if study.folds and strategy in ("holdout", "custom", "column", "file"):
+        yield (
+            f"data.validation_strategy={strategy}: a study over folds needs one that draws data.folds folds: "
+            "kfold, stratified, grouped or stratified_grouped"
+        )
+
+
+def _runs(study: Study, variant: str, line: Sequence[str], config: Config, folder: Path, repeats: int) -> Iterator[Run]:
+    folds = range(config.data.folds) if study.folds else [config.fold]
+    for size in study.batch_sizes or [None]:
+        for repeat in range(repeats):
+            for fold in folds:
+                own = {"fold": fold, "repeat": repeat} | ({"training.batch_size": size} if size else {})
+                kept = [text for text in line if key_of(text) not in own]
+                training = dataclasses.replace(config.training, batch_size=size or config.training.batch_size)
+                one = dataclasses.replace(config, fold=fold, repeat=repeat, training=training)
+                given = (*kept, *(f"{key}={value}" for key, value in own.items()))
+                yield Run(variant, fold, repeat, size, given, one, folder / "runs" / _key(variant, one, size))
+
+
+def _key(variant: str, config: Config, size: int | None) -> str:
+    """A folder's name that people can read, and that changes with the settings."""
+    told = [re.sub(r"[^A-Za-z0-9]+", "-", variant).strip("-").lower()[:60], f"b{size}" if size else ""]
+    told += [f"f{config.fold}", f"r{config.repeat}", digest(config)]
+    return "_".join(part for part in told if part)
+
+
+def digest(config: Config) -> str:
+    """8 hex digits over the settings that make it this run, as they are written: nothing is looked up."""
+    settings = dataclasses.asdict(config)
+    for key in WITHOUT_EFFECT:
+        section: Any = settings
+        *path, last = key.split(".")
+        for name in path:
+            section = section[name]
+        del section[last]
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
+
+
+def protocol_of(study: Study, given: Sequence[str]) -> tuple[str, list[str]]:
+    """The protocol that settings choose, `protocol=cpu`, else the study's first; and the other settings.
+
+    Raises:
+        PartsightError: one that the study does not know.
+    """
+    chosen = [text.partition("=")[2] for text in given if text.startswith("protocol=")]
+    name = chosen[-1] if chosen else next(iter(study.protocols))
+    if name not in study.protocols:
+        raise PartsightError(
+            f"protocol={name}: {study.name} has no such protocol{did_you_mean(name, study.protocols)}; it has "
+            f"{', '.join(study.protocols)}"
+        )
+    return name, [text for text in given if not text.startswith("protocol=")]

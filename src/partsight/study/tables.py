@@ -1,0 +1,176 @@
+"""The tables of a study: a row a run, a row a figure, and the one that people read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from partsight.evaluation import paired, summary
+from partsight.study.definition import Published, Study
+from partsight.study.plan import Plan
+from partsight.study.results import Entry, Finished, entries
+
+IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
+LEVEL = 0.05
+"""Of significance, after the correction for several comparisons."""
+NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}
+WEIGHTS = {"random": "random", "file": "pretrained (file)", "hub": "pretrained (hub)"}
+PLAIN = ("study", "protocol", "variant", "fold", "repeat", "first_weights", "rows", "n")
+
+
+def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
+    """A row a finished run and kind of rows: what it was, every figure, how long it took, its settings."""
+    lines = []
+    for one in found:
+        run = one.run
+        for rows, given in one.tables.items():
+            figures = summary.summarise(given, one.task).set_index("metric")["value"]
+            plain = (plan.study.name, plan.protocol.name, run.variant, run.fold, run.repeat)
+            lines.append(
+                dict(zip(PLAIN, (*plain, WEIGHTS[one.weights], rows, len(given)), strict=True))
+                | {str(name): float(value) for name, value in figures.items()}
+                | {"fit_seconds": one.timing["fit_seconds"]}
+                | {"train_images_per_second": one.timing["train_images_per_second"]}
+                | {name: one.facts[name] for name in ("device_name", "threads", "precision", "identity")}
+                | {"settings": " ".join(run.overrides)}
+            )
+    return pd.DataFrame(lines)
+
+
+def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
+    """A row a line of the table, kind of rows and figure.
+
+    Columns: variant, threshold, protocol, first_weights, rows, n (examples), metric, runs, mean, sd (over runs; NaN
+    for one), pooled, low, high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (that the
+    accuracy differs from the most accurate line's by chance, corrected; NaN where there is nothing to compare).
+    """
+    study = plan.study
+    parts = []
+    for rows in dict.fromkeys(rows for one in found for rows in one.tables):
+        lines = entries(found, rows, study.thresholds)
+        verdicts = _verdicts(lines)
+        for number, line in enumerate(lines):
+            figures = summary.average_over_folds(line.tables, line.task)
+            figures = figures[figures["metric"].isin([*study.figures, "Accuracy"])]
+            said = [_published(study, line, str(metric)) for metric in figures["metric"]]
+            best, p = verdicts.get(number, (False, float("nan")))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "variant": line.variant,
+                        "threshold": np.nan if line.threshold is None else line.threshold,
+                        "protocol": plan.protocol.name,
+                        "first_weights": WEIGHTS[line.weights],
+                        "rows": rows,
+                        "n": len(line.rows),
+                        "metric": figures["metric"],
+                        "runs": len(line.tables),
+                        **{key: figures[key] for key in ("mean", "sd", "pooled", "low", "high")},
+                        "published": [np.nan if one is None else one.value for one in said],
+                        "published_sd": [np.nan if one is None or one.sd is None else one.sd for one in said],
+                        "best": best,
+                        "p": p,
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
+    """By number of the line: whether it is the best beyond chance, and its p value against the most accurate.
+
+    Lines are compared with those of the same first weights, and only where all were scored on the same rows.
+    """
+    found: dict[int, tuple[bool, float]] = {}
+    for weights in dict.fromkeys(line.weights for line in lines):
+        group = {str(number): line for number, line in enumerate(lines) if line.weights == weights}
+        if len(group) < 2 or len({line.rows for line in group.values()}) > 1:
+            continue
+        best, p_values = paired.against_best({number: line.right() for number, line in group.items()})
+        found |= {int(number): (False, p) for number, p in p_values.items()}
+        found[int(best)] = (max(p_values.values()) < LEVEL, float("nan"))
+    return found
+
+
+def _published(study: Study, line: Entry, metric: str) -> Published | None:
+    if line.threshold is not None and line.threshold in study.published_at:
+        return study.published_at[line.threshold].get(metric)
+    return study.variants[line.variant].published.get(metric)
+
+
+def shown(plan: Plan, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
+    """The table that people read, of one kind of rows, as text."""
+    study, lines = plan.study, []
+    of_rows = figures[figures["rows"] == rows]
+    keys = ["variant", "threshold", "first_weights"]
+    mixed = len(set(of_rows["first_weights"])) > 1
+    for _, group in of_rows.groupby(keys, sort=False, dropna=False):
+        by_metric = {str(row["metric"]): row for _, row in group.iterrows()}
+        one = group.iloc[0]
+        mark = " †" if mixed and one["first_weights"] == "random" else ""
+        line = {"variant": f"**{one['variant']}**{mark}" if one["best"] else f"{one['variant']}{mark}"}
+        if study.thresholds:
+            line["threshold"] = f"{one['threshold']:g}"
+        wanted = sum(1 for run in plan.runs if run.variant == one["variant"])
+        line |= {"runs": f"{one['runs']} of {wanted}", "protocol": one["protocol"], "weights": one["first_weights"]}
+        for metric in study.figures:
+            if metric not in by_metric:
+                continue
+            name = NAMES.get(metric, metric)
+            line[name] = cell(metric, by_metric[metric], study.folds)
+            if _any_published(of_rows, metric):
+                line[f"{name}, {study.published_by}"] = published_cell(metric, by_metric[metric])
+        line["p"] = p_text(one["p"])
+        lines.append(line)
+    table = pd.DataFrame(lines).fillna("")
+    return table.drop(columns=["p"]) if len(table) and (table["p"] == "").all() else table
+
+
+def _any_published(figures: pd.DataFrame, metric: str) -> bool:
+    return bool(figures.loc[figures["metric"] == metric, "published"].notna().any())
+
+
+def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
+    """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first."""
+    middle = number(metric, row["mean"])
+    if np.isfinite(row["sd"]):
+        middle += f" ± {number(metric, row['sd'])}"
+    limits = f"[{number(metric, row['low'])}, {number(metric, row['high'])}]"
+    if folds and int(row["runs"]) > 1:
+        return f"{number(metric, row['pooled'])} {limits}; folds {middle}"
+    return f"{middle} {limits}"
+
+
+def published_cell(metric: str, row: "pd.Series[float]") -> str:
+    """As it was reported."""
+    if not np.isfinite(row["published"]):
+        return ""
+    scale = 100 if metric in IN_PERCENT else 1
+    sd = f" ± {scale * row['published_sd']:.6g}" if np.isfinite(row["published_sd"]) else ""
+    return f"{scale * row['published']:.6g}{sd}"
+
+
+def number(metric: str, value: float) -> str:
+    """In per cent where the field does so."""
+    if not np.isfinite(value):
+        return "undefined"
+    return f"{100 * value:.2f}" if metric in IN_PERCENT else f"{value:.4f}"
+
+
+def p_text(p: float) -> str:
+    """`0.013`, `<0.001`; nothing where nothing was compared."""
+    return "" if not np.isfinite(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def unit(metric: str) -> str:
+    """Of the numbers of a column."""
+    return "%" if metric in IN_PERCENT else ("nats" if metric == "LogLoss" else "")
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table in Markdown."""
+    head = "| " + " | ".join(str(name) for name in table.columns) + " |"
+    lines = [head, "|" + "---|" * len(table.columns)]
+    for row in table.itertuples(index=False):
+        lines.append("| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |")
+    return "\n".join(lines)

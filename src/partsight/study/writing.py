@@ -1,0 +1,199 @@
+"""What a study leaves: csv for machines, Markdown for a repository, one html page with charts for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from partsight.insight import page, study_charts
+from partsight.insight.page import Block, Section
+from partsight.study import results, speed_tables, tables
+from partsight.study.plan import Plan
+
+HEADINGS = {
+    results.TEST: "Test rows, as published",
+    results.NO_COPIES: "Test rows without copies of training pictures",
+    results.NO_LOOKALIKES: "Test rows without copies and look-alikes of training pictures",
+    results.VALIDATION: "Validation rows",
+}
+CHARTED = ("Accuracy", "Recall", "escape_rate", "overkill_rate")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table with what is drawn of it."""
+
+    heading: str
+    table: pd.DataFrame
+    """As text."""
+    chart: Block | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A study's result."""
+
+    runs: pd.DataFrame
+    """A row a run and kind of rows."""
+    figures: pd.DataFrame
+    """A row a line of the table and figure; of kind time the runs themselves."""
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...]
+
+
+def told(plan: Plan) -> Told:
+    """The result of what is finished by now."""
+    if plan.study.kind == "time":
+        return _told_of_speed(plan)
+    found = results.finished(plan)
+    figures = tables.figure_table(plan, found)
+    kinds = list(dict.fromkeys(figures["rows"])) if len(figures) else []
+    parts = [
+        Part(_heading(figures, rows), tables.shown(plan, figures, rows), _chart(plan, figures, rows)) for rows in kinds
+    ]
+    return Told(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures)))
+
+
+def write(plan: Plan, result: Told) -> list[Path]:
+    """runs.csv, figures.csv, table.md and study.html in the study's folder; their paths."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    paths = [plan.folder / name for name in ("runs.csv", "figures.csv", "table.md", "study.html")]
+    result.runs.to_csv(paths[0], index=False)
+    result.figures.to_csv(paths[1], index=False)
+    paths[2].write_text(_markdown(plan, result), encoding="utf-8")
+    paths[3].write_text(_page(plan, result), encoding="utf-8")
+    return paths
+
+
+def _markdown(plan: Plan, result: Told) -> str:
+    parts = [f"## {plan.study.title}", plan.study.about, f"```bash\n{command_line(plan)}\n```"]
+    parts += [f"### {part.heading}\n\n{tables.markdown(part.table)}" for part in result.parts]
+    parts += ["\n".join(f"- {note}" for note in result.notes)]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+
+def _page(plan: Plan, result: Told) -> str:
+    told = [Section("Question", [page.text(plan.study.about or plan.study.title)])]
+    for part in result.parts:
+        plain = part.table.map(lambda text: str(text).replace("**", ""))
+        told.append(Section(part.heading, [*([part.chart] if part.chart else []), page.table(plain)]))
+    told.append(Section("How to read it", [page.text("\n\n".join(result.notes))]))
+    told.append(Section("Runs", [page.table(run_list(plan)), page.text(command_line(plan))]))
+    return page.page(plan.study.title, f"{plan.study.name}, protocol {plan.protocol.name}", told)
+
+
+def command_line(plan: Plan) -> str:
+    """What makes it again."""
+    return " ".join(["partsight", "study", plan.study.name, f"protocol={plan.protocol.name}", *plan.given])
+
+
+def run_list(plan: Plan) -> pd.DataFrame:
+    """Every run of the plan and what became of it."""
+    return pd.DataFrame(
+        [{"run": run.title, "status": results.status(run), "folder": run.folder.name} for run in plan.runs]
+    )
+
+
+def _heading(figures: pd.DataFrame, rows: str) -> str:
+    sizes = figures.loc[figures["rows"] == rows, "n"]
+    counted = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
+    return f"{HEADINGS[rows]} ({counted})"
+
+
+def _chart(plan: Plan, figures: pd.DataFrame, rows: str) -> Block:
+    lines = figures[(figures["rows"] == rows) & figures["metric"].isin(plan.study.figures)].copy()
+    metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [plan.study.figures[0]]
+    at = ["" if np.isnan(t) else f" at {t:g}" for t in lines["threshold"]]
+    one = len(set(lines["variant"])) == 1 and len(set(at)) > 1
+    lines["name"] = [
+        f"{'threshold' if one else variant}{where}" for variant, where in zip(lines["variant"], at, strict=True)
+    ]
+    lines["weights"] = lines["first_weights"]
+    drawn = study_charts.figure_chart(lines, metrics, plan.study.title, plan.study.published_by)
+    return page.picture(drawn, f"{HEADINGS[rows]}: dot: ours, the mean over runs; bar: 95 % interval.")
+
+
+def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame) -> list[str]:
+    missing = plan.missing
+    notes = [f"Protocol {plan.protocol.name}: {plan.protocol.about}"] if plan.protocol.about else []
+    notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
+    if missing:
+        notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
+    if figures.empty:
+        return notes
+    notes += _degraded(found)
+    several = bool((figures["runs"] > 1).any())
+    spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
+    notes.append(
+        f"{spread} the 95 % interval for new pictures (Wilson for shares, bootstrap for F1); of several runs the mean "
+        "of their limits, for the same pictures again are no new ones."
+    )
+    notes += _note_of_weights(figures) + _note_of_the_best(figures)
+    if set(figures["rows"]) & {results.NO_COPIES, results.NO_LOOKALIKES}:
+        notes.append(
+            "Copies: test pictures whose bytes also lie among the other rows. Look-alikes: those that resemble one of "
+            "them, turned or mirrored too. A model may have seen them, so the figures of all test rows flatter."
+        )
+    return notes
+
+
+def _degraded(found: Sequence[results.Finished]) -> list[str]:
+    """What the runs' own banners said, once."""
+    notes = []
+    if any(one.facts["data"] == "sample" for one in found):
+        notes.append("MADE SAMPLE: drawn pictures stood in; the figures say nothing about real parts.")
+    if any("partial" in one.facts for one in found):
+        notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
+    return notes
+
+
+def _note_of_weights(figures: pd.DataFrame) -> list[str]:
+    kinds = set(figures["first_weights"])
+    if kinds == {"random"}:
+        return ["All rows start from random weights: they are not comparable with rows from ImageNet weights."]
+    if "random" in kinds:
+        return ["† starts from random weights, and is not comparable with rows from pretrained weights."]
+    return []
+
+
+def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
+    if figures["p"].isna().all():
+        return []
+    return [
+        "p: that a line's accuracy differs by chance from the most accurate one's with the same first weights, on the "
+        "same pictures (one run: McNemar's exact test; several: a randomization test of the pictures' differences), by "
+        f"Holm's method for all pairs. Bold: better than every other with p < {tables.LEVEL:g}. Where nothing is bold, "
+        "the most accurate, the line without a p, is not told apart from all others."
+    ]
+
+
+def _common(plan: Plan) -> list[str]:
+    """Settings that all runs share."""
+    shared = [set(run.overrides) for run in plan.runs]
+    return [text for text in plan.runs[0].overrides if all(text in given for given in shared)]
+
+
+def _told_of_speed(plan: Plan) -> Told:
+    speeds = speed_tables.speed_table(plan)
+    notes = [f"Protocol {plan.protocol.name}: {plan.protocol.about}"] if plan.protocol.about else []
+    notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
+    if plan.missing:
+        notes.append(f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs.")
+    if speeds.empty:
+        return Told(speeds, speeds, (), tuple(notes))
+    machine = speeds[["device_name", "precision", "threads"]].drop_duplicates()
+    notes += [f"Measured on {m.device_name}, {m.precision}, {m.threads} threads." for m in machine.itertuples()]
+    notes.append(
+        "Each row in a process of its own, on noise that lies ready in memory: no files are read. Speeds are of the "
+        "median pass. Memory is the peak beyond what the process held before it made the model."
+    )
+    drawn = study_charts.speed_chart(speeds, plan.study.title)
+    part = Part("Speed and memory", speed_tables.shown(plan, speeds), page.picture(drawn, "The median pass."))
+    return Told(speeds, speeds, (part,), tuple(notes))
+
+
+def summary_lines(result: Told) -> Sequence[tuple[str, pd.DataFrame]]:
+    """Tables for the terminal: heading, and the table without marks of Markdown."""
+    return [(part.heading, part.table.map(lambda text: str(text).replace("**", ""))) for part in result.parts]

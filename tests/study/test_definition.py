@@ -1,0 +1,78 @@
+"""A study is read whole: every mistake of a file is told, with what was probably meant."""
+
+from pathlib import Path
+
+import pytest
+
+from partsight import command
+from partsight.errors import Problems
+from partsight.study.definition import Published, read_protocol, read_study, study_files
+
+CONF = [command.conf_folder()]
+
+WRONG = """
+tittle: x
+kind: trian
+settings: usecase=casting
+variants:
+  one: {setings: [a=1], published: {Acuracy: 0.9, F1: high}}
+  two: {protocols: {gpo: [b=2]}}
+protocols: {cpu: [], cpuu: []}
+repeats: 0
+rows: test
+folds: true
+thresholds: [0.5, 2]
+figures: [accuracy]
+"""
+
+
+def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(WRONG)
+    with pytest.raises(Problems) as raised:
+        read_study(str(path), CONF)
+    said = raised.value.problems
+    assert all(text.startswith(f"{path}: ") for text in said)
+    for wanted in (
+        "tittle: there is no such key; did you mean title?",
+        "kind: should be one of train, time; found 'trian'; did you mean train?",
+        "settings: should be a list of texts",
+        "variants.one.setings: there is no such key; did you mean settings?",
+        "Acuracy is no figure; did you mean Accuracy?",
+        "variants.one.published.F1: should be a number",
+        "variants.two.protocols.gpo: is not among the protocols",
+        "protocols.cpuu: there is no such file in study/protocol; did you mean cpu?",
+        "repeats: should be a whole number from 1; found 0",
+        "thresholds: should be a list of numbers from 0 to 1",
+        "figures: accuracy is no figure; did you mean Accuracy?",
+        "folds: put validation rows together",
+    ):
+        assert any(wanted in text for text in said), wanted
+    assert len(said) == 12
+
+
+def test_an_unknown_study_is_answered_with_the_nearest() -> None:
+    with pytest.raises(Problems, match=r"kfolds; did you mean kfold\?"):
+        read_study("kfolds", CONF)
+
+
+def test_a_study_of_ones_own_lies_beside_the_shipped_ones_or_is_named_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    mine = tmp_path / "study" / "mine.yaml"
+    mine.write_text("variants: {a: {}, b: {settings: [fold=1]}}\nprotocols: {own: []}\n")
+    assert read_study("mine", [tmp_path, *CONF]) == read_study(str(mine), CONF)
+    assert {"mine", "kfold"} <= set(study_files([tmp_path, *CONF]))
+
+
+def test_published_figures_may_have_a_spread(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("variants: {a: {published: {F1: 0.9, Accuracy: [0.8, 0.1]}}}\nprotocols: {own: []}\n")
+    assert read_study(str(path), CONF).variants["a"].published == {
+        "F1": Published(0.9),
+        "Accuracy": Published(0.8, 0.1),
+    }
+
+
+@pytest.mark.parametrize("protocol", ["own", "cpu", "gpu", "paper"])
+def test_protocols_are_read(protocol: str) -> None:
+    assert read_protocol(protocol, CONF).about

@@ -1,0 +1,99 @@
+"""The runs of a study: who wins when a setting is given twice, what makes another run, what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from partsight import command, config
+from partsight.errors import PartsightError, Problems
+from partsight.study.definition import read_protocol, read_study
+from partsight.study.plan import FINISHED, Plan, plan, protocol_of
+
+CONF = [command.conf_folder()]
+SMALL = """
+settings: [usecase=casting, seed=1, training.epochs=7, head=gem]
+variants:
+  slow: {settings: [training.learning_rate=1e-4, training.epochs=5]}
+  fast: {settings: [training.learning_rate=1e-2], protocols: {own: [training.batch_size=16]}}
+protocols: {cpu: [training.epochs=6], own: []}
+repeats: 2
+"""
+
+
+def planned(folder: Path, *given: str, text: str = SMALL, protocol: str = "cpu", repeats: int | None = None) -> Plan:
+    config.register()
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return plan(read_study(str(path), CONF), read_protocol(protocol, CONF), given, CONF, repeats=repeats)
+
+
+def test_each_variant_runs_as_often_as_it_is_repeated(tmp_path: Path) -> None:
+    runs = planned(tmp_path).runs
+    assert [(run.variant, run.repeat) for run in runs] == [("slow", 0), ("slow", 1), ("fast", 0), ("fast", 1)]
+    assert [run.title for run in runs] == ["slow", "slow, repeat 1", "fast", "fast, repeat 1"]
+    assert len({run.folder for run in runs}) == 4
+    assert len(planned(tmp_path, repeats=1).runs) == 2
+
+
+def test_the_later_layer_wins(tmp_path: Path) -> None:
+    slow, _, fast, _ = planned(tmp_path, "head=dense").runs
+    assert slow.config.training.epochs == 5  # the variant, over the study's own for the protocol, over the protocol's
+    assert fast.config.training.epochs == 6
+    assert (fast.config.image.height, fast.config.training.batch_size) == (96, 32)
+    assert slow.config.head.hidden == [1024]  # the command line, over all
+    assert sum(text.startswith("head=") for text in slow.overrides) == 1
+    assert planned(tmp_path, protocol="own").runs[2].config.training.batch_size == 16
+
+
+def test_a_folders_name_follows_what_can_change_the_result(tmp_path: Path) -> None:
+    first = planned(tmp_path).runs[0]
+    assert planned(tmp_path, "report.pictures=false", "data.workers=1").runs[0].folder == first.folder
+    other = planned(tmp_path, "training.weight_decay=0.1").runs[0]
+    assert other.folder != first.folder
+    assert other.folder.parent == first.folder.parent == Path("studies/mine/casting/cpu/runs")
+
+
+def test_what_is_finished_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = planned(tmp_path).runs[1]
+    done.folder.mkdir(parents=True)
+    assert not done.done
+    (done.folder / FINISHED).write_text("{}")
+    assert [run.title for run in planned(tmp_path).missing] == ["slow", "fast", "fast, repeat 1"]
+
+
+def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> None:
+    text = SMALL.replace("epochs=5", "epohcs=5").replace("1e-2", "much")
+    with pytest.raises(Problems) as raised:
+        planned(tmp_path, "training.learning_rate=1", "repeat=1", "seed=-1", "image.hight=3", text=text)
+    said = raised.value.problems
+    assert "training.learning_rate=1: training.learning_rate is what the study varies" in said
+    assert "repeat=1: repeat is what the study varies" in said
+    assert sum("image.hight" in problem for problem in said) == 1
+    assert any("training.epohcs: there is no such setting; did you mean training.epochs?" in p for p in said)
+
+
+def test_rules_name_the_variant(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as raised:
+        planned(tmp_path, "seed=-1", text=SMALL.replace("1e-2", "-1"))
+    assert len(raised.value.problems) == 2
+    assert any("learning_rate=-1" in p and p.endswith("[variant: fast]") for p in raised.value.problems)
+    assert any(p.startswith("seed=-1") and p.endswith("[variant: slow]") for p in raised.value.problems)
+
+
+def test_folds_are_those_of_the_settings() -> None:
+    config.register()
+    study, own = read_study("kfold", CONF), read_protocol("own", CONF)
+    runs = plan(study, own, ["usecase=steel", "data.folds=3"], CONF).runs
+    assert [(run.fold, run.config.name) for run in runs] == [(0, "steel"), (1, "steel"), (2, "steel")]
+    with pytest.raises(Problems, match="a study over folds needs one that draws"):
+        plan(study, own, ["usecase=steel", "data.validation_strategy=holdout"], CONF)
+
+
+def test_a_protocol_is_chosen_by_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(SMALL)
+    study = read_study(str(tmp_path / "mine.yaml"), CONF)
+    assert protocol_of(study, ["a=1", "protocol=own"]) == ("own", ["a=1"])
+    assert protocol_of(study, ["a=1"]) == ("cpu", ["a=1"])
+    with pytest.raises(PartsightError, match=r"protocol=ownn: mine has no such protocol; did you mean own\?"):
+        protocol_of(study, ["protocol=ownn"])
