@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from partsight import command, config
+from partsight import check, command, config
 from partsight.errors import PartsightError, Problems
-from partsight.study.definition import read_protocol, read_study
+from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
 
 CONF = [command.conf_folder()]
@@ -97,3 +97,57 @@ def test_a_protocol_is_chosen_by_name(tmp_path: Path) -> None:
     assert protocol_of(study, ["a=1"]) == ("cpu", ["a=1"])
     with pytest.raises(PartsightError, match=r"protocol=ownn: mine has no such protocol; did you mean own\?"):
         protocol_of(study, ["protocol=ownn"])
+
+
+def test_a_setting_may_be_meant_for_one_variant(tmp_path: Path) -> None:
+    slow, _, fast, _ = planned(tmp_path, "slow:training.learning_rate=3", "slow:head=dense", "head=linear").runs
+    assert (slow.config.training.learning_rate, slow.config.head.hidden) == (3, [1024])
+    assert (fast.config.training.learning_rate, fast.config.head.hidden) == (1e-2, [])
+
+
+SHIPPED = {
+    "casting_architecture": 7,
+    "casting_augmentation": 11,
+    "casting_backbone": 10,
+    "casting_time": 30,
+    "casting_threshold": 10,
+    "kfold": 5,
+}
+"""Runs of each."""
+
+
+def test_the_shipped_studies_are_those_the_tests_think_of() -> None:
+    assert sorted(study_files(CONF)) == sorted(SHIPPED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_study_composes_under_each_of_its_protocols(name: str) -> None:
+    study = read_study(name, CONF)
+    assert list(study.protocols) == (["own"] if name == "kfold" else ["cpu", "gpu", "paper"])
+    config.register()
+    for protocol in study.protocols:
+        runs = plan(study, read_protocol(protocol, CONF), [], CONF).runs
+        assert len(runs) == SHIPPED[name]
+        assert len({run.folder for run in runs}) == len(runs)
+    if name != "kfold":
+        paper = runs[0].config
+        assert (paper.image.height, paper.image.width) == (512, 512)
+        assert paper.training.batch_size == {"casting_architecture": 8, "casting_time": 2}.get(name, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["casting_architecture", "casting_augmentation", "casting_backbone"])
+def test_the_papers_settings_are_what_the_libraries_take(name: str) -> None:
+    config.register()
+    runs = plan(read_study(name, CONF), read_protocol("paper", CONF), [], CONF).runs
+    assert {run.variant: check.names(run.config) for run in runs} == {run.variant: [] for run in runs}
+
+
+def test_what_the_study_reports_fits_the_test_set_it_was_scored_on() -> None:
+    """Its recalls are shares of 263 good parts, its accuracies of 716 parts, to the two decimals that it prints."""
+    for name in ("casting_architecture", "casting_augmentation", "casting_backbone"):
+        for variant in read_study(name, CONF).variants.values():
+            for figure, of in (("Recall", 263), ("Accuracy", 716)):
+                value = variant.published[figure].value
+                assert abs(round(value * of) / of - value) < 0.00006, (name, figure, value)

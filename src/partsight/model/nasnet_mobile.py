@@ -1,7 +1,7 @@
 """NASNet-A Mobile (4 @ 1056), which timm lacks, made of timm's own cells and registered with timm as `nasnetamobile`.
 
 Zoph et al. 2018, "Learning Transferable Architectures for Scalable Image Recognition": three stages of four normal
-cells, a stem of 32 filters, 1056 features. timm has the large one (6 @ 4032). Beside the sizes one connection differs, as in
+cells, a stem of 32 filters, 1056 features. timm has the large one (6 @ 4032). One connection differs too, as in
 Keras's `NASNetMobile` (`skip_reduction=False`): the cell after a reduction looks back at the reduction's input.
 """
 

@@ -27,7 +27,7 @@ def main(given: Sequence[str]) -> int:
         prog="partsight study", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="a study of conf/study, or the path of a yaml")
-    parser.add_argument("settings", nargs="*", metavar="SETTING", help="key=value, for all runs; protocol=NAME")
+    parser.add_argument("settings", nargs="*", metavar="SETTING", help="key=value; VARIANT:key=value; protocol=NAME")
     parser.add_argument("--list", action="store_true", help="show the runs and which are done; run nothing")
     parser.add_argument("--table", action="store_true", help="make the table of what is done; run nothing")
     parser.add_argument("--repeats", type=int, metavar="N", help="runs of each variant (default: the study's)")

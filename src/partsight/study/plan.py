@@ -80,7 +80,7 @@ def plan(
     Args:
         study: what is asked.
         protocol: how big and how long; one that the study knows.
-        given: settings for all runs, which win over the study's.
+        given: settings for all runs, which win over the study's; `VARIANT:key=value` for one variant's.
         folders: of configs, the last is partsight's own.
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
@@ -88,8 +88,9 @@ def plan(
     Raises:
         Problems: every mistake of every variant, each once.
     """
-    lines = {name: _line(study, protocol, variant, given) for name, variant in study.variants.items()}
-    problems = _given_problems(study, given)
+    own, common = _of_variants(study, given)
+    lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
+    problems = _given_problems(study, common)
     for line in lines.values():
         problems += [p for p in overrides.problems(line, folders) if p not in problems]
     if problems:
@@ -116,6 +117,19 @@ def _line(study: Study, protocol: Protocol, variant: Variant, given: Sequence[st
     for text in (text for layer in layers for text in layer):
         by_key[key_of(text)] = text
     return list(by_key.values())
+
+
+def _of_variants(study: Study, given: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Settings for one variant, `MobileNetV2:model.weights=FILE`, by variant, and those for all."""
+    own: dict[str, list[str]] = {name: [] for name in study.variants}
+    common = []
+    for text in given:
+        name, colon, setting = text.partition(":")
+        if colon and name in own:
+            own[name].append(setting)
+        else:
+            common.append(text)
+    return own, common
 
 
 def key_of(text: str) -> str:
