@@ -16,8 +16,8 @@ def code(path: Path) -> list[Any]:
     return [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
 
 
-def test_there_are_two() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["compare_runs", "explore_dataset"]
+def test_there_are_three() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["casting_study", "compare_runs", "explore_dataset"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -63,3 +63,19 @@ def test_runs_are_compared(tmp_path: Path) -> None:
     outputs = executed("compare_runs", settings, tmp_path)
     assert pictures(outputs) == 2
     assert any("training.learning_rate" in output.get("data", {}).get("text/html", "") for output in outputs)
+
+
+@pytest.mark.slow
+def test_the_casting_study_is_walked_through(tmp_path: Path) -> None:
+    root = tree(tmp_path / "castings" / "train", {"def_front": 8, "ok_front": 8}).parent
+    tree(root / "test", {"def_front": 3, "ok_front": 3})  # the same pictures: copies
+    docs = Path(__file__).parents[1] / "docs" / "results"
+    settings = f"""from pathlib import Path
+settings = ["usecase=casting", "data.root={root}"]
+results, protocol = Path("{docs}"), "cpu\""""
+    outputs = executed("casting_study", settings, tmp_path)
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert pictures(outputs) == 10
+    shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+    assert all(text in shown for text in ("98.46", "98.895 ± 1.25", "NASNetMobile", "escape rate"))
+    assert any("same bytes" in output.get("data", {}).get("text/plain", "") for output in outputs)

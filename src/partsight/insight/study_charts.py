@@ -44,14 +44,22 @@ def figure_chart(lines: pd.DataFrame, metrics: Sequence[str], title: str, publis
 def _line(axes: Axes, at: int, line: "pd.Series[float]", colour: str) -> None:
     if np.isfinite([line["low"], line["high"]]).all():
         axes.plot([line["low"], line["high"]], [at, at], color=colour, alpha=0.3, linewidth=7, solid_capstyle="butt")
-    axes.plot([line["mean"]], [at], "o", color=colour, markersize=6, zorder=3)
+    if np.isfinite(line["mean"]):
+        axes.plot([line["mean"]], [at], "o", color=colour, markersize=6, zorder=3)
     if np.isfinite(line["published"]):
         axes.plot([line["published"]], [at], "D", markerfacecolor="none", markeredgecolor=style.INK, markersize=6)
 
 
 def _legend(figure: Figure, kinds: Sequence[str], published_by: str) -> None:
     handles = [
-        Line2D([], [], color=style.SERIES[number], marker="o", linestyle="none", label=f"ours, {kind} weights")
+        Line2D(
+            [],
+            [],
+            color=style.SERIES[number],
+            marker="o",
+            linestyle="none",
+            label=f"ours, {kind}" if kind == "not run" else f"ours, {kind} weights",
+        )
         for number, kind in enumerate(kinds)
     ]
     if published_by:

@@ -1,9 +1,12 @@
 """The tables of a study of kind time."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import yaml
 
+from partsight.study.definition import Study
 from partsight.study.plan import Plan
 from partsight.study.timing import FILE
 
@@ -33,11 +36,24 @@ def speed_table(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def shown(plan: Plan, speeds: pd.DataFrame) -> pd.DataFrame:
+def kept(study: Study, path: Path) -> pd.DataFrame:
+    """The runs.csv of a study of kind time at `path`; where it was not run, its lines with what was published alone."""
+    if path.is_file():
+        return pd.read_csv(path)
+    lines = [
+        {"variant": name, "batch_size": size, "protocol": "not run", **dict.fromkeys(COLUMNS, np.nan)}
+        | {"published": variant.published[f"batch {size}"].value}
+        for name, variant in study.variants.items()
+        for size in study.batch_sizes
+    ]
+    return pd.DataFrame(lines)
+
+
+def shown(study: Study, speeds: pd.DataFrame) -> pd.DataFrame:
     """The table that people read, as text."""
     table = speeds[["variant", "batch_size", "protocol"]].rename(columns={"batch_size": "batch"}).astype(str)
     for column, (name, form) in COLUMNS.items():
-        table[name] = [format(value, form) for value in speeds[column]]
+        table[name] = ["" if np.isnan(value) else format(value, form) for value in speeds[column]]
     if speeds["published"].notna().any():
-        table[plan.study.published_by] = ["" if np.isnan(value) else f"{value:g}" for value in speeds["published"]]
+        table[study.published_by] = ["" if np.isnan(value) else f"{value:g}" for value in speeds["published"]]
     return table

@@ -1,6 +1,8 @@
 """The tables of a study: a row a run, a row a figure, and the one that people read."""
 
 from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import pandas as pd
 from partsight.evaluation import paired, summary
 from partsight.study.definition import Published, Study
 from partsight.study.plan import Plan
-from partsight.study.results import Entry, Finished, entries
+from partsight.study.results import TEST, Entry, Finished, entries
 
 IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
@@ -98,9 +100,26 @@ def _published(study: Study, line: Entry, metric: str) -> Published | None:
     return study.variants[line.variant].published.get(metric)
 
 
-def shown(plan: Plan, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
+def kept(study: Study, path: Path) -> pd.DataFrame:
+    """The figures.csv of a study at `path`; where it was not run, its lines with what was published alone."""
+    if path.is_file():
+        return pd.read_csv(path)
+    lines = []
+    for variant, threshold in product(study.variants, study.thresholds or (np.nan,)):
+        said = study.published_at.get(threshold, study.variants[variant].published)
+        for metric in study.figures:
+            one = said.get(metric, Published(np.nan))
+            line = {"variant": variant, "threshold": threshold, "protocol": "", "first_weights": "not run"}
+            line |= {"rows": TEST, "n": 0, "metric": metric, "runs": 0, "best": False}
+            line |= dict.fromkeys(("mean", "sd", "pooled", "low", "high", "p"), np.nan)
+            sd = np.nan if one.sd is None else one.sd
+            lines.append(line | {"published": one.value, "published_sd": sd})
+    return pd.DataFrame(lines)
+
+
+def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
     """The table that people read, of one kind of rows, as text."""
-    study, lines = plan.study, []
+    lines = []
     of_rows = figures[figures["rows"] == rows]
     keys = ["variant", "threshold", "first_weights"]
     mixed = len(set(of_rows["first_weights"])) > 1
@@ -111,8 +130,7 @@ def shown(plan: Plan, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
         line = {"variant": f"**{one['variant']}**{mark}" if one["best"] else f"{one['variant']}{mark}"}
         if study.thresholds:
             line["threshold"] = f"{one['threshold']:g}"
-        wanted = sum(1 for run in plan.runs if run.variant == one["variant"])
-        line |= {"runs": f"{one['runs']} of {wanted}", "protocol": one["protocol"], "weights": one["first_weights"]}
+        line |= {"runs": str(one["runs"]), "protocol": one["protocol"], "weights": one["first_weights"]}
         for metric in study.figures:
             if metric not in by_metric:
                 continue
@@ -132,6 +150,8 @@ def _any_published(figures: pd.DataFrame, metric: str) -> bool:
 
 def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
     """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first."""
+    if not int(row["runs"]):
+        return "not run"
     middle = number(metric, row["mean"])
     if np.isfinite(row["sd"]):
         middle += f" ± {number(metric, row['sd'])}"

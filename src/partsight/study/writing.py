@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from partsight.insight import page, study_charts
 from partsight.insight.page import Block, Section
 from partsight.study import results, speed_tables, tables
+from partsight.study.definition import Study
 from partsight.study.plan import Plan
 
 HEADINGS = {
@@ -18,6 +20,7 @@ HEADINGS = {
     results.NO_LOOKALIKES: "Test rows without copies and look-alikes of training pictures",
     results.VALIDATION: "Validation rows",
 }
+CAPTION = "dot: ours, the mean over runs; bar: 95 % interval."
 CHARTED = ("Accuracy", "Recall", "escape_rate", "overkill_rate")
 
 
@@ -51,7 +54,12 @@ def told(plan: Plan) -> Told:
     figures = tables.figure_table(plan, found)
     kinds = list(dict.fromkeys(figures["rows"])) if len(figures) else []
     parts = [
-        Part(_heading(figures, rows), tables.shown(plan, figures, rows), _chart(plan, figures, rows)) for rows in kinds
+        Part(
+            _heading(figures, rows),
+            tables.shown(plan.study, figures, rows),
+            page.picture(chart(plan.study, figures, rows), f"{HEADINGS[rows]}: {CAPTION}"),
+        )
+        for rows in kinds
     ]
     return Told(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures)))
 
@@ -102,17 +110,17 @@ def _heading(figures: pd.DataFrame, rows: str) -> str:
     return f"{HEADINGS[rows]} ({counted})"
 
 
-def _chart(plan: Plan, figures: pd.DataFrame, rows: str) -> Block:
-    lines = figures[(figures["rows"] == rows) & figures["metric"].isin(plan.study.figures)].copy()
-    metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [plan.study.figures[0]]
+def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
+    """A panel a figure of the study: figures as `tables.figure_table` or `tables.kept` has them."""
+    lines = figures[(figures["rows"] == rows) & figures["metric"].isin(study.figures)].copy()
+    metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [study.figures[0]]
     at = ["" if np.isnan(t) else f" at {t:g}" for t in lines["threshold"]]
     one = len(set(lines["variant"])) == 1 and len(set(at)) > 1
     lines["name"] = [
         f"{'threshold' if one else variant}{where}" for variant, where in zip(lines["variant"], at, strict=True)
     ]
     lines["weights"] = lines["first_weights"]
-    drawn = study_charts.figure_chart(lines, metrics, plan.study.title, plan.study.published_by)
-    return page.picture(drawn, f"{HEADINGS[rows]}: dot: ours, the mean over runs; bar: 95 % interval.")
+    return study_charts.figure_chart(lines, metrics, study.title, study.published_by)
 
 
 def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame) -> list[str]:
@@ -190,7 +198,7 @@ def _told_of_speed(plan: Plan) -> Told:
         "median pass. Memory is the peak beyond what the process held before it made the model."
     )
     drawn = study_charts.speed_chart(speeds, plan.study.title)
-    part = Part("Speed and memory", speed_tables.shown(plan, speeds), page.picture(drawn, "The median pass."))
+    part = Part("Speed and memory", speed_tables.shown(plan.study, speeds), page.picture(drawn, "The median pass."))
     return Told(speeds, speeds, (part,), tuple(notes))
 
 
