@@ -29,6 +29,10 @@ def figure_chart(lines: pd.DataFrame, metrics: Sequence[str], title: str, publis
         style.dress(axes, metric.replace("_", " "))
         axes.grid(False, axis="y")
         of_metric = lines[lines["metric"] == metric]
+        if of_metric[["mean", "published"]].isna().all(axis=None):
+            axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", color=style.MUTED)
+            axes.set_xticks([])
+            continue
         for _, line in of_metric.iterrows():
             _line(axes, names.index(line["name"]), line, style.SERIES[kinds.index(line["weights"])])
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=style.STEPS))

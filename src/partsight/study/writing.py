@@ -1,5 +1,6 @@
 """What a study leaves: csv for machines, Markdown for a repository, one html page with charts for people."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +86,17 @@ def _markdown(plan: Plan, result: Told) -> str:
 def _page(plan: Plan, result: Told) -> str:
     told = [Section("Question", [page.text(plan.study.about or plan.study.title)])]
     for part in result.parts:
-        plain = part.table.map(lambda text: str(text).replace("**", ""))
+        plain = part.table.map(_unbroken)
         told.append(Section(part.heading, [*([part.chart] if part.chart else []), page.table(plain)]))
     told.append(Section("How to read it", [page.text("\n\n".join(result.notes))]))
     told.append(Section("Runs", [page.table(run_list(plan)), page.text(command_line(plan))]))
     return page.page(plan.study.title, f"{plan.study.name}, protocol {plan.protocol.name}", told)
+
+
+def _unbroken(text: str) -> str:
+    """A cell of the page: without marks of Markdown, its numbers and interval each on one line."""
+    spaced = re.sub(r"\[[^]]*\]", lambda limits: limits[0].replace(" ", "\u00a0"), str(text))
+    return spaced.replace("**", "").replace(" ± ", "\u00a0±\u00a0")
 
 
 def command_line(plan: Plan) -> str:
