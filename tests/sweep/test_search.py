@@ -147,6 +147,11 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
     assert states(tmp_path) == ["COMPLETE", "COMPLETE"]
 
 
+def test_a_server_leaves_no_file_behind(tmp_path: Path) -> None:
+    with studies.lock("postgresql://user@localhost/optuna"):
+        assert not list(tmp_path.iterdir())  # the current folder
+
+
 @pytest.mark.parametrize("url", ["sqlite:///{}/text.db", "sqlite:////proc/nothing/optuna.db", "optuna"])
 def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path, url: str) -> None:
     (tmp_path / "text.db").write_text("This is no database. " * 100)

@@ -82,9 +82,9 @@ def lock(url: str) -> AbstractContextManager[Any]:
 
     A database server has none: its workers may start as many trials too many as there are workers.
     """
-    file = Path(url.removeprefix("sqlite:///"))
-    if str(file) == url:
+    if not url.startswith("sqlite:///"):
         return nullcontext()
+    file = Path(url.removeprefix("sqlite:///"))
     file.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(f"{file}.lock")
 
