@@ -27,8 +27,9 @@ SMALL = (
     "report.build_scoring_pipelines=false",
     "tracking.checkpoint=false",
     "seed=3",
+    "rerun=true",
 )
-"""A run of a few seconds: timm's smallest ResNet on pictures of 32 x 32."""
+"""A run of a few seconds: timm's smallest ResNet on pictures of 32 x 32, also where the same has been run before."""
 
 IMPORTS = """
 import sys

@@ -313,7 +313,12 @@ class Config:
     repeat: int = number(0, at_least=0)
     """Same settings, another seed derived from `seed`."""
     seed: int = number(-1, at_least=-1)
-    """-1 draws one and records it."""
+    """-1 draws one and records it: such a run is always a new one."""
+    resume: str = one_of("auto", "never")
+    """auto: a run that was interrupted goes on from its last checkpoint, in the same MLflow run. never: it begins anew,
+    as a run of its own."""
+    rerun: bool = False
+    """Run again what has finished, and what another process is at work on."""
     plugins: list[str] = field(default_factory=list)
     """Modules of your own to import first; they may register models with timm."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -26,6 +26,10 @@ class Point:
     value: float
 
 
+_COUNTS = ("_step", "_samples", "_seconds", "_timed_samples", "_timed_from")
+"""Of Curves, kept in checkpoints."""
+
+
 class Curves(Callback):
     """Collects points and hands them on at each evaluation, for a tracking call a step would cost more than the step.
 
@@ -41,6 +45,20 @@ class Curves(Callback):
         self._waiting: list[tuple[str, int, int, torch.Tensor]] = []
         self._gradient_norm: torch.Tensor | None = None
         self._clock, self._seconds, self._timed_samples, self._timed_from = 0.0, 0.0, 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has been noted, as builtins, so that the curves of a resumed run are whole."""
+        points = [(p.series, p.step, p.samples, p.value) for p in self.points]
+        waiting = [(series, step, samples, float(value)) for series, step, samples, value in self._waiting]
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        return {"points": points, "waiting": waiting, **counts}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """All points are handed on again: the process that noted them may have died before they arrived."""
+        self.points = [Point(*point) for point in state_dict["points"]]
+        self._waiting = [(*place, torch.tensor(value, dtype=torch.float64)) for *place, value in state_dict["waiting"]]
+        for name in _COUNTS:
+            setattr(self, name, state_dict[name])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from partsight import (
     check,
     console,
+    earlier,
     facts,
     fitting,
     keeping,
@@ -23,6 +24,7 @@ from partsight import (
 from partsight.config import Config
 from partsight.data import bad_pictures, division, fingerprint, inspection, table
 from partsight.data.datamodule import FoldData
+from partsight.earlier import Earlier
 from partsight.errors import PartsightError, Problems
 from partsight.fitting import Fitted
 from partsight.identity import flat
@@ -36,6 +38,8 @@ from partsight.sweep.parent import parent_of
 from partsight.sweep.search import trial
 from partsight.tracking import store
 from partsight.tracking.run import tracked
+
+SHOWN = ["metric", "value", "low", "high", "n"]
 
 
 def run(config: Config) -> float:
@@ -51,7 +55,7 @@ def run(config: Config) -> float:
     banners = console.note_banners()
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)
-    config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
+    drawn, config = config.seed < 0, dataclasses.replace(config, seed=seeds.base_seed(config.seed))
     computer = machine.resolve(config.trainer)
     if problems := fitting.problems(config, computer):
         raise Problems("The settings cannot run", problems)
@@ -73,20 +77,26 @@ def run(config: Config) -> float:
     tags = facts.tags(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, divided)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
-    facts.announce(config, examples, data, tags, start)
-    with tracked(config.tracking, run_name(config), parent_of(HydraConfig.get())) as track:
-        stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
-        track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-        keeping.facts(stage, tags | trial.tags(folder))
-        keeping.inputs(stage, examples, divided)
-        keeping.leaks(stage, examples, divided)
-        if config.data.unlabeled_table:
-            data = pseudo_training.labelled(stage, data, inspected, start)
-        fitted, curves, result = training.train(stage, data, start)
-        keeping.exported(stage, data, result, curves)
-        test = _test(stage, data, fitted, result)
-        keeping.scorer(stage, tags, result, data.examples, fitted)
-        reporting.write(stage, reporting.Told(tags, banners), result, test, curves.table(), data, fitted.model)
+    with earlier.claimed(config, tags["identity"], drawn) as known:
+        if known and known.finished:
+            return _conclude_again(config, known, folder)
+        earlier.prepared(folder, known)
+        facts.announce(config, examples, data, tags, start)
+        tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
+        parent, name = parent_of(HydraConfig.get()), run_name(config)
+        with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
+            stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
+            track.parameters(dict(flat(dataclasses.asdict(stage.config))))
+            keeping.facts(stage, tags)
+            keeping.inputs(stage, examples, divided)
+            keeping.leaks(stage, examples, divided)
+            if config.data.unlabeled_table:
+                data = pseudo_training.labelled(stage, data, inspected, start)
+            fitted, curves, result = training.train(stage, data, start)
+            keeping.exported(stage, data, result, curves)
+            test = _test(stage, data, fitted, result)
+            keeping.scorer(stage, tags, result, data.examples, fitted)
+            reporting.write(stage, reporting.Told(tags, banners), result, test, curves.table(), data, fitted.model)
     _conclude(stage, result, test, fitted)
     return result.value(config.prediction.metric)
 
@@ -96,8 +106,10 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
     config, folder = stage.config, stage.folder
     if not config.training.find_learning_rate:
         return stage
-    curve = range_test.find(config, stage.computer, data, data.examples.info, start, folder)
-    curve.to_csv(folder / "learning_rate_range.csv", index=False)
+    kept = folder / "learning_rate_range.csv"
+    if not kept.is_file():  # it is there where a run goes on that was interrupted after it
+        range_test.find(config, stage.computer, data, data.examples.info, start, folder).to_csv(kept, index=False)
+    curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)
     save(range_chart(curve, found, f"{stage.title}: learning-rate range test"), folder / "learning_rate_range.png")
     for kind in ("csv", "png"):
@@ -115,11 +127,25 @@ def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.Da
     return keeping.test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
 
 
+def _conclude_again(config: Config, known: Earlier, folder: Path) -> float:
+    """The result of a finished run of the same identity, in place of another."""
+    figures = earlier.fetch_result(config, known, folder, parent_of(HydraConfig.get()))
+    console.table(figures[SHOWN], f"{config.name}, {run_name(config)}: validation, 95 % intervals")
+    differing = earlier.changes(known, config, {}).get("drift")
+    console.say(
+        f"Not run again: run {known.id} of {known.tags['folder']} is the same"
+        + (f", but for what cannot change its figures ({differing})" if differing else "")
+        + f". Its tables are in {folder}; rerun=true runs it again"
+    )
+    of = figures["metric"] == config.prediction.metric
+    return float(figures.loc[of, "value"].iloc[0])
+
+
 def _conclude(stage: Stage, result: Result, test: pd.DataFrame | None, fitted: Fitted) -> None:
-    shown, name = ["metric", "value", "low", "high", "n"], f"{stage.config.name}, {run_name(stage.config)}"
-    console.table(result.summary[shown], f"{name}: validation, 95 % intervals")
+    name = f"{stage.config.name}, {run_name(stage.config)}"
+    console.table(result.summary[SHOWN], f"{name}: validation, 95 % intervals")
     if test is not None:
-        console.table(test[shown], f"{name}: test, 95 % intervals")
+        console.table(test[SHOWN], f"{name}: test, 95 % intervals")
     if fitted.stopped:
         console.say(f"Training ended early, {fitted.stopped}")
     console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {stage.folder}")

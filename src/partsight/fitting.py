@@ -1,7 +1,6 @@
 """Training: Lightning's Trainer with our callbacks, and the checkpoint that is the result."""
 
 import logging
-import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from partsight import processes, progress, seeds
+from partsight.checkpoints import BEST, LAST, Kept, Patience, WholeFiles
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
@@ -36,7 +36,7 @@ class Fitted:
     """With the weights of the checkpoint that is the result."""
     checkpoint: Path
     seconds: float
-    """Of fitting alone, validation included."""
+    """Of fitting alone, validation included; of a resumed run all parts that count."""
     stopped: str | None
     """When and why training ended before its last epoch."""
 
@@ -71,28 +71,32 @@ def fit(
 ) -> Fitted:
     """Trains for `training.epochs`, keeping `best.ckpt` and `last.ckpt` in folder/checkpoints.
 
-    Two callbacks keep them: a single one with `save_last` can leave a stale last. Zero epochs evaluate the first
-    weights, which then are both.
+    Where there is a `last.ckpt` already, training goes on from it (`earlier.prepared` put it there), to the same result
+    as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave a stale last. Zero
+    epochs evaluate the first weights, which then are both.
     """
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
+    resumed = (kept / LAST).is_file() and training.epochs > 0
     mode = "max" if METRICS[metric].higher_is_better else "min"
-    best = ModelCheckpoint(
+    best = Kept(
         kept,
-        filename="best",
+        filename=Path(BEST).stem,
         monitor=metric,
         mode=mode,
         save_weights_only=True,
         save_on_train_epoch_end=False,  # after every evaluation
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(kept, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-    patience = EarlyStopping(metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False)
+    last = Kept(kept, filename=Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    patience = Patience(metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False)
+    timer = Timer()
     trainer = Trainer(
         **trainer_settings(config, machine, folder),
         max_epochs=training.epochs,
         inference_mode=False,  # metrics that were reset in it, before training, could not be updated outside
         limit_val_batches=config.trainer.limit_val_batches,
+        plugins=[WholeFiles()],
         callbacks=[
             *callbacks,
             *reports.callbacks(folder, config),
@@ -102,27 +106,27 @@ def fit(
             *([patience] if training.early_stopping else []),
             progress.callback(metric),
             processes.OwnSigterm(),
+            timer,
             best,
             last,
         ],
     )
-    began = time.monotonic()
     with processes.together(trainer, folder), warnings.catch_warnings():
         hide_what_is_meant()
-        if training.evaluate_before_training or training.epochs == 0:
+        if (training.evaluate_before_training or training.epochs == 0) and not resumed:
             trainer.validate(model, datamodule=data, verbose=False)
         if training.epochs:
-            trainer.fit(model, datamodule=data)
+            trainer.fit(model, datamodule=data, ckpt_path=kept / LAST if resumed else None, weights_only=True)
         else:
-            for name in ("best", "last"):
-                trainer.save_checkpoint(kept / f"{name}.ckpt", weights_only=True)
-    seconds = time.monotonic() - began
-    if training.checkpoint == "best" and trainer.is_global_zero:
-        model = Classifier.from_checkpoint(kept / "best.ckpt")
-    return Fitted(model, kept / f"{training.checkpoint}.ckpt", seconds, _reason(patience, training.epochs))
+            for name in (BEST, LAST):
+                trainer.save_checkpoint(kept / name, weights_only=True)
+    used = kept / (BEST if training.checkpoint == "best" else LAST)
+    if trainer.is_global_zero:  # of the file, for a run that was interrupted after its last epoch trains no more
+        model = Classifier.from_checkpoint(used)
+    return Fitted(model, used, timer.time_elapsed(), _reason(patience, training.epochs))
 
 
-def _reason(patience: EarlyStopping, epochs: int) -> str | None:
+def _reason(patience: Patience, epochs: int) -> str | None:
     """When and why training ended early, or None."""
     when = f"in epoch {patience.stopped_epoch + 1} of {epochs}"
     if patience.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:

@@ -12,6 +12,8 @@ from partsight.machine import MEMORY_FORMAT, Machine
 
 WITHOUT_EFFECT = (
     "name",
+    "resume",
+    "rerun",
     "data.root",  # data are known by their fingerprint, wherever they lie and however their columns are called
     "data.table",
     "data.images",

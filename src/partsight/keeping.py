@@ -46,9 +46,9 @@ def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
 
 
 def facts(stage: Stage, tags: Mapping[str, str]) -> None:
-    """What the run is and what it ran on."""
+    """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
     (stage.folder / FACTS).write_text(yaml.safe_dump(dict(tags), allow_unicode=True), encoding="utf-8")
-    stage.track.tags(tags)
+    stage.track.artifact(stage.folder / FACTS)
 
 
 def leaks(stage: Stage, examples: Examples, divided: Division) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from partsight import console, training
+from partsight import console, earlier, training
 from partsight.data import pseudo_labels
 from partsight.data.datamodule import FoldData
 from partsight.evaluation import predictions
@@ -24,11 +24,12 @@ def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weigh
     """
     config, examples = stage.config, data.examples
     folder = stage.folder / "first"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     name = f"{run_name(config)}, first: labelled rows alone"
-    with tracked(config.tracking, name, stage.track.id) as track:
+    begun = earlier.child(stage.track.client, stage.track.id, name)
+    tags = {"pseudo_labels": "first: labelled rows alone"}
+    with tracked(config.tracking, name, stage.track.id, tags, begun) as track:
         track.parameters(dict(flat(dataclasses.asdict(config))))
-        track.tags({"pseudo_labels": "first: labelled rows alone"})
         fitted, _, first = training.train(dataclasses.replace(stage, folder=folder, track=track), data, start)
     content = inspected.set_index("image")["hash"]
     held = content[examples.frame["image"].iloc[[*data.validation_positions, *data.test_positions]]]

@@ -142,3 +142,24 @@ def test_a_sweep_that_is_stopped_ends_its_parent_killed(tmp_path: Path, number: 
     parent, children = runs(tmp_path, "casting")
     assert parent.info.status == "KILLED"
     assert [child.info.status for child in children] == ["KILLED"]  # the second job was never started
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_started_again_ends_in_the_same_table(train: Train, tmp_path: Path) -> None:
+    sweep = ["-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1,2", *SHORT, "training.epochs=3"]
+    done = train(*sweep, "hydra.sweep.dir=unbroken", "tracking.uri=sqlite:///unbroken.db")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    command = [sys.executable, "-u", str(ROOT / "train.py"), *sweep]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        for number, _ in enumerate(line for line in process.stdout if "epoch 2/" in line):
+            if number == 1:  # one job has finished, one is at work, one has not begun
+                break
+        process.send_signal(signal.SIGKILL)
+    done = train(*sweep, "hydra.sweep.dir=again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("sweep.csv", "folds.csv"):
+        assert (tmp_path / "again" / name).read_text() == (tmp_path / "unbroken" / name).read_text()
+    parent, children = runs(tmp_path, "casting")
+    assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 4

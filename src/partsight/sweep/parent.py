@@ -25,15 +25,25 @@ class Parent:
     run_id: str
 
 
-def open_run(config: Config, overrides: Sequence[str], folder: Path) -> Parent:
+def open_run(jobs: Sequence[Config], overrides: Sequence[str], folder: Path) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
-    A sweep that is stopped before its end (Ctrl-C, SIGTERM) ends its parent KILLED when the process exits.
+    A sweep of the same overrides that was begun before goes on in its own parent, if its jobs will be known again. One
+    that is stopped before its end (Ctrl-C, SIGTERM) ends its parent KILLED when the process exits.
     """
-    client, experiment = store.prepare(config.tracking)
-    tags = {"overrides": " ".join(overrides), "kind": "sweep"}
-    run = client.create_run(experiment, run_name=f"sweep {' '.join(overrides)}"[:250], tags=tags)
-    parent = Parent(store.uri(config.tracking), run.info.run_id)
+    tracking, text = jobs[0].tracking, " ".join(overrides)
+    client, experiment = store.prepare(tracking)
+    if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
+        begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
+    else:
+        begun = []
+    run_id = next((run.info.run_id for run in begun if run.data.tags["overrides"] == text), None)
+    if run_id:
+        client.update_run(run_id, status="RUNNING")
+    else:
+        tags = {"overrides": text, "kind": "sweep"}
+        run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
+    parent = Parent(store.uri(tracking), run_id)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(parent)), encoding="utf-8")
     atexit.register(_end_killed_if_running, client, parent.run_id)

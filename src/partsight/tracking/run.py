@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 from mlflow import MlflowClient
@@ -31,10 +31,14 @@ class TrackedRun:
 
     client: MlflowClient
     id: str
+    told: frozenset[tuple[str, int]] = frozenset()
+    """Of a resumed run: (series, step) of the points that it has already."""
+    logged: frozenset[str] = frozenset()
+    """Of a resumed run: the parameters that it has already. MLflow never changes one."""
 
     def parameters(self, settings: Mapping[str, Any]) -> None:
         """Settings under their config keys, whole (MLflow keeps 6000 characters)."""
-        params = [Param(key, str(value)[:6000]) for key, value in settings.items()]
+        params = [Param(key, str(value)[:6000]) for key, value in settings.items() if key not in self.logged]
         for start in range(0, len(params), PARAMS_A_CALL):
             self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
 
@@ -45,7 +49,7 @@ class TrackedRun:
     def points(self, points: Sequence[Point]) -> None:
         """Points of curves, many a call: one call costs 16 ms on SQLite."""
         now = int(time.time() * 1000)
-        metrics = [Metric(p.series, p.value, now, p.step) for p in points]
+        metrics = [Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.told]
         for start in range(0, len(metrics), METRICS_A_CALL):
             self.client.log_batch(self.id, metrics=metrics[start : start + METRICS_A_CALL])
 
@@ -75,15 +79,26 @@ class TrackedRun:
 
 
 @contextmanager
-def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> Iterator[TrackedRun]:
-    """Opens a run named `name`, below `parent` in a sweep, and ends it.
+def tracked(
+    tracking: TrackingConfig,
+    name: str,
+    parent: str | None = None,
+    tags: Mapping[str, str] = MappingProxyType({}),
+    interrupted: str | None = None,
+) -> Iterator[TrackedRun]:
+    """Opens a run named `name`, below `parent` in a sweep, and ends it; `interrupted`: goes on with the run of this id.
+
+    It has its tags from its first moment, so that it is found again whenever it is cut off.
 
     FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
     the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
     """
     client, experiment = store.prepare(tracking)
-    tags = {**resolve_tags(), **_git(), **({"mlflow.parentRunId": parent} if parent else {})}
-    run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+    tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
+    if interrupted:
+        run = _reopened(client, interrupted, tags)
+    else:
+        run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
     status, sigterm = "FAILED", _Sigterm()
     try:
         with sigterm:
@@ -106,6 +121,15 @@ def tracked(tracking: TrackingConfig, name: str, parent: str | None = None) -> I
         raise
     finally:
         client.set_terminated(run.id, status)
+
+
+def _reopened(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> TrackedRun:
+    stored = client.get_run(run_id).data
+    told = {(name, point.step) for name in stored.metrics for point in client.get_metric_history(run_id, name)}
+    run = TrackedRun(client, run_id, frozenset(told), frozenset(stored.params))
+    run.tags(tags)
+    client.update_run(run_id, status="RUNNING")
+    return run
 
 
 class _Sigterm:

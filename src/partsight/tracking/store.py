@@ -25,7 +25,8 @@ def uri(tracking: TrackingConfig) -> str:
 def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
     """A client and the experiment's id; creates store and experiment where they do not exist.
 
-    Several jobs that meet a fresh SQLite store would each create its tables, and most would crash: a lock lets one.
+    Several jobs that meet a fresh SQLite store would each create its tables, and most would crash: a lock lets one. It
+    makes the file under another name, for a store whose making was cut off cannot be used.
 
     Raises:
         PartsightError: the store cannot be reached.
@@ -41,6 +42,11 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
             return client, _experiment(client, tracking.experiment, None)
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
+            if not database.is_file():
+                new = database.with_name(f"{database.name}.new")
+                new.unlink(missing_ok=True)
+                MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments()
+                new.replace(database)
             client = MlflowClient(tracking_uri=where)
             return client, _experiment(client, tracking.experiment, database.parent / "mlartifacts")
     except (MlflowException, SQLAlchemyError, OSError) as error:

@@ -1,0 +1,58 @@
+"""Checkpoint files that outlive whatever happens to the process, and to the folder, that wrote them."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+class WholeFiles(TorchCheckpointIO):
+    """A checkpoint is there whole or not at all, also when the process is killed while it writes.
+
+    Lightning writes to the system's temporary folder and moves the file; where that is another file system, the move
+    is a copy over the older checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Writes beside `path`, then renames."""
+        part = Path(f"{path}.part")
+        super().save_checkpoint(checkpoint, part, storage_options)
+        part.replace(path)
+
+
+class Kept(ModelCheckpoint):
+    """A ModelCheckpoint that remembers its files by name: a resumed run keeps them in another folder.
+
+    Lightning's forgets its best score where the folder has changed.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Without the folder."""
+        return _each_path(super().state_dict(), lambda path: Path(path).name)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """With the folder of this run."""
+        assert self.dirpath is not None
+        folder = Path(self.dirpath)
+        super().load_state_dict(_each_path(state_dict, lambda name: str(folder / name)) | {"dirpath": self.dirpath})
+
+
+def _each_path(state: dict[str, Any], change: Any) -> dict[str, Any]:
+    paths = {
+        key: change(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path") if state[key]
+    }
+    return state | paths | {"dirpath": None, "best_k_models": {change(k): v for k, v in state["best_k_models"].items()}}
+
+
+class Patience(EarlyStopping):
+    """Early stopping that a resumed run remembers: one that had stopped does not start again."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops before the first batch where the checkpoint is of a run that had stopped."""
+        if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
+            trainer.should_stop = True

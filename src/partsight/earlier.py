@@ -1,0 +1,175 @@
+"""What has been run before: a finished run is not made again, an interrupted one goes on where its last epoch ended.
+
+Runs are known by their identity in the MLflow experiment. Every run says there, from its first moment, in which folder
+of which machine it works; its checkpoints lie in that folder.
+"""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import platformdirs
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from partsight import console
+from partsight.checkpoints import BEST, LAST
+from partsight.config import Config
+from partsight.identity import flat
+from partsight.tracking import store
+
+COPIED_FROM = "earlier_run.json"
+"""In the folder of a run that was not made again: whose files these are."""
+FIGURES = "metrics.csv"
+"""Says that a folder holds a result."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run of the same identity."""
+
+    id: str
+    finished: bool
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it worked, if that is here and still there."""
+        folder = Path(self.tags["folder"])
+        return folder if self.tags["host"] == platform.node() and folder.is_dir() else None
+
+
+def place(folder: Path) -> dict[str, str]:
+    """The tags by which a run is found again."""
+    return {"folder": str(folder.resolve()), "host": platform.node()}
+
+
+@contextmanager
+def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | None]:
+    """The earlier run of this identity, if any; while the body runs, no other process of this machine begins the same.
+
+    Another that is at work on it is waited for.
+
+    Args:
+        config: of the run.
+        identity: of the run.
+        drawn: the seed was, so there can be no earlier run.
+    """
+    if drawn or config.rerun:
+        yield None
+        return
+    folder = platformdirs.user_cache_path("partsight") / "running"
+    folder.mkdir(parents=True, exist_ok=True)
+    run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
+    lock = FileLock(folder / f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.say("Another process is at work on this very run: waiting for its result. rerun=true does not wait.")
+        lock.acquire()
+    try:
+        yield _find(config, identity)
+    finally:
+        lock.release()
+
+
+def _find(config: Config, identity: str) -> Earlier | None:
+    client, experiment = store.prepare(config.tracking)
+    same = f"tags.identity = '{identity}'"
+    found = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
+    runs = [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
+    for run in (run for run in runs if run.info.status == "FINISHED"):
+        if any(file.path == FIGURES for file in client.list_artifacts(run.info.run_id)):
+            return _earlier(run)
+        console.say(f"Run {run.info.run_id} is the same, but its files are gone: it is run again")
+        return None
+    if config.resume == "never":
+        return None
+    for run in runs:
+        elsewhere = run.data.tags["host"]
+        if run.info.status == "RUNNING" and elsewhere != platform.node():
+            console.say(
+                f"Run {run.info.run_id} on {elsewhere} is the same and marked RUNNING: it is left alone, and this is a "
+                "run of its own. Where it is dead, end it there: the same command goes on with it."
+            )
+            continue
+        return _earlier(run)
+    return None
+
+
+def _earlier(run: Run) -> Earlier:
+    return Earlier(run.info.run_id, run.info.status == "FINISHED", run.data.tags, run.data.params)
+
+
+def child(client: MlflowClient, parent: str, name: str) -> str | None:
+    """The child run of this name that an interrupted run had begun, whatever became of it."""
+    experiment = client.get_run(parent).info.experiment_id
+    runs = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
+    return next((run.info.run_id for run in runs if run.info.run_name == name), None)
+
+
+_GONE_ON_FROM = (
+    *(f"{kept}/{name}" for kept in ("first/checkpoints", "checkpoints") for name in (BEST, LAST)),
+    "learning_rate_range.csv",
+)
+"""Files of a run (`first` is of one with pseudo-labels) that it goes on from."""
+
+
+def prepared(folder: Path, earlier: Earlier | None) -> None:
+    """Readies a run's folder: with the files to go on from, and without what another run left in it."""
+    source = earlier.folder if earlier else None
+    if source != folder.resolve():
+        for stale in [*_GONE_ON_FROM, FIGURES, COPIED_FROM]:
+            (folder / stale).unlink(missing_ok=True)
+    if earlier is None:
+        return
+    if source is None:
+        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} is gone: it begins again")
+        return
+    found = [name for name in _GONE_ON_FROM if (source / name).is_file()]
+    goes_on = any(name.endswith(LAST) for name in found)
+    how = "it goes on from its last checkpoint" if goes_on else "it had no checkpoint yet and begins again"
+    console.say(f"Run {earlier.id} was interrupted in {source}: {how}")
+    if source != folder.resolve():
+        for name in found:
+            part = folder / f"{name}.part"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, part)
+            part.replace(folder / name)
+
+
+def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags of a run that is gone on with: how often by now, and what about it is another (but for its result)."""
+    then = {**earlier.parameters, **earlier.tags}
+    settings = {key: str(value)[:6000] for key, value in flat(dataclasses.asdict(config))}
+    for key in ("resume", "rerun", *(["training.learning_rate"] if config.training.find_learning_rate else [])):
+        del settings[key]
+    now = {**settings, **tags}
+    drift = [f"{key}: {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value]
+    times = int(earlier.tags.get("resumed", "0")) + 1
+    return {"resumed": str(times)} | ({"drift": "; ".join(drift)[:5000]} if drift else {})
+
+
+def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:
+    """Copies the files of a finished run, not its pictures and checkpoints, into `folder`; answers with its figures.
+
+    A run that was of no sweep becomes a child of `parent`, the sweep that has met it.
+    """
+    client, _ = store.prepare(config.tracking)
+    if parent and "mlflow.parentRunId" not in earlier.tags:
+        client.set_tag(earlier.id, "mlflow.parentRunId", parent)
+    for file in client.list_artifacts(earlier.id):
+        if not file.is_dir:
+            client.download_artifacts(earlier.id, file.path, str(folder))
+    origin = {"run_id": earlier.id, "uri": store.uri(config.tracking), "folder": earlier.tags["folder"]}
+    (folder / COPIED_FROM).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    return pd.read_csv(folder / FIGURES)

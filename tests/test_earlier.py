@@ -1,0 +1,283 @@
+"""A run that has been made before is not made again; one that was interrupted goes on as if it never had been."""
+
+import json
+import multiprocessing.context
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run
+from tiny import SMALL, mlflow_runs, run, store, tree
+
+from partsight import command, training
+from partsight.curves import Curves
+from partsight.data.datamodule import FoldData
+from partsight.fitting import Fitted
+from partsight.stage import Stage
+
+pytestmark = pytest.mark.slow
+
+AGAIN = "rerun=false"
+KEPT = ("metrics.csv", "curves.csv", "confusion.csv", "per_class.csv")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"data.root={tree(tmp_path_factory.mktemp('pictures'), {'a': 20, 'b': 20})}"
+
+
+def same(one: Path, other: Path) -> None:
+    """The results in two folders, to the last bit."""
+    for name in KEPT:
+        assert (one / name).read_text() == (other / name).read_text(), name
+    tables = [pd.read_parquet(folder / "predictions.parquet") for folder in (one, other)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+def points_once(home: Path, found: Run) -> None:
+    """No point of any curve was told twice, and none is missing."""
+    curves = pd.read_csv(Path(found.data.tags["folder"]) / "curves.csv")
+    for series, noted in curves.groupby("series"):
+        history = store(home).get_metric_history(found.info.run_id, str(series))
+        assert sorted(point.step for point in history) == sorted(noted["step"]), series
+
+
+def test_a_finished_run_is_not_made_again(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = run(tmp_path, pictures, AGAIN)
+
+    def never(*_: object) -> None:
+        raise AssertionError("it trains")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", never)
+        second = run(tmp_path, pictures, AGAIN, "hydra.run.dir=second", "data.workers=1")
+    same(first, tmp_path / second)
+    (only,) = mlflow_runs(tmp_path)
+    said = capsys.readouterr().out
+    assert f"run {only.info.run_id} of {first} is the same" in said
+    assert "data.workers: 0 -> 1" in said
+    assert json.loads((tmp_path / second / "earlier_run.json").read_text())["run_id"] == only.info.run_id
+
+    run(tmp_path, pictures, AGAIN, "hydra.run.dir=third", "fold=1")  # another run
+    run(tmp_path, pictures, "rerun=true", "hydra.run.dir=fourth")  # forced
+    assert len(mlflow_runs(tmp_path)) == 3
+    assert not (tmp_path / "fourth" / "earlier_run.json").exists()
+
+
+def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:
+    for folder in ("one", "two"):
+        run(tmp_path, pictures, AGAIN, "seed=-1", "training.epochs=0", f"hydra.run.dir={folder}")
+    assert len(mlflow_runs(tmp_path)) == 2
+
+
+def test_a_finished_run_without_its_files_is_made_again(tmp_path: Path, pictures: str) -> None:
+    run(tmp_path, pictures, AGAIN, "training.epochs=0")
+    for file in (tmp_path / "mlartifacts").rglob("metrics.csv"):
+        file.unlink()
+    run(tmp_path, pictures, AGAIN, "training.epochs=0", "hydra.run.dir=second")
+    assert [r.info.status for r in mlflow_runs(tmp_path)] == ["FINISHED", "FINISHED"]
+
+
+class Stop(Exception):
+    """Interrupts a run where a test wants it."""
+
+
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, *overrides: str) -> None:
+    """A run that is stopped at its `after`th evaluation, from 1."""
+    handed_on = 0
+
+    def send(self: Curves) -> None:
+        nonlocal handed_on
+        handed_on += 1
+        if handed_on == after:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Curves, "on_validation_start", lambda self, *_: send(self))
+        with pytest.raises(SystemExit):
+            run(tmp_path, *overrides, "hydra.run.dir=stopped")
+
+
+EVERYTHING = (
+    "backbone=test_resnet",
+    "training.epochs=4",
+    "training.ema_decay=0.9",
+    "training.freeze_epochs=1",
+    "training.evaluation_epochs=0.5",
+    "training.train_metric=true",
+    "training.log_gradient_norm=true",
+    "training.evaluate_before_training=true",
+    "training.grad_accumulation=2",
+    "training.checkpoint=best",
+    "augmentation=hard",
+    "mix.image=mixup",
+    "head.dropout=0.3",
+)
+
+
+@pytest.mark.parametrize("after", [2, 5, 8])
+def test_what_a_callback_remembers_outlives_the_stop(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    unbroken = run(tmp_path, pictures, *EVERYTHING)
+    interrupted(tmp_path, monkeypatch, after, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other")
+    run(tmp_path, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    same(unbroken, tmp_path / "resumed")
+    (only,) = mlflow_runs(tmp_path, "other")
+    assert only.info.status == "FINISHED"
+    assert only.data.tags["resumed"] == "1"
+    points_once(tmp_path, only)
+
+
+def test_evaluation_over_several_epochs_remembers_the_first(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (pictures, "training.epochs=4", "training.evaluation_epochs=2", "training.train_metric=true")
+    settings = (*settings, "prediction.metric=LogLoss")  # a figure that every row moves
+    unbroken = run(tmp_path, *settings)
+    with monkeypatch.context() as patch:
+        calls = []
+
+        def stop_in_the_fourth_epoch(self: Curves, *_: object) -> None:
+            calls.append(1)
+            if len(calls) == 4:
+                raise Stop
+
+        patch.setattr(Curves, "on_train_epoch_start", stop_in_the_fourth_epoch)
+        with pytest.raises(SystemExit):
+            run(tmp_path, *settings, AGAIN, "tracking.experiment=other", "hydra.run.dir=stopped")
+    run(tmp_path, *settings, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    same(unbroken, tmp_path / "resumed")
+
+
+def test_a_run_that_had_stopped_early_trains_no_more(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (pictures, "training.epochs=30", "training.early_stopping=2", "training.learning_rate=1e-9")
+    unbroken = run(tmp_path, *settings)
+    stopped_while_scoring(monkeypatch, tmp_path, *settings)
+    run(tmp_path, *settings, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    same(unbroken, tmp_path / "resumed")
+    (only,) = mlflow_runs(tmp_path, "other")
+    assert "was no better" in only.data.tags["stopped_early"]
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_a_run_stopped_after_its_last_epoch_has_only_to_score(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, averaged: bool
+) -> None:
+    settings = (pictures, *(["training.ema_decay=0.9"] * averaged))
+    unbroken = run(tmp_path, *settings)
+    stopped_while_scoring(monkeypatch, tmp_path, *settings)
+    run(tmp_path, *settings, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    same(unbroken, tmp_path / "resumed")
+
+
+def stopped_while_scoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *overrides: str) -> None:
+    def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFrame:
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "score", score)
+        with pytest.raises(SystemExit):
+            run(tmp_path, *overrides, AGAIN, "tracking.experiment=other", "hydra.run.dir=stopped")
+
+
+def test_resume_never_begins_a_run_of_its_own(tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    run(tmp_path, pictures, AGAIN, "resume=never", "hydra.run.dir=new")
+    assert [r.info.status for r in mlflow_runs(tmp_path)] == ["FAILED", "FINISHED"]
+
+
+def test_a_folder_that_is_gone_means_from_the_start(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    (tmp_path / "stopped").rename(tmp_path / "away")
+    run(tmp_path, pictures, AGAIN, "hydra.run.dir=new")
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    assert "is gone: it begins again" in capsys.readouterr().out
+
+
+def test_another_run_in_the_same_folder_does_not_go_on_from_it(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = run(tmp_path, pictures, "fold=1")
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    run(tmp_path, pictures, AGAIN, "fold=1", "hydra.run.dir=stopped", "tracking.experiment=other")
+    same(alone, tmp_path / "stopped")
+
+
+def _train(folder: Path, overrides: Sequence[str]) -> None:
+    """In a process of its own."""
+    os.chdir(folder)
+    with (folder / "output.txt").open("a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+        given = {text.split("=")[0] for text in overrides}
+        command.train([*(text for text in SMALL if text.split("=")[0] not in {"rerun", *given}), *overrides])
+
+
+@pytest.fixture(scope="module")
+def server() -> multiprocessing.context.ForkServerContext:
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["partsight.experiment"])
+    return server
+
+
+Begin = Callable[..., multiprocessing.context.ForkServerProcess]
+
+
+@pytest.fixture
+def begin(server: multiprocessing.context.ForkServerContext, pictures: str) -> Begin:
+    """begin(folder, overrides): a process that trains there."""
+
+    def start(folder: Path, *overrides: str) -> multiprocessing.context.ForkServerProcess:
+        folder.mkdir(exist_ok=True)
+        process = server.Process(target=_train, args=(folder, [pictures, *overrides]))
+        process.start()
+        return process
+
+    return start
+
+
+def ended_well(process: multiprocessing.context.ForkServerProcess, folder: Path) -> None:
+    process.join()
+    assert process.exitcode == 0, (folder / "output.txt").read_text()
+
+
+def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, begin: Begin) -> None:
+    alone = tmp_path / "alone"
+    ended_well(begin(alone, *EVERYTHING, "hydra.run.dir=warm"), alone)  # caches of matplotlib and others are made
+    (alone / "mlflow.db").unlink()
+    began = time.monotonic()
+    ended_well(begin(alone, *EVERYTHING, "hydra.run.dir=run"), alone)
+    seconds = time.monotonic() - began
+
+    for percent in random.Random(20).sample(range(1, 100), k=10):
+        folder = tmp_path / f"{percent}"
+        process = begin(folder, *EVERYTHING, "hydra.run.dir=killed")
+        process.join(seconds * percent / 100)
+        process.kill()
+        process.join()
+        ended_well(begin(folder, *EVERYTHING, "hydra.run.dir=resumed"), folder)
+        same(alone / "run", folder / "resumed")
+        (only,) = mlflow_runs(folder)
+        assert only.info.status == "FINISHED"
+        points_once(folder, only)
+
+
+def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, begin: Begin) -> None:
+    both = [begin(tmp_path, f"hydra.run.dir=run{number}") for number in (0, 1)]
+    for process in both:
+        ended_well(process, tmp_path)
+    assert len(mlflow_runs(tmp_path)) == 1
+    assert "Another process is at work on this very run" in (tmp_path / "output.txt").read_text()
+    same(tmp_path / "run0", tmp_path / "run1")
