@@ -99,6 +99,11 @@ class DataConfig:
     """Made sample that stands in while root is None: casting, product_defect, resistor or steel."""
     sample_count: int = number(300, at_least=1)
     """Number of pictures of the made sample."""
+    cache: str = "auto"
+    """Where pictures are kept as they are before their first random transform: auto (the user's cache), a folder, or
+    off."""
+    cache_limit: float = number(20.0, above=0.0)
+    """GB that they may take there; of several data sets and sizes the one used longest ago makes room."""
     workers: int | None = number(None, at_least=0)
     """Loader processes. None: one a core, at most 8."""
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pandas as pd
 import platformdirs
-from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -25,6 +24,7 @@ from partsight.checkpoints import BEST, LAST
 from partsight.config import Config
 from partsight.identity import flat
 from partsight.tracking import store
+from partsight.turns import turn
 
 COPIED_FROM = "earlier_run.json"
 """In the folder of a run that was not made again: whose files these are."""
@@ -67,19 +67,11 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
     if drawn or config.rerun:
         yield None
         return
-    folder = platformdirs.user_cache_path("partsight") / "running"
-    folder.mkdir(parents=True, exist_ok=True)
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
-    lock = FileLock(folder / f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.say("Another process is at work on this very run: waiting for its result. rerun=true does not wait.")
-        lock.acquire()
-    try:
+    name = f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock"
+    waiting = "Another process is at work on this very run: waiting for its result. rerun=true does not wait."
+    with turn(platformdirs.user_cache_path("partsight") / "running" / name, waiting):
         yield _find(config, identity)
-    finally:
-        lock.release()
 
 
 def _find(config: Config, identity: str) -> Earlier | None:

@@ -69,7 +69,7 @@ def run(config: Config) -> float:
     divided = division.divide(examples, inspected, config)
     asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
     start = weights.find(config)
-    data = FoldData(examples, divided.fold, config)
+    data = FoldData(examples, divided.fold, config, inspected)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")

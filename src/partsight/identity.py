@@ -31,6 +31,8 @@ WITHOUT_EFFECT = (
     "data.fold_column",  # folds are known by their digest, whichever way they came about
     "data.folds_file",
     "data.on_leak",
+    "data.cache",
+    "data.cache_limit",
     "data.workers",
     "training.adjust_batch_size",  # resolved to training.batch_size
     "model.pretrained",  # weights are known by their origin

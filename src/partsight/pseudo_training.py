@@ -37,7 +37,7 @@ def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weigh
     same = set(content[content.isin(held)].index)
     chosen = pseudo_labels.choose(table, first.task, config.training.pseudo_label_confidence, same)
     _keep(stage, chosen, first)
-    return FoldData(pseudo_labels.labelled(examples, chosen, first.task), data.fold, config)
+    return FoldData(pseudo_labels.labelled(examples, chosen, first.task), data.fold, config, inspected)
 
 
 def _keep(stage: Stage, chosen: pd.DataFrame, first: Result) -> None:

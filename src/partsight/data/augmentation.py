@@ -21,6 +21,26 @@ Transforms = Mapping[str, Mapping[str, Any]]
 COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
 """Transforms of other transforms."""
 
+FIXED = (A.Resize, A.CenterCrop, A.Crop)
+"""Transforms that always do the same to the same picture, unless they are done by chance."""
+
+
+def divided(transforms: Transforms) -> tuple[Transforms, Transforms]:
+    """The transforms up to the first random one, and the rest. Done one after the other they give what all give."""
+    fixed: dict[str, Mapping[str, Any]] = {}
+    for name, arguments in transforms.items():
+        if _class(name) not in FIXED or _class(name)(**arguments).p < 1:
+            break
+        fixed[name] = arguments
+    return fixed, {name: given for name, given in transforms.items() if name not in fixed}
+
+
+def common_shape(fixed: Transforms, channels: int) -> tuple[int, int, int] | None:
+    """(height, width, channels) that these transforms give every picture; None where it depends on the picture."""
+    sizes = [(1000, 1400), (1300, 1100)]
+    shapes = {apply(pipeline(fixed), np.zeros((*size, channels), np.uint8), (0,)).shape for size in sizes}
+    return shapes.pop() if len(shapes) == 1 else None
+
 
 def pipeline(transforms: Transforms) -> A.Compose:
     """The transforms in order. `problems` has found no fault with them."""

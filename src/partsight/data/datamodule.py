@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
@@ -12,9 +13,9 @@ from torch.utils.data import DataLoader
 
 from partsight import seeds
 from partsight.config import Config
-from partsight.data import sampling
-from partsight.data.augmentation import Transforms
+from partsight.data import prepared, sampling
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
+from partsight.data.prepared import Prepared
 from partsight.data.table import Examples
 
 
@@ -27,9 +28,12 @@ class FoldData(LightningDataModule):
         examples: all rows.
         fold: (rows,) the fold of each; -1: neither trains nor validates.
         config: with the seed resolved.
+        inspected: as of `inspection.inspect`: pictures are prepared now, once for all. None: they are read each time.
     """
 
-    def __init__(self, examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
+    def __init__(
+        self, examples: Examples, fold: NDArray[np.int64], config: Config, inspected: pd.DataFrame | None = None
+    ) -> None:
         super().__init__()
         self.fold = fold
         self.examples, self.config, self.seed = examples, config, seeds.run_seed(config)
@@ -38,11 +42,20 @@ class FoldData(LightningDataModule):
         self.train_positions = np.flatnonzero((((fold != config.fold) | seen) & (fold >= 0)) | pseudo)
         self.validation_positions = np.flatnonzero(fold == config.fold)
         self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
+        self._prepared: dict[str, Prepared | None] = {}
+        if inspected is not None:
+            used = (fold >= 0) | examples.frame["split"].isin(["test", "unlabeled"])
+            images = examples.frame["image"][used].unique()
+            for part in ("train", "inference"):
+                transforms = getattr(config.augmentation, part)
+                self._prepared[part] = prepared.prepare(
+                    examples.folder, images, inspected, transforms, config.image.channels, config.data
+                )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled or drawn by (seed, epoch), augmented by (seed, epoch, row)."""
         size = self.config.training.batch_size
-        dataset = self._dataset(self.train_positions, self.config.augmentation.train)
+        dataset = self._dataset(self.train_positions, "train")
         order = self._training_order()
         drop = self.config.training.drop_last
         if drop and len(order) < size:
@@ -57,19 +70,19 @@ class FoldData(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every validation row exactly once, in table order."""
-        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+        dataset = self._dataset(self.validation_positions, "inference")
         order = EpochOrder(len(dataset), self.seed, False, *self._process())
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
     def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
         """These rows of all examples, in their order, on one device, whatever trained the model."""
-        dataset = self._dataset(positions, self.config.augmentation.inference)
+        dataset = self._dataset(positions, "inference")
         order = EpochOrder(len(dataset), self.seed, False)
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
     def first_training_batch(self) -> Batch:
         """The first batch that training draws, augmented; of several processes, the first one's."""
-        dataset = self._dataset(self.train_positions, self.config.augmentation.train)
+        dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
         return Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
 
@@ -83,19 +96,21 @@ class FoldData(LightningDataModule):
         """(n, height, width, channels): as the model gets them, validation rows by their numbers in their table."""
         frame = self.examples.frame.iloc[self.validation_positions]
         place = {int(row): index for index, row in enumerate(frame["row"])}
-        dataset = self._dataset(self.validation_positions, self.config.augmentation.inference)
+        dataset = self._dataset(self.validation_positions, "inference")
         return np.stack([dataset[place[int(row)], 0].pictures.numpy() for row in rows])
 
-    def _dataset(self, positions: NDArray[np.int64], transforms: Transforms) -> PictureDataset:
+    def _dataset(self, positions: NDArray[np.int64], part: str) -> PictureDataset:
+        """With the transforms of augmentation.train or augmentation.inference."""
         frame = self.examples.frame.iloc[positions]
         return PictureDataset(
             self.examples.folder,
             list(frame["image"]),
             frame["row"].to_numpy(),
             self.examples.targets[positions],
-            transforms,
+            getattr(self.config.augmentation, part),
             self.config.image.channels,
             self.seed,
+            self._prepared.get(part),
         )
 
     def _process(self) -> tuple[int, int]:

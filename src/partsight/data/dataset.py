@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from partsight.data import augmentation, pictures
+from partsight.data.prepared import Prepared
 
 Key = tuple[int, ...]
 """(position in the dataset, epoch), and where an epoch draws a row again, the number of the copy, from 1. All of it
@@ -40,6 +41,7 @@ class PictureDataset(Dataset[Batch]):
         transforms: albumentations by name.
         channels: of the pictures.
         seed: of the run.
+        prepared: pictures on which the first of the transforms has been done already.
     """
 
     def __init__(
@@ -51,17 +53,19 @@ class PictureDataset(Dataset[Batch]):
         transforms: augmentation.Transforms,
         channels: int,
         seed: int,
+        prepared: Prepared | None = None,
     ) -> None:
         self.folder, self.images, self.rows, self.targets = folder, images, rows, targets
-        self.compose = augmentation.pipeline(transforms)
-        self.channels, self.seed = channels, seed
+        self.compose = augmentation.pipeline(prepared.rest if prepared else transforms)
+        self.channels, self.seed, self.prepared = channels, seed, prepared
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, key: Key) -> Batch:
         position, epoch, *copy = key
-        picture = pictures.read(self.folder / self.images[position], self.channels)
+        image = self.images[position]
+        picture = self.prepared.picture(image) if self.prepared else pictures.read(self.folder / image, self.channels)
         picture = augmentation.apply(self.compose, picture, (self.seed, epoch, int(self.rows[position]), *copy))
         return Batch(
             torch.from_numpy(np.ascontiguousarray(picture)),

@@ -33,11 +33,10 @@ def open_run(jobs: Sequence[Config], overrides: Sequence[str], folder: Path) -> 
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     client, experiment = store.prepare(tracking)
+    run_id = None
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
-    else:
-        begun = []
-    run_id = next((run.info.run_id for run in begun if run.data.tags["overrides"] == text), None)
+        run_id = next((run.info.run_id for run in begun if run.data.tags["overrides"] == text), None)
     if run_id:
         client.update_run(run_id, status="RUNNING")
     else:
