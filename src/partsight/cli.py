@@ -1,4 +1,5 @@
 """`partsight`: train, study, data check, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
+"""`partsight`: train, data check, bench, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
 
 import argparse
 import sys
@@ -26,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from partsight.study import command as study
 
             sys.exit(study.main(given[1:]))
+        if given[:1] == ["bench"]:
+            from partsight import bench
+
+            sys.exit(bench.main(given[1:]))
         parsed = _parser().parse_args(given)
         parsed.run(parsed)
     except PartsightError as error:
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("study", help=study, add_help=False)
     data = commands.add_parser("data", help="data check: audit a data set: partsight data check /data/parts")
     data.add_subparsers(required=True, metavar="check").add_parser("check", add_help=False)
+    commands.add_parser("bench", help="measure: partsight bench usecase=casting backbone=resnet50", add_help=False)
 
     predict = commands.add_parser("predict", help="score new pictures with a checkpoint", description=_PREDICT)
     predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")

@@ -1,0 +1,239 @@
+"""`partsight bench`: what the model alone could do on this machine, what the loaders can, what a whole run reaches."""
+
+import argparse
+import dataclasses
+import json
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from partsight import command, console
+from partsight.config import Config
+
+if TYPE_CHECKING:
+    from partsight.data.datamodule import FoldData
+    from partsight.data.dataset import Batch
+    from partsight.machine import Machine
+    from partsight.model.classifier import Classifier
+
+DESCRIPTION = """\
+Measures the settings of a run, in one process and one after the other:
+
+  model     training steps on one batch that lies in memory, in a bare PyTorch loop: the limit of this machine
+  loader    the training loader alone, second epoch on
+  run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints; its validation apart
+  scoring   the model alone without gradients, as validation and prediction use it
+
+  partsight bench usecase=casting data.root=/data/casting backbone=resnet50 trainer.limit_train_batches=20
+
+The model is measured before and after the run, so that a machine that slows down meanwhile shows."""
+
+
+@dataclass
+class Measured:
+    """What `partsight bench` found. Rates are in pictures a second."""
+
+    settings: list[str]
+    machine: str
+    versions: dict[str, str]
+    model_before: float
+    model_after: float
+    scoring: float
+    loader: float
+    run: float
+    run_validation: float
+    run_share_of_model: float
+    """`run` over the mean of the model's two rates."""
+    first_step_seconds: float
+    """From the beginning of the fit to the end of the first training step."""
+    waiting_share: float
+    """Of the training time of the run: between two steps, for the loader and for callbacks."""
+    prepared_seconds: float
+    """Reading, looking at and preparing the pictures; a second call finds all but the first in caches."""
+    peak_memory_gb: float
+    """Resident, of the process; its loader processes apart."""
+    peak_gpu_memory_gb: float
+
+
+def main(given: Sequence[str]) -> int:
+    """Runs the command; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="partsight bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", nargs="+", metavar="SETTING", help="as `partsight train` takes them")
+    parser.add_argument("--epochs", type=int, default=3, help="of the run; the first does not count (default: 3)")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each other part (default: 15)")
+    parser.add_argument("--out", type=Path, help="json file of the figures")
+    parsed, rest = parser.parse_known_intermixed_args(given)
+    if parsed.epochs < 2:
+        parser.error("--epochs: at least 2, for the first does not count")
+    settings = [*parsed.settings, *rest]
+    measured = _measured(command.settings(settings), settings, parsed.epochs, parsed.seconds)
+    _tell(measured)
+    if parsed.out:
+        parsed.out.write_text(json.dumps(dataclasses.asdict(measured), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _measured(config: Config, settings: list[str], epochs: int, seconds: float) -> Measured:
+    import torch
+
+    from partsight import bench_clock, check, facts, fitting, machine, seeds
+    from partsight.data import bad_pictures, division, fingerprint, inspection, table
+    from partsight.data.datamodule import FoldData
+    from partsight.errors import Problems
+    from partsight.model import weights
+
+    if problems := check.names(config):
+        raise Problems("The settings cannot run", problems)
+    training = dataclasses.replace(config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0)
+    config = dataclasses.replace(config, seed=seeds.base_seed(config.seed), training=training)
+    computer = machine.resolve(config.trainer)
+    began = time.perf_counter()
+    examples = table.read(config)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    examples = bad_pictures.usable(examples, inspected, config)
+    divided = division.divide(examples, inspected, config)
+    data = FoldData(examples, divided.fold, config, inspected)
+    prepared = time.perf_counter() - began
+    start = weights.find(config)
+    print_of = fingerprint.fingerprint(examples, inspected)
+    facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
+
+    model = fitting.new_model(config, data, examples.info, start).to(computer.device)
+    batch = _full_batch(data, config.training.batch_size, computer)
+    before = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
+    scoring = _rate(_scoring_step(model, batch), len(batch.positions), seconds, computer)
+    loader = _loader_rate(data, seconds)
+    clock = bench_clock.Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        fitting.fit(config, computer, data, examples.info, start, Path(folder), [clock])
+    after = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
+    return Measured(
+        settings=list(settings),
+        machine=f"{_processor()}, {computer.device} {computer.precision}, {computer.threads} threads",
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+        model_before=before,
+        model_after=after,
+        scoring=scoring,
+        loader=loader,
+        run=clock.pictures / clock.training_seconds,
+        run_validation=clock.validated / clock.validation_seconds,
+        run_share_of_model=clock.pictures / clock.training_seconds / ((before + after) / 2),
+        first_step_seconds=clock.first_step,
+        waiting_share=1 - clock.step_seconds / clock.training_seconds,
+        prepared_seconds=prepared,
+        peak_memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        peak_gpu_memory_gb=torch.cuda.max_memory_allocated() / 1e9 if computer.device == "cuda" else 0.0,
+    )
+
+
+def _full_batch(data: "FoldData", size: int, computer: "Machine") -> "Batch":
+    """A training batch on the device, filled up by repetition where there are fewer rows."""
+    import torch
+
+    from partsight.data.dataset import Batch
+
+    given = data.first_training_batch()
+    places = torch.arange(size) % len(given.positions)
+    return Batch(*(part[places].to(computer.device) for part in given))
+
+
+def _training_step(model: "Classifier", batch: "Batch", config: Config, computer: "Machine") -> Callable[[], object]:
+    """One step in bare PyTorch: the run's loss, optimizer, precision and memory format, and nothing else."""
+    import torch
+
+    from partsight.model import loss, optimizer
+
+    steps = optimizer.create(model, config.training)
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(computer.precision)
+    scaler = torch.amp.GradScaler(computer.device, enabled=dtype is torch.float16)
+
+    def step() -> None:
+        model.train()
+        with torch.autocast(computer.device, dtype, enabled=dtype is not None):
+            logits = model(batch.pictures.permute(0, 3, 1, 2)).float()
+            losses = loss.training_losses(
+                model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
+            )
+        torch.autograd.backward(scaler.scale(losses.mean()))
+        scaler.step(steps)
+        scaler.update()
+        steps.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _scoring_step(model: "Classifier", batch: "Batch") -> Callable[[], object]:
+    import torch
+
+    @torch.inference_mode()
+    def step() -> object:
+        model.eval()
+        return model.predict_step(batch, 0)
+
+    return step
+
+
+def _rate(step: Callable[[], object], pictures: int, seconds: float, computer: "Machine") -> float:
+    """Pictures a second, over `seconds` after two steps that do not count."""
+    import torch
+
+    def synchronized() -> float:
+        if computer.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    for _ in range(2):
+        step()
+    began, done = synchronized(), 0
+    while done == 0 or time.perf_counter() - began < seconds:
+        step()
+        done += 1
+    return pictures * done / (synchronized() - began)
+
+
+def _loader_rate(data: "FoldData", seconds: float) -> float:
+    """Pictures a second of the training loader, its processes started; of epochs until `seconds` have passed."""
+    loader = data.train_dataloader()
+    next(iter(loader))
+    began, pictures = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        for batch in loader:
+            pictures += len(batch.positions)
+            if time.perf_counter() - began >= seconds:
+                break
+    return pictures / (time.perf_counter() - began)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor()
+
+
+def _tell(found: Measured) -> None:
+    import pandas as pd
+
+    model = (found.model_before + found.model_after) / 2
+    rates = {
+        "model, before the run": found.model_before,
+        "model, after it": found.model_after,
+        "loader": found.loader,
+        "run": found.run,
+    }
+    scoring = {"model, scoring": found.scoring, "run, validation": found.run_validation}
+    lines = [(name, rate, rate / model) for name, rate in rates.items()]
+    lines += [(name, rate, rate / found.scoring) for name, rate in scoring.items()]
+    console.table(pd.DataFrame(lines, columns=["what", "pictures/s", "of the model"]), found.machine)
+    console.say(
+        f"Pictures read and prepared in {found.prepared_seconds:.1f} s; first step {found.first_step_seconds:.1f} s "
+        f"after the fit began; {found.waiting_share:.1%} of the training time between steps (loader, callbacks); "
+        f"{found.peak_memory_gb:.2f} GB of memory"
+        + (f", {found.peak_gpu_memory_gb:.2f} GB on the GPU" if found.peak_gpu_memory_gb else "")
+    )

@@ -1,0 +1,37 @@
+"""`partsight bench` measures any settings, and nothing else happens."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import SMALL, tree
+
+from partsight import cli
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_figures_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "data", {"a": 20, "b": 20})
+    settings = [*SMALL, f"data.root={root}", "--epochs=2", "--seconds=0.2", "--out=bench.json"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", *settings])
+    assert ended.value.code == 0
+    found = json.loads((tmp_path / "bench.json").read_text())
+    for name in ("model_before", "model_after", "scoring", "loader", "run", "run_validation", "first_step_seconds"):
+        assert found[name] > 0, name
+    assert found["run_share_of_model"] == pytest.approx(
+        2 * found["run"] / (found["model_before"] + found["model_after"])
+    )
+    assert 0 < found["waiting_share"] < 1
+    assert "data.root" in " ".join(found["settings"])
+    assert "run, validation" in capsys.readouterr().out
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_wrong_settings_are_said_before_anything_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "usecase=casting", "backbone=resnet51"])
+    assert ended.value.code == 2
+    assert "resnet51" in capsys.readouterr().err
