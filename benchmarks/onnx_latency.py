@@ -1,0 +1,66 @@
+"""One picture at a time: the exported graph on ONNX Runtime beside eager PyTorch, in turns in one process.
+
+    python benchmarks/onnx_latency.py mobilenetv2_100 resnet50 efficientnet_b4
+    python benchmarks/onnx_latency.py mobilenetv2_100 --threads 2 --pictures 300
+
+Random weights, 224 x 224, two classes, float32; what is measured is arithmetic, and does not depend on the weights.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from partsight.config import Config
+from partsight.data.info import DataInfo
+from partsight.model.classifier import Classifier
+from partsight.serving import graph
+
+
+def main() -> None:
+    """Prints a line a backbone."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backbones", nargs="+")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=120)
+    parsed = parser.parse_args()
+    torch.set_num_threads(parsed.threads)
+    print(f"{'backbone':24}{'ONNX p50':>10}{'p95':>8}{'eager p50':>12}{'p95':>8}   ms; ratio of p50")
+    for backbone in parsed.backbones:
+        onnx, eager = latencies(backbone, parsed.threads, parsed.pictures)
+        figures = [np.percentile(of, q) for of in (onnx, eager) for q in (50, 95)]
+        ratio = figures[2] / figures[0]
+        print(f"{backbone:24}{figures[0]:10.1f}{figures[1]:8.1f}{figures[2]:12.1f}{figures[3]:8.1f}   {ratio:.2f}")
+
+
+def latencies(backbone: str, threads: int, count: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of each picture: ONNX Runtime, eager PyTorch."""
+    config = Config(backbone=backbone, seed=1)
+    model = Classifier(config, DataInfo(("bad", "good"), "softmax", counts=(1, 1), label_columns=("class",))).eval()
+    scoring = graph.ScoringGraph(model).eval()
+    picture = np.random.default_rng(0).integers(0, 256, (1, config.image.height, config.image.width, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        graph.write(model, Path(folder) / "model.onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(Path(folder) / "model.onnx", options, providers=["CPUExecutionProvider"])
+    tensor = torch.from_numpy(picture)
+    with torch.inference_mode():
+        ways: list[Callable[[], object]] = [lambda: session.run(None, {"pictures": picture}), lambda: scoring(tensor)]
+        taken: tuple[list[float], list[float]] = ([], [])
+        for number in range(count + 10):
+            for way, times in zip(ways, taken, strict=True):
+                began = time.perf_counter()
+                way()
+                if number >= 10:  # the first ones prepare
+                    times.append(1000 * (time.perf_counter() - began))
+    return taken
+
+
+if __name__ == "__main__":
+    main()
