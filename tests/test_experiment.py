@@ -499,8 +499,9 @@ def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, number: si
 
 def test_two_processes_on_a_cpu(pictures: Path, tmp_path: Path, train: Callable[..., CompletedProcess[str]]) -> None:
     small = [text for text in SMALL if text.split("=")[0] not in ("trainer", "seed")]
-    ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "seed=-1", "fold=0"]
-    done = train(*small, *ddp, f"data.root={pictures}", "hydra.run.dir=run", "training.batch_size=4")
+    ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
+    more = ["seed=-1", "fold=0", "training.batch_size=4", "training.ema_decay=0.9", "training.freeze_epochs=1"]
+    done = train(*small, *ddp, *more, f"data.root={pictures}", "hydra.run.dir=run")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FINISHED"
@@ -510,13 +511,16 @@ def test_two_processes_on_a_cpu(pictures: Path, tmp_path: Path, train: Callable[
     assert len(expected) == 10
     assert found["row"].tolist() == expected
     epoch, reported = last_epoch(tmp_path / "run"), figures_of(tmp_path / "run")
-    for metric in METRICS:  # gathered from both processes, each row once
+    for metric in METRICS:  # gathered from both processes, each row once, of the averaged weights
         assert epoch[f"validation_{metric}"] == pytest.approx(reported[metric], abs=1e-6), metric
     curves = pd.read_csv(tmp_path / "run" / "curves.csv")
     rate = curves[curves["series"] == "learning_rate"]
     assert rate["samples"].tolist() == [8 * step for step in range(1, 9)]  # 37 rows: 18 a process, 4 batches of 4
     assert rate["value"].tolist()[-1] == 0
     assert [path.name for path in tmp_path.glob("run*")] == ["run"]
+    last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    own, name = last["current_model_state"], next(key for key in last["state_dict"] if key.endswith("conv1.weight"))
+    assert not torch.equal(last["state_dict"][name], own[name])  # the backbone has learnt, and its average lags behind
 
 
 def test_two_processes_train_on_the_rows_of_one(pictures: Path, config: Callable[..., Config]) -> None:
