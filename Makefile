@@ -5,7 +5,7 @@ VENV   ?= .venv
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test check ui clean
+.PHONY: help install train test check bench ui clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ check: $(VENV)/.installed-dev ## ruff, ruff format, mypy strict
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed ## measure this machine; make bench ARGS="usecase=steel backbone=resnet50"
+	$(VENV)/bin/partsight bench $(if $(ARGS),$(ARGS),usecase=casting backbone=resnet50)
 
 ui: $(VENV)/.installed ## compare runs in the browser (MLflow)
 	$(VENV)/bin/partsight ui
