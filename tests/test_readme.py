@@ -53,7 +53,8 @@ def _short(words: list[str]) -> list[str]:
         venv = f"VENV={sys.prefix}"  # the environment of the tests is set up already
         return ["make", "-o", f"{sys.prefix}/.installed", venv, *words[1:], f"ARGS={' '.join(SHORT)}"]
     shows_only = {"--help", "--cfg"} & set(words)
-    return words if words[0] == "partsight" or shows_only else [*words, *SHORT]
+    takes_settings = words[0] != "partsight" or words[1] == "bench"
+    return [*words, *SHORT] if takes_settings and not shows_only else words
 
 
 def _localised(word: str, parts: Path, work: Path) -> str:
