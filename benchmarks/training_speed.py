@@ -1,0 +1,218 @@
+"""The same training three ways, each a command of its own: what a user would write, what the machine can do, partsight.
+
+    python benchmarks/training_speed.py --root /data/casting_512x512 --backbone resnet50 --epochs 5 --rounds 3
+
+    lightning   plain Lightning as its manual begins: fp32, NCHW, each epoch decodes and resizes in loader processes
+    bare        a PyTorch loop and no more; all pictures decoded in memory, dtype and memory format as partsight's
+    partsight   `python train.py usecase=casting ...`, reports and scorer aside
+
+All train on the rows of fold 0 of usecase=casting, horizontal flips, AdamW at 1e-3, cosine to zero, batch 32, random
+weights, and validate after each epoch. Rounds go through the three in turn, so that a machine that changes its speed
+changes it for all; rates are of the second epoch on, validation apart, seconds of the whole command.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+WAYS = ("lightning", "bare", "partsight")
+SIZE, BATCH = 224, 32
+
+
+def main() -> None:
+    """Prints a table; or, as `--only`, runs one way and prints its figures as json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="casting_512x512")
+    parser.add_argument("--backbone", default="resnet50")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=1, help="the round's number is the seed")
+    parser.add_argument("--rows", type=int, help="training rows, for a quick look (default: all)")
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parsed = parser.parse_args()
+    if parsed.only:
+        figures = lightning(parsed) if parsed.only == "lightning" else bare(parsed)
+        print(json.dumps(figures))
+        return
+    lines = []
+    for seed in range(1, parsed.rounds + 1):
+        for way in WAYS:
+            began = time.perf_counter()
+            figures = partsight(parsed, seed) if way == "partsight" else alone(way, parsed, seed)
+            lines.append({"way": way, "seed": seed, "seconds": time.perf_counter() - began, **figures})
+            print(lines[-1], flush=True)
+    table = pd.DataFrame(lines).drop(columns="seed").groupby("way").mean().loc[list(WAYS)]
+    table["speed-up"] = table.loc["lightning", "seconds"] / table["seconds"]
+    table["rate of bare"] = table["rate"] / table.loc["bare", "rate"]
+    print(table.round(3).to_string())
+
+
+def alone(way: str, parsed: argparse.Namespace, seed: int) -> dict[str, float]:
+    """One way in a process of its own."""
+    command = [sys.executable, __file__, "--only", way, "--root", str(parsed.root), "--backbone", parsed.backbone]
+    command += ["--epochs", str(parsed.epochs), "--rounds", str(seed)]
+    command += ["--rows", str(parsed.rows)] if parsed.rows else []
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
+    """The command, in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ["usecase=casting", f"data.root={parsed.root.resolve()}", f"backbone={parsed.backbone}"]
+        settings += [f"seed={seed}", "model.pretrained=false", f"training.epochs={parsed.epochs}"]
+        settings += ["report.pictures=false", "report.build_scoring_pipelines=false", "hydra.run.dir=run"]
+        if parsed.rows:
+            settings.append(f"trainer.limit_train_batches={parsed.rows // BATCH}")
+        with Path(folder, "log").open("w") as log:
+            subprocess.run([sys.executable, str(ROOT / "train.py"), *settings], cwd=folder, stdout=log, check=True)
+        figures = pd.read_csv(Path(folder, "run", "metrics.csv")).set_index("metric")["value"]
+        log_text = Path(folder, "log").read_text()
+    rates = [float(line.split(" img/s")[0].split()[-1]) for line in log_text.splitlines() if "validation loss" in line]
+    return {"rate": float(np.mean(rates[1:])), "ROC_AUC": float(figures["ROC_AUC"])}
+
+
+def rows(parsed: argparse.Namespace) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
+    """Training and validation pictures and their labels, as usecase=casting divides them."""
+    from partsight import command
+    from partsight.data import folds, table
+
+    config = command.settings(["usecase=casting", f"data.root={parsed.root.resolve()}"])
+    examples = table.read(config)
+    held_out = folds.assign(examples, config.data) == 0
+    paths = [examples.folder / image for image in examples.frame["image"]]
+    labels = (examples.frame["label"] == examples.info.classes[1]).to_numpy().astype(np.int64)
+    train, validation = np.flatnonzero(~held_out)[: parsed.rows], np.flatnonzero(held_out)
+    return [paths[i] for i in train], [paths[i] for i in validation], labels[train], labels[validation]
+
+
+def read(path: Path) -> np.ndarray:
+    """(224, 224, 3) uint8."""
+    import cv2
+
+    return np.asarray(cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), (SIZE, SIZE)))
+
+
+def lightning(parsed: argparse.Namespace) -> dict[str, float]:
+    """Lightning's defaults."""
+    import pytorch_lightning as pl
+    import timm
+    import torch
+    from sklearn.metrics import roc_auc_score
+    from torch.nn.functional import cross_entropy
+    from torch.utils.data import DataLoader, Dataset
+
+    pl.seed_everything(parsed.rounds, verbose=False)
+    train, validation, train_labels, validation_labels = rows(parsed)
+
+    class Pictures(Dataset[tuple[torch.Tensor, int]]):
+        def __init__(self, paths: Sequence[Path], labels: np.ndarray, flips: bool) -> None:
+            self.paths, self.labels, self.flips = paths, labels, flips
+
+        def __len__(self) -> int:
+            return len(self.paths)
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            picture = torch.from_numpy(read(self.paths[index])).permute(2, 0, 1).float() / 255
+            return picture.flip(2) if self.flips and torch.rand(()) < 0.5 else picture, int(self.labels[index])
+
+    class Model(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = timm.create_model(parsed.backbone, num_classes=2)
+            self.scores: list[torch.Tensor] = []
+            self.rates: list[float] = []
+
+        def on_train_epoch_start(self) -> None:
+            self.began, self.seen = time.perf_counter(), 0
+
+        def training_step(self, batch: list[torch.Tensor], index: int) -> torch.Tensor:
+            return cross_entropy(self.net(batch[0]), batch[1])
+
+        def on_train_batch_end(self, outputs: object, batch: list[torch.Tensor], index: int) -> None:
+            self.seen += len(batch[0])
+            if index + 1 == self.trainer.num_training_batches:
+                self.rates.append(self.seen / (time.perf_counter() - self.began))
+
+        def on_validation_epoch_start(self) -> None:
+            self.scores = []
+
+        def validation_step(self, batch: list[torch.Tensor], index: int) -> None:
+            self.scores.append(self.net(batch[0]).softmax(1)[:, 1])
+
+        def configure_optimizers(self) -> object:
+            optimizer = torch.optim.AdamW(self.parameters(), 1e-3)
+            steps = int(self.trainer.estimated_stepping_batches)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    loading = {"batch_size": BATCH, "num_workers": 2, "persistent_workers": True}
+    model = Model()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = pl.Trainer(
+            max_epochs=parsed.epochs,
+            accelerator="cpu",
+            default_root_dir=folder,
+            enable_progress_bar=False,
+            logger=False,
+        )
+        trainer.fit(
+            model,
+            DataLoader(Pictures(train, train_labels, True), shuffle=True, drop_last=True, **loading),
+            DataLoader(Pictures(validation, validation_labels, False), **loading),
+        )
+    auc = roc_auc_score(validation_labels, torch.cat(model.scores).numpy())
+    return {"rate": float(np.mean(model.rates[1:])), "ROC_AUC": float(auc)}
+
+
+def bare(parsed: argparse.Namespace) -> dict[str, float]:
+    """A loop over arrays, at partsight's dtype and memory format."""
+    import timm
+    import torch
+    from sklearn.metrics import roc_auc_score
+    from torch.nn.functional import cross_entropy
+
+    from partsight import machine
+    from partsight.config import TrainerConfig
+
+    torch.manual_seed(parsed.rounds)
+    half = machine.resolve(TrainerConfig(accelerator="cpu")).precision == "bf16-mixed"
+    train, validation, train_labels, validation_labels = rows(parsed)
+    pictures, held_out = (torch.from_numpy(np.stack([read(path) for path in of])) for of in (train, validation))
+    targets = torch.from_numpy(train_labels)
+    model = timm.create_model(parsed.backbone, num_classes=2).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, parsed.epochs * (len(train) // BATCH))
+    rates = []
+    for _ in range(parsed.epochs):
+        model.train()
+        order = torch.randperm(len(train))[: len(train) // BATCH * BATCH].split(BATCH)
+        began = time.perf_counter()
+        for batch in order:
+            flips = torch.rand(BATCH, 1, 1, 1) < 0.5
+            chosen = torch.where(flips, pictures[batch].flip(2), pictures[batch]).permute(0, 3, 1, 2).float() / 255
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                loss = cross_entropy(model(chosen).float(), targets[batch])
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        rates.append(len(order) * BATCH / (time.perf_counter() - began))
+        model.eval()
+        with torch.inference_mode():
+            scores = [model(p.permute(0, 3, 1, 2).float() / 255).softmax(1)[:, 1] for p in held_out.split(BATCH)]
+    auc = roc_auc_score(validation_labels, torch.cat(scores).numpy())
+    return {"rate": float(np.mean(rates[1:])), "ROC_AUC": float(auc)}
+
+
+if __name__ == "__main__":
+    main()
