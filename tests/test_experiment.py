@@ -459,7 +459,7 @@ def test_a_picture_that_breaks_training_ends_the_run_failed(tmp_path: Path, monk
 
     monkeypatch.setattr(pictures_module, "read", gone_bad)
     with pytest.raises(SystemExit):
-        run(tmp_path, f"data.root={root}")
+        run(tmp_path, f"data.root={root}", "data.cache=off")
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FAILED"
     assert "0003.png" in only.data.tags["error"]

@@ -1,5 +1,4 @@
-"""`partsight`: train, study, data check, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
-"""`partsight`: train, data check, bench, predict, export, import-ht, ui. Heavy imports wait until they are needed."""
+"""`partsight`: train, study, data check, bench, predict, export, import-ht, ui. Imports wait until they are needed."""
 
 import argparse
 import sys

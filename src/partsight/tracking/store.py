@@ -18,8 +18,10 @@ TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def uri(tracking: TrackingConfig) -> str:
-    """tracking.uri, else MLFLOW_TRACKING_URI, else an SQLite file in the current folder (absolute: it may change)."""
-    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    """tracking.uri, else MLFLOW_TRACKING_URI, else mlflow.db; an SQLite file by its absolute path: folders change."""
+    where = tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    database = _sqlite_file(where)
+    return where if database is None else f"sqlite:///{database.absolute()}"
 
 
 def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
