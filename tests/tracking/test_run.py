@@ -204,6 +204,7 @@ def test_the_store_is_the_given_one_then_the_environments_then_a_file_here(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://of.the.environment")
     assert store.uri(TrackingConfig()) == "http://of.the.environment"
     assert store.uri(TrackingConfig(uri="http://given")) == "http://given"
+    assert store.uri(TrackingConfig(uri="sqlite:///of/mine.db")) == f"sqlite:///{tmp_path}/of/mine.db"
 
 
 def test_the_store_stays_where_it_was_when_the_folder_changes(
