@@ -143,7 +143,8 @@ def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[s
     """Tags of a run that is gone on with: how often by now, and what about it is another (but for its result)."""
     then = {**earlier.parameters, **earlier.tags}
     settings = {key: str(value)[:6000] for key, value in flat(dataclasses.asdict(config))}
-    for key in ("resume", "rerun", *(["training.learning_rate"] if config.training.find_learning_rate else [])):
+    without = ["resume", "rerun", "tracking.run_name"]
+    for key in [*without, *(["training.learning_rate"] if config.training.find_learning_rate else [])]:
         del settings[key]
     now = {**settings, **tags}
     drift = [f"{key}: {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value]

@@ -33,8 +33,8 @@ from partsight.insight.range_chart import range_chart
 from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.results import Result
-from partsight.stage import Stage, run_name
-from partsight.sweep.parent import parent_of
+from partsight.stage import Stage, named_apart, run_name
+from partsight.sweep.parent import apart, parent_of
 from partsight.sweep.search import trial
 from partsight.tracking import store
 from partsight.tracking.run import tracked
@@ -56,6 +56,7 @@ def run(config: Config) -> float:
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)
     drawn, config = config.seed < 0, dataclasses.replace(config, seed=seeds.base_seed(config.seed))
+    config = named_apart(config, apart(HydraConfig.get()))
     computer = machine.resolve(config.trainer)
     if problems := fitting.problems(config, computer):
         raise Problems("The settings cannot run", problems)

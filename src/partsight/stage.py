@@ -1,5 +1,6 @@
 """Where a run takes place: what all its chapters need."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,17 @@ class Stage:
 
 def run_name(config: Config) -> str:
     """Of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and what spoils its figures."""
+    return f"{_name(config)}{' (seen in training)' * config.training.train_on_validation}"
+
+
+def named_apart(config: Config, apart: str) -> Config:
+    """The config with a run name that tells a job of a sweep from the others: what sets it apart, after the usual."""
+    if not apart or config.tracking.run_name:
+        return config
+    tracking = dataclasses.replace(config.tracking, run_name=f"{_name(config)} {apart}")
+    return dataclasses.replace(config, tracking=tracking)
+
+
+def _name(config: Config) -> str:
     repeat = f" repeat {config.repeat}" if config.repeat else ""
-    name = config.tracking.run_name or f"{config.backbone} fold {config.fold}{repeat}"
-    return f"{name}{' (seen in training)' * config.training.train_on_validation}"
+    return config.tracking.run_name or f"{config.backbone} fold {config.fold}{repeat}"

@@ -24,7 +24,8 @@ class SweepCallback(Callback):
             isolation.start_server()  # it imports while the jobs are checked
         try:
             settings = jobs.checked(config)
-            parent.open_run(settings, list(config.hydra.overrides.task), Path(config.hydra.sweep.dir))
+            given, folder = list(config.hydra.overrides.task), Path(config.hydra.sweep.dir)
+            parent.open_run(settings, given, jobs.swept(config), folder)
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)

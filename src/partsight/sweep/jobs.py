@@ -39,6 +39,13 @@ def checked(config: DictConfig) -> list[Config]:
     return settings
 
 
+def swept(config: DictConfig) -> list[str]:
+    """The keys that differ between the jobs."""
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    params = config.hydra.sweeper.get("params") or {}
+    return [o.key_or_group for o in parsed if o.is_sweep_override()] + [str(key).lstrip("+") for key in params]
+
+
 def _searches(config: DictConfig) -> bool:
     return str(config.hydra.sweeper._target_).endswith("SearchSweeper")
 

@@ -23,9 +23,11 @@ class Parent:
 
     uri: str
     run_id: str
+    swept: tuple[str, ...] = ()
+    """Keys whose values differ between the jobs."""
 
 
-def open_run(jobs: Sequence[Config], overrides: Sequence[str], folder: Path) -> Parent:
+def open_run(jobs: Sequence[Config], overrides: Sequence[str], swept: Sequence[str], folder: Path) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
     A sweep of the same overrides that was begun before goes on in its own parent, if its jobs will be known again. One
@@ -42,7 +44,7 @@ def open_run(jobs: Sequence[Config], overrides: Sequence[str], folder: Path) -> 
     else:
         tags = {"overrides": text, "kind": "sweep"}
         run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
-    parent = Parent(store.uri(tracking), run_id)
+    parent = Parent(store.uri(tracking), run_id, tuple(swept))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(parent)), encoding="utf-8")
     atexit.register(_end_killed_if_running, client, parent.run_id)
@@ -59,12 +61,25 @@ def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
 def read(folder: Path) -> Parent | None:
     """The parent of the sweep in `folder`; None where there is none."""
     path = folder / FILE
-    return Parent(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]))
 
 
 def parent_of(hydra: Any) -> str | None:
     """The parent's run id for a job of a sweep; None for a run of its own. `hydra`: the composed hydra section."""
-    if not str(hydra.mode).endswith("MULTIRUN"):
-        return None
-    parent = read(Path(hydra.sweep.dir))
+    parent = _of_job(hydra)
     return parent.run_id if parent else None
+
+
+def _of_job(hydra: Any) -> Parent | None:
+    return read(Path(hydra.sweep.dir)) if str(hydra.mode).endswith("MULTIRUN") else None
+
+
+def apart(hydra: Any) -> str:
+    """What sets a job of a sweep apart, `learning_rate=0.001 head=gem`; without what every run's name says anyway."""
+    parent = _of_job(hydra)
+    swept = set(parent.swept if parent else ()) - {"backbone", "fold", "repeat"}
+    given = (text.lstrip("+").partition("=") for text in hydra.overrides.task)
+    return " ".join(f"{key.split('.')[-1]}={value}" for key, _, value in given if key in swept)

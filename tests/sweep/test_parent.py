@@ -1,0 +1,50 @@
+"""Jobs of a sweep are named by what differs between them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from partsight import command
+from partsight.config import Config, TrackingConfig, register
+from partsight.stage import named_apart, run_name
+from partsight.sweep import jobs, parent
+
+
+def hydra(folder: Path, *overrides: str, mode: str = "RunMode.MULTIRUN") -> SimpleNamespace:
+    return SimpleNamespace(
+        mode=mode, sweep=SimpleNamespace(dir=str(folder)), overrides=SimpleNamespace(task=list(overrides))
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+    swept = ["backbone", "training.learning_rate", "head", "fold"]
+    parent.open_run([Config(tracking=tracking)], ["backbone=a,b"], swept, tmp_path)
+    return tmp_path
+
+
+def test_a_job_is_named_by_what_sets_it_apart(sweep: Path) -> None:
+    job = hydra(sweep, "backbone=resnet18", "training.learning_rate=0.001", "head=gem", "fold=1", "seed=1")
+    config = named_apart(Config(backbone="resnet18", fold=1), parent.apart(job))
+    assert run_name(config) == "resnet18 fold 1 learning_rate=0.001 head=gem"
+
+
+def test_a_name_that_is_given_stays(sweep: Path) -> None:
+    config = Config(tracking=TrackingConfig(run_name="mine"))
+    assert run_name(named_apart(config, parent.apart(hydra(sweep, "head=gem")))) == "mine"
+
+
+def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
+    alone = hydra(sweep, "head=gem", mode="RunMode.RUN")
+    assert run_name(named_apart(Config(), parent.apart(alone))) == "resnet50 fold 0"
+
+
+def test_what_is_swept_is_read_off_the_command_line() -> None:
+    register()
+    with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
+        config = compose("train", overrides=["usecase=casting"], return_hydra_config=True)
+    config.hydra.overrides.task = ["usecase=casting", "backbone=resnet18,resnet34", "training.epochs=range(1,3)"]
+    assert jobs.swept(config) == ["backbone", "training.epochs"]
