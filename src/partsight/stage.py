@@ -32,10 +32,10 @@ def run_name(config: Config) -> str:
 
 
 def named_apart(config: Config, apart: str) -> Config:
-    """The config with a run name that tells a job of a sweep from the others: what sets it apart, after the usual."""
+    """The config with a run name that tells a job of a sweep from the others: what sets it apart, and the usual."""
     if not apart or config.tracking.run_name:
         return config
-    tracking = dataclasses.replace(config.tracking, run_name=f"{_name(config)} {apart}")
+    tracking = dataclasses.replace(config.tracking, run_name=f"{apart}, {_name(config)}")
     return dataclasses.replace(config, tracking=tracking)
 
 

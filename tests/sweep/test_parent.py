@@ -29,7 +29,7 @@ def sweep(tmp_path: Path) -> Path:
 def test_a_job_is_named_by_what_sets_it_apart(sweep: Path) -> None:
     job = hydra(sweep, "backbone=resnet18", "training.learning_rate=0.001", "head=gem", "fold=1", "seed=1")
     config = named_apart(Config(backbone="resnet18", fold=1), parent.apart(job))
-    assert run_name(config) == "resnet18 fold 1 learning_rate=0.001 head=gem"
+    assert run_name(config) == "learning_rate=0.001 gem, resnet18 fold 1"
 
 
 def test_a_name_that_is_given_stays(sweep: Path) -> None:

@@ -78,8 +78,9 @@ def _of_job(hydra: Any) -> Parent | None:
 
 
 def apart(hydra: Any) -> str:
-    """What sets a job of a sweep apart, `learning_rate=0.001 head=gem`; without what every run's name says anyway."""
+    """What sets a job of a sweep apart, `gem learning_rate=0.001`; without what every run's name says anyway."""
     parent = _of_job(hydra)
     swept = set(parent.swept if parent else ()) - {"backbone", "fold", "repeat"}
     given = (text.lstrip("+").partition("=") for text in hydra.overrides.task)
-    return " ".join(f"{key.split('.')[-1]}={value}" for key, _, value in given if key in swept)
+    named = ((key.split("."), value) for key, _, value in given if key in swept)
+    return " ".join(value if len(path) == 1 else f"{path[-1]}={value}" for path, value in named)
