@@ -13,7 +13,8 @@ import pytest
 from mlflow.entities import Run
 from tiny import SMALL, mlflow_runs, run, store, tree
 
-from partsight import command, training
+from partsight import command, earlier, processes, training
+from partsight.config import Config, TrainerConfig
 from partsight.curves import Curves
 from partsight.data.datamodule import FoldData
 from partsight.fitting import Fitted
@@ -68,6 +69,29 @@ def test_a_finished_run_is_not_made_again(
     run(tmp_path, pictures, "rerun=true", "hydra.run.dir=fourth")  # forced
     assert len(mlflow_runs(tmp_path)) == 3
     assert not (tmp_path / "fourth" / "earlier_run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "nodes", "apart"),
+    [
+        ({}, 1, False),
+        ({"WORLD_SIZE": "2"}, 1, True),  # torchrun
+        ({"WORLD_SIZE": "2", "PARTSIGHT_FIRST_PROCESS": "1"}, 1, False),  # started by Lightning
+        ({"SLURM_NTASKS": "4"}, 1, True),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, 1, False),
+        ({"NODE_RANK": "1", "PARTSIGHT_FIRST_PROCESS": "1"}, 2, True),
+    ],
+)
+def test_processes_started_by_others_go_on_from_nothing(
+    environment: dict[str, str], nodes: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config = Config(seed=1, trainer=TrainerConfig(num_nodes=nodes))
+    assert processes.started_apart(config) is apart
+    if apart:
+        with earlier.claimed(config, "0123", drawn=False) as known:
+            assert known is None
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:

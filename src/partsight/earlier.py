@@ -19,7 +19,7 @@ import platformdirs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from partsight import console
+from partsight import console, processes
 from partsight.checkpoints import BEST, LAST
 from partsight.config import Config
 from partsight.identity import flat
@@ -64,7 +64,7 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
         identity: of the run.
         drawn: the seed was, so there can be no earlier run.
     """
-    if drawn or config.rerun:
+    if drawn or config.rerun or processes.started_apart(config):
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"

@@ -77,7 +77,7 @@ def fit(
     """
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
-    resumed = (kept / LAST).is_file() and training.epochs > 0
+    resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
     mode = "max" if METRICS[metric].higher_is_better else "min"
     best = Kept(
         kept,

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import flag_override
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.sweep import failure
 
@@ -25,6 +26,15 @@ _OF_ONE_FIT = (_FIRST, "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "
 """What Lightning sets in its own environment; left there, a next job of this process would wait for others."""
 GRACE_SECONDS = 5
 """What the first process has to notice that another one has died."""
+
+
+def started_apart(config: Config) -> bool:
+    """Whether the processes of this run are started by others (torchrun, Slurm, a person on each machine).
+
+    They cannot agree on what to go on from: each has a folder of its own, perhaps on a disk of its own.
+    """
+    by_others = int(os.environ.get("WORLD_SIZE", "1")) > 1 and _FIRST not in os.environ
+    return config.trainer.num_nodes > 1 or by_others or int(os.environ.get("SLURM_NTASKS", "1")) > 1
 
 
 class OwnSigterm(Callback):
