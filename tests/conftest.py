@@ -18,6 +18,15 @@ REAL_DATA = "PARTSIGHT_TEST_DATA"
 """Environment variable that names the folder with the zips of the real picture sets."""
 
 
+LONGEST = ("test_readme.py", "test_training_settings.py", "test_experiment.py", "test_earlier.py", "test_launchers.py")
+"""Files that take minutes: first, so that no process is left alone with one at the end (`--dist loadfile`)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, all else in its order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The pictures are not ours to ship: without them their tests are skipped. .ci/run names them, and skips none."""
     wanted = item.get_closest_marker("real_data") or "real_data" in getattr(item, "fixturenames", ())
