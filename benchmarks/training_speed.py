@@ -202,10 +202,10 @@ def bare(parsed: argparse.Namespace) -> dict[str, float]:
             chosen = torch.where(flips, pictures[batch].flip(2), pictures[batch]).permute(0, 3, 1, 2).float() / 255
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 loss = cross_entropy(model(chosen).float(), targets[batch])
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            optimizer.zero_grad()
         rates.append(len(order) * BATCH / (time.perf_counter() - began))
         model.eval()
         with torch.inference_mode():

@@ -161,10 +161,12 @@ def _training_step(model: "Classifier", batch: "Batch", config: Config, computer
             losses = loss.training_losses(
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
             )
+        steps.zero_grad(
+            set_to_none=True
+        )  # here, as Lightning has it: after the step it is slower (docs/performance.md)
         torch.autograd.backward(scaler.scale(losses.mean()))
         scaler.step(steps)
         scaler.update()
-        steps.zero_grad(set_to_none=True)
 
     return step
 
