@@ -4,6 +4,8 @@ import json
 import multiprocessing.context
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow.entities import Run
-from tiny import SMALL, mlflow_runs, run, store, tree
+from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
 from partsight import command, earlier, processes, training
 from partsight.config import Config, TrainerConfig
@@ -20,6 +22,7 @@ from partsight.data.datamodule import FoldData
 from partsight.fitting import Fitted
 from partsight.stage import Stage
 
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 AGAIN = "rerun=false"
@@ -305,3 +308,27 @@ def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, begin:
     assert len(mlflow_runs(tmp_path)) == 1
     assert "Another process is at work on this very run" in (tmp_path / "output.txt").read_text()
     same(tmp_path / "run0", tmp_path / "run1")
+
+
+def test_two_processes_go_on_together(
+    tmp_path: Path, pictures: str, train: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "training.batch_size=4"]
+    small = [text for text in SMALL if text.split("=")[0] not in {"trainer", "rerun", "training.batch_size"}]
+    settings = [*small, *ddp, pictures, "training.epochs=3"]
+
+    def trained(*overrides: str) -> None:
+        done = train(*settings, *overrides)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    trained("hydra.run.dir=unbroken", "tracking.experiment=other")
+    command = [sys.executable, "-u", str(ROOT / "train.py"), *settings, "hydra.run.dir=killed"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("epoch 2/"))
+        process.kill()
+    assert ends(process.pid)
+    trained("hydra.run.dir=resumed")
+    same(tmp_path / "unbroken", tmp_path / "resumed")
+    (only,) = mlflow_runs(tmp_path)
+    assert only.data.tags["resumed"] == "1"

@@ -1,6 +1,7 @@
 """Tiny data sets that tests draw themselves, and runs on them within the test's own process."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def touched(root: Path, images: Sequence[str]) -> Path:
         (root / image).parent.mkdir(parents=True, exist_ok=True)
         (root / image).touch()
     return root
+
+
+def ends(group: int, seconds: float = 60) -> bool:
+    """Whether all processes of the group that process `group` led end within this time."""
+    deadline = time.monotonic() + seconds
+    while any_left(group) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not any_left(group)
 
 
 def any_left(group: int) -> bool:

@@ -3,14 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import SMALL, any_left, mlflow_runs, tree
+from tiny import SMALL, ends, mlflow_runs, tree
 
 ROOT = Path(__file__).parents[2]
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,9 +87,6 @@ def test_a_killed_sweep_takes_all_processes_of_its_jobs_along(tmp_path: Path) ->
                 break
         process.send_signal(signal.SIGKILL)
         process.wait()
-        deadline = time.monotonic() + 60
-        while any_left(process.pid) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not any_left(process.pid)
+        assert ends(process.pid)
     (child,) = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
     assert child.info.status == "KILLED"

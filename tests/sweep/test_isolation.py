@@ -3,13 +3,12 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import SMALL, any_left, mlflow_runs, tree
+from tiny import SMALL, ends, mlflow_runs, tree
 
 from partsight.sweep.isolation import Slot, slots
 
@@ -93,9 +92,6 @@ def test_a_killed_sweep_takes_its_jobs_along(tmp_path: Path) -> None:
                 break
         process.send_signal(signal.SIGKILL)
         process.wait()
-        deadline = time.monotonic() + 60
-        while any_left(process.pid) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        assert not any_left(process.pid)
+        assert ends(process.pid)
     children = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
     assert [child.info.status for child in children] == ["KILLED", "KILLED"]
