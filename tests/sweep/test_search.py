@@ -227,7 +227,7 @@ def test_table_charts_and_the_best_command_are_kept_and_logged(
     run = client.create_run(client.create_experiment("casting", (tmp_path / "artifacts").as_uri()))
     (tmp_path / "sweep").mkdir()
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    announced = f'{{"uri": "{uri}", "run_id": "{run.info.run_id}"}}'
+    announced = f'{{"uri": "{uri}", "run_id": "{run.info.run_id}", "swept": []}}'
     (tmp_path / "sweep" / "parent_run.json").write_text(announced)
 
     def seeded(job: dict[str, str]) -> float:
