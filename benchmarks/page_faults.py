@@ -1,12 +1,14 @@
 """What fresh memory costs a training step: a bare loop of bfloat16 steps, its rate and page faults.
 
-    python benchmarks/page_faults.py resnet50
-    MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 python benchmarks/page_faults.py resnet50
+    python benchmarks/page_faults.py resnet50 --rounds 3
 
-Random weights, 224 x 224, batch 32; two steps that do not count, then four. glibc reads both variables at its start.
+Each round runs glibc as it is, then with `machine.keep_memory`, each in a process of its own. Random weights,
+224 x 224, batch 32; two steps that do not count, then `--steps`.
 """
 
+import argparse
 import resource
+import subprocess
 import sys
 import time
 
@@ -14,9 +16,31 @@ import timm
 import torch
 from torch.nn.functional import cross_entropy
 
+from partsight import machine
+from partsight.config import TrainerConfig
 
-def main(backbone: str, steps: int = 4) -> None:
-    """Prints a line."""
+
+def main() -> None:
+    """Prints a line a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backbone")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--only", choices=("glibc", "kept"), help=argparse.SUPPRESS)
+    parsed = parser.parse_args()
+    if parsed.only:
+        if parsed.only == "kept":
+            machine.keep_memory(machine.resolve(TrainerConfig(accelerator="cpu")))
+        loop(parsed.only, parsed.backbone, parsed.steps)
+        return
+    for _ in range(parsed.rounds):
+        for way in ("glibc", "kept"):
+            given = [parsed.backbone, "--only", way, "--steps", str(parsed.steps)]
+            subprocess.run([sys.executable, __file__, *given], check=True)
+
+
+def loop(way: str, backbone: str, steps: int) -> None:
+    """A bare loop; prints a line."""
     model = timm.create_model(backbone, num_classes=2).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     pictures = torch.randint(0, 256, (32, 224, 224, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
@@ -32,10 +56,11 @@ def main(backbone: str, steps: int = 4) -> None:
         optimizer.step()
     seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     print(
-        f"{backbone}: {32 * steps / seconds:.1f} pictures/s, {(used.ru_minflt - faults) // steps:,} faults a step, "
-        f"{used.ru_maxrss / 1e6:.1f} GB"
+        f"{backbone}, {way}: {32 * steps / seconds:.1f} pictures/s, "
+        f"{(used.ru_minflt - faults) // steps:,} faults a step, {used.ru_maxrss / 1e6:.1f} GB",
+        flush=True,
     )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from partsight import __version__
+from partsight import __version__, console
 from partsight.config import ImageConfig
 from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError
 from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
-from partsight.serving import graph, mlflow_model
+from partsight.serving import graph, int8, mlflow_model
+from partsight.serving.int8 import Int8
 from partsight.serving.resize_rule import resize_rule
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -42,7 +43,13 @@ _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
 _SELFTEST_SECONDS = 120
 
 
-def pack(checkpoint: Path, folder: Path, samples: Sequence[Path] = (), origin: Mapping[str, str] | None = None) -> None:
+def pack(
+    checkpoint: Path,
+    folder: Path,
+    samples: Sequence[Path] = (),
+    origin: Mapping[str, str] | None = None,
+    smaller: Int8 | None = None,
+) -> None:
     """Packs the model of a checkpoint, and lets the packed scorer test itself in a process of its own.
 
     Args:
@@ -50,10 +57,11 @@ def pack(checkpoint: Path, folder: Path, samples: Sequence[Path] = (), origin: M
         folder: is made; what is in it already is replaced when the scorer is right, and not before.
         samples: pictures that go with it, the first SAMPLES of them. None: drawn ones.
         origin: what else is known of the model: identity, data fingerprint.
+        smaller: pack it in int8, and where its validation rows are. None: in float32.
 
     Raises:
-        PartsightError: no checkpoint, an inference pipeline or a model that cannot be packed, or a scorer that fails
-            its own test.
+        PartsightError: no checkpoint, an inference pipeline or a model that cannot be packed, an int8 graph that is not
+            faster or decides otherwise, or a scorer that fails its own test.
     """
     model = Classifier.from_checkpoint(checkpoint).eval()
     rule = resize_rule(model.config.augmentation.inference)
@@ -64,8 +72,9 @@ def pack(checkpoint: Path, folder: Path, samples: Sequence[Path] = (), origin: M
         work = Path(made) / folder.name
         (work / "samples").mkdir(parents=True)
         graph.write(model, work / "model.onnx")
-        _write_samples(model, samples, work / "samples")
-        _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **(origin or {})})
+        compared = _in_int8(model, work, smaller) if smaller else None
+        _write_samples(model, samples, work, compared)
+        _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **(origin or {})}, compared)
         _write_programs(model, work)
         mlflow_model.write(work, model.info.output)
         _selftest(work)
@@ -74,7 +83,25 @@ def pack(checkpoint: Path, folder: Path, samples: Sequence[Path] = (), origin: M
         work.rename(folder)
 
 
-def _write_pipeline(model: Classifier, rule: Mapping[str, Any], folder: Path, origin: Mapping[str, str]) -> None:
+def _in_int8(model: Classifier, folder: Path, smaller: Int8) -> int8.Comparison:
+    """Puts the int8 graph in the place of the other, and tells the difference."""
+    graph_file, made = folder / "model.onnx", folder / "int8.onnx"
+    compared = int8.quantized(model, graph_file, made, smaller.root)
+    title = f"int8 beside float32: {compared.rows} validation rows, {compared.changed} decided otherwise"
+    console.table(compared.figures, title)
+    if why := int8.refusal(compared):
+        raise PartsightError(why)
+    made.replace(graph_file)
+    return compared
+
+
+def _write_pipeline(
+    model: Classifier,
+    rule: Mapping[str, Any],
+    folder: Path,
+    origin: Mapping[str, str],
+    compared: int8.Comparison | None,
+) -> None:
     """pipeline.json: all that score.py needs to know, and where the model comes from."""
     config, info = model.config, model.info
     pipeline = {
@@ -92,19 +119,28 @@ def _write_pipeline(model: Classifier, rule: Mapping[str, Any], folder: Path, or
         "input": {"name": "pictures", "dtype": "uint8", "shape": "batch, height, width, channels; red first"},
         "limits": {"bytes": MOST_BYTES, "pixels": pictures.MOST_PIXELS},
         "suffixes": sorted(folders.PICTURE_SUFFIXES),
-        "tolerance": graph.TOLERANCE,
+        "precision": "int8" if compared else "float32",
+        "tolerance": int8.TOLERANCE if compared else graph.TOLERANCE,
         "backbone": config.backbone,
         "opset": graph.OPSET,
         "origin": dict(origin),
         "sha256": {"model.onnx": _sha256(folder / "model.onnx")},
         "versions": {"partsight": __version__, "torch": torch.__version__, **_versions(_LIBRARIES)},
     }
+    if compared:
+        pipeline["int8"] = {
+            "validation_rows": compared.rows,
+            "decided_otherwise": compared.changed,
+            "largest_difference": compared.largest_difference,
+            "figures": compared.figures.to_dict("records"),
+        }
     text = json.dumps(pipeline, indent=2, ensure_ascii=False)
     (folder / "pipeline.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _write_samples(model: Classifier, given: Sequence[Path], folder: Path) -> None:
-    """Pictures, and what PyTorch says of them: the scorer's own test, on any machine."""
+def _write_samples(model: Classifier, given: Sequence[Path], work: Path, compared: int8.Comparison | None) -> None:
+    """Pictures, and what PyTorch says of them (in int8, the graph itself): the scorer's own test, on any machine."""
+    folder = work / "samples"
     for number, path in enumerate(given[:SAMPLES]):
         shutil.copyfile(path, folder / f"{number}{path.suffix.lower()}")
     if not given:
@@ -113,8 +149,11 @@ def _write_samples(model: Classifier, given: Sequence[Path], folder: Path) -> No
     compose = augmentation.pipeline(model.config.augmentation.inference)
     read = [pictures.read(path, model.config.image.channels) for path in files]
     stacked = np.stack([augmentation.apply(compose, picture, (0,)) for picture in read])
-    with torch.inference_mode():
-        probabilities = graph.ScoringGraph(model)(torch.from_numpy(stacked)).double().numpy()
+    if compared:
+        probabilities = int8.session(work / "model.onnx").run(None, {"pictures": stacked})[0].astype(np.float64)
+    else:
+        with torch.inference_mode():
+            probabilities = graph.ScoringGraph(model)(torch.from_numpy(stacked)).double().numpy()
     predictions = decide(probabilities, model.info.task(model.config.prediction.threshold))
     expected = [
         {

@@ -1,0 +1,93 @@
+"""`partsight predict` on many pictures beside the model alone, and its memory as they grow.
+
+    python benchmarks/prediction.py runs/.../checkpoints/last.ckpt /data/casting_512x512 --counts 1000 10000
+
+Pictures are those of the folder, repeated under other names until there are enough. The model alone scores one batch
+that lies in memory, at the precision of predict, before and after; predict is a command of its own, its rate of whole
+seconds less those of predicting one picture (interpreter, libraries, checkpoint).
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from partsight.config import TrainerConfig
+from partsight.data import folders
+from partsight.data.dataset import Batch
+from partsight.machine import resolve
+from partsight.model.classifier import Classifier
+
+BATCH = 32
+
+
+def main() -> None:
+    """Prints a line a count."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--counts", type=int, nargs="+", default=[1000, 10000])
+    parsed = parser.parse_args()
+    sources = [parsed.pictures / name for name in folders.pictures_below(parsed.pictures)]
+    start, _ = predicted(parsed.checkpoint, sources, 1)
+    print(f"one picture: {start:.1f} s", flush=True)
+    for count in parsed.counts:
+        before = alone(parsed.checkpoint)
+        seconds, memory = predicted(parsed.checkpoint, sources, count)
+        model = (before + alone(parsed.checkpoint)) / 2
+        rate = count / (seconds - start)
+        print(
+            f"{count:,} pictures: {seconds:.1f} s, {rate:.1f} pictures/s; the model alone {model:.1f}; "
+            f"ratio {rate / model:.2f}; {memory:.2f} GB",
+            flush=True,
+        )
+
+
+def alone(checkpoint: Path, seconds: float = 10.0) -> float:
+    """Pictures a second of the model on one batch in memory."""
+    model = Classifier.from_checkpoint(checkpoint).eval()
+    machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    image = model.config.image
+    pictures = torch.randint(0, 256, (BATCH, image.height, image.width, image.channels), dtype=torch.uint8)
+    batch = Batch(pictures, torch.zeros(BATCH, model.info.outputs), torch.arange(BATCH))
+    batch = Batch(*(part.to(machine.device) for part in batch))
+    model = model.to(machine.device)
+    with torch.inference_mode(), torch.autocast(machine.device, dtype, enabled=dtype is not None):
+        model.predict_step(batch, 0)
+        began, done = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            model.predict_step(batch, 0).probabilities.cpu()
+            done += BATCH
+        return done / (time.perf_counter() - began)
+
+
+def predicted(checkpoint: Path, sources: list[Path], count: int) -> tuple[float, float]:
+    """Seconds of the command, and the largest resident memory of one of its processes in GB."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Path(folder, "parts")
+        parts.mkdir()
+        for number in range(count):
+            source = sources[number % len(sources)]
+            (parts / f"{number:06}{source.suffix}").symlink_to(source.resolve())
+        command = ["predict", str(checkpoint), str(parts), "--out", str(Path(folder, "scores.parquet"))]
+        environment = {**os.environ, "XDG_CACHE_HOME": folder}  # nothing is known of the pictures
+        began = time.perf_counter()
+        run = subprocess.Popen(
+            [sys.executable, "-c", "from partsight.cli import main; main()", *command],
+            stdout=subprocess.DEVNULL,
+            env=environment,
+        )
+        _, status, used = os.wait4(run.pid, 0)
+        if status != 0:
+            raise SystemExit(f"partsight predict failed with {status}")
+        return time.perf_counter() - began, used.ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    main()

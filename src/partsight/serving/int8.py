@@ -1,0 +1,183 @@
+"""The graph in eight-bit integers: a quarter of the size, and faster where the processor multiplies integers faster.
+
+Post-training static quantization by ONNX Runtime: weights by output channel, ranges of activations from training
+pictures. It is taken only if the run's validation rows are decided as the float32 graph decides them.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from partsight import results
+from partsight.config import Config
+from partsight.data import bad_pictures, division, inspection, table
+from partsight.data.datamodule import FoldData
+from partsight.data.dataset import Batch
+from partsight.errors import PartsightError
+from partsight.evaluation import metrics, thresholds
+from partsight.model.classifier import Classifier, Scores
+
+MOST_CHANGED = 0.005
+"""Largest share of the validation rows that may be decided otherwise; no share of right decisions can fall by more."""
+CALIBRATION = 128
+"""Training pictures that the ranges of activations are taken from."""
+TOLERANCE = 0.02
+"""Of a probability in the packed scorer's own test: processors round the same integers' sums in different places."""
+
+
+@dataclass(frozen=True)
+class Int8:
+    """That a model is to be packed in int8."""
+
+    root: str | None = None
+    """The data set of its run; None: where the run found it."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The int8 graph beside the float32 graph, on the same validation rows and one picture at a time."""
+
+    figures: pd.DataFrame
+    """what, float32, int8: metrics of the validation rows, p50 and p95 of one picture in ms, MB of the file."""
+    rows: int
+    changed: int
+    """Rows that are decided otherwise."""
+    largest_difference: float
+    """Of a probability."""
+    faster: float
+    """p50 of float32 over that of int8."""
+
+
+def quantized(model: Classifier, graph: Path, out: Path, root: str | None) -> Comparison:
+    """Writes the int8 graph, and holds it against the float32 one.
+
+    Args:
+        model: of the checkpoint; its settings say which rows trained and which validated.
+        graph: model.onnx of that model, float32.
+        out: the int8 graph.
+        root: where the data set is now; None: where the run found it.
+
+    Raises:
+        PartsightError: the data set is not there or is another one, or the model cannot be quantized.
+    """
+    data = _data(model.config, root)
+    draw = np.random.default_rng(0).permutation(data.train_positions)[:CALIBRATION]
+    prepared = out.with_suffix(".prepared.onnx")
+    try:
+        quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # the symbolic way fails on a free batch size
+        logging.getLogger().setLevel(logging.ERROR)
+        quantize_static(prepared, out, _Pictures(data, draw), quant_format=QuantFormat.QDQ, per_channel=True)
+    except Exception as error:  # it raises what it likes
+        raise PartsightError(f"{model.config.backbone} cannot be quantized to int8: {error}") from error
+    finally:
+        prepared.unlink(missing_ok=True)
+    return _compared(data, graph, out)
+
+
+def refusal(found: Comparison) -> str | None:
+    """Why the int8 graph must not take the place of the float32 one; None where it may."""
+    if found.changed > MOST_CHANGED * found.rows:
+        return (
+            f"int8 decides {found.changed} of {found.rows} validation rows otherwise than float32, "
+            f"more than {MOST_CHANGED:.1%}: pack it in float32, without --int8"
+        )
+    if found.faster <= 1:
+        return (
+            f"int8 is not faster than float32 on this processor ({found.faster:.2f} times as fast): pack it in "
+            "float32, without --int8"
+        )
+    return None
+
+
+def _data(config: Config, root: str | None) -> FoldData:
+    """The rows of the run that made the checkpoint, divided as it divided them."""
+    if root is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
+    examples = table.read(config)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    examples = bad_pictures.usable(examples, inspected, config)
+    return FoldData(examples, division.divide(examples, inspected, config).fold, config, inspected)
+
+
+class _Pictures(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of these rows as the graph takes them."""
+
+    def __init__(self, data: FoldData, positions: NDArray[np.int64]) -> None:
+        self.batches: Iterator[Batch] = iter(data.to_score(positions))
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """What ONNX Runtime asks for; None after the last."""
+        batch = next(self.batches, None)
+        return None if batch is None else {"pictures": batch.pictures.numpy()}
+
+
+def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
+    sessions = {name: session(path) for name, path in (("float32", graph), ("int8", quantized))}
+    scores: dict[str, list[Scores]] = {name: [] for name in sessions}
+    one: NDArray[np.uint8] | None = None
+    for batch in data.to_score(data.validation_positions):
+        one = batch.pictures[:1].numpy() if one is None else one
+        for name, of in sessions.items():
+            found = torch.from_numpy(of.run(None, {"pictures": batch.pictures.numpy()})[0])
+            scores[name].append(Scores(batch.positions, found, torch.full((len(found),), torch.nan)))
+    assert one is not None  # a fold without validation rows is refused before
+    given = (data.config, data.examples, data.validation_positions)
+    tables = {name: results.predictions_table(*given, of, "validation") for name, of in scores.items()}
+    times = _milliseconds(sessions, one)
+    columns = {
+        name: _figures(tables[name], data)
+        | {f"ms a picture, p{q}": float(np.percentile(times[name], q)) for q in (50, 95)}
+        | {"MB": path.stat().st_size / 1e6}
+        for name, path in (("float32", graph), ("int8", quantized))
+    }
+    decided = [tables[name]["prediction"].astype(str).to_numpy() for name in sessions]
+    probabilities = [np.concatenate([of.probabilities.numpy() for of in scores[name]]) for name in sessions]
+    return Comparison(
+        pd.DataFrame(columns).rename_axis("what").reset_index(),
+        len(decided[0]),
+        int((decided[0] != decided[1]).sum()),
+        float(np.abs(probabilities[0] - probabilities[1]).max()),
+        float(np.median(times["float32"]) / np.median(times["int8"])),
+    )
+
+
+def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
+    """Accuracy, the run's own metric, escape and overkill."""
+    task = data.examples.info.task(data.config.prediction.threshold)
+    names = dict.fromkeys(["Accuracy", data.config.prediction.metric, "LogLoss"])
+    figures = {name: metrics.compute_one(name, of, task) for name in names}
+    if task.good_classes:
+        rates = thresholds.escape_overkill(of, task)
+        figures |= dict(zip(rates["metric"], rates["rate"], strict=True))
+    return figures
+
+
+def session(path: Path) -> Any:
+    """Of ONNX Runtime on the processor, with its own choice of threads, as the packed scorer's."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:
+    """Of one picture at a time, in turns: a machine that changes its speed changes it for both."""
+    taken: dict[str, list[float]] = {name: [] for name in sessions}
+    for number in range(count + 5):
+        for name, of in sessions.items():
+            began = time.perf_counter()
+            of.run(None, {"pictures": picture})
+            if number >= 5:  # the first ones prepare
+                taken[name].append(1000 * (time.perf_counter() - began))
+    return taken

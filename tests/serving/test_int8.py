@@ -1,0 +1,114 @@
+"""A scorer in int8 is taken only where it is faster and decides the validation rows as float32 does."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from scorers import CLASSES, scored, script
+from tiny import run, tree
+
+from partsight import cli
+from partsight.evaluation import predictions
+from partsight.serving import int8
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with run/, and its pictures in parts/."""
+    folder = tmp_path_factory.mktemp("home")
+    run(
+        folder, f"data.root={tree(folder / 'parts', CLASSES, size=40)}", "training.epochs=2", "data.good_classes=[good]"
+    )
+    return folder
+
+
+def export(home: Path, out: Path, *more: object) -> None:
+    checkpoint = home / "run" / "checkpoints" / "last.ckpt"
+    cli.main(["export", str(checkpoint), "--out", str(out), "--int8", *map(str, more)])
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, float32: float, eight: float) -> None:
+    """The comparison's clock says these milliseconds: on small pictures the true ones are luck."""
+
+    def milliseconds(*given: Any) -> dict[str, list[float]]:
+        return {"float32": [float32] * 3, "int8": [eight] * 3}
+
+    monkeypatch.setattr(int8, "_milliseconds", milliseconds)
+
+
+def test_it_is_packed_tests_itself_and_decides_as_the_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(monkeypatch, 8.0, 4.0)
+    monkeypatch.setattr(int8, "MOST_CHANGED", 0.15)  # of 8 rows one may change
+    export(home, tmp_path / "scorer")
+    said = capsys.readouterr().out
+    for expected in ("8 validation rows", "Accuracy", "escape_rate", "overkill_rate", "ms a picture, p50", "MB"):
+        assert expected in said
+    pipeline = json.loads((tmp_path / "scorer" / "pipeline.json").read_text())
+    assert pipeline["precision"] == "int8"
+    assert pipeline["int8"]["validation_rows"] == 8
+    graph = onnx.load(tmp_path / "scorer" / "model.onnx").graph
+    assert any(weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 4 for weight in graph.initializer)
+    assert {file.name for file in (tmp_path / "scorer").iterdir() if file.suffix == ".onnx"} == {"model.onnx"}
+    assert script(tmp_path / "scorer", "--selftest").returncode == 0
+
+    own = predictions.read(home / "run" / "predictions.parquet").set_index("image")
+    found = scored(tmp_path / "scorer", home / "parts").loc[own.index]
+    names = [name for name in own if name.startswith("prob_")]
+    largest = np.abs(found[names].to_numpy() - own[names].to_numpy()).max()
+    assert 0 < largest < 0.2  # it is rounded, and it is the same model
+    assert largest == pytest.approx(pipeline["int8"]["largest_difference"], abs=0.02)
+    assert (found["prediction"] != own["prediction"]).sum() == pipeline["int8"]["decided_otherwise"]
+
+
+def test_it_is_refused_where_it_decides_otherwise(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(monkeypatch, 8.0, 4.0)
+    monkeypatch.setattr(int8, "MOST_CHANGED", -1.0)
+    with pytest.raises(SystemExit) as caught:
+        export(home, tmp_path / "scorer")
+    assert caught.value.code == 2
+    said = capsys.readouterr()
+    assert "of 8 validation rows otherwise" in said.err
+    assert "without --int8" in said.err
+    assert "Accuracy" in said.out  # what it would have cost is told all the same
+    assert not (tmp_path / "scorer").exists()
+
+
+def test_it_is_refused_where_it_is_not_faster(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(monkeypatch, 4.0, 4.0)
+    monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)
+    with pytest.raises(SystemExit):
+        export(home, tmp_path / "scorer")
+    assert "not faster than float32 on this processor (1.00 times as fast)" in capsys.readouterr().err
+
+
+def test_the_limit_is_half_a_percent_of_the_rows() -> None:
+    def compared(changed: int) -> int8.Comparison:
+        return int8.Comparison(figures=None, rows=1000, changed=changed, largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
+
+    assert int8.refusal(compared(5)) is None
+    assert "6 of 1000" in str(int8.refusal(compared(6)))
+
+
+def test_the_data_set_may_have_moved(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(monkeypatch, 8.0, 4.0)
+    monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)
+    moved = tmp_path / "moved"
+    shutil.copytree(home / "parts", moved)
+    export(home, tmp_path / "scorer", "--root", moved)
+    with pytest.raises(SystemExit):
+        export(home, tmp_path / "other", "--root", tmp_path / "nowhere")
+    assert "nowhere" in capsys.readouterr().err
