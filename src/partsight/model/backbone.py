@@ -14,7 +14,10 @@ from timm.layers import Format
 from torch import Tensor, nn
 
 from partsight.config import Config
-from partsight.model import nasnet_mobile  # noqa: F401  (registers itself with timm)
+from partsight.model import (
+    depthwise,
+    nasnet_mobile,  # noqa: F401  (registers itself with timm)
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Backbone(nn.Module):
         for parameter in found.unused:
             owner, _, leaf = parameter.rpartition(".")
             setattr(self.model.get_submodule(owner), leaf, None)
+        depthwise.train_in_float32(self.model)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features of normalised pictures."""

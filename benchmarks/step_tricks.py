@@ -1,9 +1,9 @@
-"""What fresh memory costs a training step: a bare loop of bfloat16 steps, its rate and page faults.
+"""What partsight does to a training step on the CPU: a bare loop of bfloat16 steps, with and without.
 
-    python benchmarks/page_faults.py resnet50 --rounds 3
+    python benchmarks/step_tricks.py mobilenetv2_100 --rounds 3
 
-Each round runs glibc as it is, then with `machine.keep_memory`, each in a process of its own. Random weights,
-224 x 224, batch 32; two steps that do not count, then `--steps`.
+plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. Each in a process of its
+own, in turns. Random weights, 224 x 224, batch 32; two steps that do not count, then `--steps`.
 """
 
 import argparse
@@ -18,6 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from partsight import machine
 from partsight.config import TrainerConfig
+from partsight.model import depthwise
+
+WAYS = ("plain", "memory", "depthwise", "both")
 
 
 def main() -> None:
@@ -26,15 +29,15 @@ def main() -> None:
     parser.add_argument("backbone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--only", choices=("glibc", "kept"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.only:
-        if parsed.only == "kept":
+        if parsed.only in ("memory", "both"):
             machine.keep_memory(machine.resolve(TrainerConfig(accelerator="cpu")))
         loop(parsed.only, parsed.backbone, parsed.steps)
         return
     for _ in range(parsed.rounds):
-        for way in ("glibc", "kept"):
+        for way in WAYS:
             given = [parsed.backbone, "--only", way, "--steps", str(parsed.steps)]
             subprocess.run([sys.executable, __file__, *given], check=True)
 
@@ -42,6 +45,8 @@ def main() -> None:
 def loop(way: str, backbone: str, steps: int) -> None:
     """A bare loop; prints a line."""
     model = timm.create_model(backbone, num_classes=2).to(memory_format=torch.channels_last).train()
+    if way in ("depthwise", "both"):
+        depthwise.train_in_float32(model)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     pictures = torch.randint(0, 256, (32, 224, 224, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     targets = torch.randint(0, 2, (32,))

@@ -1,0 +1,43 @@
+"""Depthwise convolutions that train in float32 on the CPU, in the midst of bfloat16.
+
+oneDNN has no fast bfloat16 gradient of a depthwise convolution with a stride, nor of one with a kernel over 3 x 3: a
+single layer of MobileNetV2 takes 120 ms where float32 takes 8. Casting to float32 and back costs far less, and rounds
+less. Training steps of MobileNetV2 and EfficientNet-B4: docs/performance.md.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class _InFloat32(nn.Module):
+    """Goes before a class of convolutions; steps in only where a gradient is to be computed, in bfloat16 on a CPU."""
+
+    def forward(self, given: Tensor) -> Any:
+        """As the convolution; the result is bfloat16."""
+        if given.device.type != "cpu" or not torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu"):
+            return super().forward(given)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(given.float()).to(torch.get_autocast_dtype("cpu"))
+
+
+def slow_in_bfloat16(layer: nn.Module) -> bool:
+    """Whether the layer is a convolution that oneDNN is slow at."""
+    if not isinstance(layer, nn.Conv2d) or not 1 < layer.groups == layer.in_channels:
+        return False
+    return max(layer.stride) > 1 or max(layer.kernel_size) > 3
+
+
+def train_in_float32(model: nn.Module) -> None:
+    """Gives such layers of the model, in place, a class of their own; parameters and their names stay what they are."""
+    for layer in model.modules():
+        if slow_in_bfloat16(layer):
+            kind: Any = type(layer)
+            layer.__class__ = _with_float32(kind)
+
+
+@functools.cache
+def _with_float32(convolution: Any) -> Any:
+    return type(f"Float32{convolution.__name__}", (_InFloat32, convolution), {})
