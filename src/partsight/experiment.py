@@ -17,7 +17,6 @@ from partsight import (
     processes,
     pseudo_training,
     range_test,
-    reporting,
     seeds,
     training,
 )
@@ -28,8 +27,6 @@ from partsight.earlier import Earlier
 from partsight.errors import PartsightError, Problems
 from partsight.fitting import Fitted
 from partsight.identity import flat
-from partsight.insight.charts import save
-from partsight.insight.range_chart import range_chart
 from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.results import Result
@@ -91,14 +88,17 @@ def run(config: Config) -> float:
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
             keeping.facts(stage, tags)
             keeping.inputs(stage, examples, divided)
-            keeping.leaks(stage, examples, divided)
+            keeping.leaks(stage, divided)
             if config.data.unlabeled_table:
                 data = pseudo_training.labelled(stage, data, inspected, start)
             fitted, curves, result = training.train(stage, data, start)
             keeping.exported(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
             keeping.scorer(stage, tags, result, data.examples, fitted)
-            reporting.write(stage, reporting.Told(tags, banners), result, test, curves.table(), data, fitted.model)
+            from partsight import reporting  # half a second, of use here alone
+
+            told = reporting.Told(tags, banners, divided.leaks)
+            reporting.write(stage, told, result, test, curves.table(), data, fitted.model)
     _conclude(stage, result, test, fitted)
     return result.value(config.prediction.metric)
 
@@ -111,6 +111,9 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
     kept = folder / "learning_rate_range.csv"
     if not kept.is_file():  # it is there where a run goes on that was interrupted after it
         range_test.find(config, stage.computer, data, data.examples.info, start, folder).to_csv(kept, index=False)
+    from partsight.insight.charts import save
+    from partsight.insight.range_chart import range_chart
+
     curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)
     save(range_chart(curve, found, f"{stage.title}: learning-rate range test"), folder / "learning_rate_range.png")

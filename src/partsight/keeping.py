@@ -19,8 +19,6 @@ from partsight.data.table import Examples
 from partsight.errors import PartsightError
 from partsight.evaluation.task import Task
 from partsight.fitting import Fitted
-from partsight.insight import leak_sheet
-from partsight.insight.charts import save
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.results import Result
 from partsight.stage import Stage
@@ -51,17 +49,10 @@ def facts(stage: Stage, tags: Mapping[str, str]) -> None:
     stage.track.artifact(stage.folder / FACTS)
 
 
-def leaks(stage: Stage, examples: Examples, divided: Division) -> None:
-    """The table of leaks, empty where there are none, and their sheet: to be looked at while the run trains."""
-    folder, report = stage.folder, stage.config.report
-    divided.leaks.to_csv(folder / "leaks.csv", index=False)
-    stage.track.artifact(folder / "leaks.csv")
-    if len(divided.leaks) and report.pictures:
-        title = f"{stage.title}: look-alikes across the split"
-        sheet = leak_sheet.leak_sheet(divided.leaks, examples.folder, title, 3 * report.number_of_images)
-        (folder / "pictures").mkdir(exist_ok=True)
-        save(sheet, folder / "pictures" / "leaks.png")
-        stage.track.artifact(folder / "pictures" / "leaks.png", "pictures")
+def leaks(stage: Stage, divided: Division) -> None:
+    """The table of leaks, empty where there are none."""
+    divided.leaks.to_csv(stage.folder / "leaks.csv", index=False)
+    stage.track.artifact(stage.folder / "leaks.csv")
 
 
 def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:

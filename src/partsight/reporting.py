@@ -13,7 +13,7 @@ from partsight import console, fitting
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.identity import flat
-from partsight.insight import interpretations, report, sheets
+from partsight.insight import interpretations, leak_sheet, report, sheets
 from partsight.insight.charts import save
 from partsight.insight.run_page import run_page
 from partsight.model import heatmaps
@@ -30,6 +30,8 @@ class Told:
     """Its tags."""
     banners: Sequence[tuple[str, str]]
     """(title, text) of everything degraded; may grow until the page is written."""
+    leaks: pd.DataFrame
+    """As of `leaks.find`."""
 
 
 def write(
@@ -54,6 +56,9 @@ def write(
             report.draw(result, history, metric, data.examples.folder, number, title, pictures)
             batch, labels = fitting.first_batch(config, data, number)
             save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
+            if len(told.leaks):
+                named = f"{title}: look-alikes across the split"
+                save(leak_sheet.leak_sheet(told.leaks, data.examples.folder, named, 3 * number), pictures / "leaks.png")
     if config.report.pictures and config.report.interpretations:
         started = time.monotonic()
         with _going_on("interpretations", failures):

@@ -88,7 +88,7 @@ def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
 def start_server() -> ForkServerContext:
     """Starts the server, unless it runs; it imports while the caller goes on."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["partsight.experiment"])
+    context.set_forkserver_preload(["partsight.experiment", "partsight.reporting"])
     forkserver.ensure_running()
     return context
 
