@@ -4,7 +4,7 @@ import os
 
 __version__ = "0.1.0"
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever a change of the code alters the result of an unchanged config. Part of a run's identity."""
 
 # MLflow reports its use to its makers unless told otherwise. Apart from that, the thread that does so changes the

@@ -117,7 +117,7 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     after = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
     return Measured(
         settings=list(settings),
-        machine=f"{_processor()}, {computer.device} {computer.precision}, {computer.threads} threads",
+        machine=f"{computer.name}, {computer.device} {computer.precision}, {computer.threads} threads",
         versions={"python": platform.python_version(), "torch": torch.__version__},
         model_before=before,
         model_after=after,
@@ -212,12 +212,6 @@ def _loader_rate(data: "FoldData", seconds: float) -> float:
             if time.perf_counter() - began >= seconds:
                 break
     return pictures / (time.perf_counter() - began)
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor()
 
 
 def _tell(found: Measured) -> None:

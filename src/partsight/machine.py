@@ -3,6 +3,7 @@
 import ctypes
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -41,7 +42,7 @@ def resolve(trainer: TrainerConfig) -> Machine:
     """
     device = _device(trainer.accelerator)
     precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device)
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     processes = _device_count(device, trainer.devices) * trainer.num_nodes
     return Machine(device, name, precision, torch.get_num_threads(), processes)  # type: ignore[arg-type]
 
@@ -56,6 +57,12 @@ def keep_memory(computer: Machine) -> None:
     if computer.device == "cpu" and hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")  # under Linux `platform` knows the architecture alone
+    names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
 
 
 def _device(accelerator: str) -> str:

@@ -47,7 +47,8 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     if len(found):
         remedy = _remedy(found, config)
         notices["leaks"] = (
-            f"{leaks.summary(found)}: the figures flatter. See leaks.csv and pictures/leaks.png. {remedy}"
+            f"{leaks.summary(found)}: the figures flatter. See leaks.csv and, after the run, pictures/leaks.png. "
+            f"{remedy}"
         )
     if not same.complete:
         notices["leaks_incomplete"] = (

@@ -192,8 +192,7 @@ def _common(plan: Plan) -> list[str]:
 
 def _told_of_speed(plan: Plan) -> Told:
     speeds = speed_tables.speed_table(plan)
-    notes = [f"Protocol {plan.protocol.name}: {plan.protocol.about}"] if plan.protocol.about else []
-    notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
+    notes = [f"Settings of all runs: `{' '.join(_common(plan))}`."]  # not the protocol's: its batch is not these
     if plan.missing:
         notes.append(f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs.")
     if speeds.empty:
