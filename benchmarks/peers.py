@@ -15,6 +15,7 @@ they let one say so, and are left at their defaults else: that is what is compar
 import argparse
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,8 +65,9 @@ def alone(way: str, parsed: argparse.Namespace) -> dict[str, float]:
     command = [str(parsed.peers), str(Path(__file__).resolve()), "--only", way, "--root", str(parsed.root.resolve())]
     command += ["--backbone", parsed.backbone, "--epochs", str(parsed.epochs), "--rounds", str(parsed.rounds)]
     command += ["--rows", str(parsed.rows)] if parsed.rows else []
+    environment = {**os.environ, "PYTHONPATH": str(training_speed.ROOT / "src")}
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 

@@ -91,7 +91,8 @@ def rows(parsed: argparse.Namespace) -> tuple[list[Path], list[Path], np.ndarray
     held_out = folds.assign(examples, config.data) == 0
     paths = [examples.folder / image for image in examples.frame["image"]]
     labels = (examples.frame["label"] == examples.info.classes[1]).to_numpy().astype(np.int64)
-    train, validation = np.flatnonzero(~held_out)[: parsed.rows], np.flatnonzero(held_out)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(~held_out))[: parsed.rows]  # of all classes
+    train, validation = np.sort(drawn), np.flatnonzero(held_out)
     return [paths[i] for i in train], [paths[i] for i in validation], labels[train], labels[validation]
 
 

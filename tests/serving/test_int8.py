@@ -112,3 +112,10 @@ def test_the_data_set_may_have_moved(
     with pytest.raises(SystemExit):
         export(home, tmp_path / "other", "--root", tmp_path / "nowhere")
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_another_data_set_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tree(tmp_path / "other", {"good": 12, "rusty": 12}, size=40)
+    with pytest.raises(SystemExit):
+        export(home, tmp_path / "scorer", "--root", other)
+    assert "has the classes good, rusty, the model dent, good" in capsys.readouterr().err

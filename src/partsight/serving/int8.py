@@ -8,6 +8,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from partsight import results
-from partsight.config import Config
 from partsight.data import bad_pictures, division, inspection, sources, table
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
@@ -74,22 +74,22 @@ def quantized(model: Classifier, graph: Path, out: Path, root: str | None) -> Co
     Raises:
         PartsightError: the data set is not there or is another one, or the model cannot be quantized.
     """
-    data = _data(model.config, root)
+    data = _data(model, root)
     draw = np.random.default_rng(0).permutation(data.train_positions)[:CALIBRATION]
     prepared = out.with_suffix(".prepared.onnx")
     try:
         quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # the symbolic way fails on a free batch size
-        logging.getLogger().setLevel(logging.ERROR)
-        quantize_static(
-            prepared,
-            out,
-            _Pictures(data, draw),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=QUANTIZED,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,  # the products of VNNI are of unsigned and signed: twice as fast as S8S8
-            weight_type=QuantType.QInt8,
-        )
+        with _quiet():
+            quantize_static(
+                prepared,
+                out,
+                _Pictures(data, draw),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=QUANTIZED,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,  # VNNI multiplies unsigned by signed: twice as fast as signed ones
+                weight_type=QuantType.QInt8,
+            )
     except Exception as error:  # it raises what it likes
         raise PartsightError(f"{model.config.backbone} cannot be quantized to int8: {error}") from error
     finally:
@@ -112,14 +112,30 @@ def refusal(found: Comparison) -> str | None:
     return None
 
 
-def _data(config: Config, root: str | None) -> FoldData:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice that ONNX Runtime gives through the root logger."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _data(model: Classifier, root: str | None) -> FoldData:
     """The rows of the run that made the checkpoint, divided as it divided them."""
+    config = model.config
     if root is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
     place = sources.root(config.data)
     if not place.is_dir():
         raise PartsightError(f"{place}: the data set of this run is not there; name its folder with --root")
     examples = table.read(config)
+    if examples.info.classes != model.info.classes:
+        found, known = ", ".join(examples.info.classes), ", ".join(model.info.classes)
+        raise PartsightError(f"{place}: has the classes {found}, the model {known}: this is another data set")
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     examples = bad_pictures.usable(examples, inspected, config)
     return FoldData(examples, division.divide(examples, inspected, config).fold, config, inspected)
