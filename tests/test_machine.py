@@ -23,7 +23,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep memory in ways of their own")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's: elsewhere keep_memory does nothing")
 def test_memory_of_one_step_is_there_for_the_next() -> None:
     def faults(way: str) -> int:
         command = [sys.executable, "-c", _STEPS, way]

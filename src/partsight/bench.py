@@ -162,9 +162,7 @@ def _training_step(model: "Classifier", batch: "Batch", config: Config, computer
             losses = loss.training_losses(
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
             )
-        steps.zero_grad(
-            set_to_none=True
-        )  # here, as Lightning has it: after the step it is slower (docs/performance.md)
+        steps.zero_grad(set_to_none=True)  # before the backward pass, as Lightning has it
         torch.autograd.backward(scaler.scale(losses.mean()))
         scaler.step(steps)
         scaler.update()

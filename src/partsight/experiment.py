@@ -95,7 +95,7 @@ def run(config: Config) -> float:
             keeping.exported(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
             keeping.scorer(stage, tags, result, data.examples, fitted)
-            from partsight import reporting  # half a second, of use here alone
+            from partsight import reporting  # not before: a run begins sooner without its charts
 
             told = reporting.Told(tags, banners, divided.leaks)
             reporting.write(stage, told, result, test, curves.table(), data, fitted.model)
@@ -108,12 +108,12 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
     config, folder = stage.config, stage.folder
     if not config.training.find_learning_rate:
         return stage
-    kept = folder / "learning_rate_range.csv"
-    if not kept.is_file():  # it is there where a run goes on that was interrupted after it
-        range_test.find(config, stage.computer, data, data.examples.info, start, folder).to_csv(kept, index=False)
     from partsight.insight.charts import save
     from partsight.insight.range_chart import range_chart
 
+    kept = folder / "learning_rate_range.csv"
+    if not kept.is_file():  # it is there where a run goes on that was interrupted after it
+        range_test.find(config, stage.computer, data, data.examples.info, start, folder).to_csv(kept, index=False)
     curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)
     save(range_chart(curve, found, f"{stage.title}: learning-rate range test"), folder / "learning_rate_range.png")

@@ -50,8 +50,9 @@ def resolve(trainer: TrainerConfig) -> Machine:
 def keep_memory(computer: Machine) -> None:
     """On the CPU under glibc: freed memory stays with the process, for the next step.
 
-    By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages: a tenth
-    to a third of a training step on virtual machines, for a tenth more memory (docs/performance.md). No result changes.
+    By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages,
+    which is dear on virtual machines: `benchmarks/step_tricks.py` measures it (docs/performance.md). The price is up to
+    a third more memory. No result changes.
     """
     libc = ctypes.CDLL(None)
     if computer.device == "cpu" and hasattr(libc, "mallopt"):

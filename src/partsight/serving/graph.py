@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -32,6 +33,13 @@ class ScoringGraph(nn.Module):
         flips = views.views(self.model.config.prediction.test_time_augmentation)
         seen = [self.model(given.flip(dimensions) if dimensions else given) for dimensions in flips]
         return torch.stack([loss.probabilities(output, logits) for logits in seen]).mean(dim=0)
+
+
+def session(path: Path) -> Any:
+    """A graph on ONNX Runtime, on the processor, with its own choice of threads, as the packed scorer opens it."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def write(model: Classifier, path: Path) -> None:
@@ -66,11 +74,11 @@ def write(model: Classifier, path: Path) -> None:
                 output_names=["probabilities"],
                 dynamic_axes={"pictures": {0: "batch"}, "probabilities": {0: "batch"}},
             )
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        opened = session(path)
         with torch.inference_mode():
             expected = graph(given).numpy()
         parts = [given[:1].numpy(), given[1:].numpy()]
-        found = np.concatenate([session.run(None, {"pictures": part})[0] for part in parts])
+        found = np.concatenate([opened.run(None, {"pictures": part})[0] for part in parts])
     except Exception as error:  # exporter and runtime raise what they like
         reason = " ".join(str(error).split())[:300]
         raise PartsightError(f"{model.config.backbone} cannot be exported to ONNX: {reason}") from error

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 import torch
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from partsight.data.dataset import Batch
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
 from partsight.model.classifier import Classifier, Scores
+from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005
 """Largest share of the validation rows that may be decided otherwise; no share of right decisions can fall by more."""
@@ -154,7 +154,7 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
-    sessions = {name: session(path) for name, path in (("float32", graph), ("int8", quantized))}
+    sessions = {name: graphs.session(path) for name, path in (("float32", graph), ("int8", quantized))}
     scores: dict[str, list[Scores]] = {name: [] for name in sessions}
     one: NDArray[np.uint8] | None = None
     for batch in data.to_score(data.validation_positions):
@@ -192,13 +192,6 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
         rates = thresholds.escape_overkill(of, task)
         figures |= dict(zip(rates["metric"], rates["rate"], strict=True))
     return figures
-
-
-def session(path: Path) -> Any:
-    """Of ONNX Runtime on the processor, with its own choice of threads, as the packed scorer's."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:

@@ -150,7 +150,7 @@ def _write_samples(model: Classifier, given: Sequence[Path], work: Path, compare
     read = [pictures.read(path, model.config.image.channels) for path in files]
     stacked = np.stack([augmentation.apply(compose, picture, (0,)) for picture in read])
     if compared:
-        probabilities = int8.session(work / "model.onnx").run(None, {"pictures": stacked})[0].astype(np.float64)
+        probabilities = graph.session(work / "model.onnx").run(None, {"pictures": stacked})[0].astype(np.float64)
     else:
         with torch.inference_mode():
             probabilities = graph.ScoringGraph(model)(torch.from_numpy(stacked)).double().numpy()
