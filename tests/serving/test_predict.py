@@ -127,14 +127,40 @@ def test_the_shares_of_classes_are_said(checkpoint: Path, pictures: Path, capsys
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-def test_broken_pictures_are_named_before_the_first_is_scored(
-    checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_broken_pictures_are_all_named_at_once_and_nothing_is_written(
+    checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
     shutil.copytree(pictures / "dent", tmp_path / "new")
     for name in ("0003.png", "0005.png"):
         (tmp_path / "new" / name).write_bytes(b"no picture")
-    said = refusal(capsys, checkpoint, tmp_path / "new")
-    assert "2 pictures: cannot be decoded (of no known format): rows 3, 5, first '0003.png'" in said
+    (tmp_path / "new" / "0010.png").unlink()
+    (tmp_path / "new" / "0010.png").symlink_to("absent.png")
+    said = refusal(capsys, checkpoint, tmp_path / "new", "--batch-size", size)
+    assert "2 pictures: cannot be decoded (of no known format): rows 3, 5, first '0003.png'; repair them" in said
+    assert "a picture: cannot be read: No such file or directory: row 10, first '0010.png'" in said
+    assert not Path("scored.parquet").exists()
+
+
+def test_a_picture_of_too_many_pixels_is_refused_from_its_header(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new").mkdir()
+    Image.fromarray(noise(1, 40, 50)).save(tmp_path / "new" / "large.png")
+    monkeypatch.setattr("partsight.data.pictures.MOST_PIXELS", 1999)
+    assert "more than the 1,999 pixels that are allowed" in refusal(capsys, checkpoint, tmp_path / "new")
+
+
+def test_a_picture_that_ends_early_is_scored_and_named(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new").mkdir()
+    Image.fromarray(noise(1, 64, 64)).save(tmp_path / "new" / "whole.jpg")
+    whole = (tmp_path / "new" / "whole.jpg").read_bytes()
+    (tmp_path / "new" / "early.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    assert len(predict(checkpoint, tmp_path / "new")) == 2
+    assert "a picture: the file ends early" in (said := capsys.readouterr().out)
+    assert "row 0, first 'early.jpg'" in said
 
 
 def test_a_missing_checkpoint(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

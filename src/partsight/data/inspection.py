@@ -69,20 +69,14 @@ def look_at(path: Path) -> Facts:
     head = None
     try:
         head = pictures.header(encoded)
-        if head.width * head.height > pictures.MOST_PIXELS:
-            size = f"{head.width} x {head.height}"
-            raise PartsightError(f"{size} pixels, more than the {pictures.MOST_PIXELS:,} that are allowed")
+        pictures.refuse_large(head)
         picture = pictures.decode(encoded, head.channels if head.array else 1 if head.channels < 3 else 3)
     except PartsightError as error:
         return _unusable(content, str(error), head)
-    warning = None
-    if pictures.ends_early(encoded, picture):
-        warning = "the file ends early: what is missing at the bottom is filled with one colour"
-    elif head.dtype == "uint16" and picture.max() < 16:
-        warning = "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
     brightness = float(picture.mean()) / 255
-    signature = lookalikes.signature(picture)
-    return Facts(content, head.width, head.height, head.channels, head.dtype, brightness, signature, None, warning)
+    size = (head.width, head.height, head.channels, head.dtype)
+    warning = pictures.doubt(encoded, head, picture)
+    return Facts(content, *size, brightness, lookalikes.signature(picture), None, warning)
 
 
 def _unusable(content: str, problem: str, head: pictures.Header | None = None) -> Facts:

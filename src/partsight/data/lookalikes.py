@@ -6,7 +6,7 @@ pictures are look-alikes where their signatures correlate by `ALIKE` or more, fl
 docs/data.md shows how the threshold was chosen, and what it finds and misses on five real sets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -56,27 +56,34 @@ def pairs(signatures: Sequence[bytes]) -> pd.DataFrame:
 
     No pair is missed: the first comparison is of numbers that flips and quarter turns leave alone, whose distance is
     never more than that of the signatures; what it lets pass is then compared in all eight positions. Memory is that
-    of the signatures and of a block of rows.
+    of the signatures and of a block of pairs.
     """
     if len(signatures) < 2:
         return pd.DataFrame(
             {"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)}
         )
     stored = np.frombuffer(b"".join(signatures), np.int8).reshape(-1, SIDE, SIDE)
-    described = _described(stored)
+    found = [
+        _compared(stored, first[at : at + _BLOCK], second[at : at + _BLOCK])
+        for first, second in _candidates(_described(stored))
+        for at in range(0, len(first), _BLOCK)
+    ]
+    return pd.concat([pairs([]), *found], ignore_index=True)
+
+
+def _candidates(described: Floats) -> Iterator[tuple[Numbers, Numbers]]:
+    """Positions first < second of all that may be look-alikes, block by block."""
     reach = np.float32(ALIKE - 1 - 1e-4)  # of correlation and distance: |a - b|² / 2 = 1 - correlation
     half = (described * described).sum(axis=1) / 2
-    found = []
-    for begin in range(0, len(stored), _BLOCK):
-        rows = slice(begin, begin + _BLOCK)
-        near = described[rows] @ described[begin:].T
-        near -= half[rows, None]
-        near -= half[None, begin:]
-        first, second = np.nonzero(near >= reach)
-        first, second = first[first < second] + begin, second[first < second] + begin
-        found += [_compared(stored, first[at : at + _BLOCK], second[at : at + _BLOCK])
-                  for at in range(0, len(first), _BLOCK)]  # fmt: skip
-    return pd.concat([pairs([]), *found], ignore_index=True)
+    blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(described), _BLOCK)]
+    for number, rows in enumerate(blocks):
+        for columns in blocks[number:]:
+            near = described[rows] @ described[columns].T
+            near -= half[rows, None]
+            near -= half[None, columns]
+            first, second = np.nonzero(near >= reach)
+            first, second = first + rows.start, second + columns.start
+            yield first[first < second], second[first < second]
 
 
 def _described(stored: NDArray[np.int8]) -> Floats:

@@ -101,6 +101,17 @@ def header(encoded: bytes) -> Header:
     return Header(*((height, width) if turned else (width, height)), channels, dtype)
 
 
+def refuse_large(head: Header) -> None:
+    """To be asked before a file that nobody has inspected is decoded.
+
+    Raises:
+        PartsightError: more than MOST_PIXELS.
+    """
+    if head.width * head.height > MOST_PIXELS:
+        size = f"{head.width} x {head.height}"
+        raise PartsightError(f"{size} pixels, more than the {MOST_PIXELS:,} that are allowed")
+
+
 def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
     """The picture of a file's bytes, (height, width, channels) uint8, red first.
 
@@ -123,6 +134,21 @@ def fits(stored: int, channels: int, array: bool) -> bool:
     if array or stored not in (1, 2, 3, 4):
         return stored == channels or {stored, channels} == {1, 3}
     return channels in (1, 3) or stored == channels
+
+
+def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | None:
+    """Why a picture that can be used should be looked at; None for most.
+
+    Args:
+        encoded: the file.
+        head: its header.
+        picture: (height, width, channels), as `decode` gives it.
+    """
+    if ends_early(encoded, picture):
+        return "the file ends early: what is missing at the bottom is filled with one colour"
+    if head.dtype == "uint16" and picture.max() < 16:
+        return "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
+    return None
 
 
 def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:

@@ -1,21 +1,25 @@
 """`partsight predict CHECKPOINT FOLDER_OR_TABLE`: scores pictures from the checkpoint alone."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
-from partsight.config import TrainerConfig
-from partsight.data import bad_pictures, folders, inspection, row_checks, table_file
+from partsight import console
+from partsight.config import ImageConfig, TrainerConfig
+from partsight.data import augmentation, bad_pictures, folders, pictures, row_checks, table_file
+from partsight.data.augmentation import Transforms
 from partsight.data.datamodule import loading
-from partsight.data.dataset import Batch, EpochOrder, PictureDataset
+from partsight.data.dataset import Batch
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.machine import Machine, resolve
-from partsight.model.classifier import Classifier, Scores
+from partsight.model.classifier import Classifier
 
 
 def predict(
@@ -42,24 +46,12 @@ def predict(
         PartsightError: what is wrong with checkpoint, source or a picture.
     """
     model = Classifier.from_checkpoint(checkpoint)
-    column = image_column or model.config.data.image_column
-    folder, names = _pictures(source, images, column)
-    _refuse_bad(folder, names, model.config.image.channels)
-    task = model.info.task(model.config.prediction.threshold)
-    dataset = PictureDataset(
-        folder,
-        names,
-        np.arange(len(names), dtype=np.int64),
-        np.zeros((len(names), model.info.outputs), dtype=np.float32),
-        model.config.augmentation.inference,
-        model.config.image.channels,
-        seed=0,
-    )
-    order = EpochOrder(len(dataset), 0, shuffle=False)
-    loader = DataLoader(dataset, batch_size=batch_size, sampler=order, **loading(workers))
+    folder, names = _pictures(source, images, image_column or model.config.data.image_column)
+    new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
+    loader = DataLoader(new, batch_size=batch_size, **loading(workers))
     machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
-    scores = _scores(model, loader, machine)
-    probabilities = np.concatenate([batch.probabilities.double().numpy() for batch in scores])
+    probabilities = _probabilities(model, new, loader, machine)
+    task = model.info.task(model.config.prediction.threshold)
     return predictions.build(
         task=task,
         row=np.arange(len(names)),
@@ -71,16 +63,83 @@ def predict(
     )
 
 
-def _scores(model: Classifier, loader: DataLoader[Batch], machine: Machine) -> Iterator[Scores]:
-    """Batch by batch: memory does not grow with the number of pictures, but for a row of figures each."""
+class Read(NamedTuple):
+    """A new picture as the model takes it, or a batch of them."""
+
+    picture: Tensor
+    """(height, width, channels) uint8; black if there is a problem."""
+    problem: str
+    """Why it cannot be scored, or empty."""
+    doubt: str
+    """Why its score should be looked at, or empty."""
+
+
+class NewPictures(Dataset[Read]):
+    """Pictures nobody has inspected: each is read once, and what is wrong with it is told and not raised."""
+
+    def __init__(self, folder: Path, names: list[str], transforms: Transforms, image: ImageConfig) -> None:
+        self.folder, self.names, self.image = folder, names, image
+        self.compose = augmentation.pipeline(transforms)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, position: int) -> Read:
+        try:
+            encoded = (self.folder / self.names[position]).read_bytes()
+            head = pictures.header(encoded)
+            pictures.refuse_large(head)
+            picture = pictures.decode(encoded, self.image.channels)
+        except OSError as error:
+            return self._black(f"cannot be read: {error.strerror}")
+        except PartsightError as error:
+            return self._black(str(error))
+        doubt = pictures.doubt(encoded, head, picture) or ""
+        picture = augmentation.apply(self.compose, picture, (0, 0, position))
+        return Read(torch.from_numpy(np.ascontiguousarray(picture)), "", doubt)
+
+    def _black(self, problem: str) -> Read:
+        shape = (self.image.height, self.image.width, self.image.channels)
+        return Read(torch.zeros(shape, dtype=torch.uint8), problem, "")
+
+
+def _probabilities(
+    model: Classifier, new: NewPictures, loader: DataLoader[Read], machine: Machine
+) -> NDArray[np.float64]:
+    """(n, classes), batch by batch: memory does not grow with the number of pictures, but for a row of figures each.
+
+    From the first picture that cannot be scored on, the rest is only read, so that one answer names all of them.
+
+    Raises:
+        Problems: those pictures.
+    """
     model = model.to(machine.device).eval()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    scored: list[NDArray[np.float64]] = []
+    problems: list[str] = []
+    doubts: list[str] = []
+    usable = True
     # The model itself leaves autocast unless it was trained with prediction.mixed_precision.
     with torch.inference_mode(), torch.autocast(machine.device, dtype, enabled=dtype is not None):
-        for number, batch in enumerate(loader):
-            moved = Batch(*(part.to(machine.device) for part in batch))
-            scores = model.predict_step(moved, number)
-            yield Scores(*(part.cpu() for part in scores))
+        for number, read in enumerate(console.progress(loader, len(loader), "Scoring, in batches")):
+            problems += read.problem
+            doubts += read.doubt
+            usable = usable and not any(read.problem)
+            if usable:
+                count = len(read.problem)
+                batch = Batch(read.picture, torch.zeros(count, model.info.outputs), torch.arange(count))
+                scores = model.predict_step(Batch(*(part.to(machine.device) for part in batch)), number)
+                scored.append(scores.probabilities.cpu().double().numpy())
+    if not usable:
+        raise Problems(str(new.folder), _told(new.names, problems, "repair them, or take them out"))
+    for text in _told(new.names, doubts, "scored as it is"):
+        console.say(f"{new.folder}: {text}")
+    return np.concatenate(scored)
+
+
+def _told(names: list[str], texts: list[str], remedy: str) -> list[str]:
+    rows = pd.DataFrame({"row": np.arange(len(names)), "image": names})
+    return bad_pictures.told(rows, {name: text for name, text in zip(names, texts, strict=True) if text}, remedy)
 
 
 def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, list[str]]:
@@ -101,11 +160,3 @@ def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, lis
     if problems:
         raise Problems(str(source), problems)
     return folder, [str(name) for name in cells[column]]
-
-
-def _refuse_bad(folder: Path, names: list[str], channels: int) -> None:
-    """All pictures that cannot be scored in one answer, before the first is."""
-    bad = bad_pictures.reasons(inspection.inspect(folder, names), channels)
-    if bad:
-        rows = pd.DataFrame({"row": np.arange(len(names)), "image": names})
-        raise Problems(str(folder), bad_pictures.told(rows, bad, "repair them, or take them out"))
