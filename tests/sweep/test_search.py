@@ -159,6 +159,14 @@ def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path, url: str) -> None
         search_for(composed(tmp_path, storage=url.format(tmp_path)))
 
 
+def test_a_password_in_the_address_is_not_said(tmp_path: Path) -> None:
+    url = "mysql+pymysql://me:secret@127.0.0.1:9/optuna"
+    assert studies.shown(url) == "mysql+pymysql://me:***@127.0.0.1:9/optuna"
+    with pytest.raises(PartsightError) as refused:
+        search_for(composed(tmp_path, storage=url))
+    assert "secret" not in str(refused.value)
+
+
 def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -> None:
     def interrupted(job: dict[str, str]) -> float:
         if job["hydra.sweep.subdir"] == "1":

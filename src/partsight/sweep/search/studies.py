@@ -21,6 +21,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from partsight import seeds
@@ -58,12 +59,20 @@ def opened(
         with lock(url):
             return _begun(url, name, direction, said)
     except ImportError as error:
-        raise PartsightError(f"hydra.sweeper.storage={url}: its database module is not installed ({error})") from None
+        raise PartsightError(f"hydra.sweeper.storage={shown(url)}: its database module is not installed ({error})") from None
     except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
         raise PartsightError(
-            f"hydra.sweeper.storage={url}: cannot be used: {str(error).splitlines()[0]}\n"
+            f"hydra.sweeper.storage={shown(url)}: cannot be used: {str(error).splitlines()[0]}\n"
             "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql://user@host/optuna"
         ) from None
+
+
+def shown(url: str) -> str:
+    """The address for people: without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:  # no address; that is told where it is used
+        return url
 
 
 def storage(url: str) -> RDBStorage:
