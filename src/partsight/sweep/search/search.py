@@ -104,8 +104,8 @@ def _greet(study: Study, asked: SearchSettings, url: str) -> None:
     ended = len(studies.finished(study))
     direction = "highest" if study.direction.name == "MAXIMIZE" else "lowest"
     console.say(
-        f"Study {study.study_name} in {studies.shown(url)}: {ended} of {asked.n_trials} trials, looking for the {direction} "
-        f"{studies.metric(study)}"
+        f"Study {study.study_name} in {studies.shown(url)}: {ended} of {asked.n_trials} trials, "
+        f"looking for the {direction} {studies.metric(study)}"
     )
     if asked.study_name is None:
         console.say(

@@ -59,7 +59,9 @@ def opened(
         with lock(url):
             return _begun(url, name, direction, said)
     except ImportError as error:
-        raise PartsightError(f"hydra.sweeper.storage={shown(url)}: its database module is not installed ({error})") from None
+        raise PartsightError(
+            f"hydra.sweeper.storage={shown(url)}: its database module is not installed ({error})"
+        ) from None
     except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
         raise PartsightError(
             f"hydra.sweeper.storage={shown(url)}: cannot be used: {str(error).splitlines()[0]}\n"
