@@ -36,7 +36,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(parsed.rounds):
             print(f"first step after {first_step(parsed.settings, folder):.1f} s", flush=True)
-    print(f"second job {second_job(parsed.settings):.2f} s after the first", flush=True)
+    for _ in range(parsed.rounds):
+        begins, divided = second_job(parsed.settings)
+        print(f"second job begins {begins:.2f} s after the first, has its data after {divided:.2f} s", flush=True)
 
 
 def first_step(settings: list[str], folder: str) -> float:
@@ -47,20 +49,23 @@ def first_step(settings: list[str], folder: str) -> float:
     return float(done.stdout.splitlines()[-1].split()[-1])
 
 
-def second_job(settings: list[str]) -> float:
-    """Seconds between the last word of a sweep's first job, with its result, and the first of its second, with its data
-    read and divided; one batch each."""
+def second_job(settings: list[str]) -> tuple[float, float]:
+    """Seconds from the last word of a sweep's first job, with its result, until its second begins and has its data.
+
+    It begins where Hydra has written its settings and calls `partsight.experiment.run`. One batch each.
+    """
     more = ["trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "training.epochs=1", "seed=1"]
     more += ["report.pictures=false", "report.build_scoring_pipelines=false", "training.learning_rate=1e-3,1e-4"]
     times = []
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(TRAIN), "-m", *settings, *more]
+        command = [sys.executable, str(TRAIN), "-m", *settings, *more, "hydra.sweep.dir=sweep"]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as sweep:
             assert sweep.stdout is not None
             for line in sweep.stdout:
                 if line.startswith("Compare runs in the browser") or " training and " in line:
-                    times.append(time.perf_counter())  # begins, ends; begins, ends
-    return times[2] - times[1]
+                    times.append(time.time())  # has its data, ends; has its data, ends
+        begins = Path(folder, "sweep", "1", ".hydra", "config.yaml").stat().st_mtime
+    return begins - times[1], times[2] - times[1]
 
 
 if __name__ == "__main__":
