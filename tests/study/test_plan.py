@@ -109,6 +109,7 @@ SHIPPED = {
     "casting_architecture": 7,
     "casting_augmentation": 11,
     "casting_backbone": 10,
+    "casting_recipe": 10,
     "casting_time": 30,
     "casting_threshold": 10,
     "kfold": 5,
