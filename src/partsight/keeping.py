@@ -68,6 +68,7 @@ def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
     (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
+    track.artifact(stage.folder / TIMING)
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if stage.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")

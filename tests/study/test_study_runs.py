@@ -148,3 +148,12 @@ def test_train_names_the_command_for_studies(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         cli.main(["train", "study=kfold", "usecase=casting"])
     assert "partsight study kfold" in capsys.readouterr().err
+
+
+def test_runs_that_another_study_has_made_are_taken_from_it(made: Path) -> None:
+    shutil.copy(made / "rates.yaml", made / "again.yaml")
+    assert study(made, "again.yaml", "training.epochs=1", "rerun=false") == 1  # one variant has no result there either
+    again = made / "studies" / "again" / "custom" / "own"
+    assert len(list(again.glob("runs/*/earlier_run.json"))) == 4
+    taken, own = (pd.read_csv(folder / "runs.csv") for folder in (again, result(made)))
+    pd.testing.assert_frame_equal(*(table.drop(columns=["study", "settings"]) for table in (taken, own)))
