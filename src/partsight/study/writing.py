@@ -131,8 +131,10 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
 
 
 def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame) -> list[str]:
-    missing = plan.missing
-    notes = [f"Protocol {plan.protocol.name}: {plan.protocol.about}"] if plan.protocol.about else []
+    missing, protocol = plan.missing, plan.protocol
+    notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
+    if own := plan.study.protocols[protocol.name]:
+        notes.append(f"Under it this study adds `{' '.join(own)}`.")
     notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
     if missing:
         notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
