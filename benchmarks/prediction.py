@@ -3,8 +3,8 @@
     python benchmarks/prediction.py runs/.../checkpoints/last.ckpt /data/casting_512x512 --counts 1000 10000
 
 Pictures are those of the folder, repeated under other names until there are enough. The model alone scores one batch
-that lies in memory, at the precision of predict, before and after; predict is a command of its own, its rate of whole
-seconds less those of predicting one picture (interpreter, libraries, checkpoint).
+that lies in memory, at the precision of predict and with its memory kept, before and after; predict is a command of its
+own, its rate of whole seconds less those of predicting one picture (interpreter, libraries, checkpoint).
 """
 
 import argparse
@@ -20,7 +20,7 @@ import torch
 from partsight.config import TrainerConfig
 from partsight.data import folders
 from partsight.data.dataset import Batch
-from partsight.machine import resolve
+from partsight.machine import keep_memory, resolve
 from partsight.model.classifier import Classifier
 
 BATCH = 32
@@ -52,6 +52,7 @@ def alone(checkpoint: Path, seconds: float = 10.0) -> float:
     """Pictures a second of the model on one batch in memory."""
     model = Classifier.from_checkpoint(checkpoint).eval()
     machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
+    keep_memory(machine)
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
     image = model.config.image
     pictures = torch.randint(0, 256, (BATCH, image.height, image.width, image.channels), dtype=torch.uint8)
