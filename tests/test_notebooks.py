@@ -75,7 +75,7 @@ settings = ["usecase=casting", "data.root={root}"]
 results, protocol = Path("{docs}"), "cpu\""""
     outputs = executed("casting_study", settings, tmp_path)
     assert not [output for output in outputs if output.output_type == "error"]
-    assert pictures(outputs) == 10
+    assert pictures(outputs) == 11
     shown = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
     assert all(text in shown for text in ("98.46", "98.895 ± 1.25", "NASNetMobile", "escape rate"))
     assert any("same bytes" in output.get("data", {}).get("text/plain", "") for output in outputs)
