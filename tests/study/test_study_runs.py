@@ -23,7 +23,7 @@ variants:
 repeats: 2
 thresholds: [0.25, 0.5]
 figures: [Accuracy, Recall, escape_rate]
-protocols: {{own: []}}
+protocols: {{own: [training.weight_decay=0.01]}}
 """
 pytestmark = pytest.mark.slow
 SINGLE = ("data.good_classes=[good]", "data.positive_class=good", "model.output=sigmoid", "training.loss=bce")
@@ -96,6 +96,7 @@ def test_the_table_holds_the_published_figure_and_says_what_is_missing(made: Pat
     text = (result(made) / "table.md").read_text()
     assert "| 75 |" in text
     assert "Not finished: 2 of 6 runs." in text
+    assert "Under it this study adds `training.weight_decay=0.01`." in text
     assert "not comparable with rows from ImageNet weights" in text
     assert "partsight study rates protocol=own training.epochs=1" in text
 
