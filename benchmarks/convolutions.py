@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from partsight import machine
-from partsight.config import TrainerConfig
 
 BATCH = 16
 PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the weights": [False, True, False]}
@@ -25,7 +24,7 @@ PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the
 
 def main() -> None:
     """Prints a paragraph a backbone."""
-    machine.keep_memory(machine.resolve(TrainerConfig(accelerator="cpu")))
+    machine.keep_memory()
     for backbone in sys.argv[1:]:
         totals, slow = Counter[str](), []
         for (layer, side), count in convolutions(backbone).items():

@@ -20,7 +20,7 @@ import torch
 from partsight.config import TrainerConfig
 from partsight.data import folders
 from partsight.data.dataset import Batch
-from partsight.machine import keep_memory, resolve
+from partsight.machine import prepare, resolve
 from partsight.model.classifier import Classifier
 
 BATCH = 32
@@ -52,7 +52,7 @@ def alone(checkpoint: Path, seconds: float = 10.0) -> float:
     """Pictures a second of the model on one batch in memory."""
     model = Classifier.from_checkpoint(checkpoint).eval()
     machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
-    keep_memory(machine)
+    prepare(machine)
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
     image = model.config.image
     pictures = torch.randint(0, 256, (BATCH, image.height, image.width, image.channels), dtype=torch.uint8)

@@ -17,7 +17,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from partsight import machine
-from partsight.config import TrainerConfig
 from partsight.model import depthwise
 
 WAYS = ("plain", "memory", "depthwise", "both")
@@ -33,7 +32,7 @@ def main() -> None:
     parsed = parser.parse_args()
     if parsed.only:
         if parsed.only in ("memory", "both"):
-            machine.keep_memory(machine.resolve(TrainerConfig(accelerator="cpu")))
+            machine.keep_memory()
         loop(parsed.only, parsed.backbone, parsed.steps)
         return
     for _ in range(parsed.rounds):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from partsight import check, command
@@ -29,6 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The pictures are not ours to ship: without them their tests are skipped. .ci/run names them, and skips none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no GPU")
     wanted = item.get_closest_marker("real_data") or "real_data" in getattr(item, "fixturenames", ())
     if wanted and REAL_DATA not in os.environ:
         pytest.skip(f"{REAL_DATA} is not set: name the folder with the zips of the real picture sets")

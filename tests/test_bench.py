@@ -24,6 +24,9 @@ def test_the_figures_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         2 * found["run"] / (found["model_before"] + found["model_after"])
     )
     assert 0 < found["waiting_share"] < 1
+    epoch = found["epoch_seconds"]
+    assert epoch["training"] == pytest.approx(40 * 0.8 / found["run"])
+    assert min(epoch.values()) > 0, "training, validation, the rest and the model alone"
     assert "data.root" in " ".join(found["settings"])
     assert "run, validation" in capsys.readouterr().out
     assert not (tmp_path / "mlflow.db").exists()

@@ -51,6 +51,9 @@ class Measured:
     """`run` over the mean of the model's two rates."""
     first_step_seconds: float
     """From the beginning of the fit to the end of the first training step."""
+    epoch_seconds: dict[str, float]
+    """Where an epoch's time goes: training, validation, the rest (checkpoints, callbacks), and `model`, what the model
+    alone would take for the same pictures."""
     waiting_share: float
     """Of the training time of the run: between two steps, for the loader and for callbacks."""
     prepared_seconds: float
@@ -94,7 +97,7 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     training = dataclasses.replace(config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0)
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed), training=training)
     computer = machine.resolve(config.trainer)
-    machine.keep_memory(computer)
+    machine.prepare(computer)
     began = time.perf_counter()
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
@@ -115,6 +118,13 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     with tempfile.TemporaryDirectory() as folder:
         fitting.fit(config, computer, data, examples.info, start, Path(folder), [clock])
     after = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
+    alone = clock.pictures / ((before + after) / 2) + clock.validated / scoring
+    parts = {
+        "training": clock.training_seconds,
+        "validation": clock.validation_seconds,
+        "rest": clock.seconds - clock.training_seconds - clock.validation_seconds,
+        "model": alone,
+    }
     return Measured(
         settings=list(settings),
         machine=f"{computer.name}, {computer.device} {computer.precision}, {computer.threads} threads",
@@ -127,6 +137,7 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
         run_validation=clock.validated / clock.validation_seconds,
         run_share_of_model=clock.pictures / clock.training_seconds / ((before + after) / 2),
         first_step_seconds=clock.first_step,
+        epoch_seconds={name: total / clock.epochs for name, total in parts.items()},
         waiting_share=1 - clock.step_seconds / clock.training_seconds,
         prepared_seconds=prepared,
         peak_memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
@@ -151,14 +162,14 @@ def _training_step(model: "Classifier", batch: "Batch", config: Config, computer
 
     from partsight.model import loss, optimizer
 
-    steps = optimizer.create(model, config.training)
+    steps, forward = optimizer.create(model, config.training), model.training_forward()
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(computer.precision)
     scaler = torch.amp.GradScaler(computer.device, enabled=dtype is torch.float16)
 
     def step() -> None:
         model.train()
         with torch.autocast(computer.device, dtype, enabled=dtype is not None):
-            logits = model(batch.pictures.permute(0, 3, 1, 2)).float()
+            logits = forward(batch.pictures.permute(0, 3, 1, 2)).float()
             losses = loss.training_losses(
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
             )
@@ -226,6 +237,12 @@ def _tell(found: Measured) -> None:
     lines = [(name, rate, rate / model) for name, rate in rates.items()]
     lines += [(name, rate, rate / found.scoring) for name, rate in scoring.items()]
     console.table(pd.DataFrame(lines, columns=["what", "pictures/s", "of the model"]), found.machine)
+    of = found.epoch_seconds
+    whole = of["training"] + of["validation"] + of["rest"]
+    console.say(
+        f"An epoch: {of['training']:.2f} s of training, {of['validation']:.2f} of validation, {of['rest']:.2f} of "
+        f"checkpoints and the rest; the model alone would take {of['model']:.2f} ({of['model'] / whole:.2f} of it)"
+    )
     console.say(
         f"Pictures read and prepared in {found.prepared_seconds:.1f} s; first step {found.first_step_seconds:.1f} s "
         f"after the fit began; {found.waiting_share:.1%} of the training time between steps (loader, callbacks); "

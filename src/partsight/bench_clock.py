@@ -14,7 +14,9 @@ class Clock(Callback):
         self.pictures, self.training_seconds, self.step_seconds = 0, 0.0, 0.0
         self.validated, self.validation_seconds = 0, 0.0
         self.first_step = 0.0
-        self._fit = self._epoch = self._step = self._validation = 0.0
+        self.epochs, self.seconds = 0, 0.0
+        """Of whole epochs: training, validation, checkpoints and callbacks."""
+        self._fit = self._second_epoch = self._epoch = self._step = self._validation = 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock of the first step."""
@@ -23,6 +25,13 @@ class Clock(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock of an epoch, before its first batch is loaded."""
         self._epoch = time.perf_counter()
+        if trainer.current_epoch > 0:
+            self.epochs += 1
+            self._second_epoch = self._second_epoch or self._epoch
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends the clock of all epochs but the first."""
+        self.seconds = time.perf_counter() - self._second_epoch
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts the clock of a step."""

@@ -271,6 +271,8 @@ class TrainerConfig:
     """Machines of a DDP run."""
     precision: str = one_of("auto", "32-true", "bf16-mixed", "16-mixed")
     """auto: bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
+    compile: str = one_of("none", "default", "reduce-overhead", "max-autotune")
+    """Mode of torch.compile for training steps; reduce-overhead: with CUDA graphs. Minutes of compiling come first."""
     limit_train_batches: int | None = number(None, at_least=1)
     """Training batches an epoch, for debugging. None: all."""
     limit_val_batches: int | None = number(None, at_least=1)

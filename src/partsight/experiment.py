@@ -57,7 +57,7 @@ def run(config: Config) -> float:
     computer = machine.resolve(config.trainer)
     if problems := fitting.problems(config, computer):
         raise Problems("The settings cannot run", problems)
-    machine.keep_memory(computer)
+    machine.prepare(computer)
     folder = Path(HydraConfig.get().runtime.output_dir)
     if config.data.unlabeled_table and computer.processes > 1:
         raise PartsightError("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")

@@ -1,6 +1,8 @@
 """Training: Lightning's Trainer with our callbacks, and the checkpoint that is the result."""
 
 import logging
+import os
+import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+from pytorch_lightning.plugins.io import AsyncCheckpointIO
 
 from partsight import processes, progress, seeds
 from partsight.checkpoints import BEST, LAST, Kept, Patience, WholeFiles
@@ -25,7 +28,10 @@ from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
+from partsight.reading_ahead import ReadingAhead
 from partsight.sweep.search import reports
+
+COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Fitted:
 
 
 def problems(config: Config, machine: Machine) -> list[str]:
-    """Settings that several processes cannot follow."""
+    """Settings that this machine, or several processes, cannot follow."""
     alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
     found = []
     if alone and not seeds.is_first_process():
@@ -54,6 +60,11 @@ def problems(config: Config, machine: Machine) -> list[str]:
         found.append(
             f"training.freeze_epochs={config.training.freeze_epochs}: processes would wait for gradients of the frozen "
             f"backbone; set trainer.strategy={strategy}"
+        )
+    if config.trainer.compile != "none" and not any(map(shutil.which, COMPILERS)):
+        found.append(
+            f"trainer.compile={config.trainer.compile}: torch.compile needs a C++ compiler, and none of "
+            f"{', '.join(COMPILERS)} is here; install one, or set trainer.compile=none"
         )
     if not alone and config.training.find_learning_rate:
         found.append("training.find_learning_rate: works in one process; find it with trainer.devices=1, then set it")
@@ -96,11 +107,12 @@ def fit(
         max_epochs=training.epochs,
         inference_mode=False,  # metrics that were reset in it, before training, could not be updated outside
         limit_val_batches=config.trainer.limit_val_batches,
-        plugins=[WholeFiles()],
+        plugins=[AsyncCheckpointIO(WholeFiles()) if training.epochs else WholeFiles()],
         callbacks=[
             *callbacks,
             *reports.callbacks(folder, config),
             Evaluations(training.evaluation_epochs),
+            ReadingAhead(training.evaluation_epochs),
             *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),
             *([AveragedWeights(training.ema_decay, machine.device)] if training.ema_decay and training.epochs else []),
             *([patience] if training.early_stopping else []),

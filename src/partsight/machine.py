@@ -47,15 +47,26 @@ def resolve(trainer: TrainerConfig) -> Machine:
     return Machine(device, name, precision, torch.get_num_threads(), processes)  # type: ignore[arg-type]
 
 
-def keep_memory(computer: Machine) -> None:
-    """On the CPU under glibc: freed memory stays with the process, for the next step.
+def prepare(computer: Machine) -> None:
+    """Sets this process up for the machine, before a model is made: fast, and float32 where float32 is said.
+
+    Not `cudnn.benchmark`: on an H200 it was no faster (benchmarks/gpu_steps.py), and draws kernels by stop-watch.
+    """
+    if computer.device == "cpu":
+        keep_memory()
+    if computer.device == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
+
+
+def keep_memory() -> None:
+    """Under glibc: freed memory stays with the process, for the next step.
 
     By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages,
     which is dear on virtual machines: `benchmarks/step_tricks.py` measures it (docs/performance.md). The price is up to
     a third more memory. No result changes.
     """
     libc = ctypes.CDLL(None)
-    if computer.device == "cpu" and hasattr(libc, "mallopt"):
+    if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
 

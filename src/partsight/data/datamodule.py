@@ -16,6 +16,7 @@ from partsight.config import Config
 from partsight.data import prepared, sampling
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
 from partsight.data.prepared import Prepared
+from partsight.data.ready import ReadyLoader
 from partsight.data.table import Examples
 
 
@@ -52,7 +53,7 @@ class FoldData(LightningDataModule):
                     examples.folder, images, inspected, transforms, config.image.channels, config.data
                 )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> ReadyLoader:
         """Shuffled or drawn by (seed, epoch), augmented by (seed, epoch, row)."""
         size = self.config.training.batch_size
         dataset = self._dataset(self.train_positions, "train")
@@ -66,13 +67,13 @@ class FoldData(LightningDataModule):
         if not drop and len(order) % size == 1 and len(order) > 1:
             rank_zero_warn("A last training batch of one picture breaks BatchNorm: incomplete batches are dropped.")
             drop = True
-        return DataLoader(dataset, batch_size=size, sampler=order, drop_last=drop, **self._loading())
+        return ReadyLoader(dataset, batch_size=size, sampler=order, drop_last=drop, **self._loading())
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> ReadyLoader:
         """Every validation row exactly once, in table order."""
         dataset = self._dataset(self.validation_positions, "inference")
         order = EpochOrder(len(dataset), self.seed, False, *self._process())
-        return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
+        return ReadyLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
     def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
         """These rows of all examples, in their order, on one device, whatever trained the model."""

@@ -1,6 +1,7 @@
 """The LightningModule: normalization, backbone, head, loss, optimizer, epoch metrics."""
 
 import dataclasses
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ class Classifier(LightningModule):
     """Pictures (N, channels, height, width) of 0..255 in, logits (N, outputs) out.
 
     Args:
-        config: of the run; its model, head, image, training and prediction sections are used.
+        config: of the run; its model, head, image, training, prediction and trainer sections are used.
         info: classes and output kind.
         class_weights: (classes,) float32 for training, or None.
     """
@@ -72,6 +73,15 @@ class Classifier(LightningModule):
         logits: Tensor = self.head(self.backbone(self.normalization(pictures)))
         return logits
 
+    def training_forward(self) -> Callable[[Tensor], Tensor]:
+        """`forward` as training steps take it, compiled where asked. Validation is not: its batches have two sizes."""
+        mode = self.config.trainer.compile
+        return self.forward if mode == "none" else torch.compile(self.forward, mode=mode)
+
+    def on_fit_start(self) -> None:
+        """What is compiled belongs to this process and to none of the model's copies."""
+        self._training_forward = self.training_forward()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout becomes a function of (seed, step, rank): a resumed run draws what the unbroken one would have."""
         torch.manual_seed(
@@ -81,7 +91,7 @@ class Classifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of the batch, mixed where the settings say so, with label smoothing and class weights."""
         batch = self._mixed(batch)
-        logits = self(_channels_first(batch.pictures)).float()
+        logits = self._training_forward(_channels_first(batch.pictures)).float()
         if self.train_metric is not None:
             self.train_metric.update(loss.probabilities(self.info.output, logits.detach()), self._labels(batch.targets))
         smoothing = self.config.training.label_smoothing

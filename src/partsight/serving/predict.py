@@ -18,7 +18,7 @@ from partsight.data.datamodule import loading
 from partsight.data.dataset import Batch
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
-from partsight.machine import Machine, keep_memory, resolve
+from partsight.machine import Machine, prepare, resolve
 from partsight.model.classifier import Classifier
 
 
@@ -50,7 +50,7 @@ def predict(
     new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
     loader = DataLoader(new, batch_size=batch_size, **loading(workers))
     machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
-    keep_memory(machine)
+    prepare(machine)
     probabilities = _probabilities(model, new, loader, machine)
     task = model.info.task(model.config.prediction.threshold)
     return predictions.build(

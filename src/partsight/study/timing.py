@@ -37,7 +37,7 @@ MEGABYTE = 1e6
 def run(config: Config, folder: Path) -> None:
     """Measures, and keeps the figures in folder/speed.yaml and in MLflow."""
     computer = machine.resolve(config.trainer)
-    machine.keep_memory(computer)
+    machine.prepare(computer)
     with tracked(config.tracking, run_name(config), parent_of(HydraConfig.get())) as track:
         figures = measure(config, computer)
         facts = {"device": computer.device, "device_name": computer.name, "precision": computer.precision}

@@ -1,0 +1,28 @@
+"""A loader whose workers can begin an epoch before it is asked for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from partsight.data.dataset import Batch, EpochOrder
+
+
+class ReadyLoader(DataLoader[Batch]):
+    """Gives what any DataLoader gives; an epoch that has begun early begins without waiting for its first batch.
+
+    One batch is the work of one worker: 256 pictures take it 0.2 s, three steps of ResNet-50 on an H200.
+    """
+
+    sampler: EpochOrder
+    _begun: tuple[int, Iterator[Any]] | None = None
+
+    def begin(self, epoch: int) -> None:
+        """Has the workers begin this epoch. The one before has given its last batch."""
+        self.sampler.set_epoch(epoch)
+        self._begun = epoch, super().__iter__()
+
+    def __iter__(self) -> Any:
+        """Of the sampler's epoch."""
+        begun, self._begun = self._begun, None
+        return begun[1] if begun and begun[0] == self.sampler.epoch else super().__iter__()

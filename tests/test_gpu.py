@@ -1,0 +1,148 @@
+"""What differs on a GPU: precision, memory, compiled steps, jobs that share it. Without one nothing is tested."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny import mlflow_runs, probabilities, run, tree
+
+from partsight import machine, training
+from partsight.config import Config, TrainerConfig
+from partsight.errors import PartsightError
+from partsight.model import batch_size
+from partsight.model.classifier import Classifier
+from partsight.serving.predict import predict
+from partsight.study import timing
+
+pytestmark = [pytest.mark.gpu, pytest.mark.slow]
+ROOT = Path(__file__).parents[1]
+GPU = ("trainer=gpu", "trainer.precision=auto", "training.epochs=3")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tree(tmp_path_factory.mktemp("pictures"), {"bad": 40, "good": 40}, size=32)
+
+
+@pytest.fixture(scope="module")
+def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run with all that a run draws and packs."""
+    drawn = ("report.pictures=true", "report.build_scoring_pipelines=true", "data.workers=2", "head=dense")
+    return run(tmp_path_factory.mktemp("run"), f"data.root={pictures}", *GPU, *drawn)
+
+
+def losses(folder: Path) -> np.ndarray:
+    curves = pd.read_csv(folder / "curves.csv")
+    return curves.loc[curves["series"] == "train_loss", "value"].to_numpy()
+
+
+def test_a_run_trains_in_half_precision_and_says_where(folder: Path) -> None:
+    (found,) = mlflow_runs(folder.parent)
+    assert found.info.status == "FINISHED"
+    assert found.data.tags["device"] == "cuda"
+    assert found.data.tags["precision"] in ("bf16-mixed", "16-mixed")
+    assert found.data.params["trainer.compile"] == "none"
+    assert losses(folder)[-5:].mean() < losses(folder)[:5].mean()
+
+
+def test_probabilities_are_those_of_the_processor(folder: Path, pictures: Path) -> None:
+    """Float32 is float32 on both: without its mode of ten bits a GPU differs in the last places alone."""
+    last = folder / "checkpoints" / "last.ckpt"
+    here, there = (predict(last, pictures, accelerator=device) for device in ("cpu", "gpu"))
+    assert np.abs(probabilities(here) - probabilities(there)).max() < 2e-5
+    table = pd.read_parquet(folder / "predictions.parquet").set_index("image")
+    assert np.abs(probabilities(table) - probabilities(here.set_index("image").loc[table.index])).max() < 2e-5
+
+
+def test_report_heat_maps_and_scorer_are_there(folder: Path) -> None:
+    (found,) = mlflow_runs(folder.parent)
+    assert (folder / "report.html").is_file()
+    assert list((folder / "pictures").glob("interpretations_*"))
+    assert (folder / "scorer" / "model.onnx").is_file()
+    assert not [tag for tag in found.data.tags if tag in ("scorer", "report")], "something failed after the result"
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_compiled_steps_are_the_same_steps(mode: str, pictures: Path, tmp_path: Path) -> None:
+    """With CUDA graphs too; the first losses before small differences have grown."""
+    given = (f"data.root={pictures}", *GPU, "trainer.precision=32-true", "augmentation=none")
+    plain = run(tmp_path, *given, "hydra.run.dir=plain")
+    compiled = run(tmp_path, *given, "hydra.run.dir=compiled", f"trainer.compile={mode}")
+    first, second = (losses(tmp_path / folder)[:8] for folder in (plain, compiled))
+    np.testing.assert_allclose(second, first, rtol=2e-3)
+    Classifier.from_checkpoint(tmp_path / compiled / "checkpoints" / "last.ckpt")
+
+
+def test_dropout_is_drawn_anew_in_each_step_of_a_cuda_graph(pictures: Path, tmp_path: Path) -> None:
+    settings = ("head.dropout=0.5", "training.learning_rate=1e-9", "augmentation=none", "training.batch_size=64")
+    trained = run(tmp_path, f"data.root={pictures}", *GPU, *settings, "trainer.compile=reduce-overhead")
+    assert len(set(losses(trained).tolist())) == 3, "three steps on the same rows, nothing learnt between them"
+
+
+def test_averages_freezing_clipping_and_accumulation(pictures: Path, tmp_path: Path) -> None:
+    settings = ("training.ema_decay=0.9", "training.freeze_epochs=1", "training.gradient_clip=1")
+    more = ("training.grad_accumulation=2", "training.train_metric=true", "training.log_gradient_norm=true")
+    run(tmp_path, f"data.root={pictures}", *GPU, *settings, *more, "mix.image=cutmix")
+    assert [found.info.status for found in mlflow_runs(tmp_path)] == ["FINISHED"]
+
+
+def test_float16_scales_its_losses(pictures: Path, tmp_path: Path) -> None:
+    trained = run(tmp_path, f"data.root={pictures}", *GPU, "trainer.precision=16-mixed")
+    assert np.isfinite(losses(trained)).all()
+
+
+def test_an_interrupted_run_goes_on(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = (f"data.root={pictures}", *GPU, "rerun=false")
+    whole = run(tmp_path, *given, "rerun=true", "hydra.run.dir=whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "score", _fails)
+        with pytest.raises(SystemExit):
+            run(tmp_path, *given, "seed=4", "hydra.run.dir=first")
+    run(tmp_path, *given, "seed=4", "hydra.run.dir=second")
+    assert len(losses(tmp_path / "second")) == len(losses(tmp_path / whole))
+    assert [found.info.status for found in mlflow_runs(tmp_path)] == ["FINISHED", "FINISHED"]
+
+
+def _fails(*_: object) -> None:
+    raise PartsightError("stopped by the test")
+
+
+def test_the_batch_that_fits_is_found(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PARTSIGHT_BATCH_SIZE", raising=False)
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(3e9 / total)
+    try:
+        given = config("usecase=casting", "backbone=resnet18", "training.batch_size=2000", *GPU[:2])
+        given.training.adjust_batch_size = True
+        found = batch_size.adjusted(given, machine.resolve(given.trainer), timing.INFO).training.batch_size
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert found in (32, 64, 128, 256)
+
+
+def test_speed_and_memory_of_the_gpu_are_measured(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "SECONDS", 0.1)
+    given = config("usecase=casting", "backbone=resnet18", "image.height=64", "image.width=64", *GPU[:2])
+    figures = timing.measure(given, machine.resolve(TrainerConfig(accelerator="gpu")))
+    assert figures["train_memory_mb"] >= figures["inference_memory_mb"] > 40, "11 million parameters of four bytes"
+
+
+def test_two_jobs_of_a_sweep_share_the_gpu(pictures: Path, tmp_path: Path) -> None:
+    given = ("usecase=custom", "backbone=test_resnet", "image.height=32", "image.width=32", "model.pretrained=false")
+    given += (f"data.root={pictures}", "training.epochs=1", "report.pictures=false", "seed=1", "fold=0,1", *GPU[:2])
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *given, "hydra.launcher.n_jobs=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(found.info.status for found in mlflow_runs(tmp_path)) == ["FINISHED"] * 3
+
+
+def test_one_process_of_ddp(pictures: Path, tmp_path: Path) -> None:
+    run(tmp_path, f"data.root={pictures}", *GPU, "trainer.strategy=ddp")
+    assert [found.info.status for found in mlflow_runs(tmp_path)] == ["FINISHED"]
