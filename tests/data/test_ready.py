@@ -26,9 +26,7 @@ class Noting(Dataset[Batch]):
 
 def loader(folder: Path, workers: int) -> ReadyLoader:
     order = EpochOrder(12, seed=1, shuffle=True)
-    return ReadyLoader(
-        Noting(folder), batch_size=4, sampler=order, num_workers=workers, persistent_workers=workers > 0
-    )
+    return ReadyLoader(Noting(folder), batch_size=4, sampler=order, num_workers=workers, persistent_workers=workers > 0)
 
 
 def epoch(given: ReadyLoader, number: int) -> list[tuple[int, int]]:

@@ -155,7 +155,8 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
     """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one colour in silence.
 
     Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
-    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded that second time.
+    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded so, with and without, at
+    half size: a quarter of the time, and what is missing shows there too, but for fine detail of the very last block.
 
     Args:
         encoded: the file.
@@ -168,10 +169,15 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
         return False
     filled = encoded[:end] + bytes(range(1, 200)) * 20 + encoded[end:]
     try:  # by Pillow: OpenCV would write a line to standard error for each picture that is whole
-        with Image.open(io.BytesIO(encoded)) as given, Image.open(io.BytesIO(filled)) as other:
-            return given.tobytes() != other.tobytes()
+        return _at_half_size(encoded) != _at_half_size(filled)
     except OSError:
         return True
+
+
+def _at_half_size(encoded: bytes) -> bytes:
+    with Image.open(io.BytesIO(encoded)) as picture:
+        picture.draft(None, (picture.width // 2, picture.height // 2))
+        return picture.tobytes()
 
 
 def _stored(encoded: bytes) -> NDArray[Any]:
