@@ -16,7 +16,7 @@ from tiny import noise, tree
 
 from partsight.data import inspection, pictures
 from partsight.data.inspection import inspect
-from partsight.data.inspection_cache import InspectionCache
+from partsight.data.inspection_cache import Facts, InspectionCache, Key
 
 
 @pytest.fixture
@@ -183,6 +183,21 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     cache.parent.parent.write_text("a file where the folder should be")
     assert one(tmp_path / "data", "a/0000.png")["width"] == 8
     assert "the cache cannot be used" in capsys.readouterr().out
+
+
+def test_who_has_asked_the_cache_is_in_nobodys_way(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two jobs of a sweep that begin together: each asks, looks at its pictures, and then keeps what it found."""
+    asked = [Key(f"{number}.png", 1, 1) for number in range(2)]
+    facts = Facts("00", 1, 1, 3, "uint8", 0.5, b"", None, None)
+    with InspectionCache() as one, InspectionCache() as other:
+        for job in (one, other):
+            assert job.known(asked) == {}
+        one.keep([(asked[0], facts)])
+        other.keep([(asked[1], facts)])
+        assert set(one.known(asked)) == {"0.png", "1.png"}
+    assert "cannot be used" not in capsys.readouterr().out
 
 
 def test_many_passes_at_once_share_a_cache(tmp_path: Path, cache: Path) -> None:

@@ -61,14 +61,14 @@ class InspectionCache:
         with self._or_without():
             if self._connection is None or not wanted:
                 return {}
-            run = self._connection.execute
-            run("CREATE TEMP TABLE IF NOT EXISTS wanted (path TEXT, size INTEGER, mtime_ns INTEGER)")
-            run("DELETE FROM wanted")
-            self._connection.executemany("INSERT INTO wanted VALUES (?, ?, ?)", wanted)
-            rows = run(
-                f"SELECT path, {', '.join(Facts._fields)} FROM wanted JOIN inspection USING (path, size, mtime_ns)"
-            )
-            return {path: _facts(values) for path, *values in rows}
+            with self._connection as connection:  # ended here: an open one would keep other processes from writing
+                connection.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (path TEXT, size INTEGER, mtime_ns INTEGER)")
+                connection.execute("DELETE FROM wanted")
+                connection.executemany("INSERT INTO wanted VALUES (?, ?, ?)", wanted)
+                rows = connection.execute(
+                    f"SELECT path, {', '.join(Facts._fields)} FROM wanted JOIN inspection USING (path, size, mtime_ns)"
+                )
+                return {path: _facts(values) for path, *values in rows}
         return {}
 
     def keep(self, found: Sequence[tuple[Key, Facts]]) -> None:
