@@ -10,8 +10,9 @@ import pytest
 import torch
 from tiny import mlflow_runs, run, tree
 
-from partsight import check
+from partsight import check, fitting
 from partsight.config import Config
+from partsight.data.ready import ReadyLoader
 from partsight.errors import PartsightError
 
 pytestmark = pytest.mark.slow
@@ -292,3 +293,60 @@ def test_processes_started_for_a_run_of_one_are_refused(
     with pytest.raises((SystemExit, PartsightError)):
         run(tmp_path, f"data.root={pictures}")
     assert "set trainer=ddp" in capsys.readouterr().err
+
+
+# --- reading ahead ---------------------------------------------------------------------------------------------------
+
+
+def test_all_but_the_first_epoch_begin_early(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, int, bool]] = []
+    loaded = ReadyLoader.__iter__
+
+    def noting(loader: ReadyLoader) -> Any:
+        early = loader._begun is not None and loader._begun[0] == loader.sampler.epoch
+        begun.append(("train" if loader.sampler.shuffle else "validate", loader.sampler.epoch, early))
+        return loaded(loader)
+
+    monkeypatch.setattr(ReadyLoader, "__iter__", noting)
+    run(tmp_path, f"data.root={pictures}", *PLAIN, "training.evaluation_epochs=0.5")
+    assert begun == [
+        ("train", 0, False),
+        *[("validate", 0, True)] * 2,
+        ("train", 1, True),
+        *[("validate", 1, True)] * 2,
+    ]
+
+
+# --- compiled steps --------------------------------------------------------------------------------------------------
+
+
+def test_training_steps_alone_are_compiled(
+    trained: Callable[..., Path], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch.compile makes of them is its own matter (tests/test_gpu.py trains so): here it returns what it got."""
+    modes, gradients = [], []
+
+    def compiled(forward: Callable[..., torch.Tensor], mode: str) -> Callable[..., torch.Tensor]:
+        modes.append(mode)
+
+        def noting(given: torch.Tensor) -> torch.Tensor:
+            gradients.append(torch.is_grad_enabled())
+            return forward(given)
+
+        return noting
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    folder = run(tmp_path, f"data.root={pictures}", *PLAIN, "trainer.compile=reduce-overhead")
+    assert modes == ["reduce-overhead"]
+    assert gradients == [True] * 10, "two epochs of five batches, no validation"
+    assert same(weights(folder), weights(trained()))
+
+
+def test_without_a_compiler_nothing_begins(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fitting, "COMPILERS", ("no-such-compiler",))
+    with pytest.raises(SystemExit):
+        run(tmp_path, f"data.root={pictures}", *PLAIN, "trainer.compile=default")
+    assert "trainer.compile=default: torch.compile needs a C++ compiler" in capsys.readouterr().err
+    assert mlflow_runs(tmp_path) == []

@@ -32,6 +32,7 @@ from partsight.reading_ahead import ReadingAhead
 from partsight.sweep.search import reports
 
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
+"""Any of these will do for torch.compile."""
 
 
 @dataclass(frozen=True)
