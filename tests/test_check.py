@@ -276,6 +276,10 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
             ["training.sampling=balanced", "training.class_weights=balanced"],
             "training.sampling=balanced: training.class_weights=balanced weighs classes a second time",
         ),
+        (
+            ["trainer.compile=reduce-overhead", "training.grad_accumulation=2"],
+            "trainer.compile=reduce-overhead: CUDA graphs would write over the gradients",
+        ),
         (["data.share=0.5", "data.share_of=[]"], "data.share=0.5: data.share_of names no rows it acts on"),
         (
             ["data.validation_strategy=holdout", "fold=1"],

@@ -148,13 +148,15 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.parametrize("after", [2, 5, 8])
+@pytest.mark.parametrize(("after", "workers"), [(2, 0), (5, 0), (5, 1), (8, 1)])
 def test_what_a_callback_remembers_outlives_the_stop(
-    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, after: int
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, after: int, workers: int
 ) -> None:
+    """Nor can the number of loader processes change anything: they begin to read before an epoch does."""
     unbroken = run(tmp_path, pictures, *EVERYTHING)
-    interrupted(tmp_path, monkeypatch, after, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other")
-    run(tmp_path, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    again = (pictures, *EVERYTHING, AGAIN, "tracking.experiment=other", f"data.workers={workers}")
+    interrupted(tmp_path, monkeypatch, after, *again)
+    run(tmp_path, *again, "hydra.run.dir=resumed")
     same(unbroken, tmp_path / "resumed")
     (only,) = mlflow_runs(tmp_path, "other")
     assert only.info.status == "FINISHED"

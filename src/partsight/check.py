@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from partsight.config import LOSSES_OF_ONE_CLASS, Config, TrainingConfig, leaves
+from partsight.config import CUDA_GRAPHS, LOSSES_OF_ONE_CLASS, Config, TrainingConfig, leaves
 from partsight.errors import did_you_mean
 
 
@@ -119,6 +119,11 @@ def _contradictions(c: Config) -> list[str]:
         (
             c.data.share < 1 and not c.data.share_of,
             f"data.share={c.data.share}: data.share_of names no rows it acts on",
+        ),
+        (
+            c.training.grad_accumulation > 1 and c.trainer.compile in CUDA_GRAPHS,
+            f"trainer.compile={c.trainer.compile}: CUDA graphs would write over the gradients that "
+            f"training.grad_accumulation={c.training.grad_accumulation} adds up; use default",
         ),
         (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
         *_rate_contradictions(c.training),

@@ -1,12 +1,13 @@
 """Checkpoint files that outlive whatever happens to the process, and to the folder, that wrote them."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
-from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -23,6 +24,24 @@ class WholeFiles(TorchCheckpointIO):
         part = Path(f"{path}.part")
         super().save_checkpoint(checkpoint, part, storage_options)
         part.replace(path)
+
+
+class BesideTraining(AsyncCheckpointIO):
+    """Writes whole files while training goes on; where the disk is slower than that, training waits.
+
+    Two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(WholeFiles())
+        self._room = threading.BoundedSemaphore(2)
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Copies, and has it written."""
+        self._room.acquire()
+        super().save_checkpoint(*args, **kwargs)
+        assert self._executor is not None
+        self._executor.submit(self._room.release)  # it has one thread: after the file
 
 
 class Kept(ModelCheckpoint):

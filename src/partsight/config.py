@@ -13,6 +13,8 @@ from hydra.core.config_store import ConfigStore
 
 LOSSES_OF_ONE_CLASS = ("cross_entropy", "softmax_focal")
 """Losses of a softmax, which no sigmoid output can take."""
+CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
+"""Modes of torch.compile that record CUDA graphs."""
 METRICS = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss")
 
 

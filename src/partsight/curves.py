@@ -1,5 +1,6 @@
 """The curves of a run: learning rate and loss of every batch, validation figures of every epoch."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,15 +48,16 @@ class Curves(Callback):
         self._clock, self._seconds, self._timed_samples, self._timed_from = 0.0, 0.0, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been noted, as builtins, so that the curves of a resumed run are whole."""
-        points = [(p.series, p.step, p.samples, p.value) for p in self.points]
+        """What has been noted, so that the curves of a resumed run are whole. Points are one text: each part of a
+        checkpoint is copied by itself, and there are tens of thousands of them."""
+        points = json.dumps([(p.series, p.step, p.samples, p.value) for p in self.points])
         waiting = [(series, step, samples, float(value)) for series, step, samples, value in self._waiting]
         counts = {name: getattr(self, name) for name in _COUNTS}
         return {"points": points, "waiting": waiting, **counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """All points are handed on again: the process that noted them may have died before they arrived."""
-        self.points = [Point(*point) for point in state_dict["points"]]
+        self.points = [Point(*point) for point in json.loads(state_dict["points"])]
         self._waiting = [(*place, torch.tensor(value, dtype=torch.float64)) for *place, value in state_dict["waiting"]]
         for name in _COUNTS:
             setattr(self, name, state_dict[name])

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
-from pytorch_lightning.plugins.io import AsyncCheckpointIO
 
 from partsight import processes, progress, seeds
-from partsight.checkpoints import BEST, LAST, Kept, Patience, WholeFiles
+from partsight.checkpoints import BEST, LAST, BesideTraining, Kept, Patience, WholeFiles
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
@@ -108,7 +107,7 @@ def fit(
         max_epochs=training.epochs,
         inference_mode=False,  # metrics that were reset in it, before training, could not be updated outside
         limit_val_batches=config.trainer.limit_val_batches,
-        plugins=[AsyncCheckpointIO(WholeFiles()) if training.epochs else WholeFiles()],
+        plugins=[BesideTraining() if training.epochs else WholeFiles()],
         callbacks=[
             *callbacks,
             *reports.callbacks(folder, config),

@@ -56,6 +56,7 @@ def prepare(computer: Machine) -> None:
         keep_memory()
     if computer.device == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
+        torch.set_float32_matmul_precision("highest")  # its default, which the environment may have changed
 
 
 def keep_memory() -> None:

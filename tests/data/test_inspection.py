@@ -52,6 +52,13 @@ def test_a_picture_is_described(tmp_path: Path) -> None:
     assert pd.isna(found["warning"])
 
 
+@pytest.mark.parametrize("size", [(1, 50), (50, 1), (1, 1)])
+def test_a_picture_of_one_pixel_a_side_is_a_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, (9, 9, 9)).save(tmp_path / "thin.jpg")
+    found = one(tmp_path, "thin.jpg")
+    assert (found["problem"], found["warning"]) == (None, None)
+
+
 def test_there_is_one_row_a_distinct_picture_in_order(tmp_path: Path) -> None:
     tree(tmp_path, {"a": 3})
     found = inspect(tmp_path, ["a/0002.png", "a/0000.png", "a/0002.png", "absent.png", "a/0001.png"])

@@ -13,14 +13,15 @@ from partsight.data.ready import ReadyLoader
 
 
 class Noting(Dataset[Batch]):
-    """Says what is read by touching a file of that name."""
+    """Says what is read in a file of that name, a letter each time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __getitem__(self, key: Key) -> Batch:
         position, epoch = key
-        (self.folder / f"{epoch}_{position}").touch()
+        with (self.folder / f"{epoch}_{position}").open("a") as file:
+            file.write("r")
         return Batch(torch.tensor(epoch), torch.zeros(1), torch.tensor(position))
 
 
@@ -54,7 +55,7 @@ def test_an_epoch_that_nobody_asks_for_is_forgotten(workers: int, tmp_path: Path
     assert epoch(early, 1) == epoch(plain, 1)
 
 
-def test_workers_read_before_anybody_waits(tmp_path: Path) -> None:
+def test_workers_read_before_anybody_waits_and_nothing_twice(tmp_path: Path) -> None:
     early = loader(tmp_path, workers=1)
     epoch(early, 0)
     early.begin(1)
@@ -63,3 +64,15 @@ def test_workers_read_before_anybody_waits(tmp_path: Path) -> None:
     while not read.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert read.exists()
+    epoch(early, 1)
+    assert [(tmp_path / f"1_{position}").read_text() for position in range(12)] == ["r"] * 12
+
+
+def test_an_epoch_is_that_of_the_first_batch_and_not_of_the_iterator(tmp_path: Path) -> None:
+    """Lightning makes the iterator of a run that goes on first, and says then which epoch it is."""
+    late, plain = loader(tmp_path, workers=1), loader(tmp_path, workers=1)
+    iterator = iter(late)
+    late.sampler.set_epoch(3)
+    assert [batch.positions.tolist() for batch in iterator] == [
+        [position for _, position in epoch(plain, 3)][begin : begin + 4] for begin in (0, 4, 8)
+    ]

@@ -176,7 +176,7 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
 
 def _at_half_size(encoded: bytes) -> bytes:
     with Image.open(io.BytesIO(encoded)) as picture:
-        picture.draft(None, (picture.width // 2, picture.height // 2))
+        picture.draft(None, (max(1, picture.width // 2), max(1, picture.height // 2)))
         return picture.tobytes()
 
 

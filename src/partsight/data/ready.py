@@ -23,6 +23,9 @@ class ReadyLoader(DataLoader[Batch]):
         self._begun = epoch, super().__iter__()
 
     def __iter__(self) -> Any:
-        """Of the sampler's epoch."""
+        """Of the epoch that the sampler has when the first batch is asked for.
+
+        Not before: where a run goes on, Lightning asks for the iterator first and sets the epoch then.
+        """
         begun, self._begun = self._begun, None
-        return begun[1] if begun and begun[0] == self.sampler.epoch else super().__iter__()
+        yield from begun[1] if begun and begun[0] == self.sampler.epoch else super().__iter__()

@@ -1,6 +1,5 @@
 """`partsight predict CHECKPOINT FOLDER_OR_TABLE`: scores pictures from the checkpoint alone."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +50,7 @@ def predict(
     new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
     machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
     prepare(machine)
-    aside = _step_aside if machine.device == "cpu" else None
-    loader = DataLoader(new, batch_size=batch_size, worker_init_fn=aside, **loading(workers))
+    loader = DataLoader(new, batch_size=batch_size, **loading(workers))
     probabilities = _probabilities(model, new, loader, machine)
     task = model.info.task(model.config.prediction.threshold)
     return predictions.build(
@@ -64,15 +62,6 @@ def predict(
         repeat=model.config.repeat,
         probabilities=probabilities,
     )
-
-
-def _step_aside(worker: int) -> None:
-    """Loaders read while the model waits: one of its threads that waits for a core keeps the others waiting.
-
-    MobileNetV2, two cores, 1,000 pictures: 33.6 and 32.9 s instead of 39.2 and 36.2 (docs/performance.md).
-    """
-    if hasattr(os, "nice"):
-        os.nice(19)
 
 
 class Read(NamedTuple):

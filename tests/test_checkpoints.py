@@ -1,0 +1,63 @@
+"""Checkpoints are written beside training, in order, and training does not run away from a slow disk."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from partsight.checkpoints import BesideTraining, WholeFiles
+
+
+def test_a_checkpoint_is_of_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, write = threading.Event(), WholeFiles.save_checkpoint
+
+    def slowly(self: WholeFiles, *given: Any, **named: Any) -> None:
+        go_on.wait(30)
+        write(self, *given, **named)
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", slowly)
+    beside, weight = BesideTraining(), torch.zeros(3)
+    beside.save_checkpoint({"weight": weight}, tmp_path / "last.ckpt")
+    weight += 1
+    assert not (tmp_path / "last.ckpt").exists()
+    go_on.set()
+    beside.teardown()
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["weight"].tolist() == [0, 0, 0]
+
+
+def test_training_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, written, asked = threading.Event(), list[str](), list[int]()
+
+    def slowly(self: WholeFiles, checkpoint: dict[str, Any], path: Path, *_: Any) -> None:
+        go_on.wait(30)
+        written.append(path.name)
+
+    def train() -> None:
+        for number in range(4):
+            beside.save_checkpoint({}, tmp_path / f"{number}.ckpt")
+            asked.append(number)
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", slowly)
+    beside = BesideTraining()
+    training = threading.Thread(target=train)
+    training.start()
+    training.join(1)
+    assert training.is_alive()
+    assert asked == [0, 1]
+    go_on.set()
+    training.join(30)
+    beside.teardown()
+    assert written == ["0.ckpt", "1.ckpt", "2.ckpt", "3.ckpt"]
+
+
+def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", full)
+    beside = BesideTraining()
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012 (at once, or at the end)
+        beside.save_checkpoint({}, tmp_path / "last.ckpt")
+        beside.teardown()
