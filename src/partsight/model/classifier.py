@@ -65,6 +65,7 @@ class Classifier(LightningModule):
         if config.training.train_metric:
             self.train_metric = epoch_metrics(info.task(config.prediction.threshold))[config.prediction.metric]
             self.train_metric.persistent(True)  # an evaluation may cover epochs before and after a resume
+        self._training_forward: Callable[[Tensor], Tensor] = self.forward
         # Convolutions of CPUs and GPUs alike are fastest channels last (machine.MEMORY_FORMAT).
         self.to(memory_format=torch.channels_last)
 
