@@ -22,6 +22,7 @@ from partsight.data import folders
 from partsight.data.dataset import Batch
 from partsight.machine import prepare, resolve
 from partsight.model.classifier import Classifier
+from partsight.serving.predict import NewPictures
 
 BATCH = 32
 
@@ -35,7 +36,8 @@ def main() -> None:
     parsed = parser.parse_args()
     sources = [parsed.pictures / name for name in folders.pictures_below(parsed.pictures)]
     start, _ = predicted(parsed.checkpoint, sources, 1)
-    print(f"one picture: {start:.1f} s", flush=True)
+    reading = 1000 * read(parsed.checkpoint, parsed.pictures)
+    print(f"one picture: {start:.1f} s, of which {reading:.1f} ms to read it on one core", flush=True)
     for count in parsed.counts:
         before = alone(parsed.checkpoint)
         seconds, memory = predicted(parsed.checkpoint, sources, count)
@@ -46,6 +48,17 @@ def main() -> None:
             f"ratio {rate / model:.2f}; {memory:.2f} GB",
             flush=True,
         )
+
+
+def read(checkpoint: Path, folder: Path, count: int = 100) -> float:
+    """Seconds a picture that a loader process takes, of the first `count`."""
+    config = Classifier.from_checkpoint(checkpoint).config
+    names = folders.pictures_below(folder)[:count]
+    new = NewPictures(folder, names, config.augmentation.inference, config.image)
+    began = time.perf_counter()
+    for position in range(len(names)):
+        new[position]
+    return (time.perf_counter() - began) / len(names)
 
 
 def alone(checkpoint: Path, seconds: float = 10.0) -> float:
