@@ -20,6 +20,12 @@ class ReadingAhead(Callback):
     def __init__(self, every: float) -> None:
         self.every = every
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins the first evaluation now: workers are forks, and one of a process that has trained keeps a second copy
+        of all its memory alive. EfficientNet-B4 in float32, 10.8 GB, was ended by the system on 24."""
+        if trainer.val_dataloaders is not None:
+            trainer.val_dataloaders.begin(trainer.current_epoch)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begins the evaluation that stands after this batch."""
         seen = trainer.fit_loop.total_batch_idx + 1

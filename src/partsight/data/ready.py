@@ -18,7 +18,9 @@ class ReadyLoader(DataLoader[Batch]):
     _begun: tuple[int, Iterator[Any]] | None = None
 
     def begin(self, epoch: int) -> None:
-        """Has the workers begin this epoch. The one before has given its last batch."""
+        """Has the workers begin this epoch, unless they have. The one before has given its last batch."""
+        if self._begun and self._begun[0] == epoch:
+            return
         self.sampler.set_epoch(epoch)
         self._begun = epoch, super().__iter__()
 
