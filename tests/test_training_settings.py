@@ -14,6 +14,7 @@ from partsight import check, fitting
 from partsight.config import Config
 from partsight.data.ready import ReadyLoader
 from partsight.errors import PartsightError
+from partsight.model.classifier import Classifier
 
 pytestmark = pytest.mark.slow
 PLAIN = ("augmentation=none", "trainer.precision=32-true")
@@ -315,6 +316,27 @@ def test_all_but_the_first_epoch_begin_early(pictures: Path, tmp_path: Path, mon
         ("train", 1, True),
         *[("validate", 1, True)] * 2,
     ]
+
+
+def test_workers_of_the_validation_begin_before_training_fills_the_memory(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are forks, and would keep a second copy of it alive."""
+    order: list[str] = []
+    begin, step = ReadyLoader.begin, Classifier.training_step
+
+    def noting_begin(loader: ReadyLoader, epoch: int) -> None:
+        order.append("train" if loader.sampler.shuffle else "validate")
+        begin(loader, epoch)
+
+    def noting_step(model: Classifier, *given: Any) -> torch.Tensor:
+        order.append("step")
+        return step(model, *given)
+
+    monkeypatch.setattr(ReadyLoader, "begin", noting_begin)
+    monkeypatch.setattr(Classifier, "training_step", noting_step)
+    run(tmp_path, f"data.root={pictures}", *PLAIN, "training.epochs=1")
+    assert order[:2] == ["validate", "step"]
 
 
 # --- compiled steps --------------------------------------------------------------------------------------------------

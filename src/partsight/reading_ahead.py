@@ -21,8 +21,8 @@ class ReadingAhead(Callback):
         self.every = every
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins the first evaluation now: workers are forks, and one of a process that has trained keeps a second copy
-        of all its memory alive. EfficientNet-B4 in float32, 10.8 GB, was ended by the system on 24."""
+        """Begins the first evaluation now: workers are forks, and those of a process that has trained keep a copy
+        of all its memory alive (docs/performance.md)."""
         if trainer.val_dataloaders is not None:
             trainer.val_dataloaders.begin(trainer.current_epoch)
 
