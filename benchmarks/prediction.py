@@ -66,7 +66,7 @@ def alone(checkpoint: Path, seconds: float = 10.0) -> float:
     model = Classifier.from_checkpoint(checkpoint).eval()
     machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
     prepare(machine)
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    dtype = machine.autocast
     image = model.config.image
     pictures = torch.randint(0, 256, (BATCH, image.height, image.width, image.channels), dtype=torch.uint8)
     batch = Batch(pictures, torch.zeros(BATCH, model.info.outputs), torch.arange(BATCH))

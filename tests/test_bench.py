@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import SMALL, tree
 
-from partsight import cli
+from partsight import cli, fitting
 
 pytestmark = pytest.mark.slow
 
@@ -38,3 +38,22 @@ def test_wrong_settings_are_said_before_anything_is_measured(capsys: pytest.Capt
         cli.main(["bench", "usecase=casting", "backbone=resnet51"])
     assert ended.value.code == 2
     assert "resnet51" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of them would measure, and write the same file."""
+    root = tree(tmp_path / "data", {"a": 20, "b": 20})
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", *SMALL, f"data.root={root}", "trainer.devices=2", "trainer.strategy=ddp"])
+    assert ended.value.code == 2
+    assert "set trainer.devices=1" in capsys.readouterr().err
+
+
+def test_what_the_machine_lacks_is_said_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "data", {"a": 20, "b": 20})
+    monkeypatch.setattr(fitting, "COMPILERS", ())
+    with pytest.raises(SystemExit):
+        cli.main(["bench", *SMALL, f"data.root={root}", "trainer.compile=default"])
+    assert "torch.compile needs a C++ compiler" in capsys.readouterr().err

@@ -89,41 +89,57 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     from partsight import bench_clock, check, facts, fitting, machine, seeds
     from partsight.data import bad_pictures, division, fingerprint, inspection, table
     from partsight.data.datamodule import FoldData
-    from partsight.errors import Problems
-    from partsight.model import weights
+    from partsight.errors import PartsightError, Problems
+    from partsight.model import batch_size, weights
 
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)
-    training = dataclasses.replace(config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0)
+    # A frozen start would set steps of a part of the model beside steps of all of it.
+    training = dataclasses.replace(
+        config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0, freeze_epochs=0
+    )
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed), training=training)
     computer = machine.resolve(config.trainer)
+    if computer.processes > 1:
+        raise PartsightError("bench measures one device: set trainer.devices=1 and trainer.num_nodes=1")
+    if problems := fitting.problems(config, computer):
+        raise Problems("The settings cannot run", problems)
     machine.prepare(computer)
     began = time.perf_counter()
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     examples = bad_pictures.usable(examples, inspected, config)
     divided = division.divide(examples, inspected, config)
+    config = batch_size.adjusted(config, computer, examples.info)
     data = FoldData(examples, divided.fold, config, inspected)
     prepared = time.perf_counter() - began
     start = weights.find(config)
     print_of = fingerprint.fingerprint(examples, inspected)
     facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
 
-    model = fitting.new_model(config, data, examples.info, start).to(computer.device)
-    batch = _full_batch(data, config.training.batch_size, computer)
-    before = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
-    scoring = _rate(_scoring_step(model, batch), len(batch.positions), seconds, computer)
+    def alone() -> tuple[float, float]:
+        """Of training and of scoring; the model is gone afterwards: the run has the memory to itself."""
+        model = fitting.new_model(config, data, examples.info, start).to(computer.device)
+        batch = _full_batch(data, config.training.batch_size, computer)
+        training = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
+        return training, _rate(_scoring_step(model, batch), len(batch.positions), seconds, computer)
+
+    before, scoring = alone()
     loader = _loader_rate(data, seconds)
     clock = bench_clock.Clock()
+    if computer.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         fitting.fit(config, computer, data, examples.info, start, Path(folder), [clock])
-    after = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
-    alone = clock.pictures / ((before + after) / 2) + clock.validated / scoring
+    peak, peak_on_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 0.0
+    if computer.device == "cuda":
+        peak_on_gpu = torch.cuda.max_memory_allocated() / 1e9
+    after, _ = alone()
     parts = {
         "training": clock.training_seconds,
         "validation": clock.validation_seconds,
         "rest": clock.seconds - clock.training_seconds - clock.validation_seconds,
-        "model": alone,
+        "model": clock.pictures / ((before + after) / 2) + clock.validated / scoring,
     }
     return Measured(
         settings=list(settings),
@@ -140,8 +156,8 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
         epoch_seconds={name: total / clock.epochs for name, total in parts.items()},
         waiting_share=1 - clock.step_seconds / clock.training_seconds,
         prepared_seconds=prepared,
-        peak_memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-        peak_gpu_memory_gb=torch.cuda.max_memory_allocated() / 1e9 if computer.device == "cuda" else 0.0,
+        peak_memory_gb=peak,
+        peak_gpu_memory_gb=peak_on_gpu,
     )
 
 
@@ -163,7 +179,7 @@ def _training_step(model: "Classifier", batch: "Batch", config: Config, computer
     from partsight.model import loss, optimizer
 
     steps, forward = optimizer.create(model, config.training), model.training_forward()
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(computer.precision)
+    dtype = computer.autocast
     scaler = torch.amp.GradScaler(computer.device, enabled=dtype is torch.float16)
 
     def step() -> None:

@@ -68,8 +68,8 @@ def run(config: Config) -> float:
     divided = division.divide(examples, inspected, config)
     asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
     start = weights.find(config)
-    data = FoldData(examples, divided.fold, config, inspected)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
+        data = FoldData(examples, divided.fold, config, inspected)
         fitting.fit(config, computer, data, examples.info, start, folder, [])
         return float("nan")
 
@@ -80,6 +80,7 @@ def run(config: Config) -> float:
         if known and known.finished:
             return _conclude_again(config, known, folder)
         earlier.prepared(folder, known)
+        data = FoldData(examples, divided.fold, config, inspected)
         facts.announce(config, examples, data, tags, start)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
         parent, name = parent_of(HydraConfig.get()), run_name(config)

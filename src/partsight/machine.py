@@ -33,6 +33,11 @@ class Machine:
     processes: int
     """That train together, a device each, over all nodes."""
 
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """What mixed precision computes in; None in full precision."""
+        return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
+
 
 def resolve(trainer: TrainerConfig) -> Machine:
     """The machine that a trainer section chooses.

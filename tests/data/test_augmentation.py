@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import noise
 
-from partsight.config import Config
+from partsight.config import AugmentationConfig, Config, ImageConfig
 from partsight.data import augmentation
 
 
@@ -86,3 +86,9 @@ def test_hard_covers_turns_and_crops_and_inference_only_resizes(config: Callable
     of_training = [augmentation.apply(augmentation.pipeline(settings.augmentation.train), flat, (n,)) for n in range(9)]
     assert any((picture == 0).any() for picture in of_training)
     assert len({int(picture.max()) for picture in of_training}) > 2
+
+
+def test_a_region_of_a_large_picture_may_be_cut_out_first() -> None:
+    inference = {"Crop": {"x_max": 1600, "y_max": 1080}, "Resize": {"height": 224, "width": 224}}
+    given = AugmentationConfig(train=inference, inference=inference)
+    assert augmentation.problems(given, ImageConfig()) == []

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from partsight.config import AugmentationConfig, Config, DataConfig, TrainingConfig
-from partsight.data import folds, table
+from partsight.data import datamodule, folds, table
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
 from partsight.data.info import DataInfo
@@ -238,3 +238,9 @@ def test_a_lone_last_picture_is_kept_from_batch_norm(rows: int, batch_size: int,
     with pytest.warns(UserWarning, match="last training batch of one picture"):
         loader = training_loader(rows, batch_size, drop_last=False)
     assert len(loader) == batches
+
+
+def test_a_run_on_the_processor_leaves_the_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert datamodule.loading(0, "auto")["pin_memory"]
+    assert not datamodule.loading(0, "cpu")["pin_memory"]

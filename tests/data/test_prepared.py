@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from tiny import noise, tree
 
 from partsight.config import DataConfig
-from partsight.data import augmentation, inspection, pictures, prepared
+from partsight.data import augmentation, inspection, picture_cache, pictures, prepared
 from partsight.data.dataset import PictureDataset
 from partsight.data.prepared import Prepared
 from partsight.errors import PartsightError
@@ -32,6 +33,12 @@ def prepare(root: Path, transforms: augmentation.Transforms = SOFT, **settings: 
     images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     cache = {"cache": str(root.parent / "cache"), **settings}
     return prepared.prepare(root, images, inspection.inspect(root, images), transforms, 3, DataConfig(**cache))
+
+
+def file_of(found: Prepared | None) -> Path:
+    assert found is not None
+    assert isinstance(found.pictures, np.memmap)
+    return Path(str(found.pictures.filename))
 
 
 def expected(root: Path, image: str) -> np.ndarray:
@@ -66,11 +73,11 @@ def test_files_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_can_change_a_pixel_is_another_way_of_making_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {prepare(root).file}  # type: ignore[union-attr]
-    files.add(prepare(root, {"Resize": {"height": 8, "width": 10, "interpolation": 0}}).file)  # type: ignore[union-attr]
-    files.add(prepare(root, {"Resize": {"height": 8, "width": 9}}).file)  # type: ignore[union-attr]
+    files = {file_of(prepare(root))}
+    files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 10, "interpolation": 0}})))
+    files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 9}})))
     monkeypatch.setattr(prepared.cv2, "__version__", "another")
-    files.add(prepare(root).file)  # type: ignore[union-attr]
+    files.add(file_of(prepare(root)))
     assert len(files) == 4
 
 
@@ -80,8 +87,7 @@ def test_a_changed_and_a_new_picture_are_made(root: Path) -> None:
     Image.fromarray(noise(78, 16, 16)).save(root / "b" / "9999.png")
     found = prepare(root)
     right(root, found)
-    assert found is not None
-    assert found.file.stat().st_size == (9 + 2) * 8 * 10 * 3
+    assert file_of(found).stat().st_size == (9 + 2) * 8 * 10 * 3
 
 
 def test_a_picture_that_changes_after_it_was_looked_at_stops_the_run(root: Path) -> None:
@@ -93,18 +99,17 @@ def test_a_picture_that_changes_after_it_was_looked_at_stops_the_run(root: Path)
 
 @pytest.mark.parametrize("lost", ["half a hash", "half a picture", "the index", "the pictures"])
 def test_what_a_killed_builder_leaves_is_made_anew(root: Path, lost: str) -> None:
-    found = prepare(root)
-    assert found is not None
-    index = found.file.with_name("index")
+    file = file_of(prepare(root))
+    index = file.with_name("index")
     match lost:
         case "half a hash":
             os.truncate(index, index.stat().st_size - 8)
         case "half a picture":
-            os.truncate(found.file, found.file.stat().st_size - 8)
+            os.truncate(file, file.stat().st_size - 8)
         case "the index":
             index.unlink()
         case "the pictures":
-            found.file.unlink()
+            file.unlink()
     right(root, prepare(root))
 
 
@@ -114,6 +119,7 @@ def test_what_a_killed_builder_leaves_is_made_anew(root: Path, lost: str) -> Non
         {"RandomResizedCrop": {"size": [8, 10]}, "HorizontalFlip": {}},
         {"HorizontalFlip": {}, **RESIZE},
         {"Resize": {"height": 8, "width": 10, "p": 0.5}},
+        {"CenterCrop": {"height": 20, "width": 20, "pad_if_needed": True, "pad_position": "random"}},
         {},
     ],
 )
@@ -135,12 +141,10 @@ def test_what_was_used_longest_ago_makes_room_and_can_still_be_read(root: Path) 
     limit = 9 * (8 * 10 * 3 + 16) * 2.5 / 1e9
     ways = [{"Resize": {"height": 8, "width": 10, "interpolation": number}} for number in range(3)]
     first, second = prepare(root, ways[0], cache_limit=limit), prepare(root, ways[1], cache_limit=limit)
-    assert first is not None
-    assert second is not None
-    os.utime(second.file.parent, (1, 1))
+    os.utime(file_of(second).parent, (1, 1))
     third = prepare(root, ways[2], cache_limit=limit)
-    assert third is not None
-    assert [found.file.exists() for found in (first, second, third)] == [True, False, True]
+    assert [file_of(found).exists() for found in (first, second, third)] == [True, False, True]
+    assert second is not None
     assert second.picture("a/0000.png").shape == (8, 10, 3)  # the file is mapped
 
 
@@ -179,19 +183,105 @@ def test_several_may_prepare_at_once(root: Path) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    found = prepare(root)
-    assert found is not None
-    assert found.file.stat().st_size == 9 * 8 * 10 * 3
+    assert file_of(prepare(root)).stat().st_size == 9 * 8 * 10 * 3
 
 
-def test_a_file_made_anew_meanwhile_is_not_mistaken(root: Path) -> None:
-    found = prepare(root)
+def test_a_file_begun_anew_meanwhile_is_not_mistaken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = file_of(prepare(root)).parent
+    read = Path.read_bytes
+
+    def begun_anew(path: Path) -> bytes:
+        (place / "pictures").rename(place / "older")  # between the opening of the file and that of the index
+        shutil.copyfile(place / "older", place / "pictures")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", begun_anew)
+        whole, known = prepared._stored(place, (8, 10, 3))
+    assert len(whole) == len(known) == 0
+
+
+def test_pictures_of_other_data_sets_make_room_too(root: Path, tmp_path: Path) -> None:
+    limit = 9 * 8 * 10 * 3 * 1.5 / 1e9
+    other = tree(tmp_path / "other" / "pictures", {"c": 5, "d": 4}, size=12)
+    first = prepare(root, cache_limit=limit)
+    second = prepare(other, cache=str(tmp_path / "cache"), cache_limit=limit)
+    right(other, second)
+    right(root, first)  # mapped
+    assert file_of(second).stat().st_size == 9 * 8 * 10 * 3
+    right(root, prepare(root, cache_limit=limit))
+
+
+def test_a_folder_of_the_users_own_keeps_what_else_is_in_it(root: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "cache" / "0123456789abcdef01234567" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("a" * 10_000)
+    os.utime(thesis.parent, (1, 1))
+    one_set = 9 * (8 * 10 * 3 + 16) / 1e9
+    for number in range(3):
+        resize = {"Resize": {"height": 8, "width": 10, "interpolation": number}}
+        assert prepare(root, resize, cache_limit=one_set * 1.5) is not None
+    assert thesis.read_text() == "a" * 10_000
+
+
+def test_a_home_folder_is_found(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert tmp_path / "home" / "cache" in file_of(prepare(root, cache="~/cache")).parents
+
+
+def test_what_is_being_made_is_not_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = 9 * (8 * 10 * 3 + 16) * 1.5 / 1e9
+    first = prepare(root, cache_limit=limit)
+    place = file_of(first).parent
+    with FileLock(picture_cache.lock(place)):  # as who makes more pictures there
+        assert prepare(root, {"Resize": {"height": 10, "width": 8}}, cache_limit=limit) is None
+    assert file_of(first).exists()
+    assert "which are in use" in capsys.readouterr().out
+
+
+def test_room_is_taken_before_it_is_filled(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that begin at once would otherwise find the same room."""
+    taken = []
+
+    def append(place: Path, *_: object) -> None:
+        taken.append((place / "pictures").stat().st_size)
+        raise PartsightError("stopped")
+
+    monkeypatch.setattr(prepared, "_append", append)
+    with pytest.raises(PartsightError, match="stopped"):
+        prepare(root)
+    assert taken == [9 * 8 * 10 * 3]
+    (file,) = (root.parent / "cache").rglob("pictures")
+    assert file.stat().st_size == 0  # given back
+
+
+def test_pictures_of_someone_else_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(root)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", forbidden)
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    right(root, prepare(root))
+
+
+def test_a_large_crop_is_prepared_and_a_smaller_picture_named(tmp_path: Path) -> None:
+    crop = {"CenterCrop": {"height": 1100, "width": 1100}, "Resize": {"height": 8, "width": 10}}
+    folder = tree(tmp_path / "pictures", {"a": 1, "b": 1}, size=1200)
+    found = prepare(folder, crop)
     assert found is not None
-    prepared._mapped.cache_clear()  # as in a process that has not opened it yet
-    shutil.copyfile(found.file, found.file.with_name("copy"))
-    found.file.with_name("copy").replace(found.file)
-    with pytest.raises(PartsightError, match="made anew"):
-        found.picture("a/0000.png")
+    assert found.pictures.shape == (2, 8, 10, 3)
+    Image.fromarray(noise(7, 1000, 1200)).save(folder / "a" / "low.png")
+    with pytest.raises(PartsightError, match=r"a/low.png: the augmentation fails on 1000 x 1200 pixels"):
+        prepare(folder, crop)
+
+
+def test_a_picture_that_goes_away_meanwhile_is_named(root: Path) -> None:
+    inspected = inspection.inspect(root, ["a/0000.png"])
+    (root / "a" / "0000.png").unlink()
+    with pytest.raises(PartsightError, match=r"a/0000.png: .*No such file"):
+        prepared.prepare(root, ["a/0000.png"], inspected, SOFT, 3, DataConfig(cache=str(root.parent / "cache")))
 
 
 def test_rows_that_share_a_picture_share_its_place(root: Path) -> None:

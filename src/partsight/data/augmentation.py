@@ -23,23 +23,18 @@ COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
 
 FIXED = (A.Resize, A.CenterCrop, A.Crop)
 """Transforms that always do the same to the same picture, unless they are done by chance."""
+LARGE = (5003, 7001)
+"""Height and width of a large camera's picture: what even this is too small for is refused."""
 
 
 def divided(transforms: Transforms) -> tuple[Transforms, Transforms]:
     """The transforms up to the first random one, and the rest. Done one after the other they give what all give."""
     fixed: dict[str, Mapping[str, Any]] = {}
     for name, arguments in transforms.items():
-        if _class(name) not in FIXED or _class(name)(**arguments).p < 1:
+        if _class(name) not in FIXED or _class(name)(**arguments).p < 1 or arguments.get("pad_position") == "random":
             break
         fixed[name] = arguments
     return fixed, {name: given for name, given in transforms.items() if name not in fixed}
-
-
-def common_shape(fixed: Transforms, channels: int) -> tuple[int, int, int] | None:
-    """(height, width, channels) that these transforms give every picture; None where it depends on the picture."""
-    sizes = [(1000, 1400), (1300, 1100)]
-    shapes = {apply(pipeline(fixed), np.zeros((*size, channels), np.uint8), (0,)).shape for size in sizes}
-    return shapes.pop() if len(shapes) == 1 else None
 
 
 def pipeline(transforms: Transforms) -> A.Compose:
@@ -128,11 +123,15 @@ def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
 
 def _size_problem(part: str, transforms: Transforms, image: ImageConfig) -> list[str]:
     """Batches need pictures of one size: the pipeline must end at image.height x image.width."""
-    given = np.zeros((2 * image.height + 1, 2 * image.width + 3, image.channels), np.uint8)
-    try:
-        result = apply(pipeline(transforms), given, (0,))
-    except Exception as error:  # any transform may refuse, e.g. a crop larger than the picture
-        return [f"augmentation.{part}: fails on a picture of {given.shape}: {error}"]
+    for size in ((2 * image.height + 1, 2 * image.width + 3), LARGE):
+        given = np.zeros((*size, image.channels), np.uint8)
+        try:
+            result = apply(pipeline(transforms), given, (0,))
+            break
+        except Exception as error:  # any transform may refuse, e.g. a crop larger than the picture
+            refusal = f"augmentation.{part}: fails on a picture of {given.shape}: {error}"
+    else:
+        return [refusal]
     if result.shape[:2] == (image.height, image.width):
         return []
     return [

@@ -118,10 +118,20 @@ class FoldData(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def _loading(self) -> dict[str, Any]:
-        return loading(self.config.data.workers)
+        return loading(self.config.data.workers, self.config.trainer.accelerator)
 
 
-def loading(workers: int | None) -> dict[str, Any]:
-    """DataLoader arguments that cannot change a result."""
+def loading(workers: int | None, accelerator: str) -> dict[str, Any]:
+    """DataLoader arguments that cannot change a result.
+
+    Args:
+        workers: loader processes. None: one a core, at most 8.
+        accelerator: that the batches are for. With cpu a GPU is not touched, and pinning memory would open it.
+    """
     workers = min(8, len(os.sched_getaffinity(0))) if workers is None else workers
-    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+    return {
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "multiprocessing_context": "fork" if workers else None,  # Python 3.14 has others, that would copy the pictures
+        "pin_memory": accelerator != "cpu" and torch.cuda.is_available(),
+    }

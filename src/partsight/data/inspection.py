@@ -50,7 +50,7 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
 
 
 def _looked_at(keys: list[Key], cache: InspectionCache) -> Iterator[tuple[Key, Facts]]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding and hashing release the interpreter lock
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # decoding and hashing release the interpreter lock
         for begin in range(0, len(keys), _BATCH):
             batch, results = keys[begin : begin + _BATCH], []
             for pair in zip(batch, pool.map(lambda key: look_at(Path(key.path)), batch), strict=True):

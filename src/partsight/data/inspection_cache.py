@@ -46,9 +46,12 @@ class InspectionCache:
     def __init__(self) -> None:
         self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}.db"
         self._connection: sqlite3.Connection | None = None
+        self._thrown_away = False
 
     def __enter__(self) -> Self:
         self._open()
+        if self._connection is None and self._thrown_away:
+            self._open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -81,16 +84,14 @@ class InspectionCache:
                     self._connection.executemany(f"INSERT OR REPLACE INTO inspection VALUES ({marks})", rows)
 
     def _open(self) -> None:
-        for _ in range(2):  # a second time after a damaged file has been thrown away
-            with self._or_without():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(self.path, timeout=60)
-                self._connection.execute(
-                    "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, "
-                    "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, "
-                    "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
-                )
-                return
+        with self._or_without():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=60)
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, "
+                "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, "
+                "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
+            )
 
     @contextlib.contextmanager
     def _or_without(self) -> Iterator[None]:
@@ -105,6 +106,7 @@ class InspectionCache:
                     f"{self.path}: the cache is damaged ({error}) and begins anew; pictures are looked at again"
                 )
                 _remove(self.path)
+                self._thrown_away = True
             else:
                 console.say(f"{self.path}: the cache cannot be used ({error}); pictures are looked at again next time")
 

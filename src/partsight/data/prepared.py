@@ -6,11 +6,10 @@ is in the index, and that is written after the picture is on the disk: what a ki
 behind is written over. A changed file has another hash. Readers map the file and need no lock; builders take turns.
 """
 
-import functools
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +21,17 @@ import cv2
 import numpy as np
 import pandas as pd
 import PIL
-import platformdirs
 from numpy.typing import NDArray
 
 from partsight import console
 from partsight.config import DataConfig
-from partsight.data import augmentation, pictures
+from partsight.data import augmentation, picture_cache, pictures
 from partsight.data.augmentation import Transforms
 from partsight.errors import PartsightError
 from partsight.turns import turn
 
 PREPARED_VERSION = 1
 """Raise it when the same file, transforms and library versions give other pixels."""
-FREE = 0.05
-"""Share of the disk that is left free."""
 _HASH = 16  # bytes
 _BATCH = 256  # pictures between two writes of the index
 
@@ -44,27 +40,16 @@ _BATCH = 256  # pictures between two writes of the index
 class Prepared:
     """Prepared pictures of a data set."""
 
-    file: Path
-    inode: int
-    """Of the file: one that another process made anew has its pictures elsewhere."""
-    shape: tuple[int, int, int, int]
-    """Of the file: pictures, height, width, channels."""
+    pictures: NDArray[np.uint8]
+    """(pictures, height, width, channels), mapped; loader processes, forks, have the same pages."""
     slots: Mapping[str, int]
-    """Of each image, by path within its folder: its place in the file."""
+    """Of each image, by path within its folder: its place among them."""
     rest: Transforms
     """What is left to do."""
 
     def picture(self, image: str) -> NDArray[np.uint8]:
         """(height, width, channels), to be changed at will."""
-        return np.array(_mapped(self.file, self.inode, self.shape)[self.slots[image]])
-
-
-@functools.lru_cache(maxsize=8)
-def _mapped(file: Path, inode: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    with file.open("rb") as opened:
-        if os.fstat(opened.fileno()).st_ino != inode:
-            raise PartsightError(f"{file} was made anew by another process while this run began; start it again")
-        return np.memmap(opened, np.uint8, "r", shape=shape)
+        return np.array(self.pictures[self.slots[image]])
 
 
 def prepare(
@@ -91,106 +76,120 @@ def prepare(
     Raises:
         PartsightError: a picture cannot be read, or is not the file any more that was inspected.
     """
+    root = picture_cache.root(data)
     fixed, rest = augmentation.divided(transforms)
-    shape = augmentation.common_shape(fixed, channels)
-    if data.cache == "off" or shape is None:
+    used = inspected[inspected["image"].isin(images)]
+    shape = _common_shape(folder, used, fixed, channels) if root and fixed else None
+    if root is None or shape is None:
         return None
-    root = platformdirs.user_cache_path("partsight") / "prepared" if data.cache == "auto" else Path(data.cache)
     place = root / _key(fixed, channels)
-    hashes = dict(zip(inspected["image"], inspected["hash"], strict=True))
-    wanted = {image: bytes.fromhex(hashes[image]) for image in images}
+    wanted = {image: bytes.fromhex(content) for image, content in zip(used["image"], used["hash"], strict=True)}
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        known = _index(place, shape)
+        whole, known = _stored(place, shape)
         if not known.keys() >= set(wanted.values()):
-            with turn(place / "lock", "Another process is preparing pictures: waiting for it"):
-                known = _index(place, shape)
-                sources = {content: folder / image for image, content in wanted.items() if content not in known}
-                if sources and not _room(root, place, len(sources) * int(np.prod(shape)), data.cache_limit):
+            place.mkdir(parents=True, exist_ok=True)
+            with turn(picture_cache.lock(place), "Another process is preparing pictures: waiting for it"):
+                sources = {content: folder / image for image, content in wanted.items()}
+                if not _complete(place, shape, sources, fixed, channels, data.cache_limit):
                     return None
-                _make(place, shape, len(known), sources, fixed, channels)
-                known = _index(place, shape)
-        os.utime(place)  # for `_room`: used now
-        file = place / "pictures"
-        slots = {image: known[content] for image, content in wanted.items()}
-        prepared = Prepared(file, file.stat().st_ino, (len(known), *shape), slots, rest)
-        _mapped(file, prepared.inode, prepared.shape)  # now, so that it stays though another process removes the file
+                whole, known = _stored(place, shape)
+        with contextlib.suppress(OSError):  # another user's folder can be read all the same
+            os.utime(place)  # used now: what was used longest ago makes room
     except OSError as error:
         console.say(f"{place}: prepared pictures cannot be kept ({error}); each epoch reads the files themselves")
         return None
-    return prepared
+    return Prepared(whole, {image: known[content] for image, content in wanted.items()}, rest)
+
+
+def _common_shape(
+    folder: Path, inspected: pd.DataFrame, fixed: Transforms, channels: int
+) -> tuple[int, int, int] | None:
+    """(height, width, channels) that the transforms give the lowest, highest, narrowest and widest picture."""
+    compose, shapes = augmentation.pipeline(fixed), set()
+    ends = {getattr(inspected[side], end)() for side in ("height", "width") for end in ("idxmin", "idxmax")}
+    for image, height, width in inspected.loc[list(ends), ["image", "height", "width"]].itertuples(index=False):
+        try:
+            shapes.add(augmentation.apply(compose, np.zeros((height, width, channels), np.uint8), (0,)).shape)
+        except Exception as error:  # albumentations' own, of a picture smaller than its crop
+            raise PartsightError(
+                f"{folder / image}: the augmentation fails on {height} x {width} pixels: {error}"
+            ) from None
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def _key(fixed: Transforms, channels: int) -> str:
     versions = [cv2.__version__, PIL.__version__, albumentations.__version__, PREPARED_VERSION]
     made = json.dumps([[[name, dict(given)] for name, given in fixed.items()], channels, versions], sort_keys=True)
-    return hashlib.blake2b(made.encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(made.encode(), digest_size=picture_cache.KEY // 2).hexdigest()
 
 
-def _index(place: Path, shape: tuple[int, int, int]) -> dict[bytes, int]:
-    """Slot by content hash, of the pictures that are there whole."""
-    try:
+def _stored(place: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], dict[bytes, int]]:
+    """The pictures that are there whole, mapped, and the slot of each by the hash of its file's content."""
+    with contextlib.suppress(FileNotFoundError), (place / "pictures").open("rb") as file:
         listed = (place / "index").read_bytes()
-        count = min(len(listed) // _HASH, (place / "pictures").stat().st_size // int(np.prod(shape)))
-    except FileNotFoundError:
-        return {}
-    return {listed[slot * _HASH : (slot + 1) * _HASH]: slot for slot in range(count)}
+        opened = os.fstat(file.fileno())
+        count = min(len(listed) // _HASH, opened.st_size // int(np.prod(shape)))
+        # A file that was begun anew meanwhile is another file, and the index may be either's.
+        if count and os.path.samestat(opened, (place / "pictures").stat()):
+            slots = {listed[slot * _HASH : (slot + 1) * _HASH]: slot for slot in range(count)}
+            return np.memmap(file, np.uint8, "r", shape=(count, *shape)), slots
+    return np.empty((0, *shape), np.uint8), {}
 
 
-def _room(root: Path, place: Path, more: int, limit: float) -> bool:
-    """Whether `more` bytes may be written; what was used longest ago is removed to stay within the limit (GB)."""
-    sizes = {other: sum(f.stat().st_size for f in other.iterdir()) for other in root.iterdir() if other.is_dir()}
-    excess = sum(sizes.values()) + more - limit * 1e9
-    if sizes[place] + more > limit * 1e9:
-        console.say(
-            f"Prepared pictures would take {(sizes[place] + more) / 1e9:.1f} GB, more than data.cache_limit={limit:g}: "
-            "each epoch reads the files themselves"
-        )
-        return False
-    for other in sorted(sizes, key=lambda other: other.stat().st_mtime):
-        if excess > 0 and other != place:
-            shutil.rmtree(other, ignore_errors=True)  # who has mapped it goes on reading it
-            excess -= sizes[other]
-    disk = shutil.disk_usage(root)
-    if disk.free - more < FREE * disk.total:
-        console.say(
-            f"{root}: {disk.free / 1e9:.1f} GB are free, and prepared pictures would take {more / 1e9:.1f}: each epoch "
-            "reads the files themselves. data.cache names another folder"
-        )
-        return False
-    return True
-
-
-def _make(
+def _complete(
     place: Path,
     shape: tuple[int, int, int],
-    done: int,
     sources: Mapping[bytes, Path],
     fixed: Transforms,
     channels: int,
+    limit: float,
+) -> bool:
+    """Makes what is missing of these pictures, by the hashes of their files; False where there is no room for it."""
+    place.mkdir(parents=True, exist_ok=True)
+    size, (whole, known) = int(np.prod(shape)), _stored(place, shape)
+    done, missing = len(whole), {content: path for content, path in sources.items() if content not in known}
+    if done and (done + len(missing)) * size > limit * 1e9:  # most are of other data sets, or of files since changed
+        (place / "index").unlink()
+        (place / "pictures").unlink()  # who has mapped it goes on reading it
+        done, missing = 0, dict(sources)
+    for name, length in (("pictures", done * size), ("index", done * _HASH)):
+        (place / name).touch()
+        os.truncate(place / name, length)
+    try:
+        if not picture_cache.reserve(place / "pictures", len(missing) * size, limit):
+            return False
+        _append(place, shape, missing, fixed, channels)
+    finally:
+        os.truncate(place / "pictures", (place / "index").stat().st_size // _HASH * size)
+    return True
+
+
+def _append(
+    place: Path, shape: tuple[int, int, int], sources: Mapping[bytes, Path], fixed: Transforms, channels: int
 ) -> None:
-    """Appends the pictures of these files behind the `done` ones that are there."""
+    """Writes the pictures of these files behind those that the index names."""
     local = threading.local()  # a pipeline has a state
 
     def made(content: bytes, path: Path) -> bytes:
         if not hasattr(local, "compose"):
             local.compose = augmentation.pipeline(fixed)
-        encoded = path.read_bytes()
-        if hashlib.blake2b(encoded, digest_size=_HASH).digest() != content:
-            raise PartsightError(f"{path}: has changed since this run looked at it; start it again")
-        picture = augmentation.apply(local.compose, pictures.decode(encoded, channels), (0,))
+        try:
+            encoded = path.read_bytes()
+            if hashlib.blake2b(encoded, digest_size=_HASH).digest() != content:
+                raise PartsightError("has changed since this run looked at it; start it again")
+            picture = augmentation.apply(local.compose, pictures.decode(encoded, channels), (0,))
+        except Exception as error:  # a transform may raise anything, e.g. of a picture smaller than its crop
+            raise PartsightError(f"{path}: {error}") from None
         assert picture.shape == shape
         return picture.tobytes()
 
-    size, todo = int(np.prod(shape)), list(sources.items())
-    for name, length in (("pictures", done * size), ("index", done * _HASH)):
-        (place / name).touch()
-        os.truncate(place / name, length)
+    todo = list(sources.items())
     with (
-        (place / "pictures").open("ab") as file,
+        (place / "pictures").open("r+b") as file,
         (place / "index").open("ab") as index,
         ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,  # decoding and resizing release the interpreter lock
     ):
+        file.seek(index.tell() // _HASH * int(np.prod(shape)))
         for begin in console.progress(range(0, len(todo), _BATCH), -(-len(todo) // _BATCH), "Preparing pictures"):
             batch = todo[begin : begin + _BATCH]
             for picture in pool.map(made, *zip(*batch, strict=True)):

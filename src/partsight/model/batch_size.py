@@ -69,7 +69,7 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
     shape = (size, image.channels, image.height, image.width)
     pictures = torch.zeros(shape, dtype=torch.uint8, device=machine.device).to(memory_format=torch.channels_last)
     targets = torch.zeros(size, info.outputs, device=machine.device)
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    dtype = machine.autocast
     for _ in range(2):
         with torch.autocast(machine.device, dtype, enabled=dtype is not None):
             logits = model(pictures)

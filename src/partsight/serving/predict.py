@@ -50,7 +50,7 @@ def predict(
     new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
     machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
     prepare(machine)
-    loader = DataLoader(new, batch_size=batch_size, **loading(workers))
+    loader = DataLoader(new, batch_size=batch_size, **loading(workers, accelerator))
     probabilities = _probabilities(model, new, loader, machine)
     task = model.info.task(model.config.prediction.threshold)
     return predictions.build(
@@ -115,7 +115,7 @@ def _probabilities(
         Problems: those pictures.
     """
     model = model.to(machine.device).eval()
-    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(machine.precision)
+    dtype = machine.autocast
     scored: list[NDArray[np.float64]] = []
     problems: list[str] = []
     doubts: list[str] = []

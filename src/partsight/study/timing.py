@@ -123,9 +123,8 @@ def _on(pictures: Tensor, computer: Machine) -> Tensor:
 
 def _autocast(computer: Machine) -> contextlib.AbstractContextManager[object]:
     """What Lightning does for the same precision."""
-    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-    kind = kinds.get(computer.precision)
-    return torch.autocast(computer.device, dtype=kind) if kind else contextlib.nullcontext()
+    dtype = computer.autocast
+    return torch.autocast(computer.device, dtype) if dtype else contextlib.nullcontext()
 
 
 def _wait(computer: Machine) -> None:
