@@ -56,7 +56,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     table = pd.DataFrame(lines).drop(columns=["rate"], errors="ignore")
     if "partsight" in parsed.ways:
-        table["of partsight"] = table["seconds"] / float(table.loc[table["way"] == "partsight", "seconds"].iloc[0])
+        table["times partsight"] = table["seconds"] / float(table.loc[table["way"] == "partsight", "seconds"].iloc[0])
     print(table.round(3).to_string(index=False))
 
 

@@ -12,6 +12,7 @@ changes it for all; rates are of the second epoch on, validation apart, seconds 
 """
 
 import argparse
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 WAYS = ("lightning", "bare", "partsight")
 SIZE, BATCH = 224, 32
+LIBRARIES = ("torch", "pytorch-lightning", "timm")
 
 
 def main() -> None:
@@ -53,6 +55,7 @@ def main() -> None:
     table["speed-up"] = table.loc["lightning", "seconds"] / table["seconds"]
     table["rate of bare"] = table["rate"] / table.loc["bare", "rate"]
     print(table.round(3).to_string())
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("partsight", *LIBRARIES)))
 
 
 def alone(way: str, parsed: argparse.Namespace, seed: int) -> dict[str, float]:
@@ -72,13 +75,23 @@ def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
         settings += [f"seed={seed}", "model.pretrained=false", f"training.epochs={parsed.epochs}"]
         settings += ["report.pictures=false", "report.build_scoring_pipelines=false", "hydra.run.dir=run"]
         if parsed.rows:
-            settings.append(f"trainer.limit_train_batches={parsed.rows // BATCH}")
+            settings += fewer(parsed, Path(folder, "rows.csv"))
         with Path(folder, "log").open("w") as log:
             subprocess.run([sys.executable, str(ROOT / "train.py"), *settings], cwd=folder, stdout=log, check=True)
         figures = pd.read_csv(Path(folder, "run", "metrics.csv")).set_index("metric")["value"]
         log_text = Path(folder, "log").read_text()
     rates = [float(line.split(" img/s")[0].split()[-1]) for line in log_text.splitlines() if "validation loss" in line]
     return {"rate": float(np.mean(rates[1:])), "ROC_AUC": float(figures["ROC_AUC"])}
+
+
+def fewer(parsed: argparse.Namespace, file: Path) -> list[str]:
+    """Settings that have partsight train and validate on `rows`, listed in this file."""
+    train, validation, *_ = rows(parsed)
+    paths = [path.relative_to(parsed.root.resolve()) for path in (*train, *validation)]
+    folds = [1] * len(train) + [0] * len(validation)
+    listed = pd.DataFrame({"image": paths, "class": [path.parts[-2] for path in paths], "fold": folds})
+    listed.to_csv(file, index=False)
+    return [f"data.table={file}", "data.images=''", "data.validation_strategy=column", "data.fold_column=fold"]
 
 
 def rows(parsed: argparse.Namespace) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:

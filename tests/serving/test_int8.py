@@ -119,3 +119,26 @@ def test_another_data_set_is_refused(home: Path, tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit):
         export(home, tmp_path / "scorer", "--root", other)
     assert "has the classes good, rusty, the model dent, good" in capsys.readouterr().err
+
+
+def test_a_data_set_that_has_changed_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folds are drawn anew over more rows, and rows that trained would validate."""
+    grown = tmp_path / "grown"
+    shutil.copytree(home / "parts", grown)
+    for path in list(grown.rglob("*.png")):
+        shutil.copyfile(path, path.with_name(f"more_{path.name}"))
+    with pytest.raises(SystemExit):
+        export(home, tmp_path / "scorer", "--root", grown)
+    assert "are not those of the run" in capsys.readouterr().err
+
+
+def test_a_checkpoint_by_itself_says_what_cannot_be_checked(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(monkeypatch, 8.0, 4.0)
+    monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)
+    alone = tmp_path / "run" / "checkpoints"
+    alone.mkdir(parents=True)
+    shutil.copyfile(home / "run" / "checkpoints" / "last.ckpt", alone / "last.ckpt")
+    export(alone.parents[1], tmp_path / "scorer", "--root", home / "parts")
+    assert "could not be checked" in capsys.readouterr().out

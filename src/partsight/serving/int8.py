@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from partsight import results
-from partsight.data import bad_pictures, division, inspection, sources, table
+from partsight import console, results
+from partsight.data import bad_pictures, division, fingerprint, folds, inspection, sources, table
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
+from partsight.keeping import FACTS
 from partsight.model.classifier import Classifier, Scores
 from partsight.serving import graph as graphs
 
@@ -62,11 +64,12 @@ class Comparison:
     """p50 of float32 over that of int8."""
 
 
-def quantized(model: Classifier, graph: Path, out: Path, root: str | None) -> Comparison:
+def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root: str | None) -> Comparison:
     """Writes the int8 graph, and holds it against the float32 one.
 
     Args:
         model: of the checkpoint; its settings say which rows trained and which validated.
+        checkpoint: in the folder of its run, which says what data it had.
         graph: model.onnx of that model, float32.
         out: the int8 graph.
         root: where the data set is now; None: where the run found it.
@@ -74,7 +77,7 @@ def quantized(model: Classifier, graph: Path, out: Path, root: str | None) -> Co
     Raises:
         PartsightError: the data set is not there or is another one, or the model cannot be quantized.
     """
-    data = _data(model, root)
+    data = _data(model, checkpoint, root)
     draw = np.random.default_rng(0).permutation(data.train_positions)[:CALIBRATION]
     prepared = out.with_suffix(".prepared.onnx")
     try:
@@ -124,8 +127,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _data(model: Classifier, root: str | None) -> FoldData:
-    """The rows of the run that made the checkpoint, divided as it divided them."""
+def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
+    """The rows of the run that made the checkpoint, divided as it divided them: the model has not seen those that
+    validate. Where the checkpoint has left the folder of its run nobody can tell, and that is said."""
     config = model.config
     if root is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
@@ -138,7 +142,20 @@ def _data(model: Classifier, root: str | None) -> FoldData:
         raise PartsightError(f"{place}: has the classes {found}, the model {known}: this is another data set")
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     examples = bad_pictures.usable(examples, inspected, config)
-    return FoldData(examples, division.divide(examples, inspected, config).fold, config, inspected)
+    fold = division.divide(examples, inspected, config).fold
+    today = {
+        "data_fingerprint": fingerprint.fingerprint(examples, inspected),
+        "folds_digest": folds.digest(fold),
+    }
+    facts = checkpoint.resolve().parents[1] / FACTS
+    if not facts.is_file():
+        console.say(f"{facts} is not there: that {place} is what the model was trained on could not be checked")
+    elif today.items() - yaml.safe_load(facts.read_text(encoding="utf-8")).items():
+        raise PartsightError(
+            f"{place}: its rows, its pictures or their folds are not those of the run ({facts}), so the model may have "
+            "been trained on what is to validate it; name the data set as it was with --root, or train again"
+        )
+    return FoldData(examples, fold, config, inspected)
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]

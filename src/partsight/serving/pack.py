@@ -72,7 +72,7 @@ def pack(
         work = Path(made) / folder.name
         (work / "samples").mkdir(parents=True)
         graph.write(model, work / "model.onnx")
-        compared = _in_int8(model, work, smaller) if smaller else None
+        compared = _in_int8(model, checkpoint, work, smaller) if smaller else None
         _write_samples(model, samples, work, compared)
         _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **(origin or {})}, compared)
         _write_programs(model, work)
@@ -83,10 +83,10 @@ def pack(
         work.rename(folder)
 
 
-def _in_int8(model: Classifier, folder: Path, smaller: Int8) -> int8.Comparison:
+def _in_int8(model: Classifier, checkpoint: Path, folder: Path, smaller: Int8) -> int8.Comparison:
     """Puts the int8 graph in the place of the other, and tells the difference."""
     graph_file, made = folder / "model.onnx", folder / "int8.onnx"
-    compared = int8.quantized(model, graph_file, made, smaller.root)
+    compared = int8.quantized(model, checkpoint, graph_file, made, smaller.root)
     title = f"int8 beside float32: {compared.rows} validation rows, {compared.changed} decided otherwise"
     console.table(compared.figures, title)
     if why := int8.refusal(compared):
