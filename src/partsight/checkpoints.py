@@ -30,6 +30,8 @@ class BesideTraining(AsyncCheckpointIO):
     """Writes whole files while training goes on; where the disk is slower than that, training waits.
 
     Two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is written.
+    On an H200 what an epoch of ResNet-50 takes besides training and validation fell from 0.71 to 0.05 s with it and
+    `ReadingAhead` (docs/performance.md).
     """
 
     def __init__(self) -> None:

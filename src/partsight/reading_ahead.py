@@ -10,8 +10,9 @@ from partsight.evaluations import due
 class ReadingAhead(Callback):
     """Begins to read for an evaluation during the batch before it, and for the next epoch during the last evaluation.
 
-    Without it a GPU waits at the beginning of each: docs/performance.md. What is read stays the same, for each picture
-    follows from seed, epoch and row alone.
+    Without it a GPU waits at the beginning of each: on an H200 ResNet-50 trained at 0.81 of the model alone in epochs
+    of ten steps, and with it at 0.85 in epochs of twenty (docs/performance.md). What is read stays the same, for each
+    picture follows from seed, epoch and row alone.
 
     Args:
         every: training.evaluation_epochs.

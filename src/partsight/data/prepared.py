@@ -4,6 +4,9 @@ For each way of making them (transforms, channels, decoders and their versions) 
 one array after the other, and `index`, the content hashes of their files in that order. A picture counts when its hash
 is in the index, and that is written after the picture is on the disk: what a killed builder or a full disk leaves
 behind is written over. A changed file has another hash. Readers map the file and need no lock; builders take turns.
+
+Two cores load 6,250 prepared pictures of 224 x 224 a second; reading and resizing a JPEG of 512 x 512 takes one of them
+2.5 ms (docs/performance.md).
 """
 
 import contextlib
