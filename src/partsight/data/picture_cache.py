@@ -3,6 +3,7 @@
 It holds a folder for each way of making pictures, of whatever data sets, and a lock beside each.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -63,8 +64,7 @@ def reserve(file: Path, more: int, limit: float) -> bool:
             free = f"{place.parent}: {disk.free / 1e9:.1f} GB are free, of which {FREE:.0%} of the disk stay so"
             return _without(f"{wanted}. {free}; data.cache names another folder")
         with file.open("r+b") as opened:
-            if more:
-                os.posix_fallocate(opened.fileno(), os.fstat(opened.fileno()).st_size, more)
+            os.posix_fallocate(opened.fileno(), os.fstat(opened.fileno()).st_size, more)
     return True
 
 
@@ -74,7 +74,11 @@ def _without(reason: str) -> bool:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in (folder / "pictures", folder / "index") if file.exists())
+    size = 0
+    for name in ("pictures", "index"):
+        with contextlib.suppress(FileNotFoundError):  # its owner begins it anew just now
+            size += (folder / name).stat().st_size
+    return size
 
 
 def _removed(folder: Path) -> bool:
