@@ -125,6 +125,7 @@ def train_one(composed: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
+    failure.forget(Path(hydra.runtime.output_dir))  # of a job that is started again, under any launcher
     try:
         settings = check.to_config(composed)
         if problems := check.rules(settings):

@@ -74,6 +74,7 @@ def time_one(composed: DictConfig) -> float:
 def _forgotten() -> Path:
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / FINISHED).unlink(missing_ok=True)
+    failure.forget(folder)
     return folder
 
 
