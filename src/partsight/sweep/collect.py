@@ -14,6 +14,8 @@ from partsight.evaluation.task import Task
 from partsight.sweep import failure, parent
 from partsight.sweep.search import trial
 
+FINISHED, PRUNED = "finished", "pruned"
+"""Status of a job that needs no second look."""
 OVER = ("fold", "repeat", "seed")
 """What a mean is taken over; jobs that differ in anything else are rows of their own."""
 
@@ -38,7 +40,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     if len(averages):
         console.table(averages, "Over folds and repeats; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    complete = len(table) > 0 and bool(table["status"].isin(["finished", "pruned"]).all())
+    complete = len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
     _track(folder, averages, complete)
     return complete
 
@@ -60,19 +62,20 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
         folder = job["folder"]
         assert isinstance(folder, Path)
         line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
-        path = folder / "metrics.csv"
-        if path.is_file():
-            figures = pd.read_csv(path)
+        status = _status(folder)
+        if status == FINISHED:
+            figures = pd.read_csv(folder / "metrics.csv")
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
-        lines.append(line | {"status": _status(folder)})
+        lines.append(line | {"status": status})
     return pd.DataFrame(lines)
 
 
 def _status(folder: Path) -> str:
     """Of a job: finished, pruned by a search, why it has no result, or no result."""
-    if (folder / "metrics.csv").is_file():
-        return "finished"
-    return "pruned" if trial.pruned(folder) else failure.reason(folder) or "no result"
+    failed = failure.reason(folder)
+    if (folder / "metrics.csv").is_file():  # it may have been killed after that, or another job may have left it here
+        return FINISHED if failed is None else failed
+    return PRUNED if trial.pruned(folder) else failed or "no result"
 
 
 def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
@@ -82,7 +85,7 @@ def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
     for job in jobs:
         folder = job["folder"]
         assert isinstance(folder, Path)
-        if (folder / "predictions.parquet").is_file():
+        if (folder / "predictions.parquet").is_file() and _status(folder) == FINISHED:
             groups.setdefault(tuple(job.get(key) for key in keys), []).append(folder)
     parts = []
     for values, folders in groups.items():
