@@ -6,6 +6,8 @@ import pytest
 
 from partsight import check, command, config
 from partsight.errors import PartsightError, Problems
+from partsight.study import plan as plan_module
+from partsight.study import results
 from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
 
@@ -60,6 +62,20 @@ def test_what_is_finished_is_not_missing(tmp_path: Path, monkeypatch: pytest.Mon
     assert not done.done
     (done.folder / FINISHED).write_text("{}")
     assert [run.title for run in planned(tmp_path).missing] == ["slow", "fast", "fast, repeat 1"]
+
+
+def test_what_was_made_under_another_results_version_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, now, cut_off, _ = planned(tmp_path).runs
+    for run, told in ((before, "{}"), (now, '{"results_version": 4}'), (cut_off, "")):
+        run.folder.mkdir(parents=True)
+        (run.folder / FINISHED).write_text(told)
+    assert [run.done for run in (before, now, cut_off)] == [True, False, False]
+    monkeypatch.setattr(plan_module, "RESULTS_VERSION", 4)
+    assert [run.done for run in planned(tmp_path).runs[:3]] == [False, True, False]
+    assert "version 3): to be made again" in results.status(before)
 
 
 def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> None:

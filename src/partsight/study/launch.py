@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from partsight import check, command
+from partsight import RESULTS_VERSION, check, command
 from partsight.errors import Problems
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import failure, isolation
@@ -79,7 +79,8 @@ def _forgotten() -> Path:
 
 
 def _finish(folder: Path, began: float) -> None:
-    (folder / FINISHED).write_text(json.dumps({"seconds": round(time.monotonic() - began, 1)}), encoding="utf-8")
+    told = {"seconds": round(time.monotonic() - began, 1), "results_version": RESULTS_VERSION}
+    (folder / FINISHED).write_text(json.dumps(told), encoding="utf-8")
 
 
 def check_names(plan: Plan) -> None:

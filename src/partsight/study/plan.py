@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partsight import check, overrides
+from partsight import RESULTS_VERSION, check, overrides
 from partsight.config import Config
 from partsight.errors import PartsightError, Problems, did_you_mean
 from partsight.study.definition import Protocol, Study, Variant
@@ -18,6 +18,8 @@ WITHOUT_EFFECT = ("name", "tracking", "report", "data.workers")
 """Settings that do not make another run of it: they have no part in its folder's name."""
 FINISHED = "finished.json"
 """In the folder of a run that came to its end."""
+BEFORE_NOTED = 3
+"""RESULTS_VERSION of runs whose FINISHED does not say it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,17 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end."""
-        return (self.folder / FINISHED).is_file()
+        """Whether it has come to its end, and would give the same if it were made now."""
+        return self.results_version == RESULTS_VERSION
+
+    @property
+    def results_version(self) -> int | None:
+        """RESULTS_VERSION of the code that brought it to its end; None where it has not."""
+        try:
+            told = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # not there, or cut off while it was written
+            return None
+        return int(told.get("results_version", BEFORE_NOTED))
 
 
 @dataclass(frozen=True)

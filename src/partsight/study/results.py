@@ -138,4 +138,8 @@ def at_threshold(task: Task, threshold: float) -> Task:
 
 def status(run: Run) -> str:
     """finished, why it has no result, or that it has not run."""
-    return "finished" if run.done else failure.reason(run.folder) or "not run"
+    if run.done:
+        return "finished"
+    if run.results_version is not None:
+        return f"made by a partsight with other results (version {run.results_version}): to be made again"
+    return failure.reason(run.folder) or "not run"
