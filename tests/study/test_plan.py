@@ -97,6 +97,13 @@ def test_rules_name_the_variant(tmp_path: Path) -> None:
     assert any(p.startswith("seed=-1") and p.endswith("[variant: slow]") for p in raised.value.problems)
 
 
+def test_a_softmax_has_no_thresholds(tmp_path: Path) -> None:
+    text = f"{SMALL}thresholds: [0.3, 0.5]\n"
+    with pytest.raises(Problems, match=r"model\.output=softmax: has no threshold"):
+        planned(tmp_path, "model.output=softmax", text=text)
+    assert planned(tmp_path, text=text).runs  # auto: the data decide
+
+
 def test_folds_are_those_of_the_settings() -> None:
     config.register()
     study, own = read_study("kfold", CONF), read_protocol("own", CONF)

@@ -159,6 +159,8 @@ def _given_problems(study: Study, given: Sequence[str]) -> list[str]:
 def _run_problems(study: Study, config: Config) -> Iterator[str]:
     if config.seed < 0:
         yield "seed=-1: runs of a study are made again from their settings; give a seed, e.g. seed=1"
+    if study.thresholds and config.model.output == "softmax":
+        yield "model.output=softmax: has no threshold, and the study has thresholds; use sigmoid"
     strategy = config.data.validation_strategy
     if study.folds and strategy in ("holdout", "custom", "column", "file"):
         yield (
