@@ -52,9 +52,14 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(parent)), encoding="utf-8")
     atexit.register(_end_killed_if_running, client, parent.run_id)
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would end the process without the line above
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    exit_on_sigterm()
     return parent
+
+
+def exit_on_sigterm() -> None:
+    """SIGTERM ends this process as sys.exit does, so that its run is ended too; a handler that is there stays."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
