@@ -89,6 +89,13 @@ def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> 
     assert any("training.epohcs: there is no such setting; did you mean training.epochs?" in p for p in said)
 
 
+def test_what_varies_under_another_protocol_may_be_set(tmp_path: Path) -> None:
+    fast = planned(tmp_path, "training.batch_size=8").runs[2]  # own alone varies it
+    assert fast.config.training.batch_size == 8
+    with pytest.raises(Problems, match="is what the study varies"):
+        planned(tmp_path, "training.batch_size=8", protocol="own")
+
+
 def test_rules_name_the_variant(tmp_path: Path) -> None:
     with pytest.raises(Problems) as raised:
         planned(tmp_path, "seed=-1", text=SMALL.replace("1e-2", "-1"))

@@ -66,8 +66,8 @@ class Plan:
 
     study: Study
     protocol: Protocol
-    given: tuple[str, ...]
-    """Settings of the command line."""
+    command: tuple[str, ...]
+    """What makes it again."""
     folder: Path
     """Of the table; the runs are in folder/runs."""
     runs: tuple[Run, ...]
@@ -85,6 +85,7 @@ def plan(
     folders: Sequence[Path],
     out: Path | None = None,
     repeats: int | None = None,
+    command: Sequence[str] = (),
 ) -> Plan:
     """All runs of a study, checked as far as that is possible without the heavy libraries.
 
@@ -95,13 +96,14 @@ def plan(
         folders: of configs, the last is partsight's own.
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
+        command: what makes it again, for the table.
 
     Raises:
         Problems: every mistake of every variant, each once.
     """
     own, common = _of_variants(study, given)
     lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
-    problems = _given_problems(study, common)
+    problems = _given_problems(study, protocol, common)
     for line in lines.values():
         problems += [p for p in overrides.problems(line, folders) if p not in problems]
     if problems:
@@ -116,7 +118,7 @@ def plan(
     folder = out or Path("studies") / study.name / first.name / protocol.name
     wanted = repeats or study.repeats
     runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, wanted)]
-    return Plan(study, protocol, tuple(given), folder, tuple(runs))
+    return Plan(study, protocol, tuple(command), folder, tuple(runs))
 
 
 def _line(study: Study, protocol: Protocol, variant: Variant, given: Sequence[str]) -> list[str]:
@@ -148,8 +150,8 @@ def key_of(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]
 
 
-def _given_problems(study: Study, given: Sequence[str]) -> list[str]:
-    layers = [part for v in study.variants.values() for part in (v.settings, *v.protocols.values())]
+def _given_problems(study: Study, protocol: Protocol, given: Sequence[str]) -> list[str]:
+    layers = [part for v in study.variants.values() for part in (v.settings, v.protocols.get(protocol.name, ()))]
     varied = {"repeat", *(key_of(text) for layer in layers for text in layer)}
     varied |= {"fold"} if study.folds else set()
     varied |= {"training.batch_size"} if study.batch_sizes else set()

@@ -1,6 +1,7 @@
 """What a study leaves: csv for machines, Markdown for a repository, one html page with charts for people."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,8 @@ def _unbroken(text: str) -> str:
 
 
 def command_line(plan: Plan) -> str:
-    """What makes it again."""
-    return " ".join(["partsight", "study", plan.study.name, f"protocol={plan.protocol.name}", *plan.given])
+    """What makes it again, as a shell takes it."""
+    return shlex.join(plan.command)
 
 
 def run_list(plan: Plan) -> pd.DataFrame:
