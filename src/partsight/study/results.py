@@ -171,7 +171,7 @@ def mark(data: str) -> str:
 
 
 def _some(titles: Sequence[str]) -> str:
-    return ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
+    return " / ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
 
 
 def status(run: Run) -> str:
