@@ -125,6 +125,8 @@ def train_one(composed: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
+    if in_sweep:  # a job may be started again, under any launcher; processes that DDP adds are no jobs of their own
+        failure.forget(Path(hydra.runtime.output_dir))
     try:
         settings = check.to_config(composed)
         if problems := check.rules(settings):

@@ -10,12 +10,13 @@ import json
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import platformdirs
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -23,6 +24,7 @@ from partsight import console, processes
 from partsight.checkpoints import BEST, LAST
 from partsight.config import Config
 from partsight.identity import flat
+from partsight.keeping import FACTS
 from partsight.tracking import store
 from partsight.turns import turn
 
@@ -43,9 +45,23 @@ class Earlier:
 
     @property
     def folder(self) -> Path | None:
-        """Where it worked, if that is here and still there."""
+        """Where it worked, if that can be seen from here; of another machine's, if it is on a disk that both share."""
         folder = Path(self.tags["folder"])
-        return folder if self.tags["host"] == platform.node() and folder.is_dir() else None
+        if self.elsewhere:
+            return folder if _identity(folder) == self.tags["identity"] else None
+        return folder if folder.is_dir() else None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another machine began it."""
+        return self.tags["host"] != platform.node()
+
+
+def _identity(folder: Path) -> str | None:
+    """Of the run in `folder`; None where there is none, or none that has said so."""
+    path = folder / FACTS
+    told = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return str(told["identity"]) if told else None  # the file is empty where the machine died while it was written
 
 
 def place(folder: Path) -> dict[str, str]:
@@ -70,7 +86,12 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     name = f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock"
     waiting = "Another process is at work on this very run: waiting for its result. rerun=true does not wait."
-    with turn(platformdirs.user_cache_path("partsight") / "running" / name, waiting):
+    file = platformdirs.user_cache_path("partsight") / "running" / name
+    with ExitStack() as held:
+        try:
+            held.enter_context(turn(file, waiting))
+        except OSError as error:
+            console.say(f"{file}: cannot be written ({error}); a second start of this run would not wait for this one")
         yield _find(config, identity)
 
 
@@ -125,7 +146,8 @@ def prepared(folder: Path, earlier: Earlier | None) -> None:
     if earlier is None:
         return
     if source is None:
-        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} is gone: it begins again")
+        where = f"is on {earlier.tags['host']}" if earlier.elsewhere else "is gone"
+        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} {where}: it begins again")
         return
     found = [name for name in _GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)

@@ -6,6 +6,8 @@ import pytest
 
 from partsight import check, command, config
 from partsight.errors import PartsightError, Problems
+from partsight.study import plan as plan_module
+from partsight.study import results
 from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
 
@@ -62,6 +64,20 @@ def test_what_is_finished_is_not_missing(tmp_path: Path, monkeypatch: pytest.Mon
     assert [run.title for run in planned(tmp_path).missing] == ["slow", "fast", "fast, repeat 1"]
 
 
+def test_what_was_made_under_another_results_version_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, now, cut_off, _ = planned(tmp_path).runs
+    for run, told in ((before, "{}"), (now, '{"results_version": 4}'), (cut_off, "")):
+        run.folder.mkdir(parents=True)
+        (run.folder / FINISHED).write_text(told)
+    assert [run.done for run in (before, now, cut_off)] == [True, False, False]
+    monkeypatch.setattr(plan_module, "RESULTS_VERSION", 4)
+    assert [run.done for run in planned(tmp_path).runs[:3]] == [False, True, False]
+    assert "version 3): to be made again" in results.status(before)
+
+
 def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> None:
     text = SMALL.replace("epochs=5", "epohcs=5").replace("1e-2", "much")
     with pytest.raises(Problems) as raised:
@@ -73,12 +89,26 @@ def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> 
     assert any("training.epohcs: there is no such setting; did you mean training.epochs?" in p for p in said)
 
 
+def test_what_varies_under_another_protocol_may_be_set(tmp_path: Path) -> None:
+    fast = planned(tmp_path, "training.batch_size=8").runs[2]  # own alone varies it
+    assert fast.config.training.batch_size == 8
+    with pytest.raises(Problems, match="is what the study varies"):
+        planned(tmp_path, "training.batch_size=8", protocol="own")
+
+
 def test_rules_name_the_variant(tmp_path: Path) -> None:
     with pytest.raises(Problems) as raised:
         planned(tmp_path, "seed=-1", text=SMALL.replace("1e-2", "-1"))
     assert len(raised.value.problems) == 2
     assert any("learning_rate=-1" in p and p.endswith("[variant: fast]") for p in raised.value.problems)
     assert any(p.startswith("seed=-1") and p.endswith("[variant: slow]") for p in raised.value.problems)
+
+
+def test_a_softmax_has_no_thresholds(tmp_path: Path) -> None:
+    text = f"{SMALL}thresholds: [0.3, 0.5]\n"
+    with pytest.raises(Problems, match=r"model\.output=softmax: has no threshold"):
+        planned(tmp_path, "model.output=softmax", text=text)
+    assert planned(tmp_path, text=text).runs  # auto: the data decide
 
 
 def test_folds_are_those_of_the_settings() -> None:

@@ -98,7 +98,7 @@ def test_the_table_holds_the_published_figure_and_says_what_is_missing(made: Pat
     assert "Not finished: 2 of 6 runs." in text
     assert "Under it this study adds `training.weight_decay=0.01`." in text
     assert "not comparable with rows from ImageNet weights" in text
-    assert "partsight study rates protocol=own training.epochs=1" in text
+    assert "partsight study rates.yaml protocol=own training.epochs=1" in text
 
 
 def test_a_run_that_fails_is_told_and_the_others_are_not_run_again(

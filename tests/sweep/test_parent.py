@@ -48,3 +48,17 @@ def test_what_is_swept_is_read_off_the_command_line() -> None:
         config = compose("train", overrides=["usecase=casting"], return_hydra_config=True)
     config.hydra.overrides.task = ["usecase=casting", "backbone=resnet18,resnet34", "training.epochs=range(1,3)"]
     assert jobs.swept(config) == ["backbone", "training.epochs"]
+
+
+def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp_path: Path) -> None:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+
+    def opened(*overrides: str, study: str | None = None) -> str:
+        return parent.open_run([Config(seed=1, tracking=tracking)], overrides, ["backbone"], tmp_path, study).run_id
+
+    first, other, plain = opened("a=1,2", study="first"), opened("a=1,2", study="other"), opened("a=1,2")
+    assert len({first, other, plain}) == 3
+    assert opened("a=1,2", study="first") == first
+    assert opened("a=1,2", study="other") == other
+    assert opened("a=1,2") == plain
+    assert opened("a=1,2,3", study="first") != first

@@ -63,6 +63,7 @@ def composed(folder: Path, *task: str, n_jobs: int = 1, **sweeper: Any) -> DictC
         "launcher": {"n_jobs": n_jobs},
         "sweep": {"dir": str(folder / "sweep")},
         "overrides": {"task": ["usecase=casting", *(task or (RATE,))]},
+        "runtime": {"config_sources": [{"path": "/my conf", "provider": "command-line"}, {"provider": "main"}]},
     }
     return OmegaConf.create({"name": "casting", "hydra": hydra})
 
@@ -251,7 +252,8 @@ def test_table_charts_and_the_best_command_are_kept_and_logged(
     assert table["training.learning_rate"].tolist() == [one.params["training.learning_rate"] for one in found.trials]
 
     rate = best.params["training.learning_rate"]
-    command = f"usecase=casting training.learning_rate={rate} head={best.params['head']} seed=40{best.number}"
+    again = f"usecase=casting training.learning_rate={rate} head={best.params['head']} seed=40{best.number}"
+    command = f"'--config-dir=/my conf' {again}"
     assert command in " ".join(capsys.readouterr().out.split())
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert kept == {"trials.csv", "history.png", "importance.png"}

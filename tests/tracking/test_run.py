@@ -15,7 +15,7 @@ from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from partsight.config import TrackingConfig
 from partsight.curves import Point
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Pruned
 from partsight.tracking import store
 from partsight.tracking.run import METRICS_A_CALL, tracked
 
@@ -114,6 +114,19 @@ def test_a_run_that_is_stopped_is_killed(tracking: TrackingConfig, stop: BaseExc
     run = only_run(tracking)
     assert run.info.status == "KILLED"
     assert "error" not in run.data.tags
+
+
+def test_a_run_that_is_gone_on_with_keeps_no_tag_of_its_former_end(tracking: TrackingConfig) -> None:
+    with pytest.raises(Pruned), tracked(tracking, "run"):
+        raise Pruned("at evaluation 3")
+    run = only_run(tracking)
+    with pytest.raises(ValueError, match="full"), tracked(tracking, "run", interrupted=run.info.run_id):
+        raise ValueError("the disk is full")
+    assert "pruned" not in only_run(tracking).data.tags
+    with tracked(tracking, "run", interrupted=run.info.run_id):
+        pass
+    assert only_run(tracking).info.status == "FINISHED"
+    assert "error" not in only_run(tracking).data.tags
 
 
 INSIDE = """

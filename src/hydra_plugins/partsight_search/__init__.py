@@ -1,1 +1,1 @@
-"""The launcher `isolated`."""
+"""The sweeper `search`."""

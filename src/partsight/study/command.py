@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partsight import command, config
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Problems
 from partsight.study import definition
 from partsight.study import plan as planning
 from partsight.study.plan import Plan
+from partsight.sweep import launchers
 
 DESCRIPTION = """\
 Runs the missing runs of a study and makes its table: csv, Markdown, and an html page with charts.
@@ -45,11 +46,14 @@ def main(given: Sequence[str]) -> int:
     config.register()
     settings = [*parsed.settings, *rest]
     of_hydra = [text for text in settings if planning.key_of(text).split(".")[0].split("/")[0] == "hydra"]
+    if problems := _missing_launchers(of_hydra):
+        raise Problems("The study cannot run", problems)
     study = definition.read_study(parsed.name, folders)
     own = [text for text in settings if text not in of_hydra]
     name, own = planning.protocol_of(study, own)
     protocol = definition.read_protocol(name, folders)
-    plan = planning.plan(study, protocol, own, folders, parsed.out, parsed.repeats)
+    typed = ["partsight", "study", parsed.name, f"protocol={name}", *own, *_options(parsed)]
+    plan = planning.plan(study, protocol, own, folders, parsed.out, parsed.repeats, typed)
     if parsed.list:
         _show_runs(plan)
         return 0
@@ -58,6 +62,17 @@ def main(given: Sequence[str]) -> int:
     else:
         _conclude(plan)
     return 1 if plan.missing else 0
+
+
+def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
+    chosen = [text.partition("=")[2] for text in of_hydra if planning.key_of(text) == "hydra/launcher"]
+    return [problem for name in chosen if (problem := launchers.missing(name))]
+
+
+def _options(parsed: argparse.Namespace) -> list[str]:
+    """Those that were typed and that make the table what it is."""
+    given = {"--repeats": parsed.repeats, "--out": parsed.out, "--config-dir": parsed.config_dir}
+    return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _run(plan: Plan, hydra: Sequence[str]) -> None:

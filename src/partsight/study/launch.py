@@ -1,7 +1,6 @@
 """The missing runs of a study, as one Hydra multirun over an explicit list of jobs, below one MLflow run."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from partsight import check, command
+from partsight import RESULTS_VERSION, check, command
 from partsight.errors import Problems
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import failure, isolation
-from partsight.sweep.parent import FILE, Parent, read
+from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read
 from partsight.tracking import store
 
 
@@ -59,10 +58,14 @@ def train_one(composed: DictConfig) -> float:
 def time_one(composed: DictConfig) -> float:
     """A job: measures how fast training and inference are."""
     folder, began = _forgotten(), time.monotonic()
+    from partsight.model import plugins
     from partsight.study import timing
 
     try:
-        timing.run(check.to_config(composed), folder)
+        settings = check.to_config(composed)
+        if problems := plugins.load(settings.plugins):
+            raise Problems("The settings cannot run", problems)
+        timing.run(settings, folder)
     except Exception as error:  # as a job of any sweep: the others go on
         failure.record(folder, f"{type(error).__name__}: {error}")
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -74,11 +77,13 @@ def time_one(composed: DictConfig) -> float:
 def _forgotten() -> Path:
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / FINISHED).unlink(missing_ok=True)
+    failure.forget(folder)
     return folder
 
 
 def _finish(folder: Path, began: float) -> None:
-    (folder / FINISHED).write_text(json.dumps({"seconds": round(time.monotonic() - began, 1)}), encoding="utf-8")
+    told = {"seconds": round(time.monotonic() - began, 1), "results_version": RESULTS_VERSION}
+    (folder / FINISHED).write_text(json.dumps(told), encoding="utf-8")
 
 
 def check_names(plan: Plan) -> None:
@@ -89,9 +94,8 @@ def check_names(plan: Plan) -> None:
     """
     isolation.start_server()  # it imports while the variants are checked
     problems: dict[str, str] = {}
-    for run in plan.runs:
-        if run.fold or run.repeat:
-            continue  # names are those of the first
+    first = {run.variant: run for run in reversed(plan.runs)}  # all runs of a variant name the same
+    for run in (first[variant] for variant in plan.study.variants):
         for problem in check.names(run.config):
             problems.setdefault(problem, run.variant)
     if problems:
@@ -120,8 +124,7 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         (runs / FILE).write_text(json.dumps(asdict(found)), encoding="utf-8")
     client.update_run(found.run_id, "RUNNING")
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would end the process without what follows
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    exit_on_sigterm()
     status = "KILLED"
     try:
         yield client, found.run_id

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partsight import check, overrides
+from partsight import RESULTS_VERSION, check, overrides
 from partsight.config import Config
 from partsight.errors import PartsightError, Problems, did_you_mean
 from partsight.study.definition import Protocol, Study, Variant
@@ -18,6 +18,8 @@ WITHOUT_EFFECT = ("name", "tracking", "report", "data.workers")
 """Settings that do not make another run of it: they have no part in its folder's name."""
 FINISHED = "finished.json"
 """In the folder of a run that came to its end."""
+BEFORE_NOTED = 3
+"""RESULTS_VERSION of runs whose FINISHED does not say it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,17 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end."""
-        return (self.folder / FINISHED).is_file()
+        """Whether it has come to its end, and would give the same if it were made now."""
+        return self.results_version == RESULTS_VERSION
+
+    @property
+    def results_version(self) -> int | None:
+        """RESULTS_VERSION of the code that brought it to its end; None where it has not."""
+        try:
+            told = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # not there, or cut off while it was written
+            return None
+        return int(told.get("results_version", BEFORE_NOTED))
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,8 @@ class Plan:
 
     study: Study
     protocol: Protocol
-    given: tuple[str, ...]
-    """Settings of the command line."""
+    command: tuple[str, ...]
+    """What makes it again."""
     folder: Path
     """Of the table; the runs are in folder/runs."""
     runs: tuple[Run, ...]
@@ -74,6 +85,7 @@ def plan(
     folders: Sequence[Path],
     out: Path | None = None,
     repeats: int | None = None,
+    command: Sequence[str] = (),
 ) -> Plan:
     """All runs of a study, checked as far as that is possible without the heavy libraries.
 
@@ -84,13 +96,14 @@ def plan(
         folders: of configs, the last is partsight's own.
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
+        command: what makes it again, for the table.
 
     Raises:
         Problems: every mistake of every variant, each once.
     """
     own, common = _of_variants(study, given)
     lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
-    problems = _given_problems(study, common)
+    problems = _given_problems(study, protocol, common)
     for line in lines.values():
         problems += [p for p in overrides.problems(line, folders) if p not in problems]
     if problems:
@@ -105,7 +118,7 @@ def plan(
     folder = out or Path("studies") / study.name / first.name / protocol.name
     wanted = repeats or study.repeats
     runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, wanted)]
-    return Plan(study, protocol, tuple(given), folder, tuple(runs))
+    return Plan(study, protocol, tuple(command), folder, tuple(runs))
 
 
 def _line(study: Study, protocol: Protocol, variant: Variant, given: Sequence[str]) -> list[str]:
@@ -137,8 +150,8 @@ def key_of(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]
 
 
-def _given_problems(study: Study, given: Sequence[str]) -> list[str]:
-    layers = [part for v in study.variants.values() for part in (v.settings, *v.protocols.values())]
+def _given_problems(study: Study, protocol: Protocol, given: Sequence[str]) -> list[str]:
+    layers = [part for v in study.variants.values() for part in (v.settings, v.protocols.get(protocol.name, ()))]
     varied = {"repeat", *(key_of(text) for layer in layers for text in layer)}
     varied |= {"fold"} if study.folds else set()
     varied |= {"training.batch_size"} if study.batch_sizes else set()
@@ -148,6 +161,8 @@ def _given_problems(study: Study, given: Sequence[str]) -> list[str]:
 def _run_problems(study: Study, config: Config) -> Iterator[str]:
     if config.seed < 0:
         yield "seed=-1: runs of a study are made again from their settings; give a seed, e.g. seed=1"
+    if study.thresholds and config.model.output == "softmax":
+        yield "model.output=softmax: has no threshold, and the study has thresholds; use sigmoid"
     strategy = config.data.validation_strategy
     if study.folds and strategy in ("holdout", "custom", "column", "file"):
         yield (

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from partsight.config import Config
-from partsight.data import bad_pictures, inspection, leaks, table
+from partsight.data import bad_pictures, fingerprint, inspection, leaks, table
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions, scored
 from partsight.evaluation.task import Task
@@ -43,6 +43,11 @@ class Finished:
         """What the run started from: random, file or hub."""
         return self.facts["weights"].partition(":")[0]
 
+    @property
+    def data(self) -> str:
+        """Fingerprint of the data set it was made with."""
+        return self.facts["data_fingerprint"]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -51,6 +56,8 @@ class Entry:
     variant: str
     threshold: float | None
     weights: str
+    data: str
+    """Fingerprint of the data set."""
     task: Task
     tables: tuple[pd.DataFrame, ...]
     """Of its runs, of one kind of rows."""
@@ -76,30 +83,37 @@ def finished(plan: Plan) -> list[Finished]:
     """Every run of the plan that came to its end, in order; test rows also without those seen in training."""
     done = [run for run in plan.runs if run.done]
     tested = plan.study.rows == "test" and any((run.folder / TEST_PREDICTIONS).is_file() for run in done)
-    alike = leaked(done[0].config) if tested else None
-    return [_finished(run, alike) for run in done]
+    seen = dict([leaked(done[0].config)]) if tested else {}
+    return [_finished(run, tested, seen) for run in done]
 
 
-def leaked(config: Config) -> pd.DataFrame:
-    """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them."""
+def leaked(config: Config) -> tuple[str, pd.DataFrame]:
+    """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them.
+
+    With the fingerprint of the data set as it is now: rows of another have other numbers.
+    """
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     examples = bad_pictures.usable(examples, inspected, config)
-    return leaks.of_test_rows(examples, leaks.alike(examples, inspected))
+    data = fingerprint.fingerprint(examples, inspected)
+    return data, leaks.of_test_rows(examples, leaks.alike(examples, inspected))
 
 
-def _finished(run: Run, alike: pd.DataFrame | None) -> Finished:
+def _finished(run: Run, tested: bool, seen: Mapping[str, pd.DataFrame]) -> Finished:
     facts = {key: str(value) for key, value in _yaml(run.folder / FACTS).items()}
-    return Finished(run, read_task(run.folder), _tables(run, alike), facts, _yaml(run.folder / TIMING))
+    tables = _tables(run, tested, seen.get(facts["data_fingerprint"]))
+    return Finished(run, read_task(run.folder), tables, facts, _yaml(run.folder / TIMING))
 
 
-def _tables(run: Run, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
-    if alike is None or not (run.folder / TEST_PREDICTIONS).is_file():
+def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    if not tested or not (run.folder / TEST_PREDICTIONS).is_file():
         return {VALIDATION: predictions.read(run.folder / "predictions.parquet")}
     whole = predictions.read(run.folder / TEST_PREDICTIONS)
     whole = whole[whole["label"].notna()].reset_index(drop=True)
-    copies = alike[alike["kind"] != "look-alike"]
     tables = {TEST: whole}
+    if alike is None:
+        return tables
+    copies = alike[alike["kind"] != "look-alike"]
     for name, seen in ((NO_COPIES, copies), (NO_LOOKALIKES, alike)):
         rest = whole[~whole["row"].isin(seen["row"])].reset_index(drop=True)
         if 0 < len(rest) < min(map(len, tables.values())):  # it says something of its own
@@ -119,23 +133,51 @@ def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -
     lines = []
     for variant in dict.fromkeys(one.run.variant for one in found):
         of_it = [one for one in found if one.run.variant == variant and rows in one.tables]
-        for weights in dict.fromkeys(one.weights for one in of_it):  # never one mean over both
-            runs = [one for one in of_it if one.weights == weights]
-            steps: Sequence[float | None] = thresholds or [None]
+        for weights, data in dict.fromkeys((one.weights, one.data) for one in of_it):  # never one mean over both
+            runs = [one for one in of_it if (one.weights, one.data) == (weights, data)]
+            own = runs[0].task
+            steps: Sequence[float | None] = [None] if own.output == "softmax" or not thresholds else thresholds
             for threshold in steps:
-                task = runs[0].task if threshold is None else at_threshold(runs[0].task, threshold)
+                task = own if threshold is None else dataclasses.replace(own, threshold=threshold)
                 tables = tuple(predictions.redecide(one.tables[rows], task) for one in runs)
-                lines.append(Entry(variant, threshold, weights, task, tables))
+                lines.append(Entry(variant, threshold, weights, data, task, tables))
     return lines
 
 
-def at_threshold(task: Task, threshold: float) -> Task:
-    """The task decided at another threshold. Raises PartsightError if it has none: a softmax takes the likeliest."""
-    if task.output == "softmax":
-        raise PartsightError("thresholds: a softmax has none; set model.output=sigmoid in the study's settings")
-    return dataclasses.replace(task, threshold=threshold)
+def differences(found: Sequence[Finished]) -> list[str]:
+    """Why these runs are not to be compared: data, or first weights of one variant, that changed between them."""
+    said = []
+    by_data = {data: [one.run.title for one in found if one.data == data] for data in {one.data: None for one in found}}
+    if len(by_data) > 1:
+        told = "; ".join(f"{mark(data)}: {_some(titles)}" for data, titles in by_data.items())
+        said.append(
+            f"RUNS OF DIFFERENT DATA: their pictures or labels are not the same ({told}). Lines are not comparable: "
+            "there is no p, and nothing is bold. A run whose folder is removed is made again, with the data of today."
+        )
+    for variant in dict.fromkeys(one.run.variant for one in found):
+        origins = dict.fromkeys(one.facts["weights"] for one in found if one.run.variant == variant)
+        if len(origins) > 1:
+            told = ", ".join(origin[:24] for origin in origins)
+            said.append(
+                f"RUNS OF DIFFERENT WEIGHTS: those of {variant} start from {told}. There is no p, and nothing is bold. "
+                "A run whose folder is removed is made again, from the weights of today."
+            )
+    return said
+
+
+def mark(data: str) -> str:
+    """A fingerprint, short, and such that nobody who reads a csv takes it for a number."""
+    return f"#{data[:8]}"
+
+
+def _some(titles: Sequence[str]) -> str:
+    return " / ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
 
 
 def status(run: Run) -> str:
     """finished, why it has no result, or that it has not run."""
-    return "finished" if run.done else failure.reason(run.folder) or "not run"
+    if run.done:
+        return "finished"
+    if run.results_version is not None:
+        return f"made by a partsight with other results (version {run.results_version}): to be made again"
+    return failure.reason(run.folder) or "not run"

@@ -10,7 +10,7 @@ import pandas as pd
 from partsight.evaluation import paired, summary
 from partsight.study.definition import Published, Study
 from partsight.study.plan import Plan
-from partsight.study.results import TEST, Entry, Finished, entries
+from partsight.study.results import TEST, Entry, Finished, differences, entries, mark
 
 IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
@@ -42,15 +42,16 @@ def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
     """A row a line of the table, kind of rows and figure.
 
-    Columns: variant, threshold, protocol, first_weights, rows, n (examples), metric, runs, mean, sd (over runs; NaN
-    for one), pooled, low, high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (that the
-    accuracy differs from the most accurate line's by chance, corrected; NaN where there is nothing to compare).
+    Columns: variant, threshold, protocol, first_weights, data (`results.mark` of its fingerprint), rows, n
+    (examples), metric, runs, mean, sd (over runs; NaN for one), pooled, low, high (95 %, `summary.average_over_folds`),
+    published, published_sd, best (bool), p (that the accuracy differs from the most accurate line's by chance,
+    corrected; NaN where there is nothing to compare).
     """
     study = plan.study
     parts = []
     for rows in dict.fromkeys(rows for one in found for rows in one.tables):
         lines = entries(found, rows, study.thresholds)
-        verdicts = _verdicts(lines)
+        verdicts = {} if differences([one for one in found if rows in one.tables]) else _verdicts(lines)
         for number, line in enumerate(lines):
             figures = summary.average_over_folds(line.tables, line.task)
             figures = figures[figures["metric"].isin([*study.figures, "Accuracy"])]
@@ -63,6 +64,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
                         "threshold": np.nan if line.threshold is None else line.threshold,
                         "protocol": plan.protocol.name,
                         "first_weights": WEIGHTS[line.weights],
+                        "data": mark(line.data),
                         "rows": rows,
                         "n": len(line.rows),
                         "metric": figures["metric"],
@@ -121,7 +123,7 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
     """The table that people read, of one kind of rows, as text."""
     lines = []
     of_rows = figures[figures["rows"] == rows]
-    keys = ["variant", "threshold", "first_weights"]
+    keys = ["variant", "threshold", "first_weights", *(["data"] if of_different_data(of_rows) else [])]
     mixed = len(set(of_rows["first_weights"])) > 1
     for _, group in of_rows.groupby(keys, sort=False, dropna=False):
         by_metric = {str(row["metric"]): row for _, row in group.iterrows()}
@@ -129,8 +131,9 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
         mark = " †" if mixed and one["first_weights"] == "random" else ""
         line = {"variant": f"**{one['variant']}**{mark}" if one["best"] else f"{one['variant']}{mark}"}
         if study.thresholds:
-            line["threshold"] = f"{one['threshold']:g}"
+            line["threshold"] = "as decided" if np.isnan(one["threshold"]) else f"{one['threshold']:g}"
         line |= {"runs": str(one["runs"]), "protocol": one["protocol"], "weights": one["first_weights"]}
+        line |= {"data": one["data"]} if "data" in keys else {}
         for metric in study.figures:
             if metric not in by_metric:
                 continue
@@ -142,6 +145,11 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
         lines.append(line)
     table = pd.DataFrame(lines).fillna("")
     return table.drop(columns=["p"]) if len(table) and (table["p"] == "").all() else table
+
+
+def of_different_data(figures: pd.DataFrame) -> bool:
+    """Whether lines were made with different data sets; a figures.csv that does not say holds one."""
+    return "data" in figures and len(set(figures["data"])) > 1
 
 
 def _any_published(figures: pd.DataFrame, metric: str) -> bool:
@@ -180,11 +188,6 @@ def number(metric: str, value: float) -> str:
 def p_text(p: float) -> str:
     """`0.013`, `<0.001`; nothing where nothing was compared."""
     return "" if not np.isfinite(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def unit(metric: str) -> str:
-    """Of the numbers of a column."""
-    return "%" if metric in IN_PERCENT else ("nats" if metric == "LogLoss" else "")
 
 
 def markdown(table: pd.DataFrame) -> str:

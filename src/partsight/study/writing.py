@@ -1,6 +1,7 @@
 """What a study leaves: csv for machines, Markdown for a repository, one html page with charts for people."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,8 @@ def _unbroken(text: str) -> str:
 
 
 def command_line(plan: Plan) -> str:
-    """What makes it again."""
-    return " ".join(["partsight", "study", plan.study.name, f"protocol={plan.protocol.name}", *plan.given])
+    """What makes it again, as a shell takes it."""
+    return shlex.join(plan.command)
 
 
 def run_list(plan: Plan) -> pd.DataFrame:
@@ -123,8 +124,10 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
     metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [study.figures[0]]
     at = ["" if np.isnan(t) else f" at {t:g}" for t in lines["threshold"]]
     one = len(set(lines["variant"])) == 1 and len(set(at)) > 1
+    of_data = [f", data {data}" for data in lines["data"]] if tables.of_different_data(lines) else [""] * len(lines)
     lines["name"] = [
-        f"{'threshold' if one else variant}{where}" for variant, where in zip(lines["variant"], at, strict=True)
+        f"{'threshold' if one else variant}{where}{data}"
+        for variant, where, data in zip(lines["variant"], at, of_data, strict=True)
     ]
     lines["weights"] = lines["first_weights"]
     return study_charts.figure_chart(lines, metrics, study.title, study.published_by)
@@ -140,7 +143,7 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame)
         notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
     if figures.empty:
         return notes
-    notes += _degraded(found)
+    notes += _degraded(found) + results.differences(found) + _note_of_thresholds(plan.study, found)
     several = bool((figures["runs"] > 1).any())
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
@@ -164,6 +167,16 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
     if any("partial" in one.facts for one in found):
         notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
     return notes
+
+
+def _note_of_thresholds(study: Study, found: Sequence[results.Finished]) -> list[str]:
+    without = dict.fromkeys(one.run.variant for one in found if one.task.output == "softmax")
+    if not study.thresholds or not without:
+        return []
+    return [
+        f"THRESHOLDS LEFT OUT of {', '.join(without)}: by its labels it is a softmax, which has none and takes the "
+        "likeliest class; model.output=sigmoid in the study's settings gives one."
+    ]
 
 
 def _note_of_weights(figures: pd.DataFrame) -> list[str]:

@@ -24,8 +24,8 @@ class SweepCallback(Callback):
             isolation.start_server()  # it imports while the jobs are checked
         try:
             settings = jobs.checked(config)
-            given, folder = list(config.hydra.overrides.task), Path(config.hydra.sweep.dir)
-            parent.open_run(settings, given, jobs.swept(config), folder)
+            folder = Path(config.hydra.sweep.dir)
+            parent.open_run(settings, jobs.given(config), jobs.swept(config), folder, jobs.study(config))
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)

@@ -14,12 +14,14 @@ from partsight.evaluation.task import Task
 from partsight.sweep import failure, parent
 from partsight.sweep.search import trial
 
+FINISHED, PRUNED = "finished", "pruned"
+"""Status of a job that needs no second look."""
 OVER = ("fold", "repeat", "seed")
 """What a mean is taken over; jobs that differ in anything else are rows of their own."""
 
 
 def conclude(folder: Path, overrides: Sequence[str]) -> bool:
-    """Writes sweep.csv and, for several folds or repeats of one setting, folds.csv; shows and tracks both.
+    """Writes sweep.csv and, for several folds, repeats or seeds of one setting, folds.csv; shows and tracks both.
 
     The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs stand in the table, empty.
 
@@ -36,9 +38,9 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     averages = average_tables(jobs)
     averages.to_csv(folder / "folds.csv", index=False) if len(averages) else None
     if len(averages):
-        console.table(averages, "Over folds and repeats; pooled: all validation rows together, 95 % interval")
+        console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    complete = len(table) > 0 and bool(table["status"].isin(["finished", "pruned"]).all())
+    complete = len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
     _track(folder, averages, complete)
     return complete
 
@@ -60,41 +62,52 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
         folder = job["folder"]
         assert isinstance(folder, Path)
         line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
-        path = folder / "metrics.csv"
-        if path.is_file():
-            figures = pd.read_csv(path)
+        status = _status(folder)
+        if status == FINISHED:
+            figures = pd.read_csv(folder / "metrics.csv")
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
-        lines.append(line | {"status": _status(folder)})
+        lines.append(line | {"status": status})
     return pd.DataFrame(lines)
 
 
 def _status(folder: Path) -> str:
     """Of a job: finished, pruned by a search, why it has no result, or no result."""
-    if (folder / "metrics.csv").is_file():
-        return "finished"
-    return "pruned" if trial.pruned(folder) else failure.reason(folder) or "no result"
+    failed = failure.reason(folder)
+    if (folder / "metrics.csv").is_file():  # it may have been killed after that, or another job may have left it here
+        return FINISHED if failed is None else failed
+    return PRUNED if trial.pruned(folder) else failed or "no result"
 
 
 def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """Mean, sd and the pooled figure of each setting that ran on several folds or repeats; empty without any."""
+    """Mean, sd and the pooled figure of each setting that ran on several folds, repeats or seeds; empty without any.
+
+    A seed is a repeat as repeat=i is: of each all folds together predict every row once.
+    """
     keys = [key for key in _differing(jobs) if key not in OVER]
-    groups: dict[tuple[object, ...], list[Path]] = {}
+    groups: dict[tuple[object, ...], list[tuple[object, Path]]] = {}
     for job in jobs:
         folder = job["folder"]
         assert isinstance(folder, Path)
-        if (folder / "predictions.parquet").is_file():
-            groups.setdefault(tuple(job.get(key) for key in keys), []).append(folder)
+        if (folder / "predictions.parquet").is_file() and _status(folder) == FINISHED:
+            groups.setdefault(tuple(job.get(key) for key in keys), []).append((job.get("seed"), folder))
     parts = []
-    for values, folders in groups.items():
-        tables = [predictions.read(folder / "predictions.parquet") for folder in folders]
+    for values, done in groups.items():
+        tables = _numbered([(seed, predictions.read(folder / "predictions.parquet")) for seed, folder in done])
         distinct = {(int(t["fold"].iloc[0]), int(t["repeat"].iloc[0])) for t in tables}
         if len(tables) < 2 or len(distinct) < len(tables):
             continue  # nothing to average, or the same rows twice
-        average = summary.average_over_folds(tables, read_task(folders[0]))
+        average = summary.average_over_folds(tables, read_task(done[0][1]))
         for key, value in reversed(list(zip(keys, values, strict=True))):
             average.insert(0, key, str(value))
         parts.append(average)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _numbered(tables: Sequence[tuple[object, pd.DataFrame]]) -> list[pd.DataFrame]:
+    """The tables with a repeat number for each pair of seed and repeat."""
+    pairs = [(seed, int(table["repeat"].iloc[0])) for seed, table in tables]
+    numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
+    return [table.assign(repeat=numbers[pair]) for pair, (_, table) in zip(pairs, tables, strict=True)]
 
 
 def read_task(folder: Path) -> Task:

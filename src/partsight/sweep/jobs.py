@@ -1,5 +1,7 @@
 """The jobs of a multirun, known and checked before the first starts."""
 
+from pathlib import Path
+
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -8,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from partsight import check
+from partsight import overrides as command_line
 from partsight.config import Config
 from partsight.errors import Problems
 
@@ -39,6 +42,21 @@ def checked(config: DictConfig) -> list[Config]:
     return settings
 
 
+def given(config: DictConfig) -> list[str]:
+    """What makes the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""
+    params = config.hydra.sweeper.get("params") or {}
+    return [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+
+
+def study(config: DictConfig) -> str | None:
+    """The study in Optuna's storage that a search goes on with or begins; None where it is no search."""
+    if not _searches(config):
+        return None
+    from partsight.sweep.search import settings
+
+    return settings.study_name(settings.of(config), config)
+
+
 def swept(config: DictConfig) -> list[str]:
     """The keys that differ between the jobs."""
     parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
@@ -55,11 +73,16 @@ def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
         from partsight.sweep.search import search  # Optuna is of use in a search alone
 
         return search.jobs(config, folders)
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+        if config.hydra.sweeper.get("params"):  # the command line itself has been looked at
+            paths = [Path(folder) for folder in reversed(folders)]
+            if problems := command_line.problems(given(config), paths, multirun=True):
+                raise Problems("The sweep cannot run", problems)
+        parsed = OverridesParser.create().parse_overrides(given(config))
         if drawn := [f"{o.input_line}: values to draw from; add hydra/sweeper=search" for o in parsed if _drawn(o)]:
             raise Problems("The sweep cannot run", drawn)
         return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     return [[o.input_line or "" for o in parsed if not o.is_sweep_override()]]
 
 

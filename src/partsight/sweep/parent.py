@@ -27,30 +27,39 @@ class Parent:
     """Keys whose values differ between the jobs."""
 
 
-def open_run(jobs: Sequence[Config], overrides: Sequence[str], swept: Sequence[str], folder: Path) -> Parent:
+def open_run(
+    jobs: Sequence[Config], overrides: Sequence[str], swept: Sequence[str], folder: Path, study: str | None = None
+) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
-    A sweep of the same overrides that was begun before goes on in its own parent, if its jobs will be known again. One
-    that is stopped before its end (Ctrl-C, SIGTERM) ends its parent KILLED when the process exits.
+    A sweep of the same overrides, and of the same `study` where it is a search, that was begun before goes on in its
+    own parent, if its jobs will be known again. One that is stopped before its end (Ctrl-C, SIGTERM) ends its parent
+    KILLED when the process exits.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     client, experiment = store.prepare(tracking)
     run_id = None
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
-        run_id = next((run.info.run_id for run in begun if run.data.tags["overrides"] == text), None)
+        same = [run for run in begun if run.data.tags["overrides"] == text and run.data.tags.get("study") == study]
+        run_id = same[0].info.run_id if same else None
     if run_id:
         client.update_run(run_id, status="RUNNING")
     else:
-        tags = {"overrides": text, "kind": "sweep"}
+        tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {})
         run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
     parent = Parent(store.uri(tracking), run_id, tuple(swept))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(parent)), encoding="utf-8")
     atexit.register(_end_killed_if_running, client, parent.run_id)
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would end the process without the line above
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    exit_on_sigterm()
     return parent
+
+
+def exit_on_sigterm() -> None:
+    """SIGTERM ends this process as sys.exit does, so that its run is ended too; a handler that is there stays."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:

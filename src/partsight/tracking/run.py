@@ -126,6 +126,8 @@ def tracked(
 def _reopened(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> TrackedRun:
     stored = client.get_run(run_id).data
     told = {(name, point.step) for name in stored.metrics for point in client.get_metric_history(run_id, name)}
+    for ended in {"error", "pruned"} & stored.tags.keys():  # how it ended before is not how it ends now
+        client.delete_tag(run_id, ended)
     run = TrackedRun(client, run_id, frozenset(told), frozenset(stored.params))
     run.tags(tags)
     client.update_run(run_id, status="RUNNING")

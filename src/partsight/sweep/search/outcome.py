@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,8 +24,11 @@ TABLE, HISTORY, IMPORTANCE = "trials.csv", "history.png", "importance.png"
 _SHOWN = 10
 
 
-def conclude(study: Study, searched: Space, folder: Path) -> None:
-    """Writes table and charts of the whole study to `folder` and the sweep's MLflow run, and shows the best trials."""
+def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]) -> None:
+    """Writes table and charts of the whole study to `folder` and the sweep's MLflow run, and shows the best trials.
+
+    options: of the command line, but for overrides, that a trial needs to run again.
+    """
     metric, found = studies.metric(study), table(study)
     found.to_csv(folder / TABLE, index=False)
     complete = found[found["state"] == "complete"]
@@ -35,16 +38,17 @@ def conclude(study: Study, searched: Space, folder: Path) -> None:
     importances = importance(study)
     if importances:
         save(importance_chart(importances, f"{study.study_name}: what {metric} depended on"), folder / IMPORTANCE)
-    best = None
+    best, again = None, ""
     if len(complete):
         best = study.best_trial
         shown = complete.sort_values("value", ascending=not higher).head(_SHOWN)
         keep = ["trial", "value", *searched.drawn]
         console.table(shown[keep], f"The best of {len(found)} trials of {study.study_name}, by {metric}")
-        console.say(f"Trial {best.number} again: {command(best, searched)}")
+        again = command(best, searched, options)
+        console.say(f"Trial {best.number} again: {again}")
     else:
         console.say(f"No trial of {study.study_name} has a result: {folder / TABLE}")
-    _track(folder, study, best, searched)
+    _track(folder, study, best, again)
 
 
 def table(study: Study) -> pd.DataFrame:
@@ -83,14 +87,14 @@ def importance(study: Study) -> dict[str, float]:
         return dict(get_param_importances(study))
 
 
-def command(best: FrozenTrial, searched: Space) -> str:
+def command(best: FrozenTrial, searched: Space, options: Sequence[str]) -> str:
     """What runs this trial once more."""
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, "train"]
     seed: Mapping[str, object] = {"seed": best.user_attrs.get("seed", -1)}
-    return shlex.join([*program, *trial.command(searched.overrides(best.params), seed)])
+    return shlex.join([*program, *options, *trial.command(searched.overrides(best.params), seed)])
 
 
-def _track(folder: Path, study: Study, best: FrozenTrial | None, searched: Space) -> None:
+def _track(folder: Path, study: Study, best: FrozenTrial | None, again: str) -> None:
     found = parent.read(folder)
     if found is None:
         return
@@ -101,6 +105,6 @@ def _track(folder: Path, study: Study, best: FrozenTrial | None, searched: Space
     client.set_tag(found.run_id, "study", study.study_name)
     if best is not None:
         client.set_tag(found.run_id, "best_trial", str(best.number))
-        client.set_tag(found.run_id, "best_command", command(best, searched))
+        client.set_tag(found.run_id, "best_command", again)
         client.set_tag(found.run_id, "best_settings", json.dumps(best.params))
         client.log_metric(found.run_id, f"best_{studies.metric(study)}", float(best.value or 0.0))

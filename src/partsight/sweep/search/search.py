@@ -92,8 +92,14 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
             time.sleep(_LOOK_SECONDS)
         else:
             break
-    outcome.conclude(study, searched, folder)
+    outcome.conclude(study, searched, folder, _own_configs(config))
     return returned
+
+
+def _own_configs(config: DictConfig) -> list[str]:
+    """--config-dir as it was given."""
+    sources = config.hydra.runtime.config_sources
+    return [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
 
 
 def _space(config: DictConfig) -> Space:

@@ -1,0 +1,79 @@
+"""A job of a study marks its folder, whatever an earlier start has left there."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from partsight import check, command, config
+from partsight.errors import Problems, Pruned
+from partsight.study import launch, timing
+from partsight.study.definition import read_protocol, read_study
+from partsight.study.plan import FINISHED, plan
+from partsight.sweep import failure, isolation
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a job of a multirun, which has failed before."""
+    failure.record(tmp_path, "out of memory")
+    hydra = SimpleNamespace(mode=RunMode.MULTIRUN, runtime=SimpleNamespace(output_dir=str(tmp_path)))
+    monkeypatch.setattr(HydraConfig, "get", lambda: hydra)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["train", "time"])
+def test_a_run_that_failed_once_can_be_finished(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(command, "train_one", lambda composed: 1.0)
+    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=[]))
+    monkeypatch.setattr(timing, "run", lambda config, folder: None)
+    launch.task_of(kind)(DictConfig({}))
+    assert (folder / FINISHED).is_file()
+    assert failure.reason(folder) is None
+
+
+def test_a_job_of_any_sweep_that_starts_again_has_not_failed_yet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prunes(composed: DictConfig) -> None:
+        raise Pruned("pruned at evaluation 1")
+
+    monkeypatch.setattr(check, "to_config", prunes)
+    command.train_one(DictConfig({}))
+    assert failure.reason(folder) is None
+
+
+def test_a_timed_run_knows_the_models_of_plugins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(timing, "run", lambda config, folder: None)
+    (folder / "my_models_of_time.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=["my_models_of_time"]))
+    launch.time_one(DictConfig({}))
+    assert (folder / "imported").is_file()
+    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=["no_such_module"]))
+    launch.time_one(DictConfig({}))
+    assert "no_such_module cannot be imported" in (folder / failure.FILE).read_text()
+
+
+def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config.register()
+    conf = [command.conf_folder()]
+    (tmp_path / "mine.yaml").write_text(
+        "settings: [usecase=casting, seed=1, fold=2]\nrepeats: 2\n"
+        "variants: {a: {}, b: {settings: [training.optimizer=adamww]}}\nprotocols: {own: []}\n"
+    )
+    study = plan(read_study(str(tmp_path / "mine.yaml"), conf), read_protocol("own", conf), [], conf)
+    asked = []
+
+    def names(one: config.Config) -> list[str]:
+        asked.append((one.training.optimizer, one.fold, one.repeat))
+        return ["training.optimizer=adamww: unknown"] if one.training.optimizer == "adamww" else []
+
+    monkeypatch.setattr(isolation, "start_server", lambda: None)
+    monkeypatch.setattr(check, "names", names)
+    with pytest.raises(Problems, match=r"adamww: unknown \[variant: b\]"):
+        launch.check_names(study)
+    assert asked == [("adamw", 2, 0), ("adamww", 2, 0)]

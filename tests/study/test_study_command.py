@@ -1,0 +1,38 @@
+"""What is typed after `partsight study`, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from partsight.errors import Problems
+from partsight.study import command, writing
+from partsight.study.plan import Plan
+from partsight.sweep import launchers
+
+STUDY = """
+settings: [usecase=casting, seed=1]
+variants: {one: {}}
+protocols: {cpu: [], own: []}
+"""
+
+
+def test_the_table_names_the_command_as_a_shell_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+    monkeypatch.setattr(command, "_conclude", plans.append)
+    (tmp_path / "my rates.yaml").write_text(STUDY)
+    (tmp_path / "conf").mkdir()
+    options = ["--repeats", "2", "--out", "my table", "--config-dir=conf", "--table", "hydra/launcher=basic"]
+    command.main(["my rates.yaml", "data.label_columns=[a,b]", "protocol=own", *options])
+    assert writing.command_line(plans[0]) == (
+        "partsight study 'my rates.yaml' protocol=own 'data.label_columns=[a,b]' --repeats=2 '--out=my table' "
+        "--config-dir=conf"
+    )
+
+
+def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launchers, "find_spec", lambda name: None)
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    with pytest.raises(Problems, match=r"pip install 'partsight\[ray\]'"):
+        command.main(["rates.yaml", "hydra/launcher=ray"])

@@ -1,0 +1,122 @@
+"""A study's table compares what can be compared, and says what cannot."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from partsight import command, config
+from partsight.evaluation import predictions
+from partsight.evaluation.task import Task
+from partsight.results import TEST_PREDICTIONS
+from partsight.study import plan as planning
+from partsight.study import results, writing
+from partsight.study.definition import read_protocol, read_study
+
+CONF = [command.conf_folder()]
+STUDY = """
+settings: [usecase=casting, seed=1]
+variants:
+  right: {settings: [backbone=resnet18]}
+  wrong: {settings: [backbone=resnet34]}
+figures: [Accuracy]
+protocols: {own: []}
+"""
+FACTS = {"data": "given", "data_fingerprint": "12e45678aa", "weights": "hub:a", "device_name": "x"}
+FACTS |= {"threads": "1", "precision": "32-true", "identity": "0"}
+BINARY = Task(("bad", "good"), "binary", "good")
+SOFTMAX = Task(("bad", "good"), "softmax")
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> planning.Plan:
+    """Of two finished runs, one always right and one always wrong; the first of its ten test rows is a copy."""
+    return planned(tmp_path, monkeypatch, STUDY, BINARY)
+
+
+def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task) -> planning.Plan:
+    config.register()
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    seen = pd.DataFrame({"row": [0], "kind": ["copy"]})
+    monkeypatch.setattr(results, "leaked", lambda config: (FACTS["data_fingerprint"], seen))
+    plan = planning.plan(read_study(str(path), CONF), read_protocol("own", CONF), [], CONF, folder / "out")
+    for run in plan.runs:
+        run.folder.mkdir(parents=True)
+        labels = np.arange(10) % 2
+        of_good = labels if run.variant == "right" else 1 - labels
+        given = np.stack([1 - of_good, of_good], axis=1).astype(float)
+        images = [f"{number}.png" for number in range(10)]
+        table = predictions.build(
+            task=task, row=range(10), image=images, probabilities=given, split="test", labels=labels, repeat=run.repeat
+        )
+        predictions.write(table, run.folder / TEST_PREDICTIONS)
+        meaning = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(task).items()}
+        timing = {"fit_seconds": 1.0, "train_images_per_second": 1.0}
+        for name, told in (("task", meaning), ("timing", timing), ("facts", FACTS)):
+            (run.folder / f"{name}.yaml").write_text(yaml.safe_dump(told))
+        (run.folder / planning.FINISHED).write_text("{}")
+    return plan
+
+
+def changed(run: planning.Run, **facts: str) -> None:
+    """Writes other facts of a run."""
+    (run.folder / "facts.yaml").write_text(yaml.safe_dump(FACTS | facts))
+
+
+def test_runs_of_the_same_data_are_compared(plan: planning.Plan) -> None:
+    told = writing.told(plan)
+    assert results.differences(results.finished(plan)) == []
+    assert told.parts[0].table["variant"].tolist() == ["**right**", "wrong"]
+    assert "data" not in told.parts[0].table
+    assert [part.heading for part in told.parts] == [
+        "Test rows, as published (10)",
+        "Test rows without copies of training pictures (9)",
+    ]
+
+
+def test_runs_of_different_data_are_told_and_not_compared(plan: planning.Plan) -> None:
+    changed(plan.runs[1], data_fingerprint="99e45678aa")
+    told = writing.told(plan)
+    (note,) = [text for text in told.notes if text.startswith("RUNS OF DIFFERENT DATA")]
+    assert "#12e45678: right; #99e45678: wrong" in note
+    everything, without_copies = told.parts
+    assert everything.table["variant"].tolist() == ["right", "wrong"]
+    assert everything.table["data"].tolist() == ["#12e45678", "#99e45678"]
+    assert "p" not in everything.table
+    assert without_copies.table["variant"].tolist() == ["right"]  # rows of other data have other numbers
+    for path in writing.write(plan, told):
+        assert path.is_file()
+    assert "RUNS OF DIFFERENT DATA" in (plan.folder / "table.md").read_text()
+
+
+def test_one_variant_of_different_data_is_two_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(tmp_path, monkeypatch, f"{STUDY}repeats: 2\n", BINARY)
+    changed(plan.runs[1], data_fingerprint="99e45678aa")
+    table = writing.told(plan).parts[0].table
+    assert table[["variant", "runs"]].to_numpy().tolist() == [["right", "1"], ["right", "1"], ["wrong", "2"]]
+
+
+def test_one_variant_of_different_weights_is_told_and_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path, monkeypatch, f"{STUDY}repeats: 2\n", BINARY)
+    for run in plan.runs[2:]:
+        changed(run, weights="hub:b")  # another variant's may be others
+    assert results.differences(results.finished(plan)) == []
+    changed(plan.runs[1], weights="hub:b")
+    told = writing.told(plan)
+    assert any(text.startswith("RUNS OF DIFFERENT WEIGHTS: those of right start from hub:a") for text in told.notes)
+    assert told.parts[0].table["variant"].tolist() == ["right", "wrong"]
+    assert "p" not in told.parts[0].table
+
+
+def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = writing.told(planned(tmp_path, monkeypatch, f"{STUDY}thresholds: [0.3, 0.5]\n", SOFTMAX))
+    assert told.parts[0].table["threshold"].tolist() == ["as decided"] * 2
+    assert any(text.startswith("THRESHOLDS LEFT OUT of right, wrong") for text in told.notes)

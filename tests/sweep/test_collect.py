@@ -1,0 +1,84 @@
+"""The table of a sweep, from what its jobs left."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from partsight.evaluation import predictions
+from partsight.evaluation.task import Task
+from partsight.sweep import collect, failure
+
+
+def job(sweep: Path, number: int, *overrides: str) -> Path:
+    """The folder of a job that left its figures."""
+    folder = sweep / str(number)
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {text}\n" for text in overrides))
+    (folder / "metrics.csv").write_text("metric,value\nAccuracy,0.75\n")
+    return folder
+
+
+def test_a_job_that_ended_badly_after_its_figures_has_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job(tmp_path, 0, "head=linear")
+    failure.record(job(tmp_path, 1, "head=gem"), "killed by SIGKILL")
+    assert not collect.conclude(tmp_path, ["head=linear,gem"])
+    assert "killed by SIGKILL" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "sweep.csv")
+    assert table["status"].tolist() == ["finished", "killed by SIGKILL"]
+    assert table["Accuracy"].isna().tolist() == [False, True]
+
+
+TASK = Task(("bad", "good"), "binary", "good")
+
+
+def predicted(sweep: Path, number: int, *overrides: str, fold: int = 0, repeat: int = 0) -> None:
+    """A job that predicted two of the rows 0 to 3, as many of them right as its number says."""
+    folder = job(sweep, number, *overrides)
+    rows = [2 * fold, 2 * fold + 1]
+    of_good = np.array([0.0, 1.0]) if number else np.array([1.0, 1.0])
+    table = predictions.build(
+        task=TASK,
+        row=rows,
+        image=[f"{row}.png" for row in rows],
+        probabilities=np.stack([1 - of_good, of_good], axis=1),
+        split="validation",
+        labels=[0, 1],
+        fold=fold,
+        repeat=repeat,
+    )
+    predictions.write(table, folder / "predictions.parquet")
+    (folder / "task.yaml").write_text("{classes: [bad, good], output: binary, positive_class: good}\n")
+
+
+def averages(sweep: Path) -> pd.DataFrame:
+    return collect.average_tables(collect.read_jobs(sweep)).set_index("metric")
+
+
+@pytest.mark.parametrize("key", ["seed", "repeat"])
+def test_seeds_are_repeats(tmp_path: Path, key: str) -> None:
+    for number in range(3):
+        predicted(tmp_path, number, "usecase=casting", f"{key}={number}", repeat=number if key == "repeat" else 0)
+    accuracy = averages(tmp_path).loc["Accuracy"]
+    assert accuracy["mean"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert accuracy["sd"] == pytest.approx(np.std([0.5, 1, 1], ddof=1))
+    assert accuracy["pooled_n"] == 2
+
+
+def test_seeds_and_folds_and_another_setting(tmp_path: Path) -> None:
+    jobs = [(head, seed, fold) for head in ("linear", "gem") for seed in (1, 2) for fold in (0, 1)]
+    for number, (head, seed, fold) in enumerate(jobs):
+        predicted(tmp_path, number, f"seed={seed}", f"fold={fold}", f"head={head}", fold=fold)
+    found = averages(tmp_path).loc["Accuracy"].set_index("head")
+    assert found["n"].tolist() == [4, 4]
+    assert found["pooled_n"].tolist() == [4, 4]
+    assert found["pooled"].to_dict() == {"linear": (0.75 + 1) / 2, "gem": 1.0}
+
+
+def test_the_same_rows_twice_have_no_average(tmp_path: Path) -> None:
+    for number in range(2):
+        predicted(tmp_path, number, "fold=0")
+    assert collect.average_tables(collect.read_jobs(tmp_path)).empty

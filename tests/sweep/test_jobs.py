@@ -1,0 +1,47 @@
+"""The jobs of a multirun are known before the first starts, wherever their settings are written."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from partsight.command import conf_folder
+from partsight.config import register
+from partsight.errors import Problems
+from partsight.sweep import jobs
+
+SMALL = ("usecase=casting", "backbone=test_resnet", "model.pretrained=false", "hydra.sweep.dir=sweep")
+
+
+def multirun(*given: str, **params: str) -> DictConfig:
+    """The config of a multirun, its hydra section included; params: of its sweeper, as a file has them."""
+    register()
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+        config = GlobalHydra.instance().config_loader().load_configuration("train", list(given), RunMode.MULTIRUN)
+    if params:
+        config.hydra.sweeper.params = params
+    return config
+
+
+def test_jobs_of_params_are_checked_before_the_first_starts() -> None:
+    with pytest.raises(Problems, match=r"fold=9: .*\[job: fold=9 training.epochs=1 usecase=casting"):
+        jobs.checked(multirun(*SMALL, **{"fold": "0,9", "training.epochs": "1"}))
+    config = multirun(*SMALL, "training.epochs=3", fold="0,1", backbone="resnet18")
+    assert [(job.fold, job.training.epochs, job.backbone) for job in jobs.checked(config)] == [
+        (0, 3, "test_resnet"),
+        (1, 3, "test_resnet"),
+    ]
+
+
+def test_params_are_looked_at_as_a_command_line_is() -> None:
+    with pytest.raises(Problems, match=r"training\.epoch: there is no such setting; did you mean training\.epochs\?"):
+        jobs.checked(multirun(*SMALL, **{"training.epoch": "1,2"}))
+
+
+def test_a_sweep_is_made_by_params_and_overrides() -> None:
+    config = multirun("usecase=casting", fold="0,1")
+    assert jobs.given(config) == ["fold=0,1", "usecase=casting"]
+    assert jobs.study(config) is None
+    assert jobs.study(multirun(*SMALL, "hydra/sweeper=search", "hydra.sweeper.study_name=rates")) == "rates"
+    assert jobs.study(multirun(*SMALL, "hydra/sweeper=search")) == "casting_sweep"

@@ -1,0 +1,55 @@
+"""What an interrupted run is gone on with from: its folder, where it can be seen and is still its own."""
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from partsight import earlier
+from partsight.checkpoints import LAST
+from partsight.config import Config, TrackingConfig
+from partsight.earlier import Earlier
+
+
+def interrupted(folder: Path, host: str, identity: str = "0123") -> Earlier:
+    """A run of identity 0123 that had a checkpoint in `folder`, which holds one of `identity` now."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / LAST).write_bytes(b"weights")
+    (folder / "facts.yaml").write_text(f"identity: '{identity}'\n")
+    return Earlier("7f", False, {"folder": str(folder), "host": host, "identity": "0123"}, {})
+
+
+@pytest.mark.parametrize("host", [platform.node(), "another"])
+def test_a_run_goes_on_from_a_folder_that_it_sees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    earlier.prepared(tmp_path / "new", interrupted(tmp_path / "old", host))
+    assert (tmp_path / "new" / "checkpoints" / LAST).read_bytes() == b"weights"
+    assert "it goes on from its last checkpoint" in capsys.readouterr().out
+
+
+def test_a_folder_of_another_machine_may_be_another_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier.prepared(tmp_path / "new", interrupted(tmp_path / "old", "another", identity="4567"))
+    assert not (tmp_path / "new").exists()
+    assert "is on another: it begins again" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_here = interrupted(tmp_path / "old", platform.node())
+    (tmp_path / "old").rename(tmp_path / "away")
+    earlier.prepared(tmp_path / "new", of_here)
+    assert "is gone: it begins again" in capsys.readouterr().out
+
+
+def test_without_a_cache_folder_a_run_begins_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made below it
+    monkeypatch.setattr(earlier, "_find", lambda config, identity: None)
+    config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    with earlier.claimed(config, "0123", drawn=False) as known:
+        assert known is None
+    assert "cannot be written" in capsys.readouterr().out
+    with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", drawn=False):
+        raise OSError("the run's own")
