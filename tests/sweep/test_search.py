@@ -336,3 +336,10 @@ def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
     trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
     assert collect.conclude(tmp_path, [])
+
+
+def test_a_folder_that_is_used_again_forgets_the_pruning_of_its_last_trial(tmp_path: Path) -> None:
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
+    trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "other", 0, 2, "median"))
+    assert trial.pruned(tmp_path / "0") is None

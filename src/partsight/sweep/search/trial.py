@@ -23,6 +23,7 @@ class Announced:
 def announce(folder: Path, trial: Announced) -> None:
     """Tells the job that will run in `folder`, in whatever process, which trial it is."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / PRUNED).unlink(missing_ok=True)  # of another trial, where the folder of a sweep is used again
     (folder / ANNOUNCED).write_text(json.dumps(asdict(trial)), encoding="utf-8")
 
 
