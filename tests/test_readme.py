@@ -68,6 +68,8 @@ def _short(words: list[str], more: list[str]) -> list[str]:
     few = FEW if "usecase=casting" in words else []
     if words[:3] == ["partsight", "data", "check"]:
         return [*words, *few]
+    if more and not any(word.startswith("backbone=") for word in words):
+        more = [*more, "backbone=resnet18"]
     return [*words, *SHORT, *few, *more] if takes_settings and not shows_only else words
 
 
