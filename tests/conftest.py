@@ -7,9 +7,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from ready_store import TABLES
 
 from partsight import check, command
 from partsight.config import Config, register
@@ -39,12 +41,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Made samples and content hashes are shared by the tests of a session, and by nobody else."""
+    """Made samples, content hashes and a store's tables are shared by the tests of a session, and by nobody else."""
     fonts = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matplotlib"
     with pytest.MonkeyPatch.context() as patch:
         if "MPLCONFIGDIR" not in os.environ:  # its list of fonts, which takes long to make, is no setting of the user's
             patch.setenv("MPLCONFIGDIR", str(fonts))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(TABLES, str(tmp_path_factory.getbasetemp() / "tables.db"))
         yield
 
 
@@ -96,16 +99,46 @@ def reference(real_data: Path) -> Path:
     return _there(real_data.parent / "reference" / "hydrogen_torch")
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[preloaded.Server]:
+    """Starts programs without their seconds of imports; what differs is in preloaded.py."""
+    server = preloaded.Server(preloaded.environment())
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """train("usecase=casting", ...): `python train.py usecase=casting ...` in tmp_path."""
+def train(server: preloaded.Server, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """train("usecase=casting", ...): `python train.py usecase=casting ...` in tmp_path, without its time of imports."""
 
     def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        environment = {"OMP_NUM_THREADS": "2", **os.environ}
+        return server.run([str(ROOT / "train.py"), *arguments], tmp_path, preloaded.environment(), timeout)
+
+    return run
+
+
+@pytest.fixture
+def begin(server: preloaded.Server, tmp_path: Path) -> preloaded.Begin:
+    """begin("usecase=casting", ...): as `train`, but a process that has just begun, to be read from and sent signals.
+
+    It leads a process group, and `with` waits for it.
+    """
+
+    def start(*arguments: str, folder: Path = tmp_path) -> preloaded.Run:
+        return server.begin([str(ROOT / "train.py"), *arguments], folder, preloaded.environment())
+
+    return start
+
+
+@pytest.fixture
+def python_train(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """python_train("usecase=casting", ...): as `train`, in an interpreter of its own."""
+
+    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, str(ROOT / "train.py"), *arguments],
             cwd=tmp_path,
-            env=environment,
+            env=preloaded.environment(),
             capture_output=True,
             text=True,
             timeout=timeout,

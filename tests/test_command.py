@@ -50,16 +50,16 @@ def test_a_command_that_trains_nothing_costs_little(name: str, tmp_path: Path) -
     assert ours < LIMIT * hydra
 
 
-def test_help_shows_examples_groups_and_settings(train: Train) -> None:
-    done = train("--help")
+def test_help_shows_examples_groups_and_settings(python_train: Train) -> None:
+    done = python_train("--help")
     assert done.returncode == 0
     assert "python train.py usecase=casting backbone=efficientnet_b4" in done.stdout
     assert "usecase=casting|custom|product_defect|resistor|steel" in done.stdout
     assert "learning_rate" in done.stdout
 
 
-def test_cfg_job_shows_the_settings_of_a_command(train: Train) -> None:
-    done = train("usecase=steel", "training.epochs=7", "--cfg", "job")
+def test_cfg_job_shows_the_settings_of_a_command(python_train: Train) -> None:
+    done = python_train("usecase=steel", "training.epochs=7", "--cfg", "job")
     assert done.returncode == 0
     assert "name: steel" in done.stdout
     assert "epochs: 7" in done.stdout
@@ -104,8 +104,8 @@ def test_mistakes_go_to_stderr_without_a_traceback_and_exit_with_2(
     assert shown.out == ""
 
 
-def test_the_process_ends_with_that_status(train: Train) -> None:
-    done = train("usecase=casting", "training.epochs=-1")
+def test_the_process_ends_with_that_status(python_train: Train) -> None:
+    done = python_train("usecase=casting", "training.epochs=-1")
     assert done.returncode == 2
     assert done.stderr.startswith("The settings cannot run: 1 problem")
     assert "Traceback" not in done.stderr

@@ -1,28 +1,26 @@
 """A run that has been made before is not made again; one that was interrupted goes on as if it never had been."""
 
 import json
-import multiprocessing.context
-import os
 import random
+import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlflow.entities import Run
+from mlflow import entities
+from preloaded import Begin, Run
 from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
-from partsight import command, earlier, processes, training
+from partsight import earlier, processes, training
 from partsight.config import Config, TrainerConfig
 from partsight.curves import Curves
 from partsight.data.datamodule import FoldData
 from partsight.fitting import Fitted
 from partsight.stage import Stage
 
-ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 AGAIN = "rerun=false"
@@ -42,7 +40,7 @@ def same(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
-def points_once(home: Path, found: Run) -> None:
+def points_once(home: Path, found: entities.Run) -> None:
     """No point of any curve was told twice, and none is missing."""
     curves = pd.read_csv(Path(found.data.tags["folder"]) / "curves.csv")
     for series, noted in curves.groupby("series"):
@@ -244,76 +242,64 @@ def test_another_run_in_the_same_folder_does_not_go_on_from_it(
     same(alone, tmp_path / "stopped")
 
 
-def _train(folder: Path, overrides: Sequence[str]) -> None:
-    """In a process of its own."""
-    os.chdir(folder)
-    with (folder / "output.txt").open("a") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-        given = {text.split("=")[0] for text in overrides}
-        command.train([*(text for text in SMALL if text.split("=")[0] not in {"rerun", *given}), *overrides])
-
-
-@pytest.fixture(scope="module")
-def server() -> multiprocessing.context.ForkServerContext:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["partsight.experiment"])
-    return server
-
-
-Begin = Callable[..., multiprocessing.context.ForkServerProcess]
-
-
 @pytest.fixture
-def begin(server: multiprocessing.context.ForkServerContext, pictures: str) -> Begin:
-    """begin(folder, overrides): a process that trains there."""
+def start(begin: Begin, pictures: str) -> Callable[..., Run]:
+    """start(folder, overrides): a process that trains there."""
 
-    def start(folder: Path, *overrides: str) -> multiprocessing.context.ForkServerProcess:
+    def started(folder: Path, *overrides: str) -> Run:
         folder.mkdir(exist_ok=True)
-        process = server.Process(target=_train, args=(folder, [pictures, *overrides]))
-        process.start()
-        return process
+        given = {text.split("=")[0] for text in overrides}
+        small = (text for text in SMALL if text.split("=")[0] not in {"rerun", *given})
+        return begin(*small, pictures, *overrides, folder=folder)
 
-    return start
-
-
-def ended_well(process: multiprocessing.context.ForkServerProcess, folder: Path) -> None:
-    process.join()
-    assert process.exitcode == 0, (folder / "output.txt").read_text()
+    return started
 
 
-def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, begin: Begin) -> None:
+def ended_well(process: Run) -> str:
+    """All that it printed."""
+    with process:
+        said = process.rest(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, start: Callable[..., Run]) -> None:
+    """Each run is killed again and again, until going on takes less time than the next kill."""
     alone = tmp_path / "alone"
-    ended_well(begin(alone, *EVERYTHING, "hydra.run.dir=warm"), alone)  # caches of matplotlib and others are made
+    ended_well(start(alone, *EVERYTHING, "hydra.run.dir=warm"))  # caches of matplotlib and others are made
     (alone / "mlflow.db").unlink()
     began = time.monotonic()
-    ended_well(begin(alone, *EVERYTHING, "hydra.run.dir=run"), alone)
+    ended_well(start(alone, *EVERYTHING, "hydra.run.dir=run"))
     seconds = time.monotonic() - began
 
-    for percent in random.Random(20).sample(range(1, 100), k=10):
-        folder = tmp_path / f"{percent}"
-        process = begin(folder, *EVERYTHING, "hydra.run.dir=killed")
-        process.join(seconds * percent / 100)
-        process.kill()
-        process.join()
-        ended_well(begin(folder, *EVERYTHING, "hydra.run.dir=resumed"), folder)
-        same(alone / "run", folder / "resumed")
+    moments, killed = random.Random(20), 0
+    while killed < 8:
+        folder = tmp_path / f"{killed}"
+        for attempt in range(20):
+            with start(folder, *EVERYTHING, f"hydra.run.dir={attempt}") as process:
+                try:
+                    process.wait(seconds * moments.uniform(0.1, 1))
+                    break
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    killed += 1
+        assert process.returncode == 0
+        same(alone / "run", folder / f"{attempt}")
         (only,) = mlflow_runs(folder)
         assert only.info.status == "FINISHED"
         points_once(folder, only)
 
 
-def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, begin: Begin) -> None:
-    both = [begin(tmp_path, f"hydra.run.dir=run{number}") for number in (0, 1)]
-    for process in both:
-        ended_well(process, tmp_path)
+def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, start: Callable[..., Run]) -> None:
+    both = [start(tmp_path, f"hydra.run.dir=run{number}") for number in (0, 1)]
+    said = [ended_well(process) for process in both]
     assert len(mlflow_runs(tmp_path)) == 1
-    assert "Another process is at work on this very run" in (tmp_path / "output.txt").read_text()
+    assert "Another process is at work on this very run" in "".join(said)
     same(tmp_path / "run0", tmp_path / "run1")
 
 
 def test_two_processes_go_on_together(
-    tmp_path: Path, pictures: str, train: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path, pictures: str, train: Callable[..., subprocess.CompletedProcess[str]], begin: Begin
 ) -> None:
     ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "training.batch_size=4"]
     small = [text for text in SMALL if text.split("=")[0] not in {"trainer", "rerun", "training.batch_size"}]
@@ -324,11 +310,9 @@ def test_two_processes_go_on_together(
         assert done.returncode == 0, done.stdout + done.stderr
 
     trained("hydra.run.dir=unbroken", "tracking.experiment=other")
-    command = [sys.executable, "-u", str(ROOT / "train.py"), *settings, "hydra.run.dir=killed"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
+    with begin(*settings, "hydra.run.dir=killed") as process:
         next(line for line in process.stdout if line.startswith("epoch 2/"))
-        process.kill()
+        process.send_signal(signal.SIGKILL)
     assert ends(process.pid)
     trained("hydra.run.dir=resumed")
     same(tmp_path / "unbroken", tmp_path / "resumed")

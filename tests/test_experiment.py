@@ -5,8 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,7 +17,8 @@ import torch
 import yaml
 from browser import in_browser
 from mlflow.entities import Run
-from tiny import SMALL, any_left, mlflow_runs, noise, run, store, tree
+from preloaded import Begin
+from tiny import SMALL, ends, mlflow_runs, noise, run, store, tree
 
 from partsight.config import METRICS, Config
 from partsight.data import pictures as pictures_module
@@ -466,42 +465,31 @@ def test_a_picture_that_breaks_training_ends_the_run_failed(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, begin: Begin, number: signal.Signals) -> None:
     endless = [text for text in SMALL if not text.startswith("training.epochs")]
-    heard = ["env", "--default-signal=INT"]  # a shell's job in the background does not hear Ctrl-C
-    command = [*heard, sys.executable, "-u", str(ROOT / "train.py"), *endless, f"data.root={pictures}"]
-    with subprocess.Popen(
-        [*command, "training.epochs=100000", "hydra.run.dir=run"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if line.startswith("epoch 2/"):
-                    break
-            assert process.poll() is None, "".join(said)
-            assert [r.info.status for r in mlflow_runs(tmp_path)] == ["RUNNING"]
-            process.send_signal(number)
-            rest = process.communicate(timeout=120)[0]
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+    with begin(*endless, f"data.root={pictures}", "training.epochs=100000", "hydra.run.dir=run") as process:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("epoch 2/"):
+                break
+        assert process.poll() is None, "".join(said)
+        assert [r.info.status for r in mlflow_runs(tmp_path)] == ["RUNNING"]
+        process.send_signal(number)
+        rest = process.rest(timeout=120)
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "KILLED"
     assert process.returncode != 0
     assert only.data.metrics["train_loss"] > 0, rest  # what was known by then is kept
 
 
-def test_two_processes_on_a_cpu(pictures: Path, tmp_path: Path, train: Callable[..., CompletedProcess[str]]) -> None:
+def test_two_processes_on_a_cpu(
+    pictures: Path, tmp_path: Path, python_train: Callable[..., CompletedProcess[str]]
+) -> None:
     small = [text for text in SMALL if text.split("=")[0] not in ("trainer", "seed")]
     ddp = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
     more = ["seed=-1", "fold=0", "training.batch_size=4", "training.ema_decay=0.9", "training.freeze_epochs=1"]
-    done = train(*small, *ddp, *more, f"data.root={pictures}", "hydra.run.dir=run")
+    done = python_train(*small, *ddp, *more, f"data.root={pictures}", "hydra.run.dir=run")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FINISHED"
@@ -558,25 +546,16 @@ def test_bad_pictures_are_skipped_by_name(tmp_path: Path, damaged: Path, capsys:
     assert tracked.data.tags["rows"] == "38"
 
 
-def test_an_interrupted_process_leaves_no_children(tmp_path: Path) -> None:
+def test_an_interrupted_process_leaves_no_children(tmp_path: Path, begin: Begin) -> None:
     """Loader workers end with the run."""
     root = tree(tmp_path / "data", {"a": 10, "b": 10})
     small = [text for text in SMALL if not text.startswith(("training.epochs", "data.workers"))]
-    command = [sys.executable, "-u", str(ROOT / "train.py"), *small, f"data.root={root}", "data.workers=1"]
-    with subprocess.Popen(
-        [*command, "training.epochs=100000"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with begin(*small, f"data.root={root}", "data.workers=1", "training.epochs=100000") as process:
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("epoch 1/"):
-                    break
-            process.terminate()
-            process.communicate(timeout=120)
-            deadline = time.monotonic() + 20
-            while any_left(process.pid) and time.monotonic() < deadline:
-                time.sleep(0.2)
-            assert not any_left(process.pid)
+            next(line for line in process.stdout if line.startswith("epoch 1/"))
+            process.send_signal(signal.SIGTERM)
+            process.rest(timeout=120)
+            assert ends(process.pid, 20)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import ready_store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
 from partsight import command
+
+ready_store.install()
 
 SMALL = (
     "usecase=custom",

@@ -287,12 +287,12 @@ def test_a_model_that_was_never_published(hub: Callable[[str], None]) -> None:
 
 @pytest.mark.slow
 def test_a_run_without_weights_ends_at_once_and_says_what_to_do(
-    train: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    python_train: Callable[..., CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     root = tree(tmp_path / "data", {"a": 8, "b": 8})
     small = ["image.height=32", "image.width=32", "trainer=cpu", "data.workers=0", "model.on_missing_weights=error"]
-    done = train("usecase=custom", f"data.root={root}", "backbone=resnet10t", *small)
+    done = python_train("usecase=custom", f"data.root={root}", "backbone=resnet10t", *small)
     assert done.returncode != 0
     assert_remedy(done.stdout + done.stderr)
     assert "Traceback" not in done.stdout + done.stderr

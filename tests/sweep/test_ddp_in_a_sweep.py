@@ -2,16 +2,15 @@
 
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
-ROOT = Path(__file__).parents[2]
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "training.batch_size=4")
@@ -76,15 +75,11 @@ def test_the_processes_of_a_job_are_its_own_and_end_it_when_they_die(train: Trai
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_takes_all_processes_of_its_jobs_along(tmp_path: Path) -> None:
+def test_a_killed_sweep_takes_all_processes_of_its_jobs_along(begin: Begin, tmp_path: Path) -> None:
     root = tree(tmp_path / "data", {"a": 10, "b": 10})
-    command = [sys.executable, "-u", str(ROOT / "train.py"), "-m", *DDP, f"data.root={root}"]
-    command += ["training.epochs=100000", "fold=0,1", "hydra.sweep.dir=sweep"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 2/"):
-                break
+    endless = ["training.epochs=100000", "fold=0,1", "hydra.sweep.dir=sweep"]
+    with begin("-m", *DDP, f"data.root={root}", *endless) as process:
+        next(line for line in process.stdout if line.startswith("epoch 2/"))
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert ends(process.pid)

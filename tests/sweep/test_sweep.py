@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
+from preloaded import Begin
 
-ROOT = Path(__file__).parents[2]
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
 SHORT = (
@@ -51,8 +50,8 @@ def artifacts(folder: Path, run: Run) -> list[str]:
 
 
 @pytest.mark.slow
-def test_folds_become_one_parent_with_a_child_each_and_one_table(train: Train, tmp_path: Path) -> None:
-    done = train("-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1", *SHORT)
+def test_folds_become_one_parent_with_a_child_each_and_one_table(python_train: Train, tmp_path: Path) -> None:
+    done = python_train("-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1", *SHORT)
     assert done.returncode == 0, done.stdout + done.stderr
 
     parent, children = runs(tmp_path, "casting")
@@ -126,18 +125,12 @@ def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_sweep_that_is_stopped_ends_its_parent_killed(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_sweep_that_is_stopped_ends_its_parent_killed(begin: Begin, tmp_path: Path, number: signal.Signals) -> None:
     endless = [text for text in SHORT if text != "trainer=debug"] + ["trainer=cpu", "training.epochs=100000"]
-    sweep = ["-m", "usecase=casting", "data.sample_count=20", "fold=0,1"]
-    heard = ["env", "--default-signal=INT"]  # a shell's job in the background does not hear Ctrl-C
-    command = [*heard, sys.executable, "-u", str(ROOT / "train.py"), *sweep, *endless]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 1/"):
-                break
+    with begin("-m", "usecase=casting", "data.sample_count=20", "fold=0,1", *endless) as process:
+        next(line for line in process.stdout if line.startswith("epoch 1/"))
         process.send_signal(number)
-        process.communicate(timeout=120)
+        process.rest(timeout=120)
     assert process.returncode != 0
     parent, children = runs(tmp_path, "casting")
     assert parent.info.status == "KILLED"
@@ -145,14 +138,12 @@ def test_a_sweep_that_is_stopped_ends_its_parent_killed(tmp_path: Path, number: 
 
 
 @pytest.mark.slow
-def test_a_killed_sweep_started_again_ends_in_the_same_table(train: Train, tmp_path: Path) -> None:
+def test_a_killed_sweep_started_again_ends_in_the_same_table(train: Train, begin: Begin, tmp_path: Path) -> None:
     sweep = ["-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1,2", *SHORT, "training.epochs=3"]
     done = train(*sweep, "hydra.sweep.dir=unbroken", "tracking.uri=sqlite:///unbroken.db")
     assert done.returncode == 0, done.stdout + done.stderr
 
-    command = [sys.executable, "-u", str(ROOT / "train.py"), *sweep]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        assert process.stdout is not None
+    with begin(*sweep) as process:
         for number, _ in enumerate(line for line in process.stdout if "epoch 2/" in line):
             if number == 1:  # one job has finished, one is at work, one has not begun
                 break

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
+from preloaded import Server, environment
+from ready_store import TABLES
 
 from partsight.config import TrackingConfig
 from partsight.curves import Point
@@ -146,18 +147,15 @@ with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "run"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["loader dies first"]], ids=["alone", "another error comes first"])
-def test_a_sigterm_ends_the_run_as_killed(tracking: TrackingConfig, arguments: list[str]) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", INSIDE, str(tracking.uri), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "inside\n"
-    assert only_run(tracking).info.status == "RUNNING"
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+def test_a_sigterm_ends_the_run_as_killed(
+    tracking: TrackingConfig, arguments: list[str], server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "inside.py").write_text(INSIDE)
+    with server.begin(["inside.py", str(tracking.uri), *arguments], tmp_path, environment()) as process:
+        assert process.stdout.readline() == "inside\n"
+        assert only_run(tracking).info.status == "RUNNING"
+        process.send_signal(signal.SIGTERM)
+        process.rest(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
     run = only_run(tracking)
     assert run.info.status == "KILLED"
@@ -240,39 +238,31 @@ def test_what_opens_the_store_in_a_browser(tmp_path: Path) -> None:
 
 
 JOB = """
-import sys
+import sys, time
+from pathlib import Path
 from partsight.config import TrackingConfig
 from partsight.tracking.run import tracked
 print("ready", flush=True)
-sys.stdin.readline()
+while not Path("go").exists():
+    time.sleep(0.001)
 with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "job") as track:
     track.parameters({"a": 1})
 """
 
 
 @pytest.mark.slow
-def test_jobs_that_meet_a_fresh_store_all_succeed(tmp_path: Path) -> None:
+def test_jobs_that_meet_a_fresh_store_all_succeed(tmp_path: Path, server: Server) -> None:
     uri = f"sqlite:///{tmp_path / 'fresh' / 'mlflow.db'}"
-    jobs = [
-        subprocess.Popen(
-            [sys.executable, "-c", JOB, uri],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    for job in jobs:  # imports done: from here they run into each other
-        assert job.stdout is not None
+    (tmp_path / "job.py").write_text(JOB)
+    tables_are_made = {name: value for name, value in environment().items() if name != TABLES}
+    jobs = [server.begin(["job.py", uri], tmp_path, tables_are_made) for _ in range(4)]
+    for job in jobs:
         assert job.stdout.readline() == "ready\n"
+    (tmp_path / "go").touch()  # from here they run into each other
     for job in jobs:
-        assert job.stdin is not None
-        job.stdin.write("go\n")
-        job.stdin.flush()
-    for job in jobs:
-        _, errors = job.communicate(timeout=120)
-        assert job.returncode == 0, errors
+        with job:
+            said = job.rest(timeout=120)
+        assert job.returncode == 0, said
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None

@@ -138,25 +138,30 @@ def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, name
     result, its_result = server.Pipe(duplex=False)
     printed, its_output = server.Pipe(duplex=False)
     work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
-    process = server.Process(target=_job, args=(work, slot, its_result, its_output))
+    log = job.folder / LOG
+    process = server.Process(target=_job, args=(work, slot, its_result, its_output, printed, log))
     process.start()
     its_result.close()  # so that reading ends when the job's own copies are closed
     its_output.close()
     prefix = f"[{job.number}] " if named else ""
-    printing = threading.Thread(target=_print, args=(printed, job.folder / LOG, prefix), daemon=True)
+    printing = threading.Thread(target=_print, args=(printed, log, prefix), daemon=True)
     printing.start()
     return _Running(job, slot, process, result, printing)
 
 
-def _job(work: bytes, slot: Slot, result: Connection, output: Connection) -> None:
-    """The process of a job, from its first line."""
+def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printed: Connection, log: Path) -> None:
+    """The process of a job, from its first line.
+
+    It has the end of its output that is read, too: when the sweep is killed, printing must not fail before SIGTERM
+    comes; an error would end the run first, FAILED or, when SIGTERM meets that end, not at all.
+    """
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its jobs by SIGTERM, once
-    threading.Thread(target=_end_with_sweep, daemon=True).start()
+    threading.Thread(target=_end_with_sweep, args=(printed, log), daemon=True).start()
     _take(slot)
     config, shared = cloudpickle.loads(work)
     setup_globals()
@@ -171,11 +176,17 @@ def _job(work: bytes, slot: Slot, result: Connection, output: Connection) -> Non
     result.send_bytes(cloudpickle.dumps(Ended(job.status, job._return_value)))
 
 
-def _end_with_sweep() -> None:
-    """A sweep that is killed takes its jobs along: they would go on unseen, in the way of the sweep's next start."""
+def _end_with_sweep(printed: Connection, log: Path) -> None:
+    """A sweep that is killed takes its jobs along: they would go on unseen, in the way of the sweep's next start.
+
+    Nobody reads `printed` any more; what a job says while it ends its run goes to its log.
+    """
     sweep = multiprocessing.parent_process()
     assert sweep is not None
     sweep.join()
+    with log.open("a", encoding="utf-8") as last:
+        os.dup2(last.fileno(), 1)
+        os.dup2(last.fileno(), 2)
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(GRACE_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
