@@ -100,11 +100,9 @@ def reference(real_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[preloaded.Server]:
+def server() -> preloaded.Server:
     """Starts programs without their seconds of imports; what differs is in preloaded.py."""
-    server = preloaded.Server(preloaded.environment())
-    yield server
-    server.close()
+    return preloaded.Server()
 
 
 @pytest.fixture

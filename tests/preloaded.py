@@ -1,40 +1,28 @@
-"""`python train.py ...` without its seconds of imports: a fork of a process that has imported everything already.
+"""`python train.py ...` without its seconds of imports: in a fork of a process that has imported everything already.
 
-Such a run is a process with arguments, environment, folder, output and exit status of its own, whose __main__ is the
-program's own file. It differs from `python train.py` in that the libraries are imported; so a test of what is imported,
-or of a variable that a library reads at import, starts an interpreter. The server of a sweep's jobs, too, is a fork.
+Such a run has arguments, environment, folder, output and exit status of its own. It differs from `python train.py` in
+that the libraries are imported: a test of what is imported, or of a variable that a library reads at import, starts an
+interpreter. A sweep in such a run starts the server of its jobs as it always does.
 """
 
 import atexit
-import contextlib
-import fcntl
-import gc
-import importlib
-import json
-import multiprocessing.util
+import multiprocessing
+import multiprocessing.process
 import os
-import random
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import ready_store
 
-PRELOADED = (
-    *("partsight.experiment", "partsight.reporting", "partsight.sweep.isolation", "partsight.sweep.collect"),
-    *("alembic.command", "git", "hydra._internal.hydra", "mlflow.store.tracking.sqlalchemy_store"),
-)
-READ_AT_IMPORT = ("HF_", "MKL_", "MPL", "OMP_", "PYTHON", "TORCH_", "XDG_")
-"""How variables begin that may have been read when a run begins."""
-LARGEST = 1 << 17
-"""Bytes of a message: the environment, above all."""
+PRELOADED = ["partsight.experiment", "partsight.reporting", "partsight.sweep.isolation", "alembic.command"]
 
 
 def environment() -> dict[str, str]:
@@ -45,13 +33,10 @@ def environment() -> dict[str, str]:
 class Run:
     """A process that a Server started: the part of subprocess.Popen that tests use."""
 
-    stdout: IO[str]
-    """All that it prints."""
-
-    def __init__(self, arguments: Sequence[str], pid: int, answer: socket.socket, stdout: IO[str]) -> None:
-        self.args, self.pid, self.stdout = list(arguments), pid, stdout
-        self.returncode: int | None = None
-        self._answer = answer
+    def __init__(self, command: Sequence[str], process: multiprocessing.process.BaseProcess, stdout: IO[str]) -> None:
+        assert process.pid is not None
+        self.args, self.pid, self.stdout = list(command), process.pid, stdout
+        self._process = process
 
     def __enter__(self) -> "Run":
         return self
@@ -62,36 +47,29 @@ class Run:
         self.stdout.close()
         self.wait()
 
-    def poll(self) -> int | None:
+    @property
+    def returncode(self) -> int | None:
         """The exit status as subprocess has it; None while it runs."""
-        try:
-            return self.wait(0)
-        except subprocess.TimeoutExpired:
-            return None
+        return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status as subprocess has it."""
+        """The exit status, when it has ended."""
+        self._process.join(timeout)
         if self.returncode is None:
-            self._answer.settimeout(timeout)
-            try:
-                self.returncode = int(self._answer.recv(64))
-            except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
         return self.returncode
 
     def rest(self, timeout: float) -> str:
-        """All that it still prints; it has ended then."""
+        """All that it still prints, when it has ended."""
         printed: list[str] = []
         reading = threading.Thread(target=lambda: printed.extend(self.stdout), daemon=True)
         reading.start()
         reading.join(timeout)
-        if reading.is_alive():
-            raise subprocess.TimeoutExpired(self.args, timeout)
-        self.wait(timeout)
+        self.wait(0 if reading.is_alive() else timeout)
         return "".join(printed)
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
+        if self.returncode is None:
             os.kill(self.pid, number)
 
 
@@ -100,193 +78,55 @@ Begin = Callable[..., Run]
 
 
 class Server:
-    """The process that has imported everything. It ends with the one that made it."""
+    """Starts runs."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, __file__, str(theirs.fileno())]
-        self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
-        theirs.close()
-
-    def close(self) -> None:
-        self._control.close()
-        self._process.wait(timeout=60)
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOADED)
 
     def run(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """As subprocess.run does, output captured; of the command, a Python program and its arguments."""
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            started = self._start(command, folder, environment, out.fileno(), err.fileno())
-            with Run(command, *started, out) as run:
-                code = run.wait(timeout)
-                out.seek(0)
-                err.seek(0)
-                return subprocess.CompletedProcess(run.args, code, out.read(), err.read())
+        with tempfile.TemporaryDirectory() as kept:
+            out, err = Path(kept, "out"), Path(kept, "err")
+            process = self._context.Process(target=_run, args=(list(command), folder, dict(environment), out, err))
+            process.start()
+            process.join(timeout)
+            if process.exitcode is None:
+                process.kill()
+                raise subprocess.TimeoutExpired(list(command), timeout, out.read_bytes(), err.read_bytes())
+            return subprocess.CompletedProcess(list(command), process.exitcode, out.read_text(), err.read_text())
 
     def begin(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Run:
-        """As subprocess.Popen does: all that it prints, line by line, is in `stdout`; it leads a process group."""
-        read, write = os.pipe()
-        started = self._start(command, folder, environment, write, write)
-        os.close(write)
-        return Run(command, *started, os.fdopen(read))
-
-    def _start(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], stdout: int, stderr: int
-    ) -> tuple[int, socket.socket]:
-        for name in {*environment, *self._environment}:
-            if name.startswith(READ_AT_IMPORT):
-                assert environment.get(name) == self._environment.get(name), f"{name}: needs an interpreter of its own"
-        answer, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        _send(self._control, [list(command), str(folder), dict(environment)], [stdout, stderr, theirs.fileno()])
-        theirs.close()
-        return int(answer.recv(64)), answer
+        """As subprocess.Popen does: what it prints, to stderr too, is in `stdout`; it leads a process group."""
+        read, write = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_run, args=(list(command), folder, dict(environment), write, write))
+        process.start()
+        write.close()
+        return Run(command, process, os.fdopen(os.dup(read.fileno())))
 
 
-def _send(to: socket.socket, what: Any, descriptors: Sequence[int]) -> None:
-    socket.send_fds(to, [json.dumps(what).encode()], descriptors)
-
-
-def _received(source: socket.socket) -> tuple[Any, list[int]]:
-    """What was sent, and descriptors; this process ends when there is nobody any more to send anything."""
-    message, descriptors, *_ = socket.recv_fds(source, LARGEST, 8)
-    if not message:
-        os._exit(0)
-    return json.loads(message), descriptors
-
-
-# --- in the server ---------------------------------------------------------------------------------------------------
-
-
-def _serve(control: socket.socket) -> str:
-    """Starts what it is asked for; returns, with its program, in the process of a run alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait for runs
-    while True:
-        (command, folder, environment), (stdout, stderr, answer) = _received(control)
-        if os.fork():
-            for descriptor in (stdout, stderr, answer):
-                os.close(descriptor)
-            continue
-        control.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        run = os.fork()
-        if run:
-            os.close(stdout)
-            os.close(stderr)
-            _report(run, socket.socket(fileno=answer))
-        os.close(answer)
-        _prepare(command, folder, environment, stdout, stderr)
-        return str(command[0])
-
-
-def _report(run: int, answer: socket.socket) -> None:
-    try:
-        answer.send(str(run).encode())
-        status = os.waitpid(run, 0)[1]
-        answer.send(str(os.waitstatus_to_exitcode(status)).encode())
-    except BrokenPipeError:  # the test has ended before
-        os.kill(run, signal.SIGKILL)
-    finally:
-        os._exit(0)
-
-
-def _prepare(command: list[str], folder: str, environment: dict[str, str], stdout: int, stderr: int) -> None:
-    """What a new interpreter would have from whoever starts it, or draw."""
+def _run(
+    command: list[str], folder: Path, environment: dict[str, str], out: Path | Connection, err: Path | Connection
+) -> None:
+    """In the process of a run."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for descriptor, place in ((stdout, 1), (stderr, 2)):
-        os.dup2(descriptor, place)
-    for descriptor in {stdout, stderr}:
-        os.close(descriptor)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    _enter(folder, environment)
-    sys.argv = list(command)
-    sys.path[0] = str(Path(command[0]).absolute().parent)
-    random.seed()
-    sys.modules["numpy"].random.seed()
-    _spare_an_interpreter()
-
-
-def _enter(folder: str, environment: dict[str, str]) -> None:
+    multiprocessing.process._parent_process = None  # it is no child of a sweep, by which tests know a job
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server ignores it
+    for given, descriptor in ((out, 1), (err, 2)):
+        opened = given if isinstance(given, Connection) else given.open("w")
+        os.dup2(opened.fileno(), descriptor)
+    for given in {out, err}:
+        if isinstance(given, Connection):
+            given.close()
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-
-
-def _spare_an_interpreter() -> None:
-    """A fork, as it is now, becomes the forkserver of multiprocessing, should this process start one."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    spare = os.fork()
-    if not spare:
-        ours.close()
-        _become_what_is_asked(theirs)
-    theirs.close()
-    start = multiprocessing.util.spawnv_passfds
-
-    def started(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
-        if not str(args[-1]).startswith("from multiprocessing.forkserver import main"):
-            return start(path, args, passfds)
-        with ours:
-            _send(ours, [args[-1], list(passfds), str(Path.cwd()), dict(os.environ)], passfds)
-        return spare
-
-    multiprocessing.util.spawnv_passfds = started
-
-
-def _become_what_is_asked(source: socket.socket) -> None:
-    """Runs `python -c COMMAND` with open files under the numbers that it speaks of."""
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        (command, places, folder, environment), received = _received(source)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        source.close()
-        aside = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 200) for descriptor in received]
-        for descriptor in received:
-            os.close(descriptor)
-        for descriptor, place in zip(aside, places, strict=True):
-            os.dup2(descriptor, place)
-            os.close(descriptor)
-        _enter(folder, environment)
-        sys.argv, sys.path[0] = ["-c"], ""
-        exec(command, {"__name__": "__main__"})
-    except SystemExit:
-        pass
-    finally:
-        os._exit(0)
-
-
-def _ended(program: str) -> int:
-    """Runs a program as `python PROGRAM` does, to its exit status; but does not take its modules apart, for seconds."""
-    try:
-        runpy.run_path(program, run_name="__main__")
-        code = 0
-    except SystemExit as left:
-        code = left.code if isinstance(left.code, int) else int(left.code is not None)
-        if isinstance(left.code, str):
-            print(left.code, file=sys.stderr)
-    except KeyboardInterrupt:
-        sys.excepthook(*sys.exc_info())
-        code = -signal.SIGINT
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    if code < 0:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    return code
-
-
-if __name__ == "__main__":
-    for name in PRELOADED:
-        importlib.import_module(name)
+    sys.argv, sys.path[0] = command, str(Path(command[0]).absolute().parent)
     ready_store.install()
-    gc.freeze()  # or every collection in a fork would make copies of what they all have
-    os._exit(_ended(_serve(socket.socket(fileno=int(sys.argv[1])))) & 0xFF)
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out

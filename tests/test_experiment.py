@@ -473,7 +473,7 @@ def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, begin: Beg
             said.append(line)
             if line.startswith("epoch 2/"):
                 break
-        assert process.poll() is None, "".join(said)
+        assert process.returncode is None, "".join(said)
         assert [r.info.status for r in mlflow_runs(tmp_path)] == ["RUNNING"]
         process.send_signal(number)
         rest = process.rest(timeout=120)
