@@ -21,7 +21,10 @@ REAL_DATA = "PARTSIGHT_TEST_DATA"
 """Environment variable that names the folder with the zips of the real picture sets."""
 
 
-LONGEST = ("test_readme.py", "test_training_settings.py", "test_experiment.py", "test_earlier.py", "test_launchers.py")
+LONGEST = (
+    *("test_experiment.py", "test_earlier.py", "test_ddp_in_a_sweep.py", "test_training_settings.py"),
+    *("test_real_data.py", "test_sweep.py", "test_readme.py", "test_launchers.py"),
+)
 """Files that take minutes: first, so that no process is left alone with one at the end (`--dist loadfile`)."""
 
 
