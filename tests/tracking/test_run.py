@@ -162,6 +162,38 @@ def test_a_sigterm_ends_the_run_as_killed(
     assert "error" not in run.data.tags
 
 
+def test_a_sigterm_waits_for_a_call_to_the_store(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off in the middle of a transaction, the call would leave SQLite's lock taken until the process ends."""
+    written = []
+
+    def log_batch(self: MlflowClient, *given: object, **named: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # the handler has run
+        written.append(named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+    with pytest.raises(SystemExit) as left, tracked(tracking, "run") as track:
+        track.tags({"a": 1})
+    assert left.value.code == 128 + signal.SIGTERM
+    assert len(written) == 1
+    assert only_run(tracking).info.status == "KILLED"
+
+
+def test_a_sigterm_waits_for_the_end_of_the_run(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = MlflowClient.set_terminated
+
+    def set_terminated(self: MlflowClient, *given: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # the handler has run
+        ended(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", set_terminated)
+    with pytest.raises(SystemExit) as left, tracked(tracking, "run"):
+        pass
+    assert left.value.code == 128 + signal.SIGTERM
+    assert only_run(tracking).info.status == "FINISHED"
+
+
 def test_the_signal_handler_is_given_back(tracking: TrackingConfig) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with tracked(tracking, "run"):

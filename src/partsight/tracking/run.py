@@ -4,8 +4,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, MappingProxyType
@@ -35,28 +35,35 @@ class TrackedRun:
     """Of a resumed run: (series, step) of the points that it has already."""
     logged: frozenset[str] = frozenset()
     """Of a resumed run: the parameters that it has already. MLflow never changes one."""
+    whole: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Round a call that writes to the store: SIGTERM waits for its end."""
 
     def parameters(self, settings: Mapping[str, Any]) -> None:
         """Settings under their config keys, whole (MLflow keeps 6000 characters)."""
         params = [Param(key, str(value)[:6000]) for key, value in settings.items() if key not in self.logged]
         for start in range(0, len(params), PARAMS_A_CALL):
-            self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
+            with self.whole():
+                self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Facts about the run."""
-        self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        with self.whole():
+            self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def points(self, points: Sequence[Point]) -> None:
         """Points of curves, many a call: one call costs 16 ms on SQLite."""
         now = int(time.time() * 1000)
         metrics = [Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.told]
         for start in range(0, len(metrics), METRICS_A_CALL):
-            self.client.log_batch(self.id, metrics=metrics[start : start + METRICS_A_CALL])
+            with self.whole():
+                self.client.log_batch(self.id, metrics=metrics[start : start + METRICS_A_CALL])
 
     def figures(self, figures: Mapping[str, float]) -> None:
         """Final figures."""
         now = int(time.time() * 1000)
-        self.client.log_batch(self.id, metrics=[Metric(name, float(value), now, 0) for name, value in figures.items()])
+        metrics = [Metric(name, float(value), now, 0) for name, value in figures.items()]
+        with self.whole():
+            self.client.log_batch(self.id, metrics=metrics)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file, or all files of a folder."""
@@ -95,11 +102,12 @@ def tracked(
     """
     client, experiment = store.prepare(tracking)
     tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
-    if interrupted:
-        run = _reopened(client, interrupted, tags)
-    else:
-        run = TrackedRun(client, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
     status, sigterm = "FAILED", _Sigterm()
+    if interrupted:
+        run = _reopened(client, interrupted, tags, sigterm)
+    else:
+        run_id = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        run = TrackedRun(client, run_id, whole=sigterm.waits)
     try:
         with sigterm:
             yield run
@@ -120,15 +128,16 @@ def tracked(
         run.tags({"error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
-        client.set_terminated(run.id, status)
+        with sigterm, sigterm.waits():
+            client.set_terminated(run.id, status)
 
 
-def _reopened(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> TrackedRun:
+def _reopened(client: MlflowClient, run_id: str, tags: Mapping[str, str], sigterm: "_Sigterm") -> TrackedRun:
     stored = client.get_run(run_id).data
     told = {(name, point.step) for name in stored.metrics for point in client.get_metric_history(run_id, name)}
     for ended in {"error", "pruned"} & stored.tags.keys():  # how it ended before is not how it ends now
         client.delete_tag(run_id, ended)
-    run = TrackedRun(client, run_id, frozenset(told), frozenset(stored.params))
+    run = TrackedRun(client, run_id, frozenset(told), frozenset(stored.params), sigterm.waits)
     run.tags(tags)
     client.update_run(run_id, status="RUNNING")
     return run
@@ -140,6 +149,21 @@ class _Sigterm:
     def __init__(self) -> None:
         self.exit_code: int | None = None
         self._before: Any = None
+        self._writing = False
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """The body is not broken off: in the middle of a transaction that would leave SQLite's lock taken.
+
+        Then neither this run nor any other on the store could end; each would wait for 20 s and stay RUNNING.
+        """
+        waited, self._writing = self.exit_code is not None, True
+        try:
+            yield
+        finally:
+            self._writing = False
+        if self.exit_code is not None and not waited:
+            raise SystemExit(self.exit_code)
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -151,6 +175,8 @@ class _Sigterm:
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
+        if self._writing:
+            return
         raise SystemExit(self.exit_code)
 
 
