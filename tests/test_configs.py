@@ -1,7 +1,9 @@
 """Every shipped config file composes, is right by the schema, says what its seed says, and trains."""
 
+import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +250,14 @@ def _parts(folder: Path) -> Path:
             pixels = draw.integers(20, 21 + noise, (24, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     return folder
+
+
+def test_the_settings_of_groups_that_train_yaml_names_have_the_defaults_it_says() -> None:
+    text = (command.conf_folder() / "train.yaml").read_text(encoding="utf-8").partition("defaults:\n")[0]
+    said = dict(re.findall(r"((?:head|trainer|tracking)\.\w+)=(\S+)", text))
+    defaults = {
+        f"{section}.{key}": value
+        for section in ("head", "trainer", "tracking")
+        for key, value in asdict(getattr(Config(), section)).items()
+    }
+    assert {key: yaml.safe_load(value) for key, value in said.items()} == defaults

@@ -34,6 +34,18 @@ def test_a_folder_of_another_machine_may_be_another_runs(tmp_path: Path, capsys:
     assert "is on another: it begins again" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("told", ["", "identity: 'cut o", "no mapping", None])
+def test_a_folder_of_another_machine_that_does_not_say_whose_it_is_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], told: str | None
+) -> None:
+    of_another = interrupted(tmp_path / "old", "another")
+    facts = tmp_path / "old" / "facts.yaml"
+    facts.unlink()
+    facts.mkdir() if told is None else facts.write_text(told)  # a folder: it cannot be read
+    earlier.prepared(tmp_path / "new", of_another)
+    assert "is on another: it begins again" in capsys.readouterr().out
+
+
 def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")

@@ -58,10 +58,12 @@ class Earlier:
 
 
 def _identity(folder: Path) -> str | None:
-    """Of the run in `folder`; None where there is none, or none that has said so."""
-    path = folder / FACTS
-    told = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    return str(told["identity"]) if told else None  # the file is empty where the machine died while it was written
+    """Of the run in `folder`; None where there is none, none that has said so, or none that may be looked at."""
+    try:
+        told = yaml.safe_load((folder / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return told.get("identity") if isinstance(told, dict) else None  # empty where the machine died while it was written
 
 
 def place(folder: Path) -> dict[str, str]:

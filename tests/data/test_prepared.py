@@ -212,6 +212,15 @@ def test_pictures_of_other_data_sets_make_room_too(root: Path, tmp_path: Path) -
     right(root, prepare(root, cache_limit=limit))
 
 
+def test_a_set_that_never_fits_takes_no_others_pictures_away(root: Path, tmp_path: Path) -> None:
+    limit = 9 * 8 * 10 * 3 * 1.5 / 1e9
+    first = prepare(root, cache_limit=limit)
+    larger = tree(tmp_path / "larger" / "pictures", {"c": 15}, size=12)
+    assert prepare(larger, cache=str(tmp_path / "cache"), cache_limit=limit) is None
+    assert file_of(first).stat().st_size == 9 * 8 * 10 * 3
+    assert file_of(prepare(root, cache_limit=limit)).samefile(file_of(first))
+
+
 def test_a_folder_of_the_users_own_keeps_what_else_is_in_it(root: Path, tmp_path: Path) -> None:
     thesis = tmp_path / "cache" / "0123456789abcdef01234567" / "thesis.txt"
     thesis.parent.mkdir(parents=True)

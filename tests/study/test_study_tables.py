@@ -114,6 +114,24 @@ def test_one_variant_of_different_weights_is_told_and_not_compared(
     assert "p" not in told.parts[0].table
 
 
+def test_variants_that_name_data_of_their_own_are_compared_on_the_same_test_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = STUDY.replace("[backbone=resnet34]", "[backbone=resnet18, data.unlabeled_table=more.csv]")
+    plan = planned(tmp_path, monkeypatch, own, BINARY)
+    changed(plan.runs[1], data_fingerprint="99e45678aa")
+    assert results.differences(results.finished(plan)) == []
+    assert writing.told(plan).parts[0].table["variant"].tolist() == ["**right**", "wrong"]
+
+
+def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: planning.Plan) -> None:
+    for run in plan.runs:
+        changed(run, data_fingerprint="99e45678aa")
+    told = writing.told(plan)
+    assert len(told.parts) == 1
+    assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
+
+
 def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

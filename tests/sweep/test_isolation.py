@@ -1,7 +1,11 @@
 """A job of a sweep is a process of its own: what happens to it happens to it alone."""
 
+import io
+import multiprocessing
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
+from partsight.sweep import isolation
 from partsight.sweep.isolation import Slot, slots
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -102,3 +107,22 @@ def test_a_killed_sweep_takes_its_jobs_along(begin: Begin, tmp_path: Path) -> No
         assert ends(process.pid)
     children = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
     assert [child.info.status for child in children] == ["KILLED", "KILLED"]
+
+
+def test_what_a_job_prints_is_taken_though_nobody_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`... | head`: a pipe that is not read would stop the job after 64 kB."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    read, write = multiprocessing.Pipe(duplex=False)
+    monkeypatch.setattr(sys, "stdout", Closed())
+    taking = threading.Thread(target=isolation._print, args=(read, tmp_path / "job.log", ""), daemon=True)
+    taking.start()
+    with open(write.fileno(), "w", closefd=False) as printed:
+        printed.write("a line\n" * 100_000)
+    write.close()
+    taking.join(60)
+    assert not taking.is_alive()
+    assert (tmp_path / "job.log").read_text() == "a line\n" * 100_000

@@ -1,16 +1,19 @@
 """A tracked run ends as what happened in it, keeps all it is told, and lies in the store that was chosen."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
+from mlflow.exceptions import MlflowException
 from preloaded import Server, environment
 from ready_store import TABLES
 
@@ -179,6 +182,39 @@ def test_a_sigterm_waits_for_a_call_to_the_store(tracking: TrackingConfig, monke
     assert only_run(tracking).info.status == "KILLED"
 
 
+def test_a_sigterm_is_not_lost_where_the_call_fails(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def log_batch(self: MlflowClient, *given: object, **named: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # the handler has run
+        raise MlflowException("the store is gone")
+
+    def reported() -> None:
+        with tracked(tracking, "run") as track, contextlib.suppress(Exception):  # a report must not end its run
+            monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+            track.tags({"a": 1})
+
+    with pytest.raises(SystemExit):
+        reported()
+    monkeypatch.undo()
+    assert only_run(tracking).info.status == "KILLED"
+
+
+def test_a_sigterm_while_a_run_is_created_ends_it_killed(
+    tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = MlflowClient.create_run
+
+    def create_run(self: MlflowClient, *given: Any, **named: Any) -> Run:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)  # the handler has run
+        return create(self, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_run", create_run)
+    with pytest.raises(SystemExit), tracked(tracking, "run"):
+        raise AssertionError("it goes on")
+    assert only_run(tracking).info.status == "KILLED"
+
+
 def test_a_sigterm_waits_for_the_end_of_the_run(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = MlflowClient.set_terminated
 
@@ -272,6 +308,7 @@ def test_what_opens_the_store_in_a_browser(tmp_path: Path) -> None:
 JOB = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from partsight.config import TrackingConfig
 from partsight.tracking.run import tracked
 print("ready", flush=True)

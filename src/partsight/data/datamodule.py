@@ -45,10 +45,11 @@ class FoldData(LightningDataModule):
         self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
         self._prepared: dict[str, Prepared | None] = {}
         if inspected is not None:
-            used = (fold >= 0) | examples.frame["split"].isin(["test", "unlabeled"])
-            images = examples.frame["image"][used].unique()
-            for part in ("train", "inference"):
+            split = examples.frame["split"]
+            parts = {"train": ["unlabeled"], "inference": ["unlabeled", "test"]}  # besides the rows of the folds
+            for part, also in parts.items():
                 transforms = getattr(config.augmentation, part)
+                images = examples.frame["image"][(fold >= 0) | split.isin(also)].unique()
                 self._prepared[part] = prepared.prepare(
                     examples.folder, images, inspected, transforms, config.image.channels, config.data
                 )

@@ -151,7 +151,7 @@ def _complete(
     place.mkdir(parents=True, exist_ok=True)
     size, (whole, known) = int(np.prod(shape)), _stored(place, shape)
     done, missing = len(whole), {content: path for content, path in sources.items() if content not in known}
-    if done and (done + len(missing)) * size > limit * 1e9:  # most are of other data sets, or of files since changed
+    if len(sources) * size <= limit * 1e9 < (done + len(missing)) * size:  # with those of other sets and older files
         (place / "index").unlink()
         (place / "pictures").unlink()  # who has mapped it goes on reading it
         done, missing = 0, dict(sources)

@@ -147,7 +147,7 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
         "data_fingerprint": fingerprint.fingerprint(examples, inspected),
         "folds_digest": folds.digest(fold),
     }
-    facts = checkpoint.resolve().parents[1] / FACTS
+    facts = checkpoint.resolve().parent.parent / FACTS
     if not facts.is_file():
         console.say(f"{facts} is not there: that {place} is what the model was trained on could not be checked")
     elif today.items() - yaml.safe_load(facts.read_text(encoding="utf-8")).items():

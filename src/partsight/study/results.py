@@ -35,6 +35,8 @@ class Finished:
     task: Task
     tables: Mapping[str, pd.DataFrame]
     """Predictions by kind of rows."""
+    leaks_known: bool
+    """Whether it can be told which of its test rows a model may have seen: the data set is still that of the run."""
     facts: Mapping[str, str]
     timing: Mapping[str, float]
 
@@ -72,6 +74,12 @@ class Entry:
         """Numbers of the examples, rising."""
         return tuple(sorted({int(row) for given in self.tables for row in given["row"]}))
 
+    @property
+    def examples(self) -> set[tuple[object, ...]]:
+        """Row, image and label of the examples: lines of the same ones can be compared."""
+        parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
+        return set(pd.concat(parts).itertuples(index=False, name=None))
+
     def right(self) -> NDArray[np.float64]:
         """(rows,): the share of the runs that decided each example right."""
         parts = [pd.Series(scored.scored(one, self.task).right, index=one["row"]) for one in self.tables]
@@ -83,7 +91,8 @@ def finished(plan: Plan) -> list[Finished]:
     """Every run of the plan that came to its end, in order; test rows also without those seen in training."""
     done = [run for run in plan.runs if run.done]
     tested = plan.study.rows == "test" and any((run.folder / TEST_PREDICTIONS).is_file() for run in done)
-    seen = dict([leaked(done[0].config)]) if tested else {}
+    data_sets = {repr(run.config.data): run.config for run in done} if tested else {}
+    seen = dict(leaked(config) for config in data_sets.values())
     return [_finished(run, tested, seen) for run in done]
 
 
@@ -101,8 +110,10 @@ def leaked(config: Config) -> tuple[str, pd.DataFrame]:
 
 def _finished(run: Run, tested: bool, seen: Mapping[str, pd.DataFrame]) -> Finished:
     facts = {key: str(value) for key, value in _yaml(run.folder / FACTS).items()}
-    tables = _tables(run, tested, seen.get(facts["data_fingerprint"]))
-    return Finished(run, read_task(run.folder), tables, facts, _yaml(run.folder / TIMING))
+    alike = seen.get(facts["data_fingerprint"])
+    tables = _tables(run, tested, alike)
+    known = alike is not None or TEST not in tables
+    return Finished(run, read_task(run.folder), tables, known, facts, _yaml(run.folder / TIMING))
 
 
 def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -133,7 +144,8 @@ def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -
     lines = []
     for variant in dict.fromkeys(one.run.variant for one in found):
         of_it = [one for one in found if one.run.variant == variant and rows in one.tables]
-        for weights, data in dict.fromkeys((one.weights, one.data) for one in of_it):  # never one mean over both
+        # Never one mean over pretrained and random weights, or over two data sets; two files of weights are a note.
+        for weights, data in dict.fromkeys((one.weights, one.data) for one in of_it):
             runs = [one for one in of_it if (one.weights, one.data) == (weights, data)]
             own = runs[0].task
             steps: Sequence[float | None] = [None] if own.output == "softmax" or not thresholds else thresholds
@@ -145,11 +157,19 @@ def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -
 
 
 def differences(found: Sequence[Finished]) -> list[str]:
-    """Why these runs are not to be compared: data, or first weights of one variant, that changed between them."""
+    """Why these runs are not to be compared: data, or first weights of one variant, that changed between them.
+
+    Variants may name data of their own: of those the examples that were scored decide.
+    """
     said = []
-    by_data = {data: [one.run.title for one in found if one.data == data] for data in {one.data: None for one in found}}
-    if len(by_data) > 1:
-        told = "; ".join(f"{mark(data)}: {_some(titles)}" for data, titles in by_data.items())
+    for settings in dict.fromkeys(repr(one.run.config.data) for one in found):
+        titles: dict[str, list[str]] = {}
+        for one in found:
+            if repr(one.run.config.data) == settings:
+                titles.setdefault(one.data, []).append(one.run.title)
+        if len(titles) == 1:
+            continue
+        told = "; ".join(f"{mark(data)}: {_some(of_data)}" for data, of_data in titles.items())
         said.append(
             f"RUNS OF DIFFERENT DATA: their pictures or labels are not the same ({told}). Lines are not comparable: "
             "there is no p, and nothing is bold. A run whose folder is removed is made again, with the data of today."

@@ -83,12 +83,13 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
     """By number of the line: whether it is the best beyond chance, and its p value against the most accurate.
 
-    Lines are compared with those of the same first weights, and only where all were scored on the same rows.
+    Lines are compared with those of the same first weights, and only where all were scored on the same examples.
     """
     found: dict[int, tuple[bool, float]] = {}
     for weights in dict.fromkeys(line.weights for line in lines):
         group = {str(number): line for number, line in enumerate(lines) if line.weights == weights}
-        if len(group) < 2 or len({line.rows for line in group.values()}) > 1:
+        examples = [line.examples for line in group.values()]
+        if len(group) < 2 or any(other != examples[0] for other in examples):
             continue
         best, p_values = paired.against_best({number: line.right() for number, line in group.items()})
         found |= {int(number): (False, p) for number, p in p_values.items()}
@@ -128,8 +129,8 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
     for _, group in of_rows.groupby(keys, sort=False, dropna=False):
         by_metric = {str(row["metric"]): row for _, row in group.iterrows()}
         one = group.iloc[0]
-        mark = " †" if mixed and one["first_weights"] == "random" else ""
-        line = {"variant": f"**{one['variant']}**{mark}" if one["best"] else f"{one['variant']}{mark}"}
+        dagger = " †" if mixed and one["first_weights"] == "random" else ""
+        line = {"variant": f"**{one['variant']}**{dagger}" if one["best"] else f"{one['variant']}{dagger}"}
         if study.thresholds:
             line["threshold"] = "as decided" if np.isnan(one["threshold"]) else f"{one['threshold']:g}"
         line |= {"runs": str(one["runs"]), "protocol": one["protocol"], "weights": one["first_weights"]}

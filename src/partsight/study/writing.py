@@ -166,6 +166,11 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
         notes.append("MADE SAMPLE: drawn pictures stood in; the figures say nothing about real parts.")
     if any("partial" in one.facts for one in found):
         notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
+    if changed := [one.run.title for one in found if not one.leaks_known]:
+        notes.append(
+            f"COPIES AND LOOK-ALIKES NOT KNOWN of {', '.join(changed)}: the data set is no longer the one of the run, "
+            "so the tables without them lack it."
+        )
     return notes
 
 

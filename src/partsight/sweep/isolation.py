@@ -138,7 +138,7 @@ def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, name
     result, its_result = server.Pipe(duplex=False)
     printed, its_output = server.Pipe(duplex=False)
     work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
-    log = job.folder / LOG
+    log = (job.folder / LOG).absolute()  # hydra.job.chdir takes the job elsewhere
     process = server.Process(target=_job, args=(work, slot, its_result, its_output, printed, log))
     process.start()
     its_result.close()  # so that reading ends when the job's own copies are closed
@@ -184,7 +184,7 @@ def _end_with_sweep(printed: Connection, log: Path) -> None:
     sweep = multiprocessing.parent_process()
     assert sweep is not None
     sweep.join()
-    with log.open("a", encoding="utf-8") as last:
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as last:
         os.dup2(last.fileno(), 1)
         os.dup2(last.fileno(), 2)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -213,16 +213,21 @@ def _gpus() -> list[str]:
 
 
 def _print(output: Connection, log: Path, prefix: str) -> None:
-    """Each line to the log and the console, until the last process that can print has ended."""
+    """Each line to the log and the console, until the last process that can print has ended.
+
+    Whatever becomes of the two (a full disk, a closed pipe): a job whose lines nobody takes would stand still.
+    """
     with (
         output,
         open(output.fileno(), encoding="utf-8", errors="replace", closefd=False) as printed,
         log.open("a", encoding="utf-8", buffering=1) as kept,
     ):
         for line in printed:
-            kept.write(line)
-            sys.stdout.write(prefix + line)
-            sys.stdout.flush()
+            with contextlib.suppress(OSError, ValueError):
+                kept.write(line)
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.write(prefix + line)
+                sys.stdout.flush()
 
 
 def _result(ended: _Running) -> Ended | None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -74,15 +74,16 @@ class TrackedRun:
 
     def model(self, name: str, folder: Path) -> None:
         """A folder with an MLmodel file as a model of this run: `runs:/<run>/<name>`."""
-        experiment = self.client.get_run(self.id).info.experiment_id
-        logged = self.client.create_logged_model(experiment, name=name, source_run_id=self.id)
-        try:
-            self.client.log_model_artifacts(logged.model_id, str(folder))
-        except BaseException:
-            self.client.finalize_logged_model(logged.model_id, "FAILED")
-            raise
-        self.client.finalize_logged_model(logged.model_id, "READY")
-        self.client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step=0)])
+        with self.whole():
+            experiment = self.client.get_run(self.id).info.experiment_id
+            logged = self.client.create_logged_model(experiment, name=name, source_run_id=self.id)
+            try:
+                self.client.log_model_artifacts(logged.model_id, str(folder))
+            except BaseException:
+                self.client.finalize_logged_model(logged.model_id, "FAILED")
+                raise
+            self.client.finalize_logged_model(logged.model_id, "READY")
+            self.client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step=0)])
 
 
 @contextmanager
@@ -103,13 +104,15 @@ def tracked(
     client, experiment = store.prepare(tracking)
     tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
     status, sigterm = "FAILED", _Sigterm()
-    if interrupted:
-        run = _reopened(client, interrupted, tags, sigterm)
-    else:
-        run_id = client.create_run(experiment, run_name=name, tags=tags).info.run_id
-        run = TrackedRun(client, run_id, whole=sigterm.waits)
+    run: TrackedRun | None = None
     try:
         with sigterm:
+            with sigterm.waits():
+                if interrupted:
+                    run = _reopened(TrackedRun(client, interrupted, whole=sigterm.waits), tags)
+                else:
+                    created = client.create_run(experiment, run_name=name, tags=tags)
+                    run = TrackedRun(client, created.info.run_id, whole=sigterm.waits)
             yield run
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -117,9 +120,12 @@ def tracked(
         raise
     except Pruned as reason:
         status = "KILLED"  # it has no result, which FINISHED would promise, and nothing went wrong
+        assert run is not None
         run.tags({"pruned": str(reason)})
         raise
     except BaseException as error:
+        if run is None:
+            raise
         if (
             sigterm.exit_code is not None
         ):  # loader processes that died of the same signal can raise before our exit does
@@ -128,19 +134,19 @@ def tracked(
         run.tags({"error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
-        with sigterm, sigterm.waits():
-            client.set_terminated(run.id, status)
+        if run is not None:
+            with sigterm, sigterm.waits():
+                client.set_terminated(run.id, status)
 
 
-def _reopened(client: MlflowClient, run_id: str, tags: Mapping[str, str], sigterm: "_Sigterm") -> TrackedRun:
-    stored = client.get_run(run_id).data
-    told = {(name, point.step) for name in stored.metrics for point in client.get_metric_history(run_id, name)}
+def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
+    stored = run.client.get_run(run.id).data
+    told = {(name, point.step) for name in stored.metrics for point in run.client.get_metric_history(run.id, name)}
     for ended in {"error", "pruned"} & stored.tags.keys():  # how it ended before is not how it ends now
-        client.delete_tag(run_id, ended)
-    run = TrackedRun(client, run_id, frozenset(told), frozenset(stored.params), sigterm.waits)
+        run.client.delete_tag(run.id, ended)
     run.tags(tags)
-    client.update_run(run_id, status="RUNNING")
-    return run
+    run.client.update_run(run.id, status="RUNNING")
+    return replace(run, told=frozenset(told), logged=frozenset(stored.params))
 
 
 class _Sigterm:
@@ -157,13 +163,13 @@ class _Sigterm:
 
         Then neither this run nor any other on the store could end; each would wait for 20 s and stay RUNNING.
         """
-        waited, self._writing = self.exit_code is not None, True
+        before, within, self._writing = self.exit_code, self._writing, True
         try:
             yield
         finally:
-            self._writing = False
-        if self.exit_code is not None and not waited:
-            raise SystemExit(self.exit_code)
+            self._writing = within
+            if self.exit_code != before and not within:
+                raise SystemExit(self.exit_code)
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
