@@ -152,8 +152,8 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
         console.say(f"{facts} is not there: that {place} is what the model was trained on could not be checked")
     elif today.items() - yaml.safe_load(facts.read_text(encoding="utf-8")).items():
         raise PartsightError(
-            f"{place}: its rows, its pictures or their folds are not those of the run ({facts}), so the model may have "
-            "been trained on what is to validate it; name the data set as it was with --root, or train again"
+            f"{place}: its rows, test rows too, its pictures or their folds are not those of the run ({facts}), so the "
+            "model may have been trained on what is to validate it; name the data set as it was, with --root"
         )
     return FoldData(examples, fold, config, inspected)
 
