@@ -1,5 +1,7 @@
 """Checkpoints are written beside training, in order, and training does not run away from a slow disk."""
 
+import resource
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from partsight.checkpoints import BesideTraining, WholeFiles
+from partsight.errors import PartsightError
 
 
 def test_a_checkpoint_is_of_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +64,19 @@ def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No space left"):  # noqa: PT012 (at once, or at the end)
         beside.save_checkpoint({}, tmp_path / "last.ckpt")
         beside.teardown()
+
+
+def test_a_file_that_cannot_be_written_is_named_and_the_one_before_stays(tmp_path: Path) -> None:
+    files, path = WholeFiles(), tmp_path / "checkpoints" / "last.ckpt"
+    files.save_checkpoint({"weight": torch.ones(3)}, path)
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, allowed[1]))
+    try:
+        with pytest.raises(PartsightError, match=r"last\.ckpt: the checkpoint could not be written; its disk has"):
+            files.save_checkpoint({"weight": torch.ones(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1, 1]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

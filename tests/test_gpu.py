@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from tiny import mlflow_runs, probabilities, run, tree
 
 from partsight import machine
+from partsight.checkpoints import BesideTraining
 from partsight.config import Config, TrainerConfig
 from partsight.curves import Curves
 from partsight.errors import PartsightError
@@ -80,9 +82,11 @@ def test_compiled_steps_are_the_same_steps(mode: str, pictures: Path, tmp_path: 
 
 
 def test_dropout_is_drawn_anew_in_each_step_of_a_cuda_graph(config: Callable[..., Config]) -> None:
-    settings = ("head.dropout=0.5", "trainer.compile=reduce-overhead", "image.height=32", "image.width=32")
+    torch.compiler.reset()  # of another test's batches it would make one of any size
+    settings = ("head.dropout=0.5", "trainer.compile=reduce-overhead", "image.height=64", "image.width=64")
     model = Classifier(config("usecase=custom", "backbone=test_resnet", *settings), timing.INFO).cuda().train()
-    forward, pictures = model.training_forward(), torch.randint(0, 256, (16, 3, 32, 32), device="cuda")
+    pictures = torch.randint(0, 256, (16, 64, 64, 3), device="cuda").permute(0, 3, 1, 2)  # channels last, as steps do
+    forward = model.training_forward()
 
     def drawn(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
@@ -163,3 +167,18 @@ def test_two_jobs_of_a_sweep_share_the_gpu(pictures: Path, tmp_path: Path) -> No
 def test_one_process_of_ddp(pictures: Path, tmp_path: Path) -> None:
     run(tmp_path, f"data.root={pictures}", *GPU, "trainer.strategy=ddp")
     assert [found.info.status for found in mlflow_runs(tmp_path)] == ["FINISHED"]
+
+
+def test_a_checkpoint_does_not_wait_for_the_steps_that_follow(tmp_path: Path) -> None:
+    """On the stream of training each of its 500 tensors would wait for some ten milliseconds."""
+    beside, path, queued = BesideTraining(), tmp_path / "last.ckpt", list[torch.cuda.Event]()
+    beside.save_checkpoint({f"{n}": torch.full((1000,), float(n), device="cuda") for n in range(500)}, path)
+    began = time.monotonic()
+    while not path.is_file() and time.monotonic() - began < 30:
+        torch.cuda._sleep(20_000_000)
+        queued.append(torch.cuda.current_stream().record_event())
+        if len(queued) > 2:
+            queued.pop(0).synchronize()
+    assert time.monotonic() - began < 2.5
+    beside.teardown()
+    assert torch.load(path, weights_only=True)["499"].tolist() == [499.0] * 1000

@@ -1,13 +1,18 @@
 """Checkpoint files that outlive whatever happens to the process, and to the folder, that wrote them."""
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
+from pytorch_lightning.utilities import move_data_to_device
+
+from partsight.errors import PartsightError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -15,15 +20,43 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 class WholeFiles(TorchCheckpointIO):
     """A checkpoint is there whole or not at all, also when the process is killed while it writes.
 
-    Lightning writes to the system's temporary folder and moves the file; where that is another file system, the move
-    is a copy over the older checkpoint.
+    Lightning makes the file in memory and hands it to the disk in one piece; training, in another thread, has to wait
+    for Python's lock meanwhile. torch.save, given a path, needs it little: the optimizer and weights of ResNet-50 were
+    written in a third of the time (docs/performance.md).
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Writes beside `path`, then renames."""
+        """Writes beside `path`, then renames.
+
+        Raises:
+            PartsightError: it could not be written.
+        """
         part = Path(f"{path}.part")
-        super().save_checkpoint(checkpoint, part, storage_options)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.save(_on_host(checkpoint), part)
+        except RuntimeError as error:  # PyTorch writes by itself and keeps to itself what the system answered
+            part.unlink(missing_ok=True)
+            free = shutil.disk_usage(part.parent).free / 1e6
+            raise PartsightError(
+                f"{path}: the checkpoint could not be written; its disk has {free:.0f} MB left ({error})"
+            ) from error
         part.replace(path)
+
+
+def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Its tensors in the host's memory.
+
+    From a GPU on a stream of their own: on that of training each would wait for the steps that are queued before it,
+    and torch.save keeps Python's lock while it waits.
+    """
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return checkpoint
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.default_stream())  # on it they were made
+    with torch.cuda.stream(stream):
+        copied: dict[str, Any] = move_data_to_device(checkpoint, torch.device("cpu"))
+    return copied
 
 
 class BesideTraining(AsyncCheckpointIO):
