@@ -1,0 +1,70 @@
+"""What writing a checkpoint in a thread takes from Python in the thread that trains: Lightning's way and ours.
+
+    python benchmarks/checkpoint_writing.py resnet50 --folder /dev/shm
+
+Weights and two moments a weight, as AdamW has them. While a thread writes them the main thread counts, as it would
+launch steps of a GPU, and notes how long each thousand takes, some 15 microseconds; one that takes over a millisecond
+waited for Python's lock, or for a processor. In turns, `--rounds` times.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from partsight.checkpoints import WholeFiles
+
+
+def main() -> None:
+    """Prints a line a way and round."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backbone")
+    parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parsed = parser.parse_args()
+    checkpoint = made(parsed.backbone)
+    with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
+        for _ in range(parsed.rounds):
+            for way in (TorchCheckpointIO(), WholeFiles()):
+                path = Path(folder, type(way).__name__)
+                seconds, waited, longest = while_counting(partial(way.save_checkpoint, checkpoint, path))
+                size = path.stat().st_size / 1e6
+                print(
+                    f"{type(way).__name__:18} {size:.0f} MB in {seconds:.2f} s; the main thread waited {waited:.2f} s, "
+                    f"at most {1000 * longest:.0f} ms at once",
+                    flush=True,
+                )
+
+
+def made(backbone: str) -> dict[str, Any]:
+    """Weights and moments."""
+    weights = timm.create_model(backbone).state_dict()
+    moments = {n: {"exp_avg": w.clone(), "exp_avg_sq": w.clone()} for n, w in enumerate(weights.values())}
+    return {"state_dict": weights, "optimizer_states": [{"state": moments}]}
+
+
+def while_counting(write: Callable[[], None]) -> tuple[float, float, float]:
+    """(seconds until it is written, seconds of them that counting waited, the longest time that it waited)."""
+    writing = threading.Thread(target=write)
+    taken = []
+    began = time.perf_counter()
+    writing.start()
+    while writing.is_alive():
+        before = time.perf_counter()
+        for _ in range(1000):
+            pass
+        taken.append(time.perf_counter() - before)
+    seconds = time.perf_counter() - began
+    waits = [one for one in taken if one > 1e-3]
+    return seconds, sum(waits), max(waits, default=0.0)
+
+
+if __name__ == "__main__":
+    main()
