@@ -77,6 +77,13 @@ def keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
+def give_memory_back() -> None:
+    """Under glibc: the system gets what is freed by now, `keep_memory` or not."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")  # under Linux `platform` knows the architecture alone
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []

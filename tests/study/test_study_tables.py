@@ -13,7 +13,7 @@ from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.results import TEST_PREDICTIONS
 from partsight.study import plan as planning
-from partsight.study import results, writing
+from partsight.study import results, tables, writing
 from partsight.study.definition import read_protocol, read_study
 
 CONF = [command.conf_folder()]
@@ -70,12 +70,58 @@ def changed(run: planning.Run, **facts: str) -> None:
 def test_runs_of_the_same_data_are_compared(plan: planning.Plan) -> None:
     told = writing.told(plan)
     assert results.differences(results.finished(plan)) == []
-    assert told.parts[0].table["variant"].tolist() == ["**right**", "wrong"]
+    assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     assert "data" not in told.parts[0].table
     assert [part.heading for part in told.parts] == [
         "Test rows, as published (10)",
         "Test rows without copies of training pictures (9)",
     ]
+
+
+def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_stand_beside_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = STUDY.replace("right: {", "right: {published: {Accuracy: 0.987}, ")
+    plan = planned(tmp_path, monkeypatch, published, BINARY)
+    told = writing.told(plan)
+    _, _, markdown, page = (path.read_text() for path in writing.write(plan, told))
+    assert "<td>right (best)</td>" in page
+    assert "| right (best) |" in markdown
+    assert "(best): better than every other" in page
+    everything, without_copies = (part.table for part in told.parts)
+    assert everything["Accuracy, published"].tolist() == ["98.7", ""]
+    assert "Accuracy, published" not in without_copies  # it was of all rows
+
+
+def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    three = STUDY.replace("figures:", "  other: {settings: [backbone=resnet50]}\nfigures:")
+    plan = planned(tmp_path, monkeypatch, three, BINARY)
+    changed(plan.runs[2], weights="random")
+    assert writing.told(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
+
+
+def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = STUDY.replace("backbone=resnet34]", "backbone=resnet34], protocols: {own: [training.batch_size=64]}")
+    notes = writing.told(planned(tmp_path, monkeypatch, own, BINARY)).notes
+    assert "Under it wrong has `training.batch_size=64`." in notes
+
+
+def test_a_bootstrap_without_a_width_has_no_limits() -> None:
+    row = pd.Series({"runs": 1, "mean": 1.0, "sd": np.nan, "low": 1.0, "high": 1.0})
+    assert tables.cell("F1", row, folds=False) == "1.0000"
+    assert tables.cell("F1", pd.Series({**row, "low": 0.9}), folds=False) == "1.0000 [0.9000, 1.0000]"
+
+
+def test_variants_that_were_not_run_keep_their_published_figures(
+    plan: planning.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = writing.told(plan).figures
+    figures[figures["variant"] == "right"].to_csv(tmp_path / "figures.csv", index=False)
+    shown = tables.shown(plan.study, tables.kept(plan.study, tmp_path / "figures.csv"), results.TEST)
+    assert shown["variant"].tolist() == ["right (best)", "wrong"]
+    assert shown["Accuracy"].tolist()[1] == "not run"
+    nothing = tables.kept(plan.study, tmp_path / "none.csv")
+    assert nothing["first_weights"].tolist() == ["not run", "not run"]
 
 
 def test_runs_of_different_data_are_told_and_not_compared(plan: planning.Plan) -> None:
@@ -121,7 +167,7 @@ def test_variants_that_name_data_of_their_own_are_compared_on_the_same_test_rows
     plan = planned(tmp_path, monkeypatch, own, BINARY)
     changed(plan.runs[1], data_fingerprint="99e45678aa")
     assert results.differences(results.finished(plan)) == []
-    assert writing.told(plan).parts[0].table["variant"].tolist() == ["**right**", "wrong"]
+    assert writing.told(plan).parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
 
 
 def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: planning.Plan) -> None:

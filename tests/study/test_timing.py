@@ -34,9 +34,20 @@ def test_every_figure_is_measured(config: Callable[..., Config]) -> None:
     figures = timing.measure(given, machine.resolve(given.trainer))
     assert figures["p95_ms"] >= figures["p50_ms"] > 0
     assert figures["inference_images_per_second"] == pytest.approx(1000 * 32 / figures["p50_ms"])
-    assert figures["train_images_per_second"] < figures["inference_images_per_second"]
+    assert figures["train_images_per_second"] > 0
     assert figures["passes"] >= 5
-    assert figures["train_memory_mb"] >= figures["inference_memory_mb"]
+    assert figures["train_memory_mb"] > 0
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_passes_and_not_of_the_making(config: Callable[..., Config]) -> None:
+    """timm makes VGG16 with 119 million parameters, 478 MB, of a head that ours takes the place of."""
+    given = config("usecase=casting", "backbone=vgg16", "image.height=32", "image.width=32", "trainer=cpu")
+    computer = machine.resolve(given.trainer)
+    machine.prepare(computer)
+    figures = timing.measure(given, computer)
+    assert 59 < figures["inference_memory_mb"] < 300
+    assert figures["train_memory_mb"] > 3 * 59, "weights, gradients and the optimizer's two moments"
 
 
 @pytest.mark.slow

@@ -93,8 +93,8 @@ def _conclude(plan: Plan) -> list[Path]:
 
     result = writing.told(plan)
     paths = writing.write(plan, result)
-    for heading, table in writing.summary_lines(result):
-        console.table(table, f"{plan.study.title}: {heading}")
+    for part in result.parts:
+        console.table(part.table, f"{plan.study.title}: {part.heading}")
     for note in result.notes:
         console.say(f"- {note}")
     for run in plan.missing:

@@ -172,14 +172,14 @@ def differences(found: Sequence[Finished]) -> list[str]:
         told = "; ".join(f"{mark(data)}: {_some(of_data)}" for data, of_data in titles.items())
         said.append(
             f"RUNS OF DIFFERENT DATA: their pictures or labels are not the same ({told}). Lines are not comparable: "
-            "there is no p, and nothing is bold. A run whose folder is removed is made again, with the data of today."
+            "there is no p and no best. A run whose folder is removed is made again, with the data of today."
         )
     for variant in dict.fromkeys(one.run.variant for one in found):
         origins = dict.fromkeys(one.facts["weights"] for one in found if one.run.variant == variant)
         if len(origins) > 1:
             told = ", ".join(origin[:24] for origin in origins)
             said.append(
-                f"RUNS OF DIFFERENT WEIGHTS: those of {variant} start from {told}. There is no p, and nothing is bold. "
+                f"RUNS OF DIFFERENT WEIGHTS: those of {variant} start from {told}. There is no p and no best. "
                 "A run whose folder is removed is made again, from the weights of today."
             )
     return said

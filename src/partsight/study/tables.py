@@ -10,11 +10,13 @@ import pandas as pd
 from partsight.evaluation import paired, summary
 from partsight.study.definition import Published, Study
 from partsight.study.plan import Plan
-from partsight.study.results import TEST, Entry, Finished, differences, entries, mark
+from partsight.study.results import NO_COPIES, NO_LOOKALIKES, TEST, Entry, Finished, differences, entries, mark
 
 IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
 """Of significance, after the correction for several comparisons."""
+BEST, ALONE = " (best)", "–"
+"""Behind the name of a line that is better than all others beyond chance; p of one that was compared with none."""
 NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}
 WEIGHTS = {"random": "random", "file": "pretrained (file)", "hub": "pretrained (hub)"}
 PLAIN = ("study", "protocol", "variant", "fold", "repeat", "first_weights", "rows", "n")
@@ -55,7 +57,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
         for number, line in enumerate(lines):
             figures = summary.average_over_folds(line.tables, line.task)
             figures = figures[figures["metric"].isin([*study.figures, "Accuracy"])]
-            said = [_published(study, line, str(metric)) for metric in figures["metric"]]
+            said = [_published(study, line, rows, str(metric)) for metric in figures["metric"]]
             best, p = verdicts.get(number, (False, float("nan")))
             parts.append(
                 pd.DataFrame(
@@ -97,18 +99,21 @@ def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
     return found
 
 
-def _published(study: Study, line: Entry, metric: str) -> Published | None:
+def _published(study: Study, line: Entry, rows: str, metric: str) -> Published | None:
+    """What was published is of the test rows as they were published, or of the validation rows."""
+    if rows in (NO_COPIES, NO_LOOKALIKES):
+        return None
     if line.threshold is not None and line.threshold in study.published_at:
         return study.published_at[line.threshold].get(metric)
     return study.variants[line.variant].published.get(metric)
 
 
 def kept(study: Study, path: Path) -> pd.DataFrame:
-    """The figures.csv of a study at `path`; where it was not run, its lines with what was published alone."""
-    if path.is_file():
-        return pd.read_csv(path)
+    """The figures.csv of a study at `path`; variants that were not run stand there with what was published alone."""
+    ran = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["variant"])
+    missing = [variant for variant in study.variants if variant not in set(ran["variant"])]
     lines = []
-    for variant, threshold in product(study.variants, study.thresholds or (np.nan,)):
+    for variant, threshold in product(missing, study.thresholds or (np.nan,)):
         said = study.published_at.get(threshold, study.variants[variant].published)
         for metric in study.figures:
             one = said.get(metric, Published(np.nan))
@@ -117,7 +122,9 @@ def kept(study: Study, path: Path) -> pd.DataFrame:
             line |= dict.fromkeys(("mean", "sd", "pooled", "low", "high", "p"), np.nan)
             sd = np.nan if one.sd is None else one.sd
             lines.append(line | {"published": one.value, "published_sd": sd})
-    return pd.DataFrame(lines)
+    if ran.empty or not lines:
+        return pd.DataFrame(lines) if lines else ran
+    return pd.concat([ran, pd.DataFrame(lines)], ignore_index=True)
 
 
 def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
@@ -130,7 +137,7 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
         by_metric = {str(row["metric"]): row for _, row in group.iterrows()}
         one = group.iloc[0]
         dagger = " †" if mixed and one["first_weights"] == "random" else ""
-        line = {"variant": f"**{one['variant']}**{dagger}" if one["best"] else f"{one['variant']}{dagger}"}
+        line = {"variant": f"{one['variant']}{dagger}{BEST if one['best'] else ''}"}
         if study.thresholds:
             line["threshold"] = "as decided" if np.isnan(one["threshold"]) else f"{one['threshold']:g}"
         line |= {"runs": str(one["runs"]), "protocol": one["protocol"], "weights": one["first_weights"]}
@@ -142,15 +149,16 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
             line[name] = cell(metric, by_metric[metric], study.folds)
             if _any_published(of_rows, metric):
                 line[f"{name}, {study.published_by}"] = published_cell(metric, by_metric[metric])
-        line["p"] = p_text(one["p"])
+        if of_rows["p"].notna().any():
+            alike = of_rows[of_rows["first_weights"] == one["first_weights"]]
+            line["p"] = ALONE if one["runs"] and alike["p"].isna().all() else p_text(one["p"])
         lines.append(line)
-    table = pd.DataFrame(lines).fillna("")
-    return table.drop(columns=["p"]) if len(table) and (table["p"] == "").all() else table
+    return pd.DataFrame(lines).fillna("")
 
 
 def of_different_data(figures: pd.DataFrame) -> bool:
     """Whether lines were made with different data sets; a figures.csv that does not say holds one."""
-    return "data" in figures and len(set(figures["data"])) > 1
+    return "data" in figures and len(set(figures["data"].dropna())) > 1
 
 
 def _any_published(figures: pd.DataFrame, metric: str) -> bool:
@@ -158,16 +166,19 @@ def _any_published(figures: pd.DataFrame, metric: str) -> bool:
 
 
 def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
-    """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first."""
+    """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first.
+
+    Without limits where a bootstrap has no width, for then it knows none: nothing, or everything, was wrong.
+    """
     if not int(row["runs"]):
         return "not run"
     middle = number(metric, row["mean"])
     if np.isfinite(row["sd"]):
         middle += f" ± {number(metric, row['sd'])}"
-    limits = f"[{number(metric, row['low'])}, {number(metric, row['high'])}]"
+    limits = "" if row["low"] == row["high"] else f" [{number(metric, row['low'])}, {number(metric, row['high'])}]"
     if folds and int(row["runs"]) > 1:
-        return f"{number(metric, row['pooled'])} {limits}; folds {middle}"
-    return f"{middle} {limits}"
+        return f"{number(metric, row['pooled'])}{limits}; folds {middle}"
+    return f"{middle}{limits}"
 
 
 def published_cell(metric: str, row: "pd.Series[float]") -> str:
@@ -187,7 +198,7 @@ def number(metric: str, value: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """`0.013`, `<0.001`; nothing where nothing was compared."""
+    """`0.013`, `<0.001`; nothing for the line that others are compared with."""
     return "" if not np.isfinite(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 

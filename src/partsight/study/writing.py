@@ -95,9 +95,9 @@ def _page(plan: Plan, result: Told) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """A cell of the page: without marks of Markdown, its numbers and interval each on one line."""
+    """A cell of the page: its numbers and interval each on one line."""
     spaced = re.sub(r"\[[^]]*\]", lambda limits: limits[0].replace(" ", "\u00a0"), str(text))
-    return spaced.replace("**", "").replace(" ± ", "\u00a0±\u00a0")
+    return spaced.replace(" ± ", "\u00a0±\u00a0")
 
 
 def command_line(plan: Plan) -> str:
@@ -138,6 +138,9 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame)
     notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
     if own := plan.study.protocols[protocol.name]:
         notes.append(f"Under it this study adds `{' '.join(own)}`.")
+    for name, variant in plan.study.variants.items():
+        if own := variant.protocols.get(protocol.name, ()):
+            notes.append(f"Under it {name} has `{' '.join(own)}`.")
     notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
     if missing:
         notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
@@ -147,8 +150,9 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame)
     several = bool((figures["runs"] > 1).any())
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
-        f"{spread} the 95 % interval for new pictures (Wilson for shares, bootstrap for F1); of several runs the mean "
-        "of their limits, for the same pictures again are no new ones."
+        f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, Newcombe's "
+        "for ROC_AUC, bootstrap for the others, which knows none where nothing, or everything, is right; of several "
+        "runs the mean of their limits, for the same pictures again are no new ones."
     )
     notes += _note_of_weights(figures) + _note_of_the_best(figures)
     if set(figures["rows"]) & {results.NO_COPIES, results.NO_LOOKALIKES}:
@@ -197,10 +201,11 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
     if figures["p"].isna().all():
         return []
     return [
-        "p: that a line's accuracy differs by chance from the most accurate one's with the same first weights, on the "
-        "same pictures (one run: McNemar's exact test; several: a randomization test of the pictures' differences), by "
-        f"Holm's method for all pairs. Bold: better than every other with p < {tables.LEVEL:g}. Where nothing is bold, "
-        "the most accurate, the line without a p, is not told apart from all others."
+        "p: how often chance alone would set a line's accuracy at least so far from the most accurate one's, with the "
+        "same first weights and on the same pictures, were the two equally good (one run: McNemar's exact test; "
+        "several: Fisher's randomization test of the pictures' differences), by Holm's method for all pairs. "
+        f"(best): better than every other with p < {tables.LEVEL:g}. Where there is none, the most accurate, the line "
+        f"without a p, is not told apart from all others. {tables.ALONE}: the only line with its first weights."
     ]
 
 
@@ -218,7 +223,11 @@ def _told_of_speed(plan: Plan) -> Told:
     if speeds.empty:
         return Told(speeds, speeds, (), tuple(notes))
     machine = speeds[["device_name", "precision", "threads"]].drop_duplicates()
-    notes += [f"Measured on {m.device_name}, {m.precision}, {m.threads} threads." for m in machine.itertuples()]
+    answers = "the same" if plan.runs[0].config.prediction.mixed_precision else "float32"
+    notes += [
+        f"Measured on {m.device_name}, {m.threads} threads: training in {m.precision}, inference in {answers}."
+        for m in machine.itertuples()
+    ]
     notes.append(
         "Each row in a process of its own, on noise that lies ready in memory: no files are read. Speeds are of the "
         "median pass. Memory is the peak beyond what the process held before it made the model."
@@ -226,8 +235,3 @@ def _told_of_speed(plan: Plan) -> Told:
     drawn = study_charts.speed_chart(speeds, plan.study.title)
     part = Part("Speed and memory", speed_tables.shown(plan.study, speeds), page.picture(drawn, "The median pass."))
     return Told(speeds, speeds, (part,), tuple(notes))
-
-
-def summary_lines(result: Told) -> Sequence[tuple[str, pd.DataFrame]]:
-    """Tables for the terminal: heading, and the table without marks of Markdown."""
-    return [(part.heading, part.table.map(lambda text: str(text).replace("**", ""))) for part in result.parts]

@@ -8,7 +8,10 @@ for (const button of document.querySelectorAll("th button")) {
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const key = (row) => { const cell = row.cells[head.cellIndex]; return cell.dataset.key ?? cell.textContent; };
     const number = head.classList.contains("number");
-    const compare = (a, b) => (number ? Number(a) - Number(b) : a.localeCompare(b, undefined, { numeric: true }));
+    const byText = (a, b) => a.localeCompare(b, undefined, { numeric: true });
+    // "98.4 ± 0.2" goes by its number: as text 99.3 would stand before 99.16.
+    const byNumber = (a, b) => { const d = parseFloat(a) - parseFloat(b); return Number.isNaN(d) || d === 0 ? byText(a, b) : d; };
+    const compare = (a, b) => (number ? Number(a) - Number(b) : byNumber(a, b));
     const order = (a, b) => (a === "" || b === "" ? (a === "") - (b === "") : descending ? compare(b, a) : compare(a, b));
     body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
   });
