@@ -31,6 +31,7 @@ def main() -> None:
     parsed = parser.parse_args()
     checkpoint = made(parsed.backbone)
     with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
+        tempfile.tempdir = folder  # where Lightning writes first: on the same disk it need not copy
         for _ in range(parsed.rounds):
             for way in (TorchCheckpointIO(), WholeFiles()):
                 path = Path(folder, type(way).__name__)

@@ -1,12 +1,20 @@
 """`partsight bench` measures any settings, and nothing else happens."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tiny import SMALL, tree
 
-from partsight import cli, fitting
+from partsight import bench, cli, fitting
+from partsight.config import Config
+from partsight.data.dataset import Batch
+from partsight.machine import Machine
+from partsight.model.classifier import Classifier
+from partsight.model.loss import probabilities
+from partsight.study import timing
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +65,21 @@ def test_what_the_machine_lacks_is_said_before_anything_is_measured(
     with pytest.raises(SystemExit):
         cli.main(["bench", *SMALL, f"data.root={root}", "trainer.compile=default"])
     assert "torch.compile needs a C++ compiler" in capsys.readouterr().err
+
+
+def test_the_model_alone_scores_as_the_validation_does(config: Callable[..., Config]) -> None:
+    """In mixed precision where the settings say so, and looking once, however many views a prediction takes."""
+    small = ("backbone=test_resnet", "image.height=32", "image.width=32", "head.pool=avg")
+    computer = Machine("cpu", "a processor", "bf16-mixed", 1, 1)
+    batch = Batch(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, 1), torch.arange(4))
+    for mixed in (False, True):
+        views = (
+            "prediction.test_time_augmentation=[horizontal_flip]",
+            f"prediction.mixed_precision={str(mixed).lower()}",
+        )
+        model = Classifier(config("usecase=custom", *small, *views), timing.INFO).eval()
+        scored = bench._scoring_step(model, batch, computer)()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            pictures = batch.pictures.permute(0, 3, 1, 2)
+            logits = model(pictures).float()
+        assert torch.equal(scored.probabilities, probabilities(timing.INFO.output, logits))

@@ -1,10 +1,19 @@
 """What a run does to the process that it computes in."""
 
+import contextlib
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+
+from partsight import fitting, machine
+from partsight.config import TrainerConfig
 
 _STEPS = """
 import resource, sys, torch
@@ -28,3 +37,34 @@ def test_memory_of_one_step_is_there_for_the_next() -> None:
         return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
 
     assert faults("kept") < faults("glibc") / 10
+
+
+def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`trainer.devices=[3]`: its name and precision count, and what happens before and after training happens there."""
+    asked: list[object] = []
+
+    @contextlib.contextmanager
+    def current(gpu: int) -> Iterator[None]:
+        asked.append(gpu)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: f"GPU {gpu}")
+    monkeypatch.setattr(torch.cuda, "device", current)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    computer = machine.resolve(TrainerConfig(accelerator="gpu", devices=[3]))
+    assert (computer.name, computer.gpu, computer.processes) == ("GPU 3", 3, 1)
+    machine.prepare(computer)
+    assert asked == [3, 3]
+    assert machine.resolve(TrainerConfig(accelerator="gpu", devices=2)).gpu == 0
+
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        fitting, "Trainer", lambda **named: given.update(named) or SimpleNamespace(predict=lambda *_: [])
+    )
+    data: Any = SimpleNamespace(to_score=lambda positions: positions)
+    model: Any = None
+    fitting.predict(model, computer, data, positions=torch.zeros(0).numpy(), folder=Path(), limit=None)
+    assert given["devices"] == [3]

@@ -174,6 +174,8 @@ def test_accumulated_batches_are_one_large_batch(trained: Callable[..., Path]) -
     halves = trained(*vit, "training.batch_size=4", "training.grad_accumulation=2")
     for key, value in weights(whole).items():
         torch.testing.assert_close(value, weights(halves)[key], rtol=1e-3, atol=1e-5, msg=key)
+    losses = curve(halves, "train_loss")["value"].to_numpy().reshape(-1, 2).mean(axis=1)  # of equal halves
+    assert losses == pytest.approx(curve(whole, "train_loss")["value"].to_numpy(), rel=1e-3)
     rates = curve(halves, "learning_rate")
     assert len(rates) == 20
     assert rates["value"][1::2].tolist() == curve(whole, "learning_rate")["value"].tolist()

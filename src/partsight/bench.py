@@ -27,7 +27,7 @@ Measures the settings of a run, in one process and one after the other:
   model     training steps on one batch that lies in memory, in a bare PyTorch loop: the limit of this machine
   loader    the training loader alone, second epoch on
   run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints; its validation apart
-  scoring   the model alone without gradients, as validation and prediction use it
+  scoring   the model alone without gradients, as validation uses it
 
   partsight bench usecase=casting data.root=/data/casting backbone=resnet50 trainer.limit_train_batches=20
 
@@ -122,7 +122,7 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
         model = fitting.new_model(config, data, examples.info, start).to(computer.device)
         batch = _full_batch(data, config.training.batch_size, computer)
         training = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)
-        return training, _rate(_scoring_step(model, batch), len(batch.positions), seconds, computer)
+        return training, _rate(_scoring_step(model, batch, computer), len(batch.positions), seconds, computer)
 
     before, scoring = alone()
     loader = _loader_rate(data, seconds)
@@ -197,13 +197,17 @@ def _training_step(model: "Classifier", batch: "Batch", config: Config, computer
     return step
 
 
-def _scoring_step(model: "Classifier", batch: "Batch") -> Callable[[], object]:
+def _scoring_step(model: "Classifier", batch: "Batch", computer: "Machine") -> Callable[[], object]:
+    """A step of the run's validation, in bare PyTorch."""
     import torch
+
+    dtype = computer.autocast
 
     @torch.inference_mode()
     def step() -> object:
         model.eval()
-        return model.predict_step(batch, 0)
+        with torch.autocast(computer.device, dtype, enabled=dtype is not None):  # the model leaves it where it should
+            return model.scores(batch)
 
     return step
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
-from pytorch_lightning.utilities import move_data_to_device
 
 from partsight.errors import PartsightError
 
@@ -31,11 +31,11 @@ class WholeFiles(TorchCheckpointIO):
         Raises:
             PartsightError: it could not be written.
         """
-        part = Path(f"{path}.part")
+        copied, part = _on_host(checkpoint), Path(f"{path}.part")
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.save(_on_host(checkpoint), part)
-        except RuntimeError as error:  # PyTorch writes by itself and keeps to itself what the system answered
+            torch.save(copied, part)
+        except (OSError, RuntimeError) as error:  # PyTorch's own writing keeps to itself what the system answered
             part.unlink(missing_ok=True)
             free = shutil.disk_usage(part.parent).free / 1e6
             raise PartsightError(
@@ -50,13 +50,19 @@ def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
     From a GPU on a stream of their own: on that of training each would wait for the steps that are queued before it,
     and torch.save keeps Python's lock while it waits.
     """
-    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        return checkpoint
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.default_stream())  # on it they were made
-    with torch.cuda.stream(stream):
-        copied: dict[str, Any] = move_data_to_device(checkpoint, torch.device("cpu"))
-    return copied
+    streams: dict[torch.device, torch.cuda.Stream] = {}
+
+    def copied(tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_cuda:
+            return tensor
+        if tensor.device not in streams:
+            streams[tensor.device] = torch.cuda.Stream(tensor.device)  # type: ignore[no-untyped-call]
+            streams[tensor.device].wait_stream(torch.cuda.default_stream(tensor.device))  # on it they were made
+        with torch.cuda.stream(streams[tensor.device]):
+            return tensor.cpu()
+
+    on_host: dict[str, Any] = apply_to_collection(checkpoint, torch.Tensor, copied)
+    return on_host
 
 
 class BesideTraining(AsyncCheckpointIO):

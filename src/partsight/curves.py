@@ -77,7 +77,10 @@ class Curves(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes learning rate and loss. Losses stay tensors until the evaluation: reading them would stop a GPU."""
+        """Notes learning rate and loss. Losses stay tensors until the evaluation: reading them would stop a GPU.
+
+        Lightning has divided the loss by the batches of a step.
+        """
         self._step += 1
         self._samples += len(batch.positions) * trainer.world_size
         groups = trainer.optimizers[0].param_groups
@@ -86,7 +89,8 @@ class Curves(Callback):
             self._note("learning_rate_differential", float(groups[-1]["lr"]))
         if batch_idx + 1 == trainer.num_training_batches:
             self._stop_clock()
-        self._waiting.append(("train_loss", self._step, self._samples, outputs["loss"].detach()))
+        loss = trainer.accumulate_grad_batches * outputs["loss"].detach()
+        self._waiting.append(("train_loss", self._step, self._samples, loss))
         if self._gradient_norm is not None:
             self._waiting.append(("gradient_norm", self._step, self._samples, self._gradient_norm))
             self._gradient_norm = None
@@ -115,7 +119,7 @@ class Curves(Callback):
 
     @property
     def images_per_second(self) -> float:
-        """Of training alone, over the whole run, first batches included."""
+        """Of training alone, over the whole run, first batches included. On a GPU a step ends when it is queued."""
         return self._timed_samples / self._seconds if self._seconds else float("nan")
 
     def _note(self, series: str, value: float) -> None:

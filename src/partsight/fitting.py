@@ -199,7 +199,7 @@ def predict(
     """Scores of these rows of all examples (the first `limit` batches of them), on one device whatever trained."""
     trainer = Trainer(
         accelerator=machine.device,
-        devices=1,
+        devices=[machine.gpu] if machine.device == "cuda" else 1,
         precision=machine.precision,
         logger=False,
         enable_progress_bar=False,

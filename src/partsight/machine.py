@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from partsight import seeds
 from partsight.config import TrainerConfig
 from partsight.errors import PartsightError
 
@@ -32,6 +33,8 @@ class Machine:
     """Of PyTorch on the CPU. Recorded: sums in another order differ in the last bits."""
     processes: int
     """That train together, a device each, over all nodes."""
+    gpu: int = 0
+    """The number, in this process's own count, of the GPU that the first of them takes."""
 
     @property
     def autocast(self) -> torch.dtype | None:
@@ -46,10 +49,11 @@ def resolve(trainer: TrainerConfig) -> Machine:
         PartsightError: a GPU is asked for and PyTorch finds none.
     """
     device = _device(trainer.accelerator)
-    precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device)
-    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    gpu = int(trainer.devices[0]) if device == "cuda" and isinstance(trainer.devices, list) else 0
+    precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device, gpu)
+    name = torch.cuda.get_device_name(gpu) if device == "cuda" else _processor()
     processes = _device_count(device, trainer.devices) * trainer.num_nodes
-    return Machine(device, name, precision, torch.get_num_threads(), processes)  # type: ignore[arg-type]
+    return Machine(device, name, precision, torch.get_num_threads(), processes, gpu)  # type: ignore[arg-type]
 
 
 def prepare(computer: Machine) -> None:
@@ -60,6 +64,8 @@ def prepare(computer: Machine) -> None:
     if computer.device == "cpu":
         keep_memory()
     if computer.device == "cuda":
+        if seeds.is_first_process():  # what runs on one GPU, before and after training too; others take their own
+            torch.cuda.set_device(computer.gpu)
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
         torch.set_float32_matmul_precision("highest")  # its default, which the environment may have changed
 
@@ -108,10 +114,11 @@ def _device_count(device: str, devices: Any) -> int:
     return int(devices)
 
 
-def _fastest_precision(device: str) -> Precision:
+def _fastest_precision(device: str, gpu: int) -> Precision:
     """bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
     if device == "cuda":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+        with torch.cuda.device(gpu):
+            return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     if device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "bf16-mixed"
     return "32-true"

@@ -1,5 +1,6 @@
 """Progress: a live bar in a terminal, plain lines anywhere else. Both say pictures a second and the time left."""
 
+import math
 import sys
 import time
 from datetime import timedelta
@@ -24,7 +25,7 @@ class PlainProgress(ProgressBar):
         self.metric, self.every_seconds = metric, every_seconds
         self._began = self._epoch_began = self._said = self._paused = time.monotonic()
         self._training_seconds = 0.0
-        self._pictures = 0
+        self._pictures = self._earlier = 0
 
     def disable(self) -> None:
         """Lightning asks this of every process of DDP but the first; only the first speaks anyway."""
@@ -33,6 +34,7 @@ class PlainProgress(ProgressBar):
         """Starts the clock of the run."""
         super().on_train_start(trainer, pl_module)
         self._began = self._said = time.monotonic()
+        self._earlier = _batches_done(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock of the epoch."""
@@ -46,7 +48,8 @@ class PlainProgress(ProgressBar):
         self._training_seconds = time.monotonic() - self._epoch_began
         if time.monotonic() - self._said >= self.every_seconds:
             done = f"batch {batch_idx + 1}/{trainer.num_training_batches}"
-            self._say(trainer, f"{done}  loss {float(outputs['loss']):.4f}")
+            loss = trainer.accumulate_grad_batches * float(outputs["loss"])  # Lightning divides it by them
+            self._say(trainer, f"{done}  loss {loss:.4f}")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the clock: evaluation is not training's time."""
@@ -69,14 +72,12 @@ class PlainProgress(ProgressBar):
 
     def _say(self, trainer: Trainer, text: str) -> None:
         self._said = time.monotonic()
-        total = float(trainer.num_training_batches) * (trainer.max_epochs or 1)
-        batches = trainer.fit_loop.total_batch_idx + 1
-        elapsed = time.monotonic() - self._began
+        left = _seconds_left(trainer, time.monotonic() - self._began, self._earlier)
         speed = self._pictures / self._training_seconds if self._training_seconds else 0.0
         if trainer.is_global_zero:
             print(
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}  {speed:.1f} img/s  "
-                f"left {_clock(elapsed * max(0.0, total / batches - 1))}",
+                f"left {_clock(left)}",
                 flush=True,
             )
 
@@ -120,15 +121,21 @@ class _LeftColumn(ProgressColumn):
 
     def __init__(self, trainer: Trainer) -> None:
         super().__init__()
-        self.trainer, self.began = trainer, time.monotonic()
+        self.trainer, self.began, self.earlier = trainer, time.monotonic(), _batches_done(trainer)
 
     def render(self, task: Any) -> Text:
-        total = float(self.trainer.num_training_batches) * (self.trainer.max_epochs or 1)
-        done = self.trainer.fit_loop.total_batch_idx + 1
-        if done <= 0 or total in (0.0, float("inf")):
-            return Text("")
-        elapsed = time.monotonic() - self.began
-        return Text(f"{_clock(elapsed * max(0.0, total / done - 1))} left")
+        left = _seconds_left(self.trainer, time.monotonic() - self.began, self.earlier)
+        return Text(f"{_clock(left)} left" if math.isfinite(left) else "")
+
+
+def _batches_done(trainer: Trainer) -> int:
+    return trainer.fit_loop.total_batch_idx + 1
+
+
+def _seconds_left(trainer: Trainer, elapsed: float, earlier: int) -> float:
+    """Of training at this process's speed; infinite before its first batch. `earlier`: batches of the run before it."""
+    total, done = float(trainer.num_training_batches) * (trainer.max_epochs or 1), _batches_done(trainer)
+    return elapsed * max(0.0, total - done) / (done - earlier) if done > earlier else math.inf
 
 
 def _clock(seconds: float) -> str:

@@ -96,7 +96,7 @@ class _RisingRate(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Ends the test when the loss has run away."""
-        loss = float(outputs["loss"])
+        loss = trainer.accumulate_grad_batches * float(outputs["loss"])  # Lightning divides it by them
         count = len(self.points) + 1
         self._sum = (0.0 if count == 1 else self._sum) * SMOOTHING + loss * (1 - SMOOTHING)
         smoothed = self._sum / (1 - SMOOTHING**count)  # the running mean began at 0

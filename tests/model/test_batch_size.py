@@ -103,3 +103,22 @@ def test_what_is_tried_is_a_real_training_step() -> None:
         patch.setattr(batch_size.loss, "example_losses", noted)
         batch_size._train_two_steps(config(4), CPU, INFO, 4)
     assert seen == [4, 4]
+
+
+def test_room_is_left_for_checkpoints_averages_and_exchanged_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    empty_like = torch.empty_like
+
+    def counted(tensor: torch.Tensor) -> torch.Tensor:
+        made.append(tensor.numel())
+        return empty_like(tensor)
+
+    monkeypatch.setattr(batch_size.torch, "empty_like", counted)
+    given = config(8)
+    given.training.ema_decay = 0.9
+    several = Machine("cpu", "a processor", "32-true", 1, 2)
+    for one, machine, copies in ((config(8), CPU, 4), (given, CPU, 6), (given, several, 7)):
+        made.clear()
+        batch_size._train_two_steps(one, machine, INFO, 2)
+        weights = sum(part.numel() for part in batch_size.Classifier(one, INFO).parameters())
+        assert sum(made) == copies * weights

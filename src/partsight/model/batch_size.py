@@ -62,9 +62,10 @@ def _largest(config: Config, machine: Machine, info: DataInfo) -> int:
 
 
 def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int) -> None:
-    """The second step is the larger one: the optimizer has its state by then."""
+    """The second step is the larger one: the optimizer has its state by then. Beside them lies what a run has there."""
     image = config.image
     model = Classifier(config, info).to(machine.device).train()
+    beside = [torch.empty_like(part) for part in model.parameters() for _ in range(_copies(config, machine))]
     created = optimizer.create(model, config.training)
     shape = (size, image.channels, image.height, image.width)
     pictures = torch.zeros(shape, dtype=torch.uint8, device=machine.device).to(memory_format=torch.channels_last)
@@ -76,3 +77,13 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
         loss.example_losses(model.loss, logits.float(), targets).mean().backward()  # type: ignore[no-untyped-call]
         created.step()
         created.zero_grad()
+    del beside
+
+
+def _copies(config: Config, machine: Machine) -> int:
+    """How often a run has the weights on a GPU besides the model and its optimizer.
+
+    Two checkpoints are written while it trains on, the weights of one and the weights and both moments of the other;
+    averaged weights, and their copy for a file; and what processes exchange of the gradients.
+    """
+    return 4 + (2 if config.training.ema_decay else 0) + (1 if machine.processes > 1 else 0)

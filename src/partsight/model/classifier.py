@@ -102,7 +102,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Gathers the epoch's figures."""
-        scores = self._scores(batch, ())
+        scores = self.scores(batch)
         self.validation_loss.update(scores.losses)
         self.validation_metrics.update(scores.probabilities, self._labels(batch.targets))
 
@@ -121,11 +121,11 @@ class Classifier(LightningModule):
 
         The epochs' own validation looks once: it is there to watch, and would take up to four times as long.
         """
-        each = [self._scores(batch, view) for view in views.views(self.config.prediction.test_time_augmentation)]
+        each = [self.scores(batch, view) for view in views.views(self.config.prediction.test_time_augmentation)]
         probabilities = torch.stack([scores.probabilities for scores in each]).mean(dim=0)
         return Scores(batch.positions, probabilities, torch.stack([scores.losses for scores in each]).mean(dim=0))
 
-    def _scores(self, batch: Batch, flipped: tuple[int, ...]) -> Scores:
+    def scores(self, batch: Batch, flipped: tuple[int, ...] = ()) -> Scores:
         """In float32 unless prediction.mixed_precision. `flipped`: dimensions of (N, C, H, W) to reverse."""
         pictures = _channels_first(batch.pictures)
         if flipped:
