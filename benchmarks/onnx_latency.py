@@ -1,4 +1,4 @@
-"""One picture at a time: the exported graph on ONNX Runtime beside eager PyTorch, in turns in one process.
+"""One picture at a time: the exported graph on ONNX Runtime beside eager PyTorch, in one process, twenty in turn.
 
     python benchmarks/onnx_latency.py mobilenetv2_100 resnet50 efficientnet_b4
     python benchmarks/onnx_latency.py mobilenetv2_100 --threads 2 --pictures 300
@@ -20,6 +20,11 @@ from partsight.config import Config
 from partsight.data.info import DataInfo
 from partsight.model.classifier import Classifier
 from partsight.serving import graph
+
+TURN, BEFORE = 20, 5
+"""Pictures of one way before the other's turn; and those before them that do not count."""
+PAUSE = 0.3
+"""Seconds between turns: threads of ONNX Runtime wait for work without sleeping, and take a core from the next."""
 
 
 def main() -> None:
@@ -53,12 +58,14 @@ def latencies(backbone: str, threads: int, count: int) -> tuple[list[float], lis
     with torch.inference_mode():
         ways: list[Callable[[], object]] = [lambda: session.run(None, {"pictures": picture}), lambda: scoring(tensor)]
         taken: tuple[list[float], list[float]] = ([], [])
-        for number in range(count + 10):
+        while len(taken[-1]) < count:
             for way, times in zip(ways, taken, strict=True):
-                began = time.perf_counter()
-                way()
-                if number >= 10:  # the first ones prepare
-                    times.append(1000 * (time.perf_counter() - began))
+                time.sleep(PAUSE)
+                for number in range(BEFORE + TURN):
+                    began = time.perf_counter()
+                    way()
+                    if number >= BEFORE:
+                        times.append(1000 * (time.perf_counter() - began))
     return taken
 
 

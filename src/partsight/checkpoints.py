@@ -21,8 +21,8 @@ class WholeFiles(TorchCheckpointIO):
     """A checkpoint is there whole or not at all, also when the process is killed while it writes.
 
     Lightning makes the file in memory and hands it to the disk in one piece; training, in another thread, has to wait
-    for Python's lock meanwhile. torch.save, given a path, needs it little: the optimizer and weights of ResNet-50 were
-    written in a third of the time (docs/performance.md).
+    for Python's lock meanwhile. Where torch.save has a path another thread waits half as long
+    (benchmarks/checkpoint_writing.py, docs/performance.md).
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
