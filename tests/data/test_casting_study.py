@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from partsight import command
 from partsight.config import Config
 from partsight.data import augmentation
+from partsight.study.definition import read_study
 
 SIZE, DRAWS = 200, 60
 OFF: dict[str, Any] = {
@@ -143,3 +145,34 @@ def test_hue_turns_all_the_way_round_and_leaves_grey_alone(only: Callable[..., l
     spread([turn if turn < 0.5 else turn - 1 for turn in map(float, turns)], -0.5, 0.5)
     grey = np.full((SIZE, SIZE, 3), 90, np.uint8)
     assert all(np.array_equal(one, grey) for one in only(grey, "ColorJitter.hue"))
+
+
+@pytest.mark.parametrize(
+    ("variant", "effects"),
+    {
+        "No shift": ["Affine.translate_percent"],
+        "No rotation": ["Affine.rotate"],
+        "No shear": ["Affine.shear"],
+        "No zoom": ["Affine.scale"],
+        "No brightness": ["ColorJitter.brightness"],
+        "No hue and contrast": ["ColorJitter.hue", "ColorJitter.contrast"],
+        "No flip": ["HorizontalFlip.p", "VerticalFlip.p"],
+    }.items(),
+)
+def test_what_a_variant_leaves_out_is_out(variant: str, effects: list[str], config: Callable[..., Config]) -> None:
+    """With all other effects switched off too, a picture is as it was; with the study's own strengths it is not."""
+    study = read_study("casting_augmentation", [command.conf_folder()])
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+
+    def unchanged(name: str) -> bool:
+        settings = (*study.variants[name].settings, "image.height=32", "image.width=32")
+        transforms = copy.deepcopy(config("usecase=casting", *settings).augmentation.train)
+        for transform, arguments in OFF.items():
+            for argument, nothing in arguments.items():
+                if f"{transform}.{argument}" not in effects and transform in transforms:
+                    transforms[transform][argument] = nothing
+        made = augmentation.pipeline(transforms)
+        return all(np.array_equal(augmentation.apply(made, picture, (draw,)), picture) for draw in range(10))
+
+    assert unchanged(variant)
+    assert not unchanged("Additional")
