@@ -273,7 +273,7 @@ def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, start:
     seconds = time.monotonic() - began
 
     moments, killed = random.Random(20), 0
-    while killed < 8:
+    while killed < 10:
         folder = tmp_path / f"{killed}"
         for attempt in range(20):
             with start(folder, *EVERYTHING, f"hydra.run.dir={attempt}") as process:
