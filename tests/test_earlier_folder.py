@@ -1,6 +1,7 @@
 """What an interrupted run is gone on with from: its folder, where it can be seen and is still its own."""
 
 import platform
+import threading
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,23 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
     assert "cannot be written" in capsys.readouterr().out
     with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", drawn=False):
         raise OSError("the run's own")
+
+
+def test_a_run_that_is_made_again_is_waited_for_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "_find", lambda config, identity: None)
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    again, waiting = Config(seed=1, rerun=True, tracking=tracking), Config(seed=1, tracking=tracking)
+    begun = threading.Event()
+
+    def second() -> None:
+        with earlier.claimed(waiting, "4567", drawn=False):
+            begun.set()
+
+    thread = threading.Thread(target=second)
+    with earlier.claimed(again, "4567", drawn=False) as known:
+        assert known is None
+        with earlier.claimed(again, "4567", drawn=False):  # which waits for nobody
+            thread.start()
+            assert not begun.wait(0.5)
+    thread.join(10)
+    assert begun.is_set()

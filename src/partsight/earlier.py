@@ -75,14 +75,14 @@ def place(folder: Path) -> dict[str, str]:
 def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | None]:
     """The earlier run of this identity, if any; while the body runs, no other process of this machine begins the same.
 
-    Another that is at work on it is waited for.
+    Another that is at work on it is waited for. Under rerun nothing is looked for and nobody waited for.
 
     Args:
         config: of the run.
         identity: of the run.
         drawn: the seed was, so there can be no earlier run.
     """
-    if drawn or config.rerun or processes.started_apart(config):
+    if drawn or processes.started_apart(config):
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
@@ -91,10 +91,10 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
     file = platformdirs.user_cache_path("partsight") / "running" / name
     with ExitStack() as held:
         try:
-            held.enter_context(turn(file, waiting))
+            held.enter_context(turn(file, None if config.rerun else waiting))
         except OSError as error:
             console.say(f"{file}: cannot be written ({error}); a second start of this run would not wait for this one")
-        yield _find(config, identity)
+        yield None if config.rerun else _find(config, identity)
 
 
 def _find(config: Config, identity: str) -> Earlier | None:

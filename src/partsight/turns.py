@@ -10,15 +10,19 @@ from partsight import console
 
 
 @contextmanager
-def turn(file: Path, while_waiting: str) -> Iterator[None]:
-    """Holds the lock `file`, which ends with this process however that ends; says so where another one has it."""
+def turn(file: Path, while_waiting: str | None) -> Iterator[None]:
+    """Holds the lock `file`, which ends with this process however that ends; says so where another one has it.
+
+    while_waiting: what is said then; None: the body does not wait, and runs without the lock.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.say(while_waiting)
-        lock.acquire()
+        if while_waiting is not None:
+            console.say(while_waiting)
+            lock.acquire()
     try:
         yield
     finally:

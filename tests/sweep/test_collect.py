@@ -1,14 +1,18 @@
 """The table of a sweep, from what its jobs left."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
-from partsight.sweep import collect, failure
+from partsight.sweep import collect, failure, jobs, parent
+from partsight.sweep.callback import SweepCallback
 
 
 def job(sweep: Path, number: int, *overrides: str) -> Path:
@@ -30,6 +34,35 @@ def test_a_job_that_ended_badly_after_its_figures_has_failed(
     table = pd.read_csv(tmp_path / "sweep.csv")
     assert table["status"].tolist() == ["finished", "killed by SIGKILL"]
     assert table["Accuracy"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_exit_status_is_that_of_the_jobs_where_mlflow_cannot_be_reached(
+    tmp_path: Path, failed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    announced = parent.Parent("http://127.0.0.1:9", "0123")
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    job(tmp_path, 0, "head=linear")
+    if failed:
+        failure.record(job(tmp_path, 1, "head=gem"), "killed by SIGKILL")
+    assert collect.conclude(tmp_path, ["head=linear,gem"]) is not failed
+    assert "could not be told of its result" in capsys.readouterr().out
+
+
+def test_what_hydra_would_make_a_warning_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raises(*given: object) -> None:
+        raise RuntimeError
+
+    config = OmegaConf.create(
+        {"hydra": {"sweep": {"dir": str(tmp_path)}, "overrides": {"task": []}, "launcher": {"_target_": "Basic"}}}
+    )
+    monkeypatch.setattr(collect, "conclude", raises)
+    monkeypatch.setattr(jobs, "checked", raises)
+    for event in (SweepCallback().on_multirun_start, SweepCallback().on_multirun_end):
+        with pytest.raises(SystemExit) as left:
+            event(config)
+        assert left.value.code == 1
 
 
 TASK = Task(("bad", "good"), "binary", "good")

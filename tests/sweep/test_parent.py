@@ -1,10 +1,13 @@
 """Jobs of a sweep are named by what differs between them."""
 
+import os
+import platform
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from mlflow import MlflowClient
 
 from partsight import command
 from partsight.config import Config, TrackingConfig, register
@@ -62,3 +65,26 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
     assert opened("a=1,2", study="other") == other
     assert opened("a=1,2") == plain
     assert opened("a=1,2,3", study="first") != first
+
+
+@pytest.mark.parametrize(
+    ("host", "process", "joined"),
+    [
+        (platform.node(), str(os.getppid()), False),
+        (platform.node(), "999999999", True),
+        ("another", "999999999", False),  # its processes cannot be seen from here
+    ],
+    ids=["alive", "dead", "elsewhere"],
+)
+def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
+    tmp_path: Path, host: str, process: str, joined: bool
+) -> None:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+
+    def opened() -> str:
+        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path, "rates").run_id
+
+    client, first = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"), opened()
+    client.set_tag(first, "host", host)
+    client.set_tag(first, "process", process)
+    assert (opened() == first) is joined

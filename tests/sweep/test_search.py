@@ -4,83 +4,29 @@ import math
 import multiprocessing
 import os
 import signal
-import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pandas as pd
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import CategoricalDistribution
-from optuna.study import Study
 from PIL import Image
+from searches import RATE, composed, near_a_hundredth, search_for, states, study
 from tiny import SMALL, mlflow_runs, store, tree
 
 from partsight.command import conf_folder
 from partsight.config import Config, PredictionConfig, TrainingConfig, register
 from partsight.errors import PartsightError, Problems
-from partsight.sweep import collect, jobs
+from partsight.sweep import collect, failure, jobs
 from partsight.sweep.search import search, studies, trial
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
-Answer = Callable[[dict[str, str]], float]
-RATE = "training.learning_rate=tag(log,interval(1e-4,1e-1))"
-
-
-class Answers(Launcher):
-    """A launcher that trains nothing: each job returns what `answer` makes of its overrides."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer, self.launched = answer, list[list[dict[str, str]]]()
-
-    def setup(self, **given: Any) -> None: ...
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        jobs = [dict(text.partition("=")[::2] for text in overrides) for overrides in job_overrides]
-        self.launched.append(jobs)
-        return [JobReturn(status=JobStatus.COMPLETED, _return_value=self.answer(job)) for job in jobs]
-
-
-def near_a_hundredth(job: dict[str, str]) -> float:
-    """Best, 0, at a rate of 0.01; worse with the distance of the logarithms."""
-    return -abs(math.log10(float(job["training.learning_rate"])) + 2)
-
-
-def composed(folder: Path, *task: str, n_jobs: int = 1, **sweeper: Any) -> DictConfig:
-    """What the search reads of a composed config."""
-    given = {"study_name": "rates", "storage": f"sqlite:///{folder / 'optuna.db'}", **sweeper}
-    hydra = {
-        "sweeper": given,
-        "launcher": {"n_jobs": n_jobs},
-        "sweep": {"dir": str(folder / "sweep")},
-        "overrides": {"task": ["usecase=casting", *(task or (RATE,))]},
-        "runtime": {"config_sources": [{"path": "/my conf", "provider": "command-line"}, {"provider": "main"}]},
-    }
-    return OmegaConf.create({"name": "casting", "hydra": hydra})
-
-
-def search_for(config: DictConfig, answer: Answer = near_a_hundredth, settings: Config | None = None) -> Answers:
-    search.open_study(config, settings or Config(prediction=PredictionConfig(metric="ROC_AUC")))
-    launcher = Answers(answer)
-    search.run(config, launcher)
-    return launcher
-
-
-def study(folder: Path) -> Study:
-    return optuna.load_study(study_name="rates", storage=f"sqlite:///{folder / 'optuna.db'}")
-
-
-def states(folder: Path) -> list[str]:
-    return [one.state.name for one in study(folder).trials]
 
 
 def test_the_direction_is_that_of_the_metric(tmp_path: Path) -> None:
@@ -185,7 +131,9 @@ def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_two_workers_share_a_study_of_which_one_was_killed(tmp_path: Path) -> None:
+def test_two_workers_share_a_study_of_which_one_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "SILENCE_SECONDS", 5)
+
     def work(dies: bool) -> None:
         def answer(job: dict[str, str]) -> float:
             if dies and job["hydra.sweep.subdir"] == "2":
@@ -201,8 +149,6 @@ def test_two_workers_share_a_study_of_which_one_was_killed(tmp_path: Path) -> No
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL
     assert states(tmp_path) == ["COMPLETE", "COMPLETE", "RUNNING"]
-    with sqlite3.connect(tmp_path / "optuna.db") as database:  # the minute until it is held for dead
-        database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00.000000' WHERE state = 'RUNNING'")
 
     both = [processes.Process(target=work, args=[False]) for _ in range(2)]
     for one in both:
@@ -298,28 +244,28 @@ def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train, tmp_path: Path) -> None:
-    parts, empty = tree(tmp_path / "parts", {"good": 10, "scratch": 10}), tmp_path / "empty"
-    empty.mkdir()
-    drawn = CategoricalDistribution([str(empty), str(parts)])
+    parts, broken = tree(tmp_path / "parts", {"good": 10, "scratch": 10}), tmp_path / "broken.pth"
+    broken.write_text("no weights")
+    drawn = CategoricalDistribution([str(broken), "null"])
     begun = optuna.create_study(study_name="rates", storage=f"sqlite:///{tmp_path / 'optuna.db'}", direction="maximize")
     for _ in range(5):  # better than any trial can be
         steps = dict.fromkeys(range(1, 51), 2.0)
-        good = {"params": {"data.root": str(parts)}, "distributions": {"data.root": drawn}}
+        good = {"params": {"model.weights": "null"}, "distributions": {"model.weights": drawn}}
         begun.add_trial(optuna.create_trial(**good, value=2.0, intermediate_values=steps))
-    for folder in (empty, parts):
-        begun.enqueue_trial({"data.root": str(folder)})
+    for weights in (str(broken), "null"):
+        begun.enqueue_trial({"model.weights": weights})
 
     asked = ("hydra/sweeper=search", "hydra.sweeper.study_name=rates", "hydra.sweeper.n_trials=7")
     small = [text for text in SMALL if not text.startswith("training.epochs")]
-    roots = f"data.root={empty},{parts}"
+    searched = (f"data.root={parts}", f"model.weights={broken},null")
     done = train(
-        "-m", *asked, *small, "training.epochs=50", "prediction.metric=Accuracy", roots, "hydra.sweep.dir=sweep"
+        "-m", *asked, *small, "training.epochs=50", "prediction.metric=Accuracy", *searched, "hydra.sweep.dir=sweep"
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
     jobs_done = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("job")["status"]
-    assert "there are no pictures in it" in jobs_done[5]
+    assert "broken.pth: cannot be read" in jobs_done[5]
     assert jobs_done[6] == "pruned"
     trials = pd.read_csv(tmp_path / "sweep" / "trials.csv").set_index("trial")
     assert trials["state"].tolist() == ["complete"] * 5 + ["failed", "pruned"]
@@ -338,8 +284,12 @@ def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
     assert collect.conclude(tmp_path, [])
 
 
-def test_a_folder_that_is_used_again_forgets_the_pruning_of_its_last_trial(tmp_path: Path) -> None:
+def test_a_folder_that_is_used_again_forgets_how_its_last_trial_ended(tmp_path: Path) -> None:
     trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
+    (tmp_path / "0" / "metrics.csv").write_text("metric,value\nROC_AUC,0.9\n")
+    failure.record(tmp_path / "0", "killed by SIGKILL")
     trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "other", 0, 2, "median"))
     assert trial.pruned(tmp_path / "0") is None
+    assert failure.reason(tmp_path / "0") is None
+    assert not (tmp_path / "0" / "metrics.csv").exists()

@@ -54,12 +54,12 @@ def test_what_is_checked_holds_each_choice_and_both_ends_and_may_be_drawn() -> N
 
 
 def test_texts_with_commas_and_quotes_come_out_as_they_went_in() -> None:
-    read = space.read({}, ["head.hidden=[],[64,32]", "data.root='a b','c=d'"])
-    assert read.overrides({"head.hidden": "[64,32]", "data.root": "'c=d'"}) == [
+    read = space.read({}, ["head.hidden=[],[64,32]", "model.weights='a b','c=d'"])
+    assert read.overrides({"head.hidden": "[64,32]", "model.weights": "'c=d'"}) == [
         "head.hidden=[64,32]",
-        "data.root='c=d'",
+        "model.weights='c=d'",
     ]
-    assert read.drawn["data.root"] == CategoricalDistribution(["'a b'", "'c=d'"])
+    assert read.drawn["model.weights"] == CategoricalDistribution(["'a b'", "'c=d'"])
 
 
 def test_every_mistake_is_named() -> None:
@@ -73,14 +73,19 @@ def test_every_mistake_is_named() -> None:
         "image.height=tag(log,range(32,64,8))": "Optuna draws no steps from a logarithm",
         "prediction.metric=F1,ROC_AUC": "cannot be searched",
         "usecase=casting,steel": "cannot be searched",
+        "fold=0,1,2": "find the easiest one, so it cannot be searched; give one fold, and run the best trial with",
+        "++repeat=range(0,3)": "cannot be searched",
+        "seed=interval(1,9)": "cannot be searched",
+        "data.fold_seed=range(0,9)": "cannot be searched",
+        "data.share=interval(0.1,1)": "cannot be searched",
+        "training.train_on_validation=false,true": "cannot be searched",
     }
     with pytest.raises(Problems) as caught:
         space.read({}, list(wrong))
     assert len(caught.value.problems) == len(wrong)
     for text, said in wrong.items():
-        assert any(problem.startswith(text.split("=")[0]) and said in problem for problem in caught.value.problems), (
-            text
-        )
+        key = text.lstrip("+").split("=")[0]
+        assert any(problem.startswith(key) and said in problem for problem in caught.value.problems), text
 
 
 def test_a_search_without_anything_to_search_says_how() -> None:

@@ -3,7 +3,9 @@
 Hydra imports this file in every command, so nothing heavy is imported before a search begins.
 """
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -13,6 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from partsight.errors import PartsightError
 from partsight.sweep.search.settings import SearchSettings
 
 
@@ -43,9 +46,18 @@ class SearchSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Runs trials until the study has as many as were asked for. `arguments`: the overrides of the command."""
+        """Runs trials until the study has as many as were asked for. `arguments`: the overrides of the command.
+
+        A search that stops before that has a table of what it did, and the command exits with 1.
+        """
+        from partsight.sweep import collect
         from partsight.sweep.search import search
 
         assert self.config is not None
         assert self.launcher is not None
-        return search.run(self.config, self.launcher)
+        try:
+            return search.run(self.config, self.launcher)
+        except PartsightError as error:
+            collect.conclude(Path(str(self.config.hydra.sweep.dir)), arguments)
+            print(error, file=sys.stderr)
+            sys.exit(1)

@@ -4,6 +4,7 @@ Hydra makes this callback in every command, so nothing heavy is imported before 
 """
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,18 @@ class SweepCallback(Callback):
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Puts the jobs' results into one table and ends the parent run; status 1 when a job has no result."""
         from partsight.sweep import collect
 
-        if not collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)):
+        try:
+            complete = collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task))
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
+        if not complete:
             sys.exit(1)

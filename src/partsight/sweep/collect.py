@@ -126,13 +126,14 @@ def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
-    client = MlflowClient(tracking_uri=found.uri)
-    for name in ("sweep.csv", "folds.csv"):
-        if (folder / name).is_file():
-            client.log_artifact(found.run_id, str(folder / name))
-    if len(averages) and averages["metric"].is_unique:  # one setting over folds: the parent's own figures
-        for line in averages.itertuples(index=False):
-            for part in ("mean", "sd", "pooled"):
-                if pd.notna(getattr(line, part)):
-                    client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
-    client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
+    with parent.told(folder):
+        client = MlflowClient(tracking_uri=found.uri)
+        for name in ("sweep.csv", "folds.csv"):
+            if (folder / name).is_file():
+                client.log_artifact(found.run_id, str(folder / name))
+        if len(averages) and averages["metric"].is_unique:  # one setting over folds: the parent's own figures
+            for line in averages.itertuples(index=False):
+                for part in ("mean", "sd", "pooled"):
+                    if pd.notna(getattr(line, part)):
+                        client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
+        client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")

@@ -2,15 +2,20 @@
 
 import atexit
 import json
+import os
+import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
+from partsight import console
 from partsight.config import Config
 from partsight.tracking import store
 
@@ -33,8 +38,9 @@ def open_run(
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
     A sweep of the same overrides, and of the same `study` where it is a search, that was begun before goes on in its
-    own parent, if its jobs will be known again. One that is stopped before its end (Ctrl-C, SIGTERM) ends its parent
-    KILLED when the process exits.
+    own parent, if its jobs will be known again and no other process is at work in it: of two workers of a search the
+    last would overwrite the table and the status of the first. One that is stopped before its end (Ctrl-C, SIGTERM)
+    ends its parent KILLED when the process exits.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     client, experiment = store.prepare(tracking)
@@ -42,11 +48,14 @@ def open_run(
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
         same = [run for run in begun if run.data.tags["overrides"] == text and run.data.tags.get("study") == study]
-        run_id = same[0].info.run_id if same else None
+        run_id = next((run.info.run_id for run in same if not _at_work(run)), None)
+    worker = {"host": platform.node(), "process": str(os.getpid())}
     if run_id:
         client.update_run(run_id, status="RUNNING")
+        for name, value in worker.items():
+            client.set_tag(run_id, name, value)
     else:
-        tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {})
+        tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {}) | worker
         run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
     parent = Parent(store.uri(tracking), run_id, tuple(swept))
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +65,22 @@ def open_run(
     return parent
 
 
+def _at_work(run: Run) -> bool:
+    """Whether another process is, as far as can be seen: one of another machine is believed."""
+    process, tags = int(run.data.tags.get("process", "0")), run.data.tags
+    if run.info.status != "RUNNING" or process in (0, os.getpid()):
+        return False
+    if tags["host"] != platform.node():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def exit_on_sigterm() -> None:
     """SIGTERM ends this process as sys.exit does, so that its run is ended too; a handler that is there stays."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -63,8 +88,21 @@ def exit_on_sigterm() -> None:
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
-    if client.get_run(run_id).info.status == "RUNNING":
-        client.set_terminated(run_id, "KILLED")
+    with suppress(*store.FAULTS):  # that has been said by now, and there is nobody left to mend it
+        if client.get_run(run_id).info.status == "RUNNING":
+            client.set_terminated(run_id, "KILLED")
+
+
+@contextmanager
+def told(folder: Path) -> Iterator[None]:
+    """Round what is told to the parent of the sweep in `folder`: it lies there already, with or without MLflow."""
+    try:
+        yield
+    except store.FAULTS as error:
+        console.say(
+            f"The sweep's run in MLflow could not be told of its result ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); it is in {folder}"
+        )
 
 
 def read(folder: Path) -> Parent | None:

@@ -15,6 +15,8 @@ from partsight.errors import PartsightError
 
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 """Opens the experiment in the UI with its training runs; without it MLflow 3 shows its page for language models."""
+FAULTS = (MlflowException, SQLAlchemyError, OSError)
+"""What a call raises when the store cannot be reached or refuses it."""
 
 
 def uri(tracking: TrackingConfig) -> str:
@@ -31,7 +33,7 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
     makes the file under another name, for a store whose making was cut off cannot be used.
 
     Raises:
-        PartsightError: the store cannot be reached.
+        PartsightError: the store cannot be reached, or the experiment has been deleted.
     """
     where = uri(tracking)
     database = _sqlite_file(where)
@@ -51,7 +53,7 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
                 new.replace(database)
             client = MlflowClient(tracking_uri=where)
             return client, _experiment(client, tracking.experiment, database.parent / "mlartifacts")
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except FAULTS as error:
         raise PartsightError(
             f"The MLflow store {where} cannot be used: {str(error).splitlines()[0]}\n"
             "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db in the current folder."
@@ -70,6 +72,13 @@ def _sqlite_file(where: str) -> Path | None:
 
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage != "active":  # its name stays taken, and it takes no run
+        raise PartsightError(
+            f"tracking.experiment={name}: has been deleted in MLflow. To bring it back:\n"
+            f"  MLFLOW_TRACKING_URI={client.tracking_uri} {sys.executable} -m mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}\n"
+            "or give another name: tracking.experiment=..."
+        )
     if found is not None:
         return str(found.experiment_id)
     try:

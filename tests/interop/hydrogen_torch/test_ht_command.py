@@ -87,6 +87,7 @@ def test_a_folder_of_ones_own_stays_in_use(tmp_path: Path) -> None:
         ({"dataset.folds": ["0", "1"]}, ["fold=1"], []),
         ({"dataset.folds": ["0", "1"]}, ["fold=2,3", "-m"], []),
         ({"dataset.folds": ["0", "1"]}, ["--cfg", "job"], []),
+        ({"dataset.folds": ["0", "1"]}, ["hydra/sweeper=search", "-m"], []),
         ({"environment.number_of_seeds_per_run": 2}, [], ["repeat=0,1", "--multirun"]),
         (
             {"environment.number_of_seeds_per_run": 2, "dataset.folds": ["0", "4"]},

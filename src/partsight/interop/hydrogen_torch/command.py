@@ -23,8 +23,8 @@ def translated(given: Sequence[str]) -> list[str]:
     """The command with its `hydrogen_torch=FILE` as `usecase=imported_NAME`, found in a config folder of the cache.
 
     What the file says stands in that use case, so the command line wins over it. Several folds or seeds become a
-    multirun, unless the command line says which. The folder is named after its content: a resumed run, a job of a
-    sweep and a DDP child find it again. What differs is told on stderr.
+    multirun, unless the command line says which or is a search. The folder is named after its content: a resumed run, a
+    job of a sweep and a DDP child find it again. What differs is told on stderr.
 
     Raises:
         PartsightError: the file cannot be imported, or the command contradicts itself.
@@ -101,12 +101,19 @@ def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str
 
 
 def _several(found: Import, overrides: Sequence[str]) -> list[str]:
-    """The folds or repeats that the file names, unless the command says which."""
+    """The folds or repeats that the file names, unless the command says which, or searches: on one of each."""
+    if _searches(overrides):
+        return []
     return [
         f"{key}={','.join(map(str, values))}"
         for key, values in found.sweep.items()
         if not any(text.lstrip("+").startswith(f"{key}=") for text in overrides)
     ]
+
+
+def _searches(overrides: Sequence[str]) -> bool:
+    given = [text for text in overrides if text.startswith("hydra/sweeper=")]
+    return bool(given) and given[-1] == "hydra/sweeper=search"
 
 
 def _told(found: Import, kept: Path) -> str:

@@ -39,6 +39,7 @@ class Reports(Callback):
         self._announced, self._folder = announced, folder
         self._metric, self._every = config.prediction.metric, config.training.evaluation_epochs
         self._trial: Trial | None = None
+        self._cut_off = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluations count from 1; the one before training is none."""
@@ -47,7 +48,7 @@ class Reports(Callback):
         batches, seen = int(trainer.num_training_batches), trainer.fit_loop.total_batch_idx + 1
         step, value = ordinal(seen, batches, self._every), float(trainer.callback_metrics[self._metric])
         complete = seen >= batches * (trainer.max_epochs or 0)
-        hopeless = self._announced is not None and self._lags(self._announced, step, value)
+        hopeless = self._announced is not None and not self._cut_off and self._lags(self._announced, step, value)
         if complete or not trainer.strategy.broadcast(hopeless):
             return
         said = f"pruned at evaluation {step}, {self._metric} {value:.5f}"
@@ -58,6 +59,7 @@ class Reports(Callback):
     def _lags(self, announced: trial.Announced, step: int, value: float) -> bool:
         import optuna  # of use in a search alone
         from optuna.exceptions import OptunaError
+        from sqlalchemy.exc import SQLAlchemyError
 
         from partsight.sweep.search import studies
 
@@ -71,6 +73,12 @@ class Reports(Callback):
                 self._trial = optuna.trial.Trial(study, announced.id)
             self._trial.report(value, step)
             return self._trial.should_prune()
-        except OptunaError as error:  # taken back by another worker, or a busy database: neither is worth a training
-            console.say(f"Evaluation {step} could not be reported to the search: {error}")
+        except (OptunaError, SQLAlchemyError, ImportError, KeyError, OSError) as error:
+            # taken back by another worker; a database that this machine cannot reach, has no module for, or that has
+            # lost the study: none is worth a training
+            self._cut_off = True
+            console.say(
+                f"Evaluation {step} could not be reported to the search ({type(error).__name__}: {error}). "
+                "The training goes on, reports nothing more and is not pruned"
+            )
             return False

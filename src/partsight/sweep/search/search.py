@@ -1,36 +1,30 @@
 """Ask, launch, tell, until the study has all its trials. Several workers may do so on one study at once."""
 
-import math
-import os
-import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
-import yaml
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
-from optuna.exceptions import OptunaError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from partsight import console, overrides
-from partsight.config import Config
-from partsight.errors import Problems
-from partsight.identity import WITHOUT_EFFECT, flat
-from partsight.sweep.search import outcome, settings, space, studies, trial
+from partsight.config import Config, leaves
+from partsight.errors import PartsightError, Problems
+from partsight.identity import WITHOUT_EFFECT
+from partsight.sweep.search import outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space
+from partsight.sweep.search.worker import Worker, launched
 
-_BEAT_SECONDS = 15
 _LOOK_SECONDS = 2
+_FAILURES = 3
+"""Trials that fail one after the other: then it is no matter of their settings, and none is begun any more."""
 
 
 def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
@@ -56,18 +50,38 @@ def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
 def open_study(config: DictConfig, first: Config) -> None:
     """Makes the study, or checks that it is the one to go on with. `first`: settings of some trial."""
     asked, drawn = settings.of(config), _space(config).drawn
-    apart = [*WITHOUT_EFFECT, *(key.lstrip("+") for key in drawn)]
-    shared = {
-        key: value
-        for key, value in flat(asdict(first))
+    shared = _shared(first, [key.lstrip("+") for key in drawn])
+    name = settings.study_name(asked, config)
+    url, metric = settings.storage_url(asked), first.prediction.metric
+    studies.opened(url, name, metric, shared, drawn, named=asked.study_name is not None)
+
+
+def _shared(first: Config, drawn: Sequence[str]) -> dict[str, Any]:
+    """Settings that all trials share and that can change a result; mappings whole, but for what is drawn of them."""
+    apart = [*WITHOUT_EFFECT, *drawn]
+    return {
+        key: _without(value, [name.removeprefix(f"{key}.") for name in drawn if name.startswith(f"{key}.")])
+        for key, value, _ in leaves(first)
         if not any(key == name or key.startswith(f"{name}.") for name in apart)
     }
-    name = settings.study_name(asked, config)
-    studies.opened(settings.storage_url(asked), name, first.prediction.metric, shared, drawn)
+
+
+def _without(value: Any, paths: Sequence[str]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: _without(inner, [path.removeprefix(f"{key}.") for path in paths if path.startswith(f"{key}.")])
+        for key, inner in value.items()
+        if key not in paths
+    }
 
 
 def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
-    """Runs trials until the study has n_trials that finished, failed or were pruned; then tells what it found."""
+    """Runs trials until the study has n_trials that finished, failed or were pruned; then tells what it found.
+
+    Raises:
+        PartsightError: trials would not be comparable, fail one after the other, or cannot be told to the storage.
+    """
     asked, searched, folder = settings.of(config), _space(config), Path(str(config.hydra.sweep.dir)).absolute()
     url, name = settings.storage_url(asked), settings.study_name(asked, config)
     sampler, pruner = studies.sampler(asked.sampler, asked.seed), studies.pruner(asked.pruner)
@@ -75,25 +89,69 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
     _greet(study, asked, url)
+    worker = Worker(study, studies.metric(study), url, searched, folder, launcher, asked.pruner)
+    returned, fault = _work(worker, asked.n_trials, settings.batch(asked, config.hydra.launcher))
+    outcome.conclude(study, searched, folder, _own_configs(config))
+    if fault:
+        raise PartsightError(fault)
+    return returned
+
+
+def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], str | None]:
+    """What the jobs returned, and why no more is begun though the study is not complete."""
+    study, url, watch = worker.study, worker.url, studies.Watch()
     returned: list[JobReturn] = []
-    waits = False
+    in_a_row, reason, waits = 0, "", False
     while True:
-        with studies.lock(url):
-            _take_back_silent(study)
-            ended, others = len(studies.finished(study)), len(studies.running(study))
-            count = min(asked.n_trials - ended - others, settings.batch(asked, config.hydra.launcher))
-            trials = [study.ask(dict(searched.drawn)) for _ in range(count)]
+        begin = partial(_begun, worker, watch, n_trials, 0 if in_a_row >= _FAILURES else batch)
+        trials, others, left = studies.patiently(study, url, "No trial can be begun", begin)
         if trials:
-            returned += _launched(study, trials, searched, folder, launcher, asked)
+            jobs_returned, ends = launched(worker, trials)
+            returned += jobs_returned
+            if apart := [text for end in ends for text in end.apart]:
+                return returned, _incomparable(study, apart)
+            for end in ends:
+                in_a_row, reason = (in_a_row + 1, end.said) if end.state == TrialState.FAIL else (0, "")
+        elif left:
+            return returned, _failing(study, in_a_row, reason)
         elif others:
             if not waits:
                 console.say(f"{others} trials are running in other workers; waiting for them")
             waits = True
             time.sleep(_LOOK_SECONDS)
         else:
-            break
-    outcome.conclude(study, searched, folder, _own_configs(config))
-    return returned
+            return returned, None
+
+
+def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> tuple[list[Trial], int, int]:
+    """At most `batch` new trials, how many run in other workers, and how many are left to begin."""
+    study = worker.study
+    with studies.lock(worker.url):
+        _take_back_silent(study, watch)
+        others = len(studies.running(study))
+        left = max(0, n_trials - len(studies.finished(study)) - others)
+        trials = []
+        for _ in range(min(batch, left)):
+            trials.append(study.ask(dict(worker.searched.drawn)))
+            trials[-1].set_user_attr(studies.ALIVE, time.time())  # at once: others begin to watch it now
+    return trials, others, left - len(trials)
+
+
+def _incomparable(study: Study, apart: Sequence[str]) -> str:
+    return (
+        f"Trials of the study {study.study_name} cannot be compared, for one ran on other data or first weights; it "
+        "has failed, and the search stops here:\n"
+        + "".join(f"  {text}\n" for text in dict.fromkeys(apart))
+        + "Give data.*, model.* and the files that they name as the study's first trials had them; where those were "
+        "wrong, give another hydra.sweeper.study_name"
+    )
+
+
+def _failing(study: Study, count: int, reason: str) -> str:
+    return (
+        f"The last {count} trials have failed, one after the other, so the search stops here. The last: {reason}\n"
+        f"When that is mended, the same command with hydra.sweeper.study_name={study.study_name} goes on"
+    )
 
 
 def _own_configs(config: DictConfig) -> list[str]:
@@ -120,81 +178,13 @@ def _greet(study: Study, asked: SearchSettings, url: str) -> None:
         )
 
 
-def _take_back_silent(study: Study) -> None:
-    if taken := studies.take_back(study, studies.silent(study)):
-        console.say(f"Trials {taken}: their worker has ended; their values are tried again")
-
-
-def _launched(
-    study: Study, trials: Sequence[Trial], searched: Space, folder: Path, launcher: Launcher, asked: SearchSettings
-) -> Sequence[JobReturn]:
-    """Runs these trials as jobs in folder/<number of the trial> and tells the study how they ended."""
-    commands, url = [], settings.storage_url(asked)
-    for one in trials:
-        own = folder / str(one.number)
-        trial.announce(own, trial.Announced(url, study.study_name, one.number, one._trial_id, asked.pruner))
-        one.set_user_attr("folder", str(own))
-        one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
-        # trials of several workers interleave, so numbers of jobs in a row would not be theirs
-        commands.append([*searched.overrides(one.params), f"hydra.sweep.subdir={one.number}"])
-    try:
-        with _heard(trials):
-            returned = launcher.launch(commands, initial_job_idx=trials[0].number)
-    except BaseException:  # Ctrl-C, SIGTERM: what has a result is told, the rest is left to whoever goes on
-        for one in trials:
-            value = _value_on_disk(folder / str(one.number), studies.metric(study))
-            _tell(study, one, folder, value) if value is not None else studies.take_back(study, [one.number])
-        raise
-    for one, job in zip(trials, returned, strict=True):
-        _tell(study, one, folder, _value(job))
-    return returned
-
-
-@contextmanager
-def _heard(trials: Sequence[Trial]) -> Iterator[None]:
-    """While it is open, other workers can see that these trials have a worker."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(_BEAT_SECONDS):
-            for one in trials:
-                with suppress(OptunaError):
-                    one.set_user_attr(studies.ALIVE, time.time())
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _tell(study: Study, one: Trial, folder: Path, value: float) -> None:
-    own = folder / str(one.number)
-    reason = trial.pruned(own)
-    with suppress(OptunaError, ValueError):  # held for dead and taken back, a machine that slept: it is run again
-        if (own / "config.yaml").is_file():
-            one.set_user_attr("seed", yaml.safe_load((own / "config.yaml").read_text(encoding="utf-8"))["seed"])
-        if reason is not None:
-            study.tell(one, state=TrialState.PRUNED)
-        elif math.isfinite(value):
-            study.tell(one, value)
-        else:
-            study.tell(one, state=TrialState.FAIL)
-        said = reason or (f"{studies.metric(study)} {value:.5f}" if math.isfinite(value) else "failed")
-        console.say(f"Trial {one.number}: {said}; {' '.join(f'{key}={value}' for key, value in one.params.items())}")
-
-
-def _value(job: JobReturn) -> float:
-    """What a job returned; nan where it failed."""
-    value: Any = job._return_value
-    return float(value) if job.status == JobStatus.COMPLETED and isinstance(value, int | float) else math.nan
-
-
-def _value_on_disk(folder: Path, metric: str) -> float | None:
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return None
-    figures = pd.read_csv(path).set_index("metric")["value"]
-    return float(figures[metric])
+def _take_back_silent(study: Study, watch: studies.Watch) -> None:
+    again = []
+    for one in watch.silent(study):
+        attempt = studies.attempt(one)
+        if attempt < studies.ATTEMPTS:
+            again += [one.number] if studies.take_back(study, one, attempt + 1) else []
+        elif studies.give_up(study, one):
+            console.say(f"Trial {one.number}: its worker has ended, as that which tried these values before; it failed")
+    if again:
+        console.say(f"Trials {again}: their worker has ended; their values are tried again")

@@ -12,6 +12,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from partsight.config import Config
 from partsight.errors import PartsightError, Problems
 
+_COMPARED_BY = (
+    *("prediction.metric", "usecase", "data"),
+    *("training.train_on_validation", "trainer.limit_val_batches"),
+)
+"""Settings that say, as all of data does, by what a trial is judged."""
+
 
 @dataclass(frozen=True)
 class Space:
@@ -61,8 +67,13 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
             drawn[key] = _distribution(override)
         except (PartsightError, ValueError) as error:
             problems.append(f"{line}: {error}")
-    for key in drawn:
-        if key in ("prediction.metric", "usecase"):
+    for key in (key.lstrip("+") for key in drawn):
+        if key in ("fold", "repeat", "seed"):
+            problems.append(
+                f"{key}: the search would find the easiest one, so it cannot be searched; give one {key}, and run the "
+                f"best trial with -m {key}=0,1,..."
+            )
+        elif key in _COMPARED_BY or key.startswith("data."):
             problems.append(f"{key}: trials are compared by one metric on the same pictures, so it cannot be searched")
     if not drawn and not problems:
         problems.append(

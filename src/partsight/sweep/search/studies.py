@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from filelock import FileLock
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import OptunaError
+from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
@@ -24,20 +24,29 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from partsight import seeds
+from partsight import console, seeds
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation.metrics import METRICS
 
+T = TypeVar("T")
+
 ALIVE, TAKEN_BACK = "alive", "taken_back"
-"""Attributes of a trial: when its worker was last heard of (seconds since 1970); that it is run again as another."""
+"""Attributes of a trial: its worker's latest sign of life (seconds since 1970); that it is run again as another."""
+ATTEMPT, ATTEMPTS = "attempt", 2
+"""Attribute of a trial that is run again because its worker died: which attempt it is, from 1. After the last it has
+failed: what kills each worker that tries it would else be tried for ever."""
 SILENCE_SECONDS = 60
 """After so long a silence a worker is held for dead, and its trials are run again."""
 BEGUN_WITH = "begun_with"
 """Attribute of a study: what its trials share, as JSON."""
+_RAN_ON = "ran_on "
+"""Begins the attributes of a study that hold what its trials turned out to run on."""
+PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 5.0
+"""How long, and how often, a storage is tried that cannot be used for the moment."""
 
 
 def opened(
-    url: str, name: str, metric: str, settings: Mapping[str, Any], drawn: Mapping[str, BaseDistribution]
+    url: str, name: str, metric: str, settings: Mapping[str, Any], drawn: Mapping[str, BaseDistribution], named: bool
 ) -> Study:
     """The study of this name, made where there is none.
 
@@ -47,17 +56,19 @@ def opened(
         metric: what a trial's value is.
         settings: that all trials share and that can change a result.
         drawn: the search space.
+        named: the name was given. Another, of use case and folder, only begins a study.
 
     Raises:
-        PartsightError: the storage cannot be used; the study has begun with another metric, space or settings.
+        PartsightError: the storage cannot be used; the study has begun with another metric, space or settings; it has
+            trials, and nobody asked for it by name.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines tell of trials
     direction = StudyDirection.MAXIMIZE if METRICS[metric].higher_is_better else StudyDirection.MINIMIZE
     said = {f"searched {key}": str(value) for key, value in drawn.items()}
-    said |= {"prediction.metric": metric} | {key: str(value) for key, value in settings.items()}
+    said |= {"prediction.metric": metric} | {key: _text(value) for key, value in settings.items()}
     try:
         with lock(url):
-            return _begun(url, name, direction, said)
+            return _begun(url, name, direction, said, named)
     except ImportError as error:
         raise PartsightError(
             f"hydra.sweeper.storage={shown(url)}: its database module is not installed ({error})"
@@ -124,31 +135,100 @@ def running(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
-def silent(study: Study) -> list[int]:
-    """Numbers of running trials of which nothing was heard for SILENCE_SECONDS."""
-    return [trial.number for trial in running(study) if time.time() - _heard(trial) > SILENCE_SECONDS]
+class Watch:
+    """Sees which running trials have lost their worker.
+
+    It looks whether the sign of life changes while time passes here: clocks and time zones of machines differ.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[object, float]] = {}
+
+    def silent(self, study: Study) -> list[FrozenTrial]:
+        """Running trials whose sign of life has been the same for SILENCE_SECONDS, of those looks that were made."""
+        now, before = time.monotonic(), self._seen
+        alive = {trial.number: trial.user_attrs.get(ALIVE) for trial in running(study)}
+        self._seen = {
+            number: before[number] if number in before and before[number][0] == sign else (sign, now)
+            for number, sign in alive.items()
+        }
+        return [one for one in running(study) if now - self._seen.get(one.number, (None, now))[1] > SILENCE_SECONDS]
 
 
-def take_back(study: Study, numbers: Sequence[int]) -> list[int]:
-    """Fails running trials whose worker has ended, and queues the same values again; answers with those it could."""
-    done = []
-    for number in numbers:
-        trial = study.get_trials(deepcopy=False)[number]
-        with suppress(OptunaError, ValueError):  # what another worker did first is as good
-            optuna.trial.Trial(study, trial._trial_id).set_user_attr(TAKEN_BACK, True)
-            study.tell(number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-            done.append(number)
-    return done
+def attempt(trial: FrozenTrial) -> int:
+    """Which attempt at its values a trial is, from 1."""
+    return int(trial.user_attrs.get(ATTEMPT, 1))
 
 
-def _heard(trial: FrozenTrial) -> float:
-    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return max(begun, float(trial.user_attrs.get(ALIVE, 0.0)))
+def take_back(study: Study, trial: FrozenTrial, next_attempt: int) -> bool:
+    """Fails a running trial whose worker has ended and queues its values again; False where another worker has."""
+    with suppress(OptunaError, ValueError):
+        optuna.trial.Trial(study, trial._trial_id).set_user_attr(TAKEN_BACK, True)
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params, user_attrs={ATTEMPT: next_attempt})
+        return True
+    return False
 
 
-def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, str]) -> Study:
+def give_up(study: Study, trial: FrozenTrial) -> bool:
+    """Fails a running trial whose worker has ended, for good; False where another worker has."""
+    with suppress(OptunaError, ValueError):
+        study.tell(trial.number, state=TrialState.FAIL)
+        return True
+    return False
+
+
+def differences(study: Study, url: str, facts: Mapping[str, str]) -> list[str]:
+    """What a trial ran on that the trials before it did not.
+
+    Where it ran on nothing else, what none of them knew is remembered for those to come.
+    """
+    with lock(url):
+        attributes = study.user_attrs
+        known = {name: str(attributes[_RAN_ON + name]) for name in facts if _RAN_ON + name in attributes}
+        apart = [
+            f"{name}: {known[name]} in the study, {facts[name]} here" for name in known if known[name] != facts[name]
+        ]
+        for name in facts.keys() - known.keys() if not apart else ():
+            study.set_user_attr(_RAN_ON + name, facts[name])
+    return apart
+
+
+def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
+    """What `use` gives; a storage that cannot be used (restarted, locked, its disk full) is tried again for a while.
+
+    Raises:
+        PartsightError: it still cannot be used; `what` says to whom that matters.
+    """
+    until, told = time.monotonic() + PATIENCE_SECONDS, False
+    while True:
+        try:
+            return use()
+        except StorageInternalError as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            if time.monotonic() >= until:
+                raise PartsightError(
+                    f"{what}: hydra.sweeper.storage={shown(url)} cannot be used ({reason}). When it can be again, the "
+                    f"same command with hydra.sweeper.study_name={study.study_name} goes on"
+                ) from error
+            if not told:
+                console.say(f"The study's storage cannot be used ({reason}); trying again for {PATIENCE_SECONDS:.0f} s")
+            told = True
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _text(value: object) -> str:
+    """A mapping, which the transforms of an augmentation are, whatever the order in which it was written."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
+
+
+def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, str], named: bool) -> Study:
     study = optuna.create_study(storage=storage(url), study_name=name, direction=direction, load_if_exists=True)
+    if not named and study.get_trials(deepcopy=False):
+        raise PartsightError(
+            f"The study {name} exists already: another search has used this hydra.sweep.dir. To go on with it, add "
+            f"hydra.sweeper.study_name={name}; to begin a new one, give another hydra.sweep.dir or study_name"
+        )
     begun: dict[str, str] = json.loads(study.user_attrs.get(BEGUN_WITH, "{}"))
     if not begun and study.direction == direction:
         study.set_user_attr(BEGUN_WITH, json.dumps(said))

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from partsight.sweep import failure
+
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
 
 
@@ -21,9 +23,14 @@ class Announced:
 
 
 def announce(folder: Path, trial: Announced) -> None:
-    """Tells the job that will run in `folder`, in whatever process, which trial it is."""
+    """Tells the job that will run in `folder`, in whatever process, which trial it is.
+
+    Where the folder of a sweep is used again, what says how another trial ended would be read as the end of this one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PRUNED).unlink(missing_ok=True)  # of another trial, where the folder of a sweep is used again
+    for stale in (PRUNED, "metrics.csv"):
+        (folder / stale).unlink(missing_ok=True)
+    failure.forget(folder)
     (folder / ANNOUNCED).write_text(json.dumps(asdict(trial)), encoding="utf-8")
 
 

@@ -1,0 +1,202 @@
+"""Trials as jobs: announced, launched, and told to the study by what they left."""
+
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from partsight import console
+from partsight.errors import PartsightError
+from partsight.sweep import failure
+from partsight.sweep.search import studies, trial
+from partsight.sweep.search.space import Space
+
+_BEAT_SECONDS = 15
+_FIRST_WEIGHTS = ("model.pretrained", "model.weights", "model.on_missing_weights")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a search, in this process, works with."""
+
+    study: Study
+    metric: str
+    """What a trial's value is."""
+    url: str
+    """Of the storage."""
+    searched: Space
+    folder: Path
+    """Of the sweep."""
+    launcher: Launcher
+    pruner: str
+    """Its name."""
+
+    def own(self, one: Trial) -> Path:
+        """The folder of a trial."""
+        return self.folder / str(one.number)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a trial ended."""
+
+    state: TrialState
+    said: str
+    apart: tuple[str, ...] = ()
+    """What it ran on that other trials did not; then it has failed."""
+
+
+def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobReturn], list[End]]:
+    """Runs these trials as jobs in folder/<number of the trial> and tells the study how they ended."""
+    commands = []
+    for one in trials:
+        own, name = worker.own(one), worker.study.study_name
+        trial.announce(own, trial.Announced(worker.url, name, one.number, one._trial_id, worker.pruner))
+        with suppress(OptunaError):  # of use to people alone
+            one.set_user_attr("folder", str(own))
+            one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
+        # trials of several workers interleave, so numbers of jobs in a row would not be theirs
+        commands.append([*worker.searched.overrides(one.params), f"hydra.sweep.subdir={one.number}"])
+    try:
+        with _heard(trials):
+            returned = worker.launcher.launch(commands, initial_job_idx=trials[0].number)
+    except Exception as error:  # joblib, submitit and Ray have no answer for any job when the process of one was lost
+        return [], _lost(worker, trials, f"{type(error).__name__}: {error}")
+    except BaseException:  # Ctrl-C, SIGTERM: what has ended is told, the rest is left to whoever goes on
+        _hand_back(worker, trials)
+        raise
+    return returned, [_tell(worker, one, _value(job)) for one, job in zip(trials, returned, strict=True)]
+
+
+def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[End]:
+    """Ends trials whose launcher failed by what they left; where none left a result, that counts as one failure."""
+    console.say(f"The launcher failed: {reason}")
+    ends = []
+    for one in trials:
+        value = _value_on_disk(worker, one)
+        if value is None:
+            failure.record(worker.own(one), reason)
+        ends.append(_tell(worker, one, math.nan if value is None else value))
+    return ends[:1] if all(end.state == TrialState.FAIL and not end.apart for end in ends) else ends
+
+
+def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
+    for one in trials:
+        try:
+            value = _value_on_disk(worker, one)
+            if value is not None:
+                _tell(worker, one, value)
+            else:
+                frozen = worker.study.get_trials(deepcopy=False)[one.number]
+                studies.take_back(worker.study, frozen, studies.attempt(frozen))
+        except (OptunaError, PartsightError, ValueError, KeyError) as error:  # of half a file, or of the storage
+            console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it is held for dead")
+
+
+@contextmanager
+def _heard(trials: Sequence[Trial]) -> Iterator[None]:
+    """While it is open, other workers can see that these trials have a worker."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(_BEAT_SECONDS):
+            for one in trials:
+                with suppress(OptunaError):
+                    one.set_user_attr(studies.ALIVE, time.time())
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _tell(worker: Worker, one: Trial, value: float) -> End:
+    """Tells the study how a trial ended."""
+    study, own = worker.study, worker.own(one)
+    end = _ended(own, value, worker.metric)
+    what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be told to the study"
+    if end.state != TrialState.FAIL and (apart := _differences(worker, own, what)):
+        said = "ran on other data or first weights than the study's other trials"
+        failure.record(own, "\n".join([said, *apart]))
+        end = End(TrialState.FAIL, f"failed: {said}", tuple(apart))
+    try:
+        studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
+    except (UpdateFinishedTrialError, ValueError):  # a machine that slept
+        console.say(f"Trial {one.number}: {end.said}; but it was held for dead meanwhile and is run again as another")
+        return end
+    console.say(f"Trial {one.number}: {end.said}; {' '.join(f'{key}={value}' for key, value in one.params.items())}")
+    return end
+
+
+def _ended(own: Path, value: float, metric: str) -> End:
+    if (pruned := trial.pruned(own)) is not None:
+        return End(TrialState.PRUNED, pruned)
+    if math.isfinite(value):
+        return End(TrialState.COMPLETE, f"{metric} {value:.5f}")
+    reason = failure.reason(own)
+    return End(TrialState.FAIL, f"failed: {reason}" if reason else "failed")
+
+
+def _store(study: Study, one: Trial, own: Path, end: End, value: float) -> None:
+    if (own / "config.yaml").is_file():
+        one.set_user_attr("seed", _read(own / "config.yaml")["seed"])
+    if end.state == TrialState.COMPLETE:
+        study.tell(one, value)
+    else:
+        study.tell(one, state=end.state)
+
+
+def _differences(worker: Worker, own: Path, what: str) -> list[str]:
+    """What a trial with a result ran on that others did not: its data, folds, and the first weights of its backbone.
+
+    A run's settings do not say it: paths, samples and what becomes of missing weights may be told in several ways.
+    """
+    if not ((own / "facts.yaml").is_file() and (own / "config.yaml").is_file()):
+        return []
+    found, backbone = _read(own / "facts.yaml"), _read(own / "config.yaml")["backbone"]
+    names = {"data_fingerprint": "data_fingerprint", "folds_digest": "folds_digest"}
+    if not any(key.lstrip("+") in _FIRST_WEIGHTS for key in worker.searched.drawn):
+        names["weights"] = f"weights of {backbone}"
+    facts = {name: str(found[tag]) for tag, name in names.items() if tag in found}
+    return studies.patiently(
+        worker.study, worker.url, what, lambda: studies.differences(worker.study, worker.url, facts)
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return content
+
+
+def _value(job: JobReturn) -> float:
+    """What a job returned; nan where it failed."""
+    value: Any = job._return_value
+    return float(value) if job.status == JobStatus.COMPLETED and isinstance(value, int | float) else math.nan
+
+
+def _value_on_disk(worker: Worker, one: Trial) -> float | None:
+    """What a job left: its value, nan where it was pruned or failed, None where it has not ended."""
+    own = worker.own(one)
+    if trial.pruned(own) is not None or failure.reason(own) is not None:
+        return math.nan
+    path = own / "metrics.csv"
+    if not path.is_file():
+        return None
+    return float(pd.read_csv(path).set_index("metric")["value"][worker.metric])
