@@ -10,6 +10,7 @@ from partsight import identity as module
 from partsight.config import Config
 from partsight.identity import WITHOUT_EFFECT, flat, identity
 from partsight.machine import Machine
+from partsight.study import plan
 
 MACHINE = Machine(device="cpu", name="some processor", precision="32-true", threads=4, processes=1)
 
@@ -150,3 +151,11 @@ def test_a_drawn_seed_must_be_known_first() -> None:
 
 def test_flat_keeps_an_empty_mapping_as_a_leaf() -> None:
     assert dict(flat({"a": {"b": 1, "c": {}}, "d": [2]})) == {"a.b": 1, "a.c": {}, "d": [2]}
+
+
+def test_transforms_in_another_order_are_another_run() -> None:
+    one, other = settings(), settings()
+    one.augmentation.train = {"Resize": {"height": 32}, "HorizontalFlip": {"p": 0.5}}
+    other.augmentation.train = {"HorizontalFlip": {"p": 0.5}, "Resize": {"height": 32}}
+    assert of(one) != of(other)
+    assert plan.digest(one) != plan.digest(other)

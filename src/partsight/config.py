@@ -348,6 +348,11 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
+def transforms_in_order(config: Config) -> list[list[str]]:
+    """Names of the transforms of either pipeline as they follow one another: which comes first can change a picture."""
+    return [list(config.augmentation.train), list(config.augmentation.inference)]
+
+
 def leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(dotted key, value, field metadata) of every setting."""
     for f in dataclasses.fields(section):

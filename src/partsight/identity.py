@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from partsight import RESULTS_VERSION
-from partsight.config import Config
+from partsight.config import Config, transforms_in_order
 from partsight.machine import MEMORY_FORMAT, Machine
 
 WITHOUT_EFFECT = (
@@ -59,6 +59,7 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
     if config.training.find_learning_rate:  # whatever stands there is replaced
         del parts["training.learning_rate"]
     parts |= {
+        "augmentation": transforms_in_order(config),
         "device": machine.device,
         "precision": machine.precision,
         "processes": machine.processes,

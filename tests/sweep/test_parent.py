@@ -68,21 +68,22 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
 
 
 @pytest.mark.parametrize(
-    ("host", "process", "joined"),
+    ("host", "process", "study", "joined"),
     [
-        (platform.node(), str(os.getppid()), False),
-        (platform.node(), "999999999", True),
-        ("another", "999999999", False),  # its processes cannot be seen from here
+        (platform.node(), str(os.getppid()), "rates", False),
+        (platform.node(), "999999999", "rates", True),
+        ("another", "999999999", "rates", False),  # its processes cannot be seen from here
+        ("another", "999999999", None, True),  # killed there, and begun again here
     ],
-    ids=["alive", "dead", "elsewhere"],
+    ids=["alive", "dead", "a search elsewhere", "elsewhere"],
 )
 def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
-    tmp_path: Path, host: str, process: str, joined: bool
+    tmp_path: Path, host: str, process: str, study: str | None, joined: bool
 ) -> None:
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
     def opened() -> str:
-        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path, "rates").run_id
+        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path, study).run_id
 
     client, first = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"), opened()
     client.set_tag(first, "host", host)

@@ -63,10 +63,11 @@ def test_transforms_that_only_one_side_has_are_a_change(tmp_path: Path) -> None:
     search_for(composed(tmp_path, n_trials=1), settings=soft)
     search_for(
         composed(tmp_path, n_trials=2),
-        settings=with_transforms(Affine={"rotate": 5, "p": 0.5}, HorizontalFlip={"p": 0.5}),
+        settings=with_transforms(HorizontalFlip={"p": 0.5}, Affine={"rotate": 5, "p": 0.5}),
     )
-    for other in (with_transforms(), with_transforms(HorizontalFlip={"p": 0.5})):
-        with pytest.raises(Problems, match=r"augmentation\.train: \{.*Affine.* in the study"):
+    turned = with_transforms(Affine={"rotate": 5, "p": 0.5}, HorizontalFlip={"p": 0.5})
+    for other in (with_transforms(), with_transforms(HorizontalFlip={"p": 0.5}), turned):
+        with pytest.raises(Problems, match=r"augmentation\.train: \[.*Affine.* in the study"):
             search_for(composed(tmp_path, n_trials=3), settings=other)
 
 

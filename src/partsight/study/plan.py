@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from partsight import RESULTS_VERSION, check, overrides
-from partsight.config import Config
+from partsight.config import Config, transforms_in_order
 from partsight.errors import PartsightError, Problems, did_you_mean
 from partsight.study.definition import Protocol, Study, Variant
 
@@ -200,6 +200,7 @@ def digest(config: Config) -> str:
         for name in path:
             section = section[name]
         del section[last]
+    settings["order"] = transforms_in_order(config)  # keys are sorted below
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
 
 

@@ -66,12 +66,16 @@ def open_run(
 
 
 def _at_work(run: Run) -> bool:
-    """Whether another process is, as far as can be seen: one of another machine is believed."""
+    """Whether another process is, as far as can be seen.
+
+    One of another machine is believed where several may work on one study; else it has been killed, and is gone on with
+    elsewhere.
+    """
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
     if run.info.status != "RUNNING" or process in (0, os.getpid()):
         return False
     if tags["host"] != platform.node():
-        return True
+        return "study" in tags
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -218,8 +218,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
 
 
 def _text(value: object) -> str:
-    """A mapping, which the transforms of an augmentation are, whatever the order in which it was written."""
-    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else str(value)
+    """Of a mapping, as the transforms of an augmentation are, in its order: which comes first can change a picture."""
+    return json.dumps(list(value.items()), sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 
 def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, str], named: bool) -> Study:
