@@ -14,6 +14,7 @@ import torch
 
 from partsight import fitting, machine
 from partsight.config import TrainerConfig
+from partsight.errors import PartsightError
 
 _STEPS = """
 import resource, sys, torch
@@ -49,6 +50,7 @@ def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: py
         yield
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: f"GPU {gpu}")
     monkeypatch.setattr(torch.cuda, "device", current)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
@@ -59,6 +61,9 @@ def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: py
     machine.prepare(computer)
     assert asked == [3, 3]
     assert machine.resolve(TrainerConfig(accelerator="gpu", devices=2)).gpu == 0
+    for wrong in ([4], []):
+        with pytest.raises(PartsightError, match=r"trainer\.devices=\[4?\]: PyTorch finds 4 GPUs, numbered from 0"):
+            machine.resolve(TrainerConfig(accelerator="gpu", devices=wrong))
 
     given: dict[str, Any] = {}
     monkeypatch.setattr(

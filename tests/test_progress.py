@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from partsight.progress import _seconds_left
+from partsight.progress import _clock, _seconds_left
 
 
 def trainer(done: int, batches: int = 10, epochs: int = 100) -> Any:
@@ -24,4 +24,6 @@ def test_a_run_that_goes_on_is_not_as_fast_as_if_it_had_done_all_now() -> None:
 
 
 def test_nothing_is_known_before_the_first_batch() -> None:
-    assert _seconds_left(trainer(900), elapsed=2.0, earlier=900) == float("inf")
+    left = _seconds_left(trainer(900), elapsed=2.0, earlier=900)
+    assert left == float("inf")
+    assert _clock(left) == "?"

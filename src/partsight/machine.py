@@ -46,10 +46,15 @@ def resolve(trainer: TrainerConfig) -> Machine:
     """The machine that a trainer section chooses.
 
     Raises:
-        PartsightError: a GPU is asked for and PyTorch finds none.
+        PartsightError: a GPU is asked for and PyTorch finds none, or not that one.
     """
     device = _device(trainer.accelerator)
-    gpu = int(trainer.devices[0]) if device == "cuda" and isinstance(trainer.devices, list) else 0
+    gpu = 0
+    if device == "cuda" and isinstance(trainer.devices, list):
+        there = torch.cuda.device_count()
+        if not trainer.devices or not all(0 <= int(one) < there for one in trainer.devices):
+            raise PartsightError(f"trainer.devices={trainer.devices}: PyTorch finds {there} GPUs, numbered from 0")
+        gpu = int(trainer.devices[0])
     precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device, gpu)
     name = torch.cuda.get_device_name(gpu) if device == "cuda" else _processor()
     processes = _device_count(device, trainer.devices) * trainer.num_nodes

@@ -125,7 +125,7 @@ class _LeftColumn(ProgressColumn):
 
     def render(self, task: Any) -> Text:
         left = _seconds_left(self.trainer, time.monotonic() - self.began, self.earlier)
-        return Text(f"{_clock(left)} left" if math.isfinite(left) else "")
+        return Text(f"{_clock(left)} left")
 
 
 def _batches_done(trainer: Trainer) -> int:
@@ -139,4 +139,4 @@ def _seconds_left(trainer: Trainer, elapsed: float, earlier: int) -> float:
 
 
 def _clock(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))
+    return str(timedelta(seconds=round(seconds))) if math.isfinite(seconds) else "?"

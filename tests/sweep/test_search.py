@@ -24,7 +24,7 @@ from partsight.command import conf_folder
 from partsight.config import Config, PredictionConfig, TrainingConfig, register
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, failure, jobs
-from partsight.sweep.search import search, studies, trial
+from partsight.sweep.search import search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -133,6 +133,7 @@ def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -
 @pytest.mark.slow
 def test_two_workers_share_a_study_of_which_one_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "SILENCE_SECONDS", 5)
+    monkeypatch.setattr(worker, "_BEAT_SECONDS", 0.5)  # the workers below are forks
 
     def work(dies: bool) -> None:
         def answer(job: dict[str, str]) -> float:

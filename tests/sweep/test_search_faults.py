@@ -167,7 +167,9 @@ def test_ctrl_c_tells_what_had_ended_and_hands_back_the_rest(tmp_path: Path) -> 
     assert found[4].system_attrs["fixed_params"] == found[3].params
 
 
-def test_three_failures_in_a_row_end_the_search(tmp_path: Path) -> None:
+def test_many_failures_in_a_row_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_FAILURES", 3)
+
     def failing(job: dict[str, str]) -> float:
         failure.record(tmp_path / "sweep" / job["hydra.sweep.subdir"], "MLflow cannot be reached")
         return math.nan
@@ -182,8 +184,10 @@ def test_three_failures_in_a_row_end_the_search(tmp_path: Path) -> None:
 
 
 def test_failures_between_results_do_not_end_it(tmp_path: Path) -> None:
-    search_for(composed(tmp_path, n_trials=6), lambda job: 0.5 if job["hydra.sweep.subdir"] in "25" else math.nan)
-    assert states(tmp_path) == ["FAIL", "FAIL", "COMPLETE"] * 2
+    """A part of the space may be unable to run."""
+    good = ("7", "15")
+    search_for(composed(tmp_path, n_trials=16), lambda job: 0.5 if job["hydra.sweep.subdir"] in good else math.nan)
+    assert states(tmp_path) == (["FAIL"] * 7 + ["COMPLETE"]) * 2
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     first, second: (N,) share of a model's repeats that decided the example right; of one repeat 0 or 1.
 
     Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
-    is the chance of a sum at least as far from zero. It is computed and not drawn, so it has no floor. Of one repeat
+    is the chance of a sum at least as far from zero, computed and not drawn, down to some 1e-15. Of one repeat
     each it is McNemar's test in its exact form (McNemar 1947, Psychometrika 12; recommended for models trained once by
     Dietterich 1998, Neural Computation 10). It speaks of the pictures; the luck of training shows in the spread over
     repeats.
@@ -33,7 +33,7 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     for size, count in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
         of_size = np.zeros(count * size + 1)  # how many of them are positive, `size` places for each
         of_size[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = convolve(chances, of_size)
+        chances = np.maximum(convolve(chances, of_size), 0)  # by Fourier's way zeros are some 1e-17 off
     sums = 2 * np.arange(len(chances)) - np.abs(steps).sum()
     return min(1.0, float(chances[np.abs(sums) >= abs(steps.sum())].sum()))
 

@@ -77,7 +77,7 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
         loss.example_losses(model.loss, logits.float(), targets).mean().backward()  # type: ignore[no-untyped-call]
         created.step()
         created.zero_grad()
-    del beside
+    del beside  # until here
 
 
 def _copies(config: Config, machine: Machine) -> int:

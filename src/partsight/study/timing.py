@@ -62,6 +62,7 @@ def measure(config: Config, computer: Machine) -> dict[str, float]:
 
     Speeds are those of the median pass, so that a neighbour's burst does not count.
     """
+    _forget_peak(computer)
     before = _memory(computer)
     torch.manual_seed(0)
     model = Classifier(config, INFO).to(computer.device)

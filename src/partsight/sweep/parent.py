@@ -66,16 +66,15 @@ def open_run(
 
 
 def _at_work(run: Run) -> bool:
-    """Whether another process is, as far as can be seen.
+    """Whether another worker of a search is, as far as can be seen: one of another machine is believed.
 
-    One of another machine is believed where several may work on one study; else it has been killed, and is gone on with
-    elsewhere.
+    Any other sweep that is RUNNING has been killed.
     """
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
-    if run.info.status != "RUNNING" or process in (0, os.getpid()):
+    if "study" not in tags or run.info.status != "RUNNING" or process in (0, os.getpid()):
         return False
     if tags["host"] != platform.node():
-        return "study" in tags
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -23,8 +23,8 @@ from partsight.sweep.search.space import Space
 from partsight.sweep.search.worker import Worker, launched
 
 _LOOK_SECONDS = 2
-_FAILURES = 3
-"""Trials that fail one after the other: then it is no matter of their settings, and none is begun any more."""
+_FAILURES = 8
+"""Trials that fail one after the other before no more is begun. Not few: a part of the space may be unable to run."""
 
 
 def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
@@ -103,7 +103,7 @@ def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], s
     returned: list[JobReturn] = []
     in_a_row, reason, waits = 0, "", False
     while True:
-        begin = partial(_begun, worker, watch, n_trials, 0 if in_a_row >= _FAILURES else batch)
+        begin = partial(_begun, worker, watch, n_trials, 0 if in_a_row >= max(_FAILURES, 2 * batch) else batch)
         trials, others, left = studies.patiently(study, url, "No trial can be begun", begin)
         if trials:
             jobs_returned, ends = launched(worker, trials)

@@ -19,7 +19,7 @@ class SearchSettings:
     n_trials: int = 20
     """Trials that the study has in the end, of all workers and starts together; failed and pruned ones count."""
     study_name: str | None = None
-    """A study of this name is gone on with; null begins one named by use case and time."""
+    """A study of this name is gone on with; null begins one named by use case and the sweep's folder."""
     storage: str | None = None
     """Optuna's, as an SQLAlchemy URL; null: optuna.db in the current folder."""
     sampler: str = "tpe"

@@ -145,14 +145,14 @@ class Watch:
         self._seen: dict[int, tuple[object, float]] = {}
 
     def silent(self, study: Study) -> list[FrozenTrial]:
-        """Running trials whose sign of life has been the same for SILENCE_SECONDS, of those looks that were made."""
-        now, before = time.monotonic(), self._seen
-        alive = {trial.number: trial.user_attrs.get(ALIVE) for trial in running(study)}
+        """Running trials whose sign of life has been the same for SILENCE_SECONDS, as far as was looked."""
+        now, before, trials = time.monotonic(), self._seen, running(study)
+        signs = {trial.number: trial.user_attrs.get(ALIVE) for trial in trials}
         self._seen = {
             number: before[number] if number in before and before[number][0] == sign else (sign, now)
-            for number, sign in alive.items()
+            for number, sign in signs.items()
         }
-        return [one for one in running(study) if now - self._seen.get(one.number, (None, now))[1] > SILENCE_SECONDS]
+        return [one for one in trials if now - self._seen[one.number][1] > SILENCE_SECONDS]
 
 
 def attempt(trial: FrozenTrial) -> int:
@@ -218,7 +218,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
 
 
 def _text(value: object) -> str:
-    """Of a mapping, as the transforms of an augmentation are, in its order: which comes first can change a picture."""
+    """Of a mapping its keys in order: those of augmentation are transforms, and which comes first can change a picture.
+    There is no other mapping among the settings."""
     return json.dumps(list(value.items()), sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 

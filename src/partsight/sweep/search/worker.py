@@ -79,19 +79,28 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     except BaseException:  # Ctrl-C, SIGTERM: what has ended is told, the rest is left to whoever goes on
         _hand_back(worker, trials)
         raise
-    return returned, [_tell(worker, one, _value(job)) for one, job in zip(trials, returned, strict=True)]
+    ends = []
+    for place, (one, job) in enumerate(zip(trials, returned, strict=True)):
+        try:
+            ends.append(_tell(worker, one, _value(job)))
+        except PartsightError as error:  # the storage is away, and would be for the others
+            untold = ", ".join(str(worker.own(other)) for other in trials[place + 1 :])
+            raise PartsightError(f"{error}\nNot told either: {untold}" if untold else str(error)) from error
+    return returned, ends
 
 
 def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[End]:
     """Ends trials whose launcher failed by what they left; where none left a result, that counts as one failure."""
-    console.say(f"The launcher failed: {reason}")
+    console.say(f"The launcher failed: {reason}. Jobs that a cluster still has are to be cancelled there")
     ends = []
     for one in trials:
         value = _value_on_disk(worker, one)
         if value is None:
             failure.record(worker.own(one), reason)
         ends.append(_tell(worker, one, math.nan if value is None else value))
-    return ends[:1] if all(end.state == TrialState.FAIL and not end.apart for end in ends) else ends
+    if all(end.state == TrialState.FAIL and not end.apart for end in ends):
+        return ends[:1]
+    return ends
 
 
 def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
@@ -102,8 +111,9 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
                 _tell(worker, one, value)
             else:
                 frozen = worker.study.get_trials(deepcopy=False)[one.number]
-                studies.take_back(worker.study, frozen, studies.attempt(frozen))
-        except (OptunaError, PartsightError, ValueError, KeyError) as error:  # of half a file, or of the storage
+                if not studies.take_back(worker.study, frozen, studies.attempt(frozen)):
+                    raise PartsightError("the study's storage did not take it")
+        except Exception as error:  # of half a file, or of the storage: the others are handed back still
             console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it is held for dead")
 
 
@@ -138,9 +148,10 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
         end = End(TrialState.FAIL, f"failed: {said}", tuple(apart))
     try:
         studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
-    except (UpdateFinishedTrialError, ValueError):  # a machine that slept
-        console.say(f"Trial {one.number}: {end.said}; but it was held for dead meanwhile and is run again as another")
-        return end
+    except (UpdateFinishedTrialError, ValueError):
+        if studies.TAKEN_BACK in study.get_trials(deepcopy=False)[one.number].user_attrs:  # a machine that slept
+            console.say(f"Trial {one.number}: {end.said}; but it was held for dead and is run again as another")
+            return end  # else it was stored, and the answer was lost
     console.say(f"Trial {one.number}: {end.said}; {' '.join(f'{key}={value}' for key, value in one.params.items())}")
     return end
 
