@@ -234,7 +234,7 @@ def test_a_trial_that_another_worker_took_back_is_said(
         return 0.5
 
     search_for(composed(tmp_path, n_trials=1), answer)
-    assert "Trial 0: ROC_AUC 0.50000; but it was held for dead meanwhile" in capsys.readouterr().out
+    assert "Trial 0: ROC_AUC 0.50000; but it was held for dead and is run again as another" in capsys.readouterr().out
     assert states(tmp_path) == ["FAIL", "COMPLETE"]
 
 
@@ -258,8 +258,8 @@ def test_a_search_that_stops_has_a_table_and_exits_with_1(tmp_path: Path, capsys
     with pytest.raises(SystemExit) as left:
         sweeper.sweep([RATE])
     assert left.value.code == 1
-    assert "last 3 trials have failed" in capsys.readouterr().err
-    assert pd.read_csv(tmp_path / "sweep" / "sweep.csv")["status"].tolist() == ["no result"] * 3
+    assert "last 8 trials have failed" in capsys.readouterr().err
+    assert pd.read_csv(tmp_path / "sweep" / "sweep.csv")["status"].tolist() == ["no result"] * 8
 
 
 @pytest.mark.parametrize(
