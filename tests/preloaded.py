@@ -129,7 +129,5 @@ def _run(
     try:
         runpy.run_path(command[0], run_name="__main__")
     finally:
-        # As an interpreter ends, and in its order: joblib's processes are told to end first, and waited for then. The
-        # other way round they end when nobody has needed them for five minutes.
-        threading._shutdown()
+        threading._shutdown()  # as an interpreter ends, and in its order
         atexit._run_exitfuncs()  # multiprocessing leaves them out

@@ -35,14 +35,15 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     ],
 )
 def test_a_sweep_through_another_launcher(
-    train: Train, tmp_path: Path, launcher: str, plugin: str, settings: list[str]
+    python_train: Train, tmp_path: Path, launcher: str, plugin: str, settings: list[str]
 ) -> None:
+    """In an interpreter of its own: at the end of a fork joblib's processes were waited for until they idled out."""
     pytest.importorskip(f"hydra_plugins.{plugin}", reason="its extra is not installed (docs/scaling.md)")
     tree(tmp_path / "parts", {"a": 10, "b": 10})
     (tmp_path / "empty").mkdir()  # only reading it tells that it holds nothing
     given = [*SMALL, "training.epochs=1", "data.root=empty,parts", "hydra.sweep.dir=sweep"]
 
-    done = train("-m", *given, f"hydra/launcher={launcher}", *settings, timeout=550)
+    done = python_train("-m", *given, f"hydra/launcher={launcher}", *settings, timeout=550)
     assert done.returncode == 1, done.stdout + done.stderr
     jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("data.root")
     assert "there are no pictures in it" in jobs.loc["empty", "status"]
