@@ -122,9 +122,7 @@ def kept(study: Study, path: Path) -> pd.DataFrame:
             line |= dict.fromkeys(("mean", "sd", "pooled", "low", "high", "p"), np.nan)
             sd = np.nan if one.sd is None else one.sd
             lines.append(line | {"published": one.value, "published_sd": sd})
-    if ran.empty or not lines:
-        return pd.DataFrame(lines) if lines else ran
-    return pd.concat([ran, pd.DataFrame(lines)], ignore_index=True)
+    return pd.concat([part for part in (ran, pd.DataFrame(lines)) if len(part)], ignore_index=True)
 
 
 def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
