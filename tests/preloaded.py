@@ -22,7 +22,7 @@ from typing import IO
 
 import ready_store
 
-PRELOADED = ["partsight.experiment", "partsight.reporting", "partsight.sweep.isolation", "alembic.command"]
+PRELOADED = ["partsight.sweep.preload", "partsight.sweep.isolation", "alembic.command"]
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import __version__
+from partsight import __version__, importing
 from partsight.errors import PartsightError
 
 
@@ -100,8 +100,9 @@ def _predict(parsed: argparse.Namespace) -> None:
         raise PartsightError(f"--out {parsed.out}: must end in .csv or .parquet")
     if parsed.batch_size < 1:
         raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
-    from partsight.evaluation import predictions
-    from partsight.serving.predict import predict
+    with importing.for_good():
+        from partsight.evaluation import predictions
+        from partsight.serving.predict import predict
 
     scored = predict(
         parsed.checkpoint,
@@ -121,9 +122,10 @@ def _predict(parsed: argparse.Namespace) -> None:
 def _export(parsed: argparse.Namespace) -> None:
     if parsed.root is not None and not parsed.int8:
         raise PartsightError("--root: is for --int8")
-    from partsight.data import folders
-    from partsight.serving.int8 import Int8
-    from partsight.serving.pack import pack
+    with importing.for_good():
+        from partsight.data import folders
+        from partsight.serving.int8 import Int8
+        from partsight.serving.pack import pack
 
     samples: list[Path] = []
     if parsed.samples is not None:

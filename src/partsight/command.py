@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, config, overrides
+from partsight import check, config, importing, overrides
 from partsight.errors import PartsightError, Problems, Pruned
 from partsight.sweep import failure
 
@@ -131,7 +131,8 @@ def train_one(composed: DictConfig) -> float:
         settings = check.to_config(composed)
         if problems := check.rules(settings):
             raise Problems("The settings cannot run", problems)
-        from partsight import experiment  # torch and Lightning are imported only for settings that are right
+        with importing.for_good():  # torch and Lightning are imported only for settings that are right
+            from partsight import experiment
 
         return experiment.run(settings)
     except Pruned as reason:

@@ -28,6 +28,7 @@ from omegaconf import DictConfig
 from partsight import console
 from partsight.sweep import failure
 
+PRELOAD = "partsight.sweep.preload"
 LOG = "job.log"
 """All that a job printed, in its folder."""
 GRACE_SECONDS = 30
@@ -88,7 +89,7 @@ def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
 def start_server() -> ForkServerContext:
     """Starts the server, unless it runs; it imports while the caller goes on."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["partsight.experiment", "partsight.reporting"])
+    context.set_forkserver_preload([PRELOAD])
     forkserver.ensure_running()
     return context
 

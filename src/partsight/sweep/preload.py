@@ -1,0 +1,12 @@
+"""Imported once, by the server that a sweep's jobs are forked from: what each of them would do alike."""
+
+from partsight import importing
+
+with importing.for_good():
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import sqlalchemy.orm
+
+    import partsight.experiment
+    import partsight.reporting  # noqa: F401
+
+    sqlalchemy.orm.configure_mappers()

@@ -1,0 +1,44 @@
+"""What is imported for good costs the garbage collector nothing."""
+
+import gc
+import importlib
+import sys
+
+import pytest
+from mlflow.store.tracking.dbmodels.models import SqlRun
+from sqlalchemy.orm import class_mapper
+
+from partsight import importing
+from partsight.sweep import isolation
+
+
+def test_what_is_imported_for_good_is_never_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    try:
+        with importing.for_good():
+            assert not gc.isenabled()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+
+
+def test_an_import_that_fails_leaves_the_collector_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(ImportError), importing.for_good():
+        importlib.import_module("no_such_module")
+    gc.unfreeze()
+    assert gc.isenabled()
+
+
+def test_in_a_process_that_has_worked_already_garbage_stays_garbage() -> None:
+    assert "torch" in sys.modules
+    with importing.for_good():
+        assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_the_server_of_jobs_imports_is_there() -> None:
+    """multiprocessing says nothing of a module it cannot import: each job would import for itself, unnoticed."""
+    importlib.import_module(isolation.PRELOAD)
+    assert class_mapper(SqlRun, configure=False).configured
