@@ -155,8 +155,9 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
     """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one colour in silence.
 
     Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
-    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded so, with and without, at
-    half size: a quarter of the time, and what is missing shows there too, but for fine detail of the very last block.
+    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded so, with and without, at a
+    quarter of their size, where libjpeg takes a seventh of the time. What is missing shows there too, but for detail of
+    the very last block; at an eighth progressive pictures would look whole.
 
     Args:
         encoded: the file.
@@ -169,14 +170,14 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
         return False
     filled = encoded[:end] + bytes(range(1, 200)) * 20 + encoded[end:]
     try:  # by Pillow: OpenCV would write a line to standard error for each picture that is whole
-        return _at_half_size(encoded) != _at_half_size(filled)
+        return _at_quarter_size(encoded) != _at_quarter_size(filled)
     except OSError:
         return True
 
 
-def _at_half_size(encoded: bytes) -> bytes:
+def _at_quarter_size(encoded: bytes) -> bytes:
     with Image.open(io.BytesIO(encoded)) as picture:
-        picture.draft(None, (max(1, picture.width // 2), max(1, picture.height // 2)))
+        picture.draft(None, (max(1, picture.width // 4), max(1, picture.height // 4)))
         return picture.tobytes()
 
 
