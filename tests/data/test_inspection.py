@@ -82,6 +82,24 @@ def test_a_picture_that_breaks_off_is_a_warning_and_a_flat_one_is_not(tmp_path: 
     assert "ends early" in found["warning"][1]
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_that_breaks_off_is_a_warning(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(noise(2, 61, 43)).save(tmp_path / "whole.jpg", exif=exif)
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3] + b"\xff\xd9")
+    assert inspect(tmp_path, ["whole.jpg", "cut.jpg"])["warning"].notna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_picture_without_rgb_that_breaks_off_is_a_warning(tmp_path: Path, mode: str) -> None:
+    Image.fromarray(noise(2, 64, 64)).convert(mode).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) * 9 // 10] + b"\xff\xd9")
+    assert inspect(tmp_path, ["whole.jpg", "cut.jpg"])["warning"].notna().tolist() == [False, True]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

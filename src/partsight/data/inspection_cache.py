@@ -14,7 +14,7 @@ import platformdirs
 
 from partsight import console
 
-INSPECTION_VERSION = 4
+INSPECTION_VERSION = 5
 """Raise it when `inspection` finds something else in the same picture: what older versions found is not used."""
 
 

@@ -34,6 +34,8 @@ _NUMPY = b"\x93NUMPY"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG"
 _BITS_PER_SAMPLE, _ORIENTATION = 258, 0x0112
+_MISSING = [128, *range(62, 67)]
+"""Greys that decoders make of a JPEG's missing blocks: the middle of each component, and what that is in CMYK."""
 _BANDS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
 _DTYPES = {"1": "bool", "I": "int32", "F": "float32"}
 
@@ -152,12 +154,12 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
 
 
 def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
-    """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one colour in silence.
+    """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one grey in silence.
 
     Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
-    that breaks off. Only pictures that end in one colour, and progressive ones, are decoded so, with and without, at a
-    quarter of their size, where libjpeg takes a seventh of the time. What is missing shows there too, but for detail of
-    the very last block; at an eighth progressive pictures would look whole.
+    that breaks off. Only pictures with that grey in a corner, and progressive ones, are decoded so, with and without,
+    at a quarter of their size, where libjpeg takes a seventh of the time. What is missing shows there too, but for a
+    part of the very last block; at an eighth progressive pictures would look whole.
 
     Args:
         encoded: the file.
@@ -166,7 +168,8 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
     end = encoded.rfind(b"\xff\xd9")
     if not encoded.startswith(b"\xff\xd8") or end < 0:
         return False
-    if np.ptp(picture[-1, -8:], axis=0).any() and b"\xff\xc2" not in encoded[:end]:
+    corners = picture[[0, 0, -1, -1], [0, -1, 0, -1]]  # all four: the last block need not be at the bottom right (EXIF)
+    if not np.isin(corners, _MISSING).all(axis=1).any() and b"\xff\xc2" not in encoded[:end]:
         return False
     filled = encoded[:end] + bytes(range(1, 200)) * 20 + encoded[end:]
     try:  # by Pillow: OpenCV would write a line to standard error for each picture that is whole
