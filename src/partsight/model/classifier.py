@@ -83,6 +83,11 @@ class Classifier(LightningModule):
         """What is compiled belongs to this process and to none of the model's copies."""
         self._training_forward = self.training_forward()
 
+    def on_train_start(self) -> None:
+        """A checkpoint holds the train metric of all processes; in a resumed run the first goes on from it."""
+        if self.train_metric is not None and not self.trainer.is_global_zero:
+            self.train_metric.reset()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout becomes a function of (seed, step, rank): a resumed run draws what the unbroken one would have."""
         torch.manual_seed(
@@ -147,6 +152,11 @@ class Classifier(LightningModule):
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, AveragedWeights):
                 callback.put_into(checkpoint)
+        if self.train_metric is not None and self.train_metric.update_called:
+            kept = checkpoint.get("current_model_state", checkpoint["state_dict"])
+            with self.train_metric.sync_context():  # of all processes, whose lists become tensors
+                for name, state in self.train_metric.state_dict(prefix="train_metric.").items():
+                    kept[name] = [state] if isinstance(kept[name], list) and isinstance(state, Tensor) else state
         checkpoint["partsight"] = {
             "config": dataclasses.asdict(self.config),
             "info": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self.info).items()},
