@@ -22,7 +22,9 @@ from typing import IO
 
 import ready_store
 
-PRELOADED = ["partsight.sweep.preload", "partsight.sweep.isolation", "alembic.command"]
+from partsight.sweep import isolation
+
+PRELOADED = [isolation.PRELOAD, "partsight.sweep.isolation", "alembic.command"]
 
 
 def environment() -> dict[str, str]:

@@ -3,13 +3,21 @@
 import gc
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
-from mlflow.store.tracking.dbmodels.models import SqlRun
-from sqlalchemy.orm import class_mapper
+from preloaded import Server, environment
 
 from partsight import importing
 from partsight.sweep import isolation
+
+PROGRAM = """
+import sys
+there = sys.argv[1] in sys.modules
+from mlflow.store.tracking.dbmodels.models import SqlRun
+from sqlalchemy.orm import class_mapper
+print(there, class_mapper(SqlRun, configure=False).configured)
+"""
 
 
 def test_what_is_imported_for_good_is_never_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +46,9 @@ def test_in_a_process_that_has_worked_already_garbage_stays_garbage() -> None:
     assert gc.get_freeze_count() == 0
 
 
-def test_what_the_server_of_jobs_imports_is_there() -> None:
+def test_what_the_server_of_jobs_imports_is_there(server: Server, tmp_path: Path) -> None:
     """multiprocessing says nothing of a module it cannot import: each job would import for itself, unnoticed."""
-    importlib.import_module(isolation.PRELOAD)
-    assert class_mapper(SqlRun, configure=False).configured
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    done = server.run([str(program), isolation.PRELOAD], tmp_path, environment(), timeout=60)
+    assert done.stdout == "True True\n", done.stderr

@@ -1,5 +1,6 @@
 """Folder trees as people and downloads lay them out."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_links_in_a_tree_may_not_lead_out_of_it(tmp_path: Path) -> None:
     text = refusal(lambda: table.read(Config(data=DataConfig(root=str(tmp_path / "tree")))))
     assert "links lead out of" in text
     assert "first 'c/1.png'" in text
+
+
+def test_names_that_are_not_utf8_are_refused_by_name(tmp_path: Path) -> None:
+    """Of an old archive: neither a table nor a cache could hold them."""
+    touched(tmp_path, ["a/1.png", "b/Gehäuse.png"])
+    (tmp_path / "a" / "1.png").rename(tmp_path / "a" / os.fsdecode(b"Geh\xe4use.png"))
+    for read in (folders.read, folders.pictures_below):
+        text = refusal(lambda read=read: read(tmp_path))  # type: ignore[misc]
+        assert r"names that are not UTF-8 (1), such as 'a/Geh\udce4use.png'; rename them" in text
 
 
 # --- a use case's usual table ----------------------------------------------------------------------------------------

@@ -82,6 +82,18 @@ def test_a_picture_that_breaks_off_is_a_warning_and_a_flat_one_is_not(tmp_path: 
     assert "ends early" in found["warning"][1]
 
 
+def test_pictures_that_changed_places_are_looked_at_again(tmp_path: Path) -> None:
+    """As many bytes each, and the time of modification that they had: renaming keeps it, and unpacking restores it."""
+    for name in ("one.npy", "other.npy"):
+        np.save(tmp_path / name, noise(len(name), 8, 8))
+        os.utime(tmp_path / name, (1, 1))
+    before = inspect(tmp_path, ["one.npy", "other.npy"])["hash"].tolist()
+    (tmp_path / "one.npy").rename(tmp_path / "aside.npy")
+    (tmp_path / "other.npy").rename(tmp_path / "one.npy")
+    (tmp_path / "aside.npy").rename(tmp_path / "other.npy")
+    assert inspect(tmp_path, ["one.npy", "other.npy"])["hash"].tolist() == before[::-1]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_picture_that_breaks_off_is_a_warning(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
@@ -107,6 +119,7 @@ def test_a_picture_without_rgb_that_breaks_off_is_a_warning(tmp_path: Path, mode
         ("text.jpg", b"no picture", "of no known format"),
         ("cut.png", None, "truncated"),
         ("objects.npy", b"\x93NUMPY\x01\x00", "not an array that can be read"),
+        ("open.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': ('<f4',\n", "not an array that can be read"),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_reason(
@@ -215,7 +228,7 @@ def test_who_has_asked_the_cache_is_in_nobodys_way(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two jobs of a sweep that begin together: each asks, looks at its pictures, and then keeps what it found."""
-    asked = [Key(f"{number}.png", 1, 1) for number in range(2)]
+    asked = [Key(f"{number}.png", 1, 1, 1) for number in range(2)]
     facts = Facts("00", 1, 1, 3, "uint8", 0.5, b"", None, None)
     with InspectionCache() as one, InspectionCache() as other:
         for job in (one, other):

@@ -5,6 +5,7 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_what_can_change_a_pixel_is_another_way_of_making_them(root: Path, monke
     files = {file_of(prepare(root))}
     files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 10, "interpolation": 0}})))
     files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 9}})))
-    monkeypatch.setattr(prepared.cv2, "__version__", "another")
+    monkeypatch.setattr(pictures.cv2, "getBuildInformation", lambda: "another")
     files.add(file_of(prepare(root)))
     assert len(files) == 4
 
@@ -201,6 +202,40 @@ def test_a_file_begun_anew_meanwhile_is_not_mistaken(root: Path, monkeypatch: py
     assert len(whole) == len(known) == 0
 
 
+def test_a_cache_deleted_while_it_is_filled_spoils_nobodys_pictures(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = os.fdatasync
+
+    def deleted(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", write)
+        shutil.rmtree(root.parent / "cache")
+        right(root, prepare(root))  # another process, whose lock is another file
+        write(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", deleted)
+    first = prepare(root)
+    if first is not None:  # what the other has made serves both
+        right(root, first)
+    right(root, prepare(root))
+    assert file_of(prepare(root)).stat().st_size == 9 * 8 * 10 * 3
+
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: shutil.rmtree(root.parent / "cache"))
+    assert prepare(root, {"Resize": {"height": 9, "width": 9}}) is None
+    assert "deleted while they were made" in capsys.readouterr().out
+
+
+def test_who_has_pictures_keeps_them_when_the_index_is_gone(root: Path) -> None:
+    first = prepare(root)
+    file_of(first).with_name("index").unlink()
+    Image.fromarray(noise(77, 16, 16)).save(root / "a" / "0000.png")
+    assert first is not None
+    before = [first.picture(image) for image in first.slots]
+    right(root, prepare(root))
+    for image, picture in zip(first.slots, before, strict=True):
+        np.testing.assert_array_equal(first.picture(image), picture)
+
+
 def test_pictures_of_other_data_sets_make_room_too(root: Path, tmp_path: Path) -> None:
     limit = 9 * 8 * 10 * 3 * 1.5 / 1e9
     other = tree(tmp_path / "other" / "pictures", {"c": 5, "d": 4}, size=12)
@@ -252,8 +287,8 @@ def test_room_is_taken_before_it_is_filled(root: Path, monkeypatch: pytest.Monke
     """Two that begin at once would otherwise find the same room."""
     taken = []
 
-    def append(place: Path, *_: object) -> None:
-        taken.append((place / "pictures").stat().st_size)
+    def append(made: FileIO, *_: object) -> None:
+        taken.append(os.fstat(made.fileno()).st_size)
         raise PartsightError("stopped")
 
     monkeypatch.setattr(prepared, "_append", append)

@@ -40,7 +40,7 @@ def predict(*arguments: object) -> pd.DataFrame:
         out = Path(str(arguments[arguments.index("--out") + 1]))
     else:
         arguments = (*arguments, "--out", out)
-    cli.main(["predict", *map(str, arguments), "--accelerator", "cpu", "--workers", "0"])
+    cli.main(["predict", "--workers", "0", *map(str, arguments), "--accelerator", "cpu"])
     return pd.read_csv(out) if out.suffix == ".csv" else pd.read_parquet(out)
 
 
@@ -140,6 +140,21 @@ def test_broken_pictures_are_all_named_at_once_and_nothing_is_written(
     assert "2 pictures: cannot be decoded (of no known format): rows 3, 5, first '0003.png'; repair them" in said
     assert "a picture: cannot be read: No such file or directory: row 10, first '0010.png'" in said
     assert not Path("scored.parquet").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_that_the_augmentation_cannot_take_are_named(
+    checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], workers: int
+) -> None:
+    stored = torch.load(checkpoint, weights_only=True)
+    stored["partsight"]["config"]["augmentation"]["inference"] = {"CenterCrop": {"height": 32, "width": 32}}
+    torch.save(stored, checkpoint)
+    (tmp_path / "new").mkdir()
+    for name, height in (("1.png", 40), ("2.png", 20)):
+        Image.fromarray(noise(1, height, 50)).save(tmp_path / "new" / name)
+    said = refusal(capsys, checkpoint, tmp_path / "new", "--workers", workers)
+    assert "a picture: the augmentation fails on 20 x 50 pixels: " in said
+    assert "row 1, first '2.png'" in said
 
 
 def test_a_picture_of_too_many_pixels_is_refused_from_its_header(

@@ -64,8 +64,13 @@ def read(given: Path) -> Tree:
 
 
 def _folders(top: Path) -> _Folders:
-    """Links to folders are followed, but never to a folder that one is in."""
+    """Links to folders are followed, but never to a folder that one is in.
+
+    Raises:
+        PartsightError: names that are not UTF-8, which no table could hold.
+    """
     found: _Folders = {}
+    unreadable: list[str] = []
 
     def look(path: str, at: str, above: frozenset[str]) -> None:
         real = os.path.realpath(path)
@@ -77,7 +82,9 @@ def _folders(top: Path) -> _Folders:
         for entry in inner:
             if entry.name.startswith((".", "__MACOSX")):
                 continue
-            if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
+            if not entry.name.isascii() and not _is_utf8(entry.name):
+                unreadable.append(ascii(_joined(at, entry.name)))
+            elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
                 names.append(entry.name)
             elif entry.is_dir():
                 look(entry.path, _joined(at, entry.name), above | {real})
@@ -85,7 +92,20 @@ def _folders(top: Path) -> _Folders:
             found[at] = names
 
     look(str(top), "", frozenset())
+    if unreadable:
+        raise PartsightError(
+            f"{top}: names that are not UTF-8 ({len(unreadable)}), such as {unreadable[0]}; rename them, "
+            f"e.g. convmv -r -f latin1 -t utf8 --notest {top}"
+        )
     return found
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python reads other bytes as half of a surrogate pair each
+        return False
+    return True
 
 
 def _data_set(found: _Folders, given: Path) -> str:

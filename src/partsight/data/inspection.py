@@ -1,6 +1,6 @@
 """Every picture looked at once: what it is, how it looks, and what is wrong with it.
 
-One pass decodes all pictures in parallel and keeps what it found in the user's cache, against path, size and time of
+One pass decodes all pictures in parallel and keeps what it found in the user's cache, against path, size and times of
 change; a second run reads the cache alone. The fingerprint's hashes and the signatures of look-alikes come from it.
 """
 
@@ -38,7 +38,7 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
         except OSError as error:
             found[image] = (0, _unusable("", f"cannot be read: {error.strerror}"))
         else:
-            keys[image] = Key(path, stat.st_size, stat.st_mtime_ns)
+            keys[image] = Key(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     with InspectionCache() as cache:
         known = cache.known(keys.values())
         unknown = [key for key in keys.values() if key.path not in known]

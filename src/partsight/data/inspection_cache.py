@@ -4,6 +4,7 @@ It is a cache: a file that is damaged is thrown away, one that cannot be written
 """
 
 import contextlib
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple, Self
 import platformdirs
 
 from partsight import console
+from partsight.data import pictures
 
 INSPECTION_VERSION = 5
 """Raise it when `inspection` finds something else in the same picture: what older versions found is not used."""
@@ -24,6 +26,8 @@ class Key(NamedTuple):
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
+    """Another one where a file was renamed or unpacked with the modification time that it had."""
 
 
 class Facts(NamedTuple):
@@ -44,7 +48,9 @@ class InspectionCache:
     """Facts by key. Use it as a context manager, in one thread."""
 
     def __init__(self) -> None:
-        self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}.db"
+        # What cannot be decoded today may be by another build tomorrow.
+        decoders = hashlib.blake2b("".join(pictures.decoders()).encode(), digest_size=4).hexdigest()
+        self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}-{decoders}.db"
         self._connection: sqlite3.Connection | None = None
         self._thrown_away = False
 
@@ -65,11 +71,15 @@ class InspectionCache:
             if self._connection is None or not wanted:
                 return {}
             with self._connection as connection:  # ended here: an open one would keep other processes from writing
-                connection.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (path TEXT, size INTEGER, mtime_ns INTEGER)")
+                connection.execute(
+                    "CREATE TEMP TABLE IF NOT EXISTS wanted "
+                    "(path TEXT, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER)"
+                )
                 connection.execute("DELETE FROM wanted")
-                connection.executemany("INSERT INTO wanted VALUES (?, ?, ?)", wanted)
+                connection.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?)", wanted)
                 rows = connection.execute(
-                    f"SELECT path, {', '.join(Facts._fields)} FROM wanted JOIN inspection USING (path, size, mtime_ns)"
+                    f"SELECT path, {', '.join(Facts._fields)} FROM wanted JOIN inspection "
+                    f"USING ({', '.join(Key._fields)})"
                 )
                 return {path: _facts(values) for path, *values in rows}
         return {}
@@ -88,7 +98,8 @@ class InspectionCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=60)
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, "
+                "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, "
+                "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
                 "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, "
                 "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
             )

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+from io import FileIO
 from pathlib import Path
 
 import platformdirs
@@ -35,19 +36,15 @@ def lock(place: Path) -> Path:
     return place.with_name(f"{place.name}.lock")
 
 
-def reserve(file: Path, more: int, limit: float) -> bool:
-    """Gives a file of pictures `more` bytes of the disk. The caller holds the lock of its folder.
+def reserve(place: Path, file: FileIO, more: int, limit: float) -> bool:
+    """Gives a folder's file of pictures `more` bytes of the disk. The caller holds the lock of the folder.
 
     What was used longest ago, and is not being made, is removed so that all folders stay within `limit` (GB). False,
     and the reason is said, where that is not enough.
     """
-    place = file.parent
     with FileLock(place.parent / "lock"):  # what others reserve counts from now on
-        sizes = {
-            folder: _size(folder)
-            for folder in place.parent.iterdir()
-            if re.fullmatch(f"[0-9a-f]{{{KEY}}}", folder.name)
-        }
+        folders = (folder for folder in place.parent.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY}}}", folder.name))
+        sizes = {place: 0, **{folder: _size(folder) for folder in folders}}
         excess = sum(sizes.values()) + more - limit * 1e9
         wanted = f"Prepared pictures would take {(sizes[place] + more) / 1e9:.1f} GB"
         if sizes[place] + more > limit * 1e9:
@@ -63,8 +60,7 @@ def reserve(file: Path, more: int, limit: float) -> bool:
         if disk.free - more < FREE * disk.total:
             free = f"{place.parent}: {disk.free / 1e9:.1f} GB are free, of which {FREE:.0%} of the disk stay so"
             return _without(f"{wanted}. {free}; data.cache names another folder")
-        with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), os.fstat(opened.fileno()).st_size, more)
+        os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
     return True
 
 

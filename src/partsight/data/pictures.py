@@ -17,8 +17,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from partsight.errors import PartsightError
 
@@ -53,6 +54,12 @@ class Header:
     """As stored: uint8, uint16, float32, ..."""
     array: bool = False
     """An .npy file, whose channels are what they are: a fourth one need not be alpha."""
+
+
+def decoders() -> tuple[str, ...]:
+    """Versions and builds of all that turns files into pixels; another one may give other pixels."""
+    codecs = [str(features.version(name)) for name in ("jpg", "zlib", "libtiff", "webp", "jpg_2000")]
+    return (cv2.getBuildInformation(), PIL.__version__, *codecs)
 
 
 def read(path: Path, channels: int) -> NDArray[np.uint8]:
@@ -147,7 +154,7 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
         picture: (height, width, channels), as `decode` gives it.
     """
     if ends_early(encoded, picture):
-        return "the file ends early: what is missing at the bottom is filled with one colour"
+        return "the file ends early: what is missing is grey, or of a progressive picture not sharp"
     if head.dtype == "uint16" and picture.max() < 16:
         return "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
     return None
@@ -158,8 +165,9 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
 
     Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
     that breaks off. Only pictures with that grey in a corner, and progressive ones, are decoded so, with and without,
-    at a quarter of their size, where libjpeg takes a seventh of the time. What is missing shows there too, but for a
-    part of the very last block; at an eighth progressive pictures would look whole.
+    at a quarter of their size, where libjpeg takes a seventh of the time; at an eighth progressive pictures would look
+    whole. Not found: what is missing of the last coding unit alone (16 x 16 pixels at most, and a line beside them),
+    and the last bits of a fine progressive picture.
 
     Args:
         encoded: the file.
@@ -235,7 +243,7 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         version = np.lib.format.read_magic(file)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
-    except ValueError as error:
+    except Exception as error:  # NumPy evaluates the text, which a damaged file may end anywhere
         raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
         raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")

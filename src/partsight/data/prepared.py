@@ -17,13 +17,12 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import albumentations
-import cv2
 import numpy as np
 import pandas as pd
-import PIL
 from numpy.typing import NDArray
 
 from partsight import console
@@ -96,6 +95,8 @@ def prepare(
                 if not _complete(place, shape, sources, fixed, channels, data.cache_limit):
                     return None
                 whole, known = _stored(place, shape)
+        if not known.keys() >= set(wanted.values()):
+            raise FileNotFoundError("deleted while they were made")
         with contextlib.suppress(OSError):  # another user's folder can be read all the same
             os.utime(place)  # used now: what was used longest ago makes room
     except OSError as error:
@@ -121,7 +122,7 @@ def _common_shape(
 
 
 def _key(fixed: Transforms, channels: int) -> str:
-    versions = [cv2.__version__, PIL.__version__, albumentations.__version__, PREPARED_VERSION]
+    versions = [*pictures.decoders(), albumentations.__version__, PREPARED_VERSION]
     made = json.dumps([[[name, dict(given)] for name, given in fixed.items()], channels, versions], sort_keys=True)
     return hashlib.blake2b(made.encode(), digest_size=picture_cache.KEY // 2).hexdigest()
 
@@ -152,30 +153,39 @@ def _complete(
     size, (whole, known) = int(np.prod(shape)), _stored(place, shape)
     done, missing = len(whole), {content: path for content, path in sources.items() if content not in known}
     if len(sources) * size <= limit * 1e9 < (done + len(missing)) * size:  # with those of other sets and older files
-        (place / "index").unlink()
-        (place / "pictures").unlink()  # who has mapped it goes on reading it
         done, missing = 0, dict(sources)
     if not missing:  # another process has made them
         return True
-    for name, length in (("pictures", done * size), ("index", done * _HASH)):
+    if done == 0:
+        for name in ("index", "pictures"):  # who has mapped them goes on reading them
+            (place / name).unlink(missing_ok=True)
+    for name in ("index", "pictures"):
         (place / name).touch()
-        os.truncate(place / name, length)
-    try:
-        if not picture_cache.reserve(place / "pictures", len(missing) * size, limit):
-            return False
-        _append(place, shape, missing, fixed, channels)
-    finally:
-        os.truncate(place / "pictures", (place / "index").stat().st_size // _HASH * size)
+    # Opened once: whoever deletes the folder meanwhile may begin files of these names anew.
+    with (place / "pictures").open("r+b", buffering=0) as made, (place / "index").open("r+b", buffering=0) as index:
+        made.truncate(done * size)
+        index.truncate(done * _HASH)
+        try:
+            if not picture_cache.reserve(place, made, len(missing) * size, limit):
+                return False
+            _append(made, index, shape, missing, fixed, channels)
+        finally:
+            made.truncate(os.fstat(index.fileno()).st_size // _HASH * size)
     return True
 
 
 def _append(
-    place: Path, shape: tuple[int, int, int], sources: Mapping[bytes, Path], fixed: Transforms, channels: int
+    made: FileIO,
+    index: FileIO,
+    shape: tuple[int, int, int],
+    sources: Mapping[bytes, Path],
+    fixed: Transforms,
+    channels: int,
 ) -> None:
     """Writes the pictures of these files behind those that the index names."""
     local = threading.local()  # a pipeline has a state
 
-    def made(content: bytes, path: Path) -> bytes:
+    def picture_of(content: bytes, path: Path) -> bytes:
         if not hasattr(local, "compose"):
             local.compose = augmentation.pipeline(fixed)
         try:
@@ -190,16 +200,14 @@ def _append(
 
     todo = list(sources.items())
     with (
-        (place / "pictures").open("r+b") as file,
-        (place / "index").open("ab") as index,
+        os.fdopen(os.dup(made.fileno()), "r+b") as file,
         ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,  # decoding and resizing release the interpreter lock
     ):
-        file.seek(index.tell() // _HASH * int(np.prod(shape)))
+        file.seek(index.seek(0, os.SEEK_END) // _HASH * int(np.prod(shape)))
         for begin in console.progress(range(0, len(todo), _BATCH), -(-len(todo) // _BATCH), "Preparing pictures"):
             batch = todo[begin : begin + _BATCH]
-            for picture in pool.map(made, *zip(*batch, strict=True)):
+            for picture in pool.map(picture_of, *zip(*batch, strict=True)):
                 file.write(picture)
             file.flush()
             os.fdatasync(file.fileno())
             index.write(b"".join(content for content, _ in batch))
-            index.flush()

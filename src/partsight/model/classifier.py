@@ -152,7 +152,7 @@ class Classifier(LightningModule):
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, AveragedWeights):
                 callback.put_into(checkpoint)
-        if self.train_metric is not None and self.train_metric.update_called:
+        if self.train_metric is not None and self.train_metric.update_called and self.trainer.world_size > 1:
             kept = checkpoint.get("current_model_state", checkpoint["state_dict"])
             with self.train_metric.sync_context():  # of all processes, whose lists become tensors
                 for name, state in self.train_metric.state_dict(prefix="train_metric.").items():

@@ -96,7 +96,11 @@ class NewPictures(Dataset[Read]):
         except PartsightError as error:
             return self._black(str(error))
         doubt = pictures.doubt(encoded, head, picture) or ""
-        picture = augmentation.apply(self.compose, picture, (0, 0, position))
+        height, width, _ = picture.shape
+        try:
+            picture = augmentation.apply(self.compose, picture, (0, 0, position))
+        except Exception as error:  # albumentations' own, of a picture smaller than its crop
+            return self._black(f"the augmentation fails on {height} x {width} pixels: {error}")
         return Read(torch.from_numpy(np.ascontiguousarray(picture)), "", doubt)
 
     def _black(self, problem: str) -> Read:

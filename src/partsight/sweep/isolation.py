@@ -29,6 +29,7 @@ from partsight import console
 from partsight.sweep import failure
 
 PRELOAD = "partsight.sweep.preload"
+"""What the server of jobs imports before the first."""
 LOG = "job.log"
 """All that a job printed, in its folder."""
 GRACE_SECONDS = 30
