@@ -120,7 +120,10 @@ def _probabilities(
     """
     model = model.to(machine.device).eval()
     dtype = machine.autocast
-    scored: list[NDArray[np.float64]] = []
+    # Made at once: with memory kept (machine.keep_memory), an array kept from each batch would lie where large ones of
+    # the next had been, which would then take fresh memory: 0.8 GB more after 30,000 pictures.
+    scored = np.empty((len(new), len(model.info.classes)))
+    done = 0
     problems: list[str] = []
     doubts: list[str] = []
     usable = True
@@ -134,12 +137,13 @@ def _probabilities(
                 count = len(read.problem)
                 batch = Batch(read.picture, torch.zeros(count, model.info.outputs), torch.arange(count))
                 scores = model.predict_step(Batch(*(part.to(machine.device) for part in batch)), number)
-                scored.append(scores.probabilities.cpu().double().numpy())
+                scored[done : done + count] = scores.probabilities.cpu().numpy()
+                done += count
     if not usable:
         raise Problems(str(new.folder), _told(new.names, problems, "repair them, or take them out"))
     for text in _told(new.names, doubts, "scored as it is"):
         console.say(f"{new.folder}: {text}")
-    return np.concatenate(scored)
+    return scored
 
 
 def _told(names: list[str], texts: list[str], remedy: str) -> list[str]:
