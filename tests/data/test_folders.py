@@ -131,6 +131,8 @@ def test_links_in_a_tree_may_not_lead_out_of_it(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_are_refused_by_name(tmp_path: Path) -> None:
     """Of an old archive: neither a table nor a cache could hold them."""
     touched(tmp_path, ["a/1.png", "b/Gehäuse.png"])
+    (tmp_path / "a" / os.fsdecode(b"Pr\xfcfplan.pdf")).touch()  # no picture
+    assert folders.pictures_below(tmp_path) == ["a/1.png", "b/Gehäuse.png"]
     (tmp_path / "a" / "1.png").rename(tmp_path / "a" / os.fsdecode(b"Geh\xe4use.png"))
     for read in (folders.read, folders.pictures_below):
         text = refusal(lambda read=read: read(tmp_path))  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """Prepared pictures are what each epoch would have made of the files, whatever happens to their makers."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -205,24 +206,38 @@ def test_a_file_begun_anew_meanwhile_is_not_mistaken(root: Path, monkeypatch: py
 def test_a_cache_deleted_while_it_is_filled_spoils_nobodys_pictures(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write = os.fdatasync
+    place = file_of(prepare(root)).parent
+    shutil.rmtree(place)
 
-    def deleted(descriptor: int) -> None:
-        monkeypatch.setattr(os, "fdatasync", write)
-        shutil.rmtree(root.parent / "cache")
-        right(root, prepare(root))  # another process, whose lock is another file
-        write(descriptor)
+    def begun_anew(_: int) -> None:  # by another process, whose lock is another file: it has named none as yet
+        shutil.rmtree(place)
+        place.mkdir()
+        (place / "pictures").write_bytes(b"1" * 9 * 8 * 10 * 3)
+        (place / "index").touch()
 
-    monkeypatch.setattr(os, "fdatasync", deleted)
-    first = prepare(root)
-    if first is not None:  # what the other has made serves both
-        right(root, first)
-    right(root, prepare(root))
-    assert file_of(prepare(root)).stat().st_size == 9 * 8 * 10 * 3
-
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: shutil.rmtree(root.parent / "cache"))
-    assert prepare(root, {"Resize": {"height": 9, "width": 9}}) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", begun_anew)
+        assert prepare(root) is None
     assert "deleted while they were made" in capsys.readouterr().out
+    assert (place / "pictures").read_bytes() == b"1" * 9 * 8 * 10 * 3
+    right(root, prepare(root))
+
+
+def test_an_index_that_takes_only_a_part_ends_the_making(root: Path) -> None:
+    """What came behind it would be named by other hashes."""
+
+    class Full(FileIO):
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            return super().write(content[:8])
+
+    path = root / "a" / "0000.png"
+    sources = {hashlib.blake2b(path.read_bytes(), digest_size=16).digest(): path}
+    with (
+        FileIO(root / "pictures", "w+") as made,
+        Full(root / "index", "w+") as index,
+        pytest.raises(OSError, match="No space left on device"),
+    ):
+        prepared._append(made, index, (8, 10, 3), sources, RESIZE, 3)
 
 
 def test_who_has_pictures_keeps_them_when_the_index_is_gone(root: Path) -> None:

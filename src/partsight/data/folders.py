@@ -44,7 +44,7 @@ def read(given: Path) -> Tree:
     """Finds the data set in a folder and reads it, by the rules of docs/data.md.
 
     Raises:
-        PartsightError: no class folders, several data sets, or splits that make no sense.
+        PartsightError: no class folders, several data sets, splits that make no sense, or names that are not UTF-8.
     """
     found = _folders(given)
     at = _data_set(found, given)
@@ -67,10 +67,9 @@ def _folders(top: Path) -> _Folders:
     """Links to folders are followed, but never to a folder that one is in.
 
     Raises:
-        PartsightError: names that are not UTF-8, which no table could hold.
+        PartsightError: pictures whose names are not UTF-8, which no table could hold.
     """
     found: _Folders = {}
-    unreadable: list[str] = []
 
     def look(path: str, at: str, above: frozenset[str]) -> None:
         real = os.path.realpath(path)
@@ -82,9 +81,7 @@ def _folders(top: Path) -> _Folders:
         for entry in inner:
             if entry.name.startswith((".", "__MACOSX")):
                 continue
-            if not entry.name.isascii() and not _is_utf8(entry.name):
-                unreadable.append(ascii(_joined(at, entry.name)))
-            elif os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
+            if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
                 names.append(entry.name)
             elif entry.is_dir():
                 look(entry.path, _joined(at, entry.name), above | {real})
@@ -92,9 +89,10 @@ def _folders(top: Path) -> _Folders:
             found[at] = names
 
     look(str(top), "", frozenset())
-    if unreadable:
+    paths = (_joined(at, name) for at, names in found.items() for name in names)
+    if unreadable := [ascii(path) for path in paths if not _is_utf8(path)]:
         raise PartsightError(
-            f"{top}: names that are not UTF-8 ({len(unreadable)}), such as {unreadable[0]}; rename them, "
+            f"{top}: pictures with names that are not UTF-8 ({len(unreadable)}), such as {unreadable[0]}; rename them, "
             f"e.g. convmv -r -f latin1 -t utf8 --notest {top}"
         )
     return found

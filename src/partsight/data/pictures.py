@@ -57,8 +57,8 @@ class Header:
 
 
 def decoders() -> tuple[str, ...]:
-    """Versions and builds of all that turns files into pixels; another one may give other pixels."""
-    codecs = [str(features.version(name)) for name in ("jpg", "zlib", "libtiff", "webp", "jpg_2000")]
+    """Versions and builds, as far as they tell, of what turns files into pixels; others may give other pixels."""
+    codecs = [str(features.version(name)) for name in ("libjpeg_turbo", "jpg", "zlib", "libtiff", "webp", "jpg_2000")]
     return (cv2.getBuildInformation(), PIL.__version__, *codecs)
 
 
@@ -154,7 +154,7 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
         picture: (height, width, channels), as `decode` gives it.
     """
     if ends_early(encoded, picture):
-        return "the file ends early: what is missing is grey, or of a progressive picture not sharp"
+        return "the file ends early: what is missing is grey, or blurred in a progressive picture"
     if head.dtype == "uint16" and picture.max() < 16:
         return "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
     return None

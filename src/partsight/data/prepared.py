@@ -10,6 +10,7 @@ Two cores load 6,250 prepared pictures of 224 x 224 a second; reading and resizi
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -210,4 +211,6 @@ def _append(
                 file.write(picture)
             file.flush()
             os.fdatasync(file.fileno())
-            index.write(b"".join(content for content, _ in batch))
+            hashes = b"".join(content for content, _ in batch)
+            if index.write(hashes) < len(hashes):  # what lies behind a gap would be named by other hashes
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
