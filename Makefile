@@ -16,7 +16,7 @@ train: $(VENV)/.installed ## train on the made sample; make train ARGS="usecase=
 	$(VENV)/bin/python train.py usecase=casting backbone=efficientnet_b4 $(ARGS)
 
 test: $(VENV)/.installed-dev ## run the tests; PARTSIGHT_TEST_DATA=FOLDER switches the real data on
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile $(TESTS)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.installed-dev ## ruff, ruff format, mypy strict
 	$(VENV)/bin/ruff check .

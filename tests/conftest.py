@@ -24,8 +24,12 @@ REAL_DATA = "PARTSIGHT_TEST_DATA"
 LONGEST = (
     *("test_experiment.py", "test_earlier.py", "test_ddp_in_a_sweep.py", "test_training_settings.py"),
     *("test_real_data.py", "test_sweep.py", "test_readme.py", "test_launchers.py"),
+    *("test_configs.py", "test_isolation.py", "test_notebooks.py"),
 )
-"""Files that take minutes: first, so that no process is left alone with one at the end (`--dist loadfile`)."""
+"""Files that take minutes: first, so that no process is left alone with one at the end.
+
+pytest-xdist would begin with the files of most tests, which are the quick ones: the Makefile forbids it.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
