@@ -63,13 +63,11 @@ def test_debug_is_one_epoch_of_two_batches_on_the_processor(config: Compose) -> 
 
 
 def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path) -> None:
-    (tmp_path / "usecase").mkdir()
-    (tmp_path / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true, devices: 2}\n")
+    folder = tmp_path / 'Müller\'s conf, [new] = "a" $b'  # a folder's name may hold all that Hydra's grammar knows
+    (folder / "usecase").mkdir(parents=True)
+    (folder / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true, devices: 2}\n")
     register()
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        composed = check.to_config(
-            compose("train", overrides=["usecase=mine", f"hydra.searchpath=[file://{tmp_path}]"])
-        )
+    composed = check.to_config(overrides.composed(["usecase=mine"], [folder, CONF]))
     assert (composed.trainer.precision, composed.trainer.devices) == ("32-true", 2)
 
 

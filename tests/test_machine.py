@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from partsight import fitting, machine
-from partsight.config import TrainerConfig
+from partsight.config import Config, TrainerConfig
 from partsight.errors import PartsightError
 
 _STEPS = """
@@ -40,6 +40,18 @@ def test_memory_of_one_step_is_there_for_the_next() -> None:
     assert faults("kept") < faults("glibc") / 10
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (TrainerConfig(strategy="dpp"), "trainer.strategy=dpp: Lightning has no such strategy; did you mean ddp?"),
+        (TrainerConfig(accelerator="cpu", precision="16-mixed"), "trainer.precision=16-mixed: a processor computes in"),
+    ],
+)
+def test_what_lightning_would_refuse_or_replace_is_said_before_data_are_read(asked: TrainerConfig, told: str) -> None:
+    (problem,) = fitting.problems(Config(trainer=asked), machine.resolve(asked))
+    assert problem.startswith(told)
+
+
 def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """`trainer.devices=[3]`: its name and precision count, and what happens before and after training happens there."""
     asked: list[object] = []
@@ -64,6 +76,10 @@ def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: py
     for wrong in ([4], []):
         with pytest.raises(PartsightError, match=r"trainer\.devices=\[4?\]: PyTorch finds 4 GPUs, numbered from 0"):
             machine.resolve(TrainerConfig(accelerator="gpu", devices=wrong))
+
+    for other in ("mps", "gup"):
+        with pytest.raises(PartsightError, match=f"{other}: PyTorch finds no such GPU, but cuda; use trainer=auto or"):
+            machine.resolve(TrainerConfig(accelerator=other))
 
     given: dict[str, Any] = {}
     monkeypatch.setattr(

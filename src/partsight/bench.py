@@ -55,7 +55,7 @@ class Measured:
     """Where an epoch's time goes: training, validation, the rest (checkpoints, callbacks), and `model`, what the model
     alone would take for the same pictures."""
     waiting_share: float
-    """Of the training time of the run: between two steps, for the loader and for callbacks."""
+    """Share of the run's training time that lies between two steps, for the loader and for callbacks."""
     prepared_seconds: float
     """Reading, looking at and preparing the pictures; a second call finds all but the first in caches."""
     peak_memory_gb: float
@@ -118,7 +118,7 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
 
     def alone() -> tuple[float, float]:
-        """Of training and of scoring; the model is gone afterwards: the run has the memory to itself."""
+        """Pictures a second of training and of scoring. The model is gone afterwards: the run has all memory."""
         model = fitting.new_model(config, data, examples.info, start).to(computer.device)
         batch = _full_batch(data, config.training.batch_size, computer)
         training = _rate(_training_step(model, batch, config, computer), len(batch.positions), seconds, computer)

@@ -1,7 +1,7 @@
 """Every mistake in the settings of a run, found together and before training.
 
 Stage one (`rules`) needs no heavy import; `overrides.py` looks at the command line and its files before Hydra does.
-Stage two (`names`) asks the libraries: models, optimizers, transforms, plugins. Each answers with a list of problems;
+Stage two (`names`) asks the libraries: models, optimizers, transforms, plugins. Each returns a list of problems;
 an empty list is a clean bill.
 """
 
@@ -126,13 +126,24 @@ def _contradictions(c: Config) -> list[str]:
             f"training.grad_accumulation={c.training.grad_accumulation} adds up; use default",
         ),
         (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
+        (
+            not _are_devices(c.trainer.devices),
+            f"trainer.devices={c.trainer.devices}: must be a number from 1, a list such as [0,1], or auto",
+        ),
         *_rate_contradictions(c.training),
     ]
     return [text for broken, text in tests if broken] + _folds(c)
 
 
+def _are_devices(devices: Any) -> bool:
+    """As Lightning's Trainer takes them; -1 is auto."""
+    if isinstance(devices, list):
+        return bool(devices) and all(type(number) is int and number >= 0 for number in devices)
+    return devices == "auto" or (type(devices) is int and (devices == -1 or devices >= 1))
+
+
 def _folds(c: Config) -> list[str]:
-    """Of a division: what a strategy needs, and what it would leave unused."""
+    """Contradictions of a division: what its strategy needs and lacks, and what it would leave unused."""
     data, strategy = c.data, c.data.validation_strategy
     tree = data.root is not None and data.table is None and data.usual_table is None
     said, grouped, given = f"data.validation_strategy={strategy}", "grouped" in strategy, strategy in ("column", "file")

@@ -44,10 +44,10 @@ class DataConfig:
     images: str = ""
     """Folder that the image column is relative to, itself relative to root; without a table, the folder tree."""
     usual_table: str | None = None
-    """Of a use case: the table of a known download, read where it lies in root and neither table nor images is given;
+    """Set by a use case: the table of a known download, read if it lies in root and neither table nor images is given;
     else root is read as a folder tree."""
     usual_images: str | None = None
-    """Of a use case: stands in for images where that is not given and this folder lies in root."""
+    """Set by a use case: stands in for images if that is not given and this folder lies in root."""
     validation_table: str | None = None
     """Table of the validation rows (validation_strategy=custom), relative to root; pictures are in images."""
     test_table: str | None = None
@@ -209,7 +209,7 @@ class TrainingConfig:
     optimizer: str = "adamw"
     """Any name timm knows; biases and norm weights take no weight decay."""
     weight_decay: float = number(0.0, at_least=0)
-    """Of the other weights."""
+    """Of all weights but biases and those of norms."""
     schedule: str = one_of("cosine", "linear", "constant")
     """Stepped a batch; reaches exactly 0 after the last step (constant: never)."""
     warmup_epochs: float = number(0.0, at_least=0)
@@ -236,7 +236,7 @@ class TrainingConfig:
     checkpoint: str = one_of("last", "best")
     """Which weights are the result: after the last step, or with the best validation metric of all evaluations."""
     ema_decay: float = number(0.0, at_least=0, below=1)
-    """Of an exponential moving average of the weights, which then is what is validated and kept; 0: none."""
+    """Decay of a moving average of the weights, exponential, which then is what is validated and kept. 0: none."""
     train_metric: bool = False
     """prediction.metric of the training batches since the last evaluation: augmented, while the weights move."""
     log_gradient_norm: bool = False
@@ -250,25 +250,25 @@ class PredictionConfig:
     metric: str = one_of(*METRICS)
     """The validation metric that is shown, compared and selects `best`."""
     threshold: float = number(0.5, above=0, below=1)
-    """Of single-output and multi-label models; softmax takes the largest probability."""
+    """A label is given from this probability on: single-output and multi-label models. Softmax takes the largest."""
     test_time_augmentation: list[str] = field(
         default_factory=list, metadata=each_of("horizontal_flip", "vertical_flip")
     )
-    """Of the final validation, of test and new pictures: mean over the picture, each flip, and of two both together."""
+    """Final validation, test and new pictures: probabilities are means over the picture, each flip named, and both."""
     mixed_precision: bool = False
     """Validate and predict in the precision of training."""
 
 
 @dataclass
 class TrainerConfig:
-    """Passed to Lightning's Trainer under Lightning's names."""
+    """What a run computes on, in the words of Lightning's Trainer."""
 
-    accelerator: str = "auto"
-    """auto, cpu, gpu, ..."""
+    accelerator: str = one_of("auto", "cpu", "gpu", "cuda", "mps")
+    """auto: a GPU where there is one. gpu: CUDA or Apple's, whichever there is."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""
     strategy: str = "auto"
-    """auto, ddp, ..."""
+    """auto, ddp, or another that Lightning knows by name."""
     num_nodes: int = number(1, at_least=1)
     """Machines of a DDP run."""
     precision: str = one_of("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -278,7 +278,7 @@ class TrainerConfig:
     limit_train_batches: int | None = number(None, at_least=1)
     """Training batches an epoch, for debugging. None: all."""
     limit_val_batches: int | None = number(None, at_least=1)
-    """Validation batches, for debugging. None: all; such a result is tagged as partial."""
+    """Batches of validation, test and unlabeled rows, for debugging. None: all; such a result is tagged as partial."""
 
 
 @dataclass
@@ -290,7 +290,7 @@ class TrackingConfig:
     experiment: str = "${name}"
     """MLflow experiment."""
     run_name: str | None = None
-    """Of the run in MLflow and on its pictures. None: backbone, fold and repeat."""
+    """Name of the run in MLflow and on its pictures. None: backbone, fold and repeat."""
     checkpoint: bool = True
     """Store the resulting checkpoint as an artifact."""
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -35,7 +36,8 @@ def note_banners() -> list[tuple[str, str]]:
 def banner(title: str, text: str) -> None:
     """A box that cannot be missed."""
     _noted.append((title, text))
-    _out().print(Panel(text, title=f"[bold]{title}", border_style="bold yellow", expand=False))
+    boxed = Panel(Text(text), title=Text(title, "bold"), border_style="bold yellow", expand=False)  # Text: no markup
+    _out().print(boxed)
 
 
 def say(text: str) -> None:
@@ -60,9 +62,9 @@ def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 
 
 def table(frame: pd.DataFrame, title: str) -> None:
     """A data frame; numbers to five places, intervals as they stand in the frame."""
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=Text(title), title_justify="left")
     for column in frame.columns:
-        shown.add_column(str(column), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
+        shown.add_column(Text(str(column)), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
     for line in frame.itertuples(index=False):
         shown.add_row(*("" if pd.isna(v) else f"{v:.5f}" if isinstance(v, float) else str(v) for v in line))
     _out().print(shown, markup=False)

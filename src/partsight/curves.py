@@ -1,4 +1,4 @@
-"""The curves of a run: learning rate and loss of every batch, validation figures of every epoch."""
+"""The curves of a run: learning rate and loss of every batch, figures of every evaluation."""
 
 import json
 import time
@@ -28,7 +28,7 @@ class Point:
 
 
 _COUNTS = ("_step", "_samples", "_seconds", "_timed_samples", "_timed_from")
-"""Of Curves, kept in checkpoints."""
+"""Attributes of Curves that checkpoints keep."""
 
 
 class Curves(Callback):

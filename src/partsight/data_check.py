@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from partsight import command, console
 from partsight.config import Config
 from partsight.errors import PartsightError
+from partsight.overrides import quoted
 
 if TYPE_CHECKING:
     from partsight.data.leaks import Alike
@@ -62,8 +63,7 @@ def _as_settings(what: Sequence[str]) -> list[str]:
             continue
         if not Path(text).is_dir():
             raise PartsightError(f"{text}: there is no such folder; settings are of the form key=value")
-        quoted = str(Path(text).resolve()).replace("\\", "\\\\").replace("'", "\\'")
-        settings.append(f"data.root='{quoted}'")
+        settings.append(f"data.root={quoted(str(Path(text).resolve()))}")
     if not any(text.lstrip("+").startswith(("usecase=", "hydrogen_torch=")) for text in settings):
         settings.insert(0, "usecase=custom")
     return settings

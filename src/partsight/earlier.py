@@ -58,7 +58,7 @@ class Earlier:
 
 
 def _identity(folder: Path) -> str | None:
-    """Of the run in `folder`; None where there is none, none that has said so, or none that may be looked at."""
+    """Identity of the run in `folder`; None where there is no run, or one whose facts are missing or cannot be read."""
     try:
         told = yaml.safe_load((folder / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -164,7 +164,7 @@ def prepared(folder: Path, earlier: Earlier | None) -> None:
 
 
 def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags of a run that is gone on with: how often by now, and what about it is another (but for its result)."""
+    """Tags of a resumed run: how many times it was resumed, and what differs from its first start (not its result)."""
     then = {**earlier.parameters, **earlier.tags}
     settings = {key: str(value)[:6000] for key, value in flat(dataclasses.asdict(config))}
     without = ["resume", "rerun", "tracking.run_name"]
@@ -177,7 +177,7 @@ def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[s
 
 
 def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:
-    """Copies the files of a finished run, not its pictures and checkpoints, into `folder`; answers with its figures.
+    """Copies the files of a finished run, not its pictures and checkpoints, into `folder`; returns its figures.
 
     A run that was of no sweep becomes a child of `parent`, the sweep that has met it.
     """

@@ -32,7 +32,7 @@ def due(seen: int, batches: int, epochs: int, every: float) -> bool:
 
 
 def ordinal(seen: int, batches: int, every: float) -> int:
-    """Which evaluation it is that stands after `seen` batches, from 1; one at the end between two is the next."""
+    """Number, from 1, of the evaluation after `seen` batches; a last one between two others has the next number."""
     completed = _completed(seen, batches, every)
     return completed if completed > _completed(seen - 1, batches, every) else completed + 1
 

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
+from pytorch_lightning.strategies import StrategyRegistry
 
 from partsight import processes, progress, seeds
 from partsight.checkpoints import BEST, LAST, BesideTraining, Kept, Patience, WholeFiles
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
+from partsight.errors import did_you_mean
 from partsight.evaluation.metrics import METRICS
 from partsight.evaluations import Evaluations
 from partsight.machine import Machine
@@ -42,7 +44,7 @@ class Fitted:
     """With the weights of the checkpoint that is the result."""
     checkpoint: Path
     seconds: float
-    """Of fitting alone, validation included; of a resumed run all parts that count."""
+    """Fitting alone took, validation included; of a resumed run, all parts of it that count."""
     stopped: str | None
     """When and why training ended before its last epoch."""
 
@@ -50,7 +52,12 @@ class Fitted:
 def problems(config: Config, machine: Machine) -> list[str]:
     """Settings that this machine, or several processes, cannot follow."""
     alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
-    found = []
+    found, known = [], ["auto", *StrategyRegistry.available_strategies()]
+    if config.trainer.strategy not in known:
+        hint = did_you_mean(config.trainer.strategy, known)
+        found.append(f"trainer.strategy={config.trainer.strategy}: Lightning has no such strategy{hint}")
+    if machine.device == "cpu" and machine.precision == "16-mixed":
+        found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
     if alone and not seeds.is_first_process():
         found.append(
             "trainer: this is one of several processes that torchrun or srun started, and each would be a run of its "

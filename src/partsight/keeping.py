@@ -58,7 +58,9 @@ def leaks(stage: Stage, divided: Division) -> None:
 def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
     """The predictions table, all figures, curves and the checkpoint that is the result."""
     track = stage.track
-    for path in results.write(found, curves.table(), stage.folder):
+    timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
+    (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
+    for path in (*results.write(found, curves.table(), stage.folder), stage.folder / TIMING):
         track.artifact(path)
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
@@ -66,16 +68,13 @@ def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
         console.say(found.auc_gap)
         track.tags({"roc_auc_classes": found.auc_gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
-    timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
-    (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
-    track.artifact(stage.folder / TIMING)
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if stage.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")
 
 
 def test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
-    """The predictions table of the test rows; answers with their figures, None without labels."""
+    """The predictions table of the test rows; returns their figures, None without labels."""
     figures = results.write_test(table, task, stage.folder)
     stage.track.artifact(stage.folder / results.TEST_PREDICTIONS)
     if figures is not None:

@@ -30,7 +30,7 @@ class Machine:
     """For people: the processor or GPU."""
     precision: Precision
     threads: int
-    """Of PyTorch on the CPU. Recorded: sums in another order differ in the last bits."""
+    """PyTorch's, on the CPU. Recorded: sums in another order differ in the last bits."""
     processes: int
     """That train together, a device each, over all nodes."""
     gpu: int = 0
@@ -103,15 +103,16 @@ def _processor() -> str:
 
 def _device(accelerator: str) -> str:
     found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if accelerator in ("gpu", "cuda", "mps") and found == "cpu":
+    if accelerator not in ("auto", "cpu", found) and (accelerator != "gpu" or found == "cpu"):
+        there = "no GPU" if found == "cpu" else f"no such GPU, but {found}"
         raise PartsightError(
-            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; use trainer=auto or trainer=cpu"
+            f"trainer.accelerator={accelerator}: PyTorch finds {there}; use trainer=auto or trainer=cpu"
         )
     return "cpu" if accelerator == "cpu" else found
 
 
 def _device_count(device: str, devices: Any) -> int:
-    """Of one node, as Lightning reads `devices`: a number, a list of devices, or auto (and -1) for all."""
+    """Devices of one node, as Lightning reads `devices`: a number, a list of devices, or auto (and -1) for all."""
     if isinstance(devices, list):
         return len(devices)
     if devices in ("auto", -1):

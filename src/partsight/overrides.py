@@ -2,7 +2,7 @@
 
 import difflib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,19 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
 
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own."""
-    search = [f"hydra.searchpath=[{','.join('file://' + str(f) for f in folders[:-1])}]"] if len(folders) > 1 else []
     with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-        return compose("train", overrides=[*overrides, *search])
+        return compose("train", overrides=[*overrides, *search_path(f"file://{folder}" for folder in folders[:-1])])
+
+
+def quoted(text: str) -> str:
+    """Any text as a value of an override."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def search_path(urls: Iterable[str]) -> list[str]:
+    """The override, if any, that adds these places of config files (file://FOLDER, pkg://MODULE) to Hydra's own."""
+    places = ",".join(map(quoted, urls))
+    return [f"hydra.searchpath=[{places}]"] if places else []
 
 
 def _parsed(text: str) -> Override | None:

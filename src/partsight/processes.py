@@ -18,6 +18,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partsight.config import Config
 from partsight.errors import PartsightError
+from partsight.overrides import search_path
 from partsight.sweep import failure
 
 _FIRST = "PARTSIGHT_FIRST_PROCESS"
@@ -184,8 +185,7 @@ def _name_this_job_alone() -> None:
         if source.provider == "command-line":
             flags = ["--config-dir", source.path]
         elif source.provider.startswith("hydra.searchpath"):
-            found.append(f"'{source.schema}://{source.path}'")
-    search = [f"hydra.searchpath=[{','.join(found)}]"] if found else []
-    sys.argv = [*program, *flags, *hydra.overrides.task, *search]
+            found.append(f"{source.schema}://{source.path}")
+    sys.argv = [*program, *flags, *hydra.overrides.task, *search_path(found)]
     with flag_override(hydra, "readonly", False):  # it hands this on; in a sweep it is a folder that nobody uses
         hydra.run.dir = hydra.runtime.output_dir

@@ -18,7 +18,7 @@ def callback(metric: str) -> Callback:
 
 
 class PlainProgress(ProgressBar):
-    """A line an epoch, and one every 30 seconds within long epochs."""
+    """A line an evaluation, and one every 30 seconds within long epochs."""
 
     def __init__(self, metric: str, every_seconds: float = 30.0) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def _batches_done(trainer: Trainer) -> int:
 
 
 def _seconds_left(trainer: Trainer, elapsed: float, earlier: int) -> float:
-    """Of training at this process's speed; infinite before its first batch. `earlier`: batches of the run before it."""
+    """Of training, at this process's speed; infinite before its first batch. `earlier`: batches before a resume."""
     total, done = float(trainer.num_training_batches) * (trainer.max_epochs or 1), _batches_done(trainer)
     return elapsed * max(0.0, total - done) / (done - earlier) if done > earlier else math.inf
 

@@ -55,5 +55,6 @@ def _keep(stage: Stage, chosen: pd.DataFrame, first: Result) -> None:
     if not used:
         console.banner(
             "NO PSEUDO-LABELS",
-            "No row is used: of none is the model sure that does not validate or test too. The second repeats it.",
+            "No unlabeled row is used: the model is not sure of any, or the same picture is a validation or test row. "
+            "The second training repeats the first.",
         )

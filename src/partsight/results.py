@@ -103,7 +103,7 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
 
 
 def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | None:
-    """test_predictions.parquet, and metrics_test.csv of its labelled rows; answers with the latter, if any has a label.
+    """test_predictions.parquet, and metrics_test.csv of its labelled rows; returns the latter, if any has a label.
 
     A file of its own: whatever reads predictions.parquet may take all its rows for validation.
     """
@@ -117,7 +117,7 @@ def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | 
 
 
 def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
-    """predictions.parquet, task.yaml (how to read it), and csv files of the rest; answers with their paths."""
+    """predictions.parquet, task.yaml (how to read it), and csv files of the rest; returns their paths."""
     predictions.write(result.predictions, folder / "predictions.parquet")
     meaning = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(result.task).items()}
     (folder / "task.yaml").write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")

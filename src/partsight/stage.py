@@ -27,8 +27,9 @@ class Stage:
 
 
 def run_name(config: Config) -> str:
-    """Of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and what spoils its figures."""
-    return f"{_name(config)}{' (seen in training)' * config.training.train_on_validation}"
+    """Name of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and what spoils its figures."""
+    name = _name(config)
+    return f"{name} (seen in training)" if config.training.train_on_validation else name
 
 
 def named_apart(config: Config, apart: str) -> Config:

@@ -49,7 +49,8 @@ def test_the_later_layer_wins(tmp_path: Path) -> None:
 
 def test_a_folders_name_follows_what_can_change_the_result(tmp_path: Path) -> None:
     first = planned(tmp_path).runs[0]
-    assert planned(tmp_path, "report.pictures=false", "data.workers=1").runs[0].folder == first.folder
+    for without in ("report.pictures=false", "data.workers=1", "data.cache=off", "resume=never", "rerun=true"):
+        assert planned(tmp_path, without).runs[0].folder == first.folder
     other = planned(tmp_path, "training.weight_decay=0.1").runs[0]
     assert other.folder != first.folder
     assert other.folder.parent == first.folder.parent == Path("studies/mine/casting/cpu/runs")
@@ -62,6 +63,19 @@ def test_what_is_finished_is_not_missing(tmp_path: Path, monkeypatch: pytest.Mon
     assert not done.done
     (done.folder / FINISHED).write_text("{}")
     assert [run.title for run in planned(tmp_path).missing] == ["slow", "fast", "fast, repeat 1"]
+
+
+def test_what_is_asked_for_again_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in planned(tmp_path).runs:
+        run.folder.mkdir(parents=True)
+        (run.folder / FINISHED).write_text("{}")
+    planned(tmp_path).forget()
+    assert planned(tmp_path).missing == []
+    again = planned(tmp_path, "fast:rerun=true")
+    assert again.missing == []  # a list of the runs deletes nothing
+    again.forget()
+    assert [run.title for run in planned(tmp_path).missing] == ["fast", "fast, repeat 1"]
 
 
 def test_what_was_made_under_another_results_version_is_missing(

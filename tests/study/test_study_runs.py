@@ -45,7 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tree(folder / "parts" / "train", {"bad": 12, "good": 12}, 32)
     _test_pictures(folder / "parts")
     (folder / "nothing").mkdir()
-    (folder / "rates.yaml").write_text(STUDY.format(settings=", ".join(f'"{text}"' for text in (*SMALL, *SINGLE))))
+    settings = [text for text in (*SMALL, *SINGLE) if text != "rerun=true"]
+    (folder / "rates.yaml").write_text(STUDY.format(settings=", ".join(f'"{text}"' for text in settings)))
     assert study(folder, "rates.yaml", "data.root=parts", "training.epochs=1") == 2  # a variant sets data.root
     shown = (folder / "rates.yaml").read_text().replace("seed=3", 'seed=3", "data.root=parts')
     (folder / "rates.yaml").write_text(shown)
@@ -153,7 +154,7 @@ def test_train_names_the_command_for_studies(capsys: pytest.CaptureFixture[str])
 
 def test_runs_that_another_study_has_made_are_taken_from_it(made: Path) -> None:
     shutil.copy(made / "rates.yaml", made / "again.yaml")
-    assert study(made, "again.yaml", "training.epochs=1", "rerun=false") == 1  # one variant has no result there either
+    assert study(made, "again.yaml", "training.epochs=1") == 1  # one variant has no result there either
     again = made / "studies" / "again" / "custom" / "own"
     assert len(list(again.glob("runs/*/earlier_run.json"))) == 4
     taken, own = (pd.read_csv(folder / "runs.csv") for folder in (again, result(made)))

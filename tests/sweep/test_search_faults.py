@@ -234,7 +234,7 @@ def test_a_trial_that_another_worker_took_back_is_said(
         return 0.5
 
     search_for(composed(tmp_path, n_trials=1), answer)
-    assert "Trial 0: ROC_AUC 0.50000; but it was held for dead and is run again as another" in capsys.readouterr().out
+    assert "Trial 0: ROC_AUC 0.50000; but it was taken for lost and is run again as another" in capsys.readouterr().out
     assert states(tmp_path) == ["FAIL", "COMPLETE"]
 
 

@@ -16,7 +16,7 @@ TITLES = fold_checks.TITLES | {
     "leaks_incomplete": "LOOK-ALIKES NOT SEARCHED",
     "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS",
 }
-"""Of `Division.notices`, by tag."""
+"""Titles of `Division.notices`, by tag."""
 
 
 @dataclass(frozen=True)

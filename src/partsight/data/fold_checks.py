@@ -18,7 +18,7 @@ TITLES = {
     "rows_left_out": "ROWS LEFT OUT",
     "fold_column_unused": "FOLD COLUMN NOT USED",
 }
-"""Of `notices`, by tag."""
+"""Titles of `notices`, by tag."""
 
 
 def refuse(examples: Examples, fold: NDArray[np.int64], config: Config) -> None:

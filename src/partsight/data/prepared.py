@@ -46,7 +46,7 @@ class Prepared:
     pictures: NDArray[np.uint8]
     """(pictures, height, width, channels), mapped; loader processes, forks, have the same pages."""
     slots: Mapping[str, int]
-    """Of each image, by path within its folder: its place among them."""
+    """Image, by its path within its folder, to its place among the pictures."""
     rest: Transforms
     """What is left to do."""
 

@@ -25,7 +25,7 @@ class ReadyLoader(DataLoader[Batch]):
         self._begun = epoch, super().__iter__()
 
     def __iter__(self) -> Any:
-        """Of the epoch that the sampler has when the first batch is asked for.
+        """Batches of the epoch that the sampler has when the first batch is asked for.
 
         Not before: where a run goes on, Lightning asks for the iterator first and sets the epoch then.
         """

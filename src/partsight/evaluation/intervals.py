@@ -98,7 +98,7 @@ def bootstrap(
     patterns: (N, K) int64, what each example adds to K counts.
     statistic: from counts (R, K), one row a resample, to (R,) figures.
 
-    Scored that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
+    Examples that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
     also makes the result independent of the order of the examples.
     """
     kinds, sizes = np.unique(patterns, axis=0, return_counts=True)

@@ -11,7 +11,7 @@ from scipy.signal import convolve
 from scipy.stats import binom
 
 MOST_REPEATS = 1000
-"""Of a line; shares of more could not be told from what floats round."""
+"""Most repeats a model may have: shares of more would differ by less than floats round."""
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

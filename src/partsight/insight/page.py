@@ -27,7 +27,7 @@ from partsight.insight import style
 WIDEST = 1600
 """Pixels. A wider picture is made smaller: pages are read on screens, and mailed."""
 PIXELS_PER_INCH = 96
-"""Of a browser."""
+"""CSS pixels."""
 COLOURS_OF_A_CHART = 4096
 """A picture of more colours is, or holds, a photograph."""
 

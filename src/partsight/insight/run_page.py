@@ -124,5 +124,5 @@ def _worst_table(result: Result) -> Block:
 
 
 def _p_true(row: "pd.Series[float]", names: tuple[str, ...] | None) -> float:
-    """Of one true class its probability; of several, or none, there is no such figure."""
+    """Probability of the true class; NaN where a row has several true classes, or none."""
     return float(probability_of(row.to_frame().T, names)[0]) if names is not None and len(names) == 1 else float("nan")

@@ -1,10 +1,11 @@
 """Exponential moving average of the weights: what is validated, kept and used is the average."""
 
+from itertools import compress
 from typing import Any
 
 import torch
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
 
 
 class AveragedWeights(WeightAveraging):
@@ -21,16 +22,30 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float, device: str) -> None:
-        @torch.no_grad()
-        def move(average: tuple[Tensor, ...] | list[Tensor], current: Any, steps: Tensor | int) -> None:
-            t = int(steps)
-            share = 1 - min(decay, (1 + t) / (10 + t))
-            if average[0].is_floating_point():
-                torch._foreach_lerp_(average, current, share)
-            else:  # BatchNorm's count of batches
-                torch._foreach_copy_(average, current)
+        super().__init__(device=device)
+        self.decay = decay
 
-        super().__init__(device=device, multi_avg_fn=move)
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the average once a step of the optimizer: a batch is only a part of one while gradients accumulate.
+
+        `AveragedModel.update_parameters` would do it, but reads its count of steps from the GPU four times, and so
+        waits for all that is computed there.
+        """
+        averaged, steps = self._average_model, self._latest_update_step
+        if averaged is None or trainer.global_step == steps:
+            return
+        average, current = ([*module.parameters(), *module.buffers()] for module in (averaged.module, pl_module))
+        moving = [value.is_floating_point() for value in average]
+        share = 1 - min(self.decay, (1 + steps) / (10 + steps)) if steps else 1.0
+        torch._foreach_lerp_([*compress(average, moving)], [*compress(current, moving)], share)
+        for kept, count in zip(average, current, strict=True):
+            if not kept.is_floating_point():  # BatchNorm's number of batches
+                kept.copy_(count)
+        averaged.n_averaged += 1
+        self._latest_update_step = trainer.global_step
 
     def put_into(self, checkpoint: dict[str, Any]) -> None:
         """The averages as the checkpoint's weights. Lightning's callback does so for full checkpoints alone."""

@@ -116,7 +116,7 @@ def _place(model: Classifier, picture: Tensor) -> _Place:
 
 
 def _layout(output: Tensor, size: torch.Size, width: int) -> _Layout | None:
-    """Of tokens (N, T, width) or a map (N, h, w, width); None for anything else."""
+    """How tokens (N, T, width) or a map (N, h, w, width) lie over the picture; None for anything else."""
     if output.shape[-1] != width or output.ndim not in (3, 4):
         return None
     if output.ndim == 4:

@@ -7,7 +7,7 @@ from torch.nn import functional
 from partsight.data.info import Output
 
 GAMMA = 2.0
-"""Of both focal losses, as in their paper's best runs and in Hydrogen Torch."""
+"""Exponent of both focal losses, as in their paper's best runs and in Hydrogen Torch."""
 
 
 def loss_for(name: str, output: Output) -> str:

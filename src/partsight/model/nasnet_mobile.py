@@ -14,7 +14,7 @@ from timm.models.nasnet import CellStem0, CellStem1, FirstCell, NormalCell, Redu
 from torch import Tensor, nn
 
 CELLS = 4
-"""Of a stage, the first among them."""
+"""Cells of a stage, its first one counted."""
 
 
 class Stage(nn.Module):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def load(modules: Sequence[str]) -> list[str]:
-    """Imports each module, the current folder included in the search; answers with the problems."""
+    """Imports each module, the current folder included in the search; returns the problems."""
     here = str(Path.cwd())
     if modules and here not in sys.path:
         sys.path.insert(0, here)

@@ -15,7 +15,7 @@ from partsight.model import loss, views
 from partsight.model.classifier import Classifier
 
 OPSET = 17
-"""Of the graph: the newest that the exporter writes by itself, known to every onnxruntime since 1.12."""
+"""ONNX operators of the graph: the newest set that the exporter writes by itself; onnxruntime knows it since 1.12."""
 TOLERANCE = 1e-4
 """Largest difference of a probability that is put down to rounding, in float32."""
 

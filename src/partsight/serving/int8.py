@@ -38,7 +38,7 @@ CALIBRATION = 128
 QUANTIZED = ["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool", "MaxPool", "Clip", "Relu"]
 """Operators that compute in integers: not the softmax, whose probabilities would no longer sum to 1."""
 TOLERANCE = 0.02
-"""Of a probability in the packed scorer's own test: processors round the same integers' sums in different places."""
+"""Largest difference of a probability in the packed scorer's own test: processors round sums in different places."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Comparison:
     changed: int
     """Rows that are decided otherwise."""
     largest_difference: float
-    """Of a probability."""
+    """Between the two probabilities of a class, over all rows."""
     faster: float
     """p50 of float32 over that of int8."""
 
@@ -212,7 +212,7 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
 
 
 def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:
-    """Of one picture at a time, in turns: a machine that changes its speed changes it for both."""
+    """By session, one picture at a time, in turns: a machine that changes its speed changes it for both."""
     taken: dict[str, list[float]] = {name: [] for name in sessions}
     for number in range(count + 5):
         for name, of in sessions.items():

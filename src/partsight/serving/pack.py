@@ -55,7 +55,7 @@ def pack(
     Args:
         checkpoint: best.ckpt or last.ckpt of a run.
         folder: is made; what is in it already is replaced when the scorer is right, and not before.
-        samples: pictures that go with it, the first SAMPLES of them. None: drawn ones.
+        samples: pictures that go with it, the first SAMPLES of them. Empty: drawn ones.
         origin: what else is known of the model: identity, data fingerprint.
         smaller: pack it in int8, and where its validation rows are. None: in float32.
 

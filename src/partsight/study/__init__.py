@@ -1,1 +1,1 @@
-"""Studies: many runs, one table."""
+"""Studies (`partsight study`): the variants that a YAML file names, run and tabulated."""

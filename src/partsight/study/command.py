@@ -19,7 +19,7 @@ Runs the missing runs of a study and makes its table: csv, Markdown, and an html
   partsight study casting_backbone protocol=paper --list           which runs that would be, and what is done
   partsight study kfold usecase=steel backbone=resnet18            settings for all runs, as of train
 
-A run that came to its end is not made again. Exit status 1: a run has no result."""
+A run that came to its end is not made again, but with rerun=true. Exit status 1: a run has no result."""
 
 
 def main(given: Sequence[str]) -> int:
@@ -57,6 +57,8 @@ def main(given: Sequence[str]) -> int:
     if parsed.list:
         _show_runs(plan)
         return 0
+    if not parsed.table:
+        plan.forget()
     if not parsed.table and plan.missing:
         _run(plan, [*of_hydra, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])])
     else:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from partsight import RESULTS_VERSION, check, command
 from partsight.errors import Problems
+from partsight.overrides import quoted
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import failure, isolation
 from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read
@@ -100,11 +101,6 @@ def check_names(plan: Plan) -> None:
             problems.setdefault(problem, run.variant)
     if problems:
         raise Problems("The study cannot run", [f"{text} [variant: {name}]" for text, name in problems.items()])
-
-
-def quoted(text: str) -> str:
-    """As Hydra's grammar takes any text."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @contextmanager

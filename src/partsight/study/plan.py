@@ -14,8 +14,10 @@ from partsight.config import Config, transforms_in_order
 from partsight.errors import PartsightError, Problems, did_you_mean
 from partsight.study.definition import Protocol, Study, Variant
 
-WITHOUT_EFFECT = ("name", "tracking", "report", "data.workers")
+LEFT_OUT = ("name", "tracking", "report", "data.workers")
 """Settings that do not make another run of it: they have no part in its folder's name."""
+AS_DEFAULT = ("resume", "rerun", "data.cache", "data.cache_limit")
+"""Neither do these, which are read as their defaults: folders of releases that read them as given keep their names."""
 FINISHED = "finished.json"
 """In the folder of a run that came to its end."""
 BEFORE_NOTED = 3
@@ -30,7 +32,7 @@ class Run:
     fold: int
     repeat: int
     batch_size: int | None
-    """Of a timed run."""
+    """A timed run's; None of one that trains."""
     overrides: tuple[str, ...]
     """All of them, later ones having replaced earlier ones of the same key."""
     config: Config
@@ -38,7 +40,7 @@ class Run:
 
     @property
     def title(self) -> str:
-        """Of the run in MLflow and in lists."""
+        """Its name in MLflow and in lists."""
         parts = [self.variant]
         parts += [f"batch {self.batch_size}"] if self.batch_size else []
         parts += [f"fold {self.fold}"] if self.fold else []
@@ -69,13 +71,19 @@ class Plan:
     command: tuple[str, ...]
     """What makes it again."""
     folder: Path
-    """Of the table; the runs are in folder/runs."""
+    """The table's; the runs are in folder/runs."""
     runs: tuple[Run, ...]
 
     @property
     def missing(self) -> list[Run]:
         """Runs that are yet to be made."""
         return [run for run in self.runs if not run.done]
+
+    def forget(self) -> None:
+        """Runs with `rerun=true` are missing from now on, though they have come to their end."""
+        for run in self.runs:
+            if run.config.rerun:
+                (run.folder / FINISHED).unlink(missing_ok=True)
 
 
 def plan(
@@ -193,13 +201,17 @@ def _key(variant: str, config: Config, size: int | None) -> str:
 
 def digest(config: Config) -> str:
     """8 hex digits over the settings that make it this run, as they are written: nothing is looked up."""
-    settings = dataclasses.asdict(config)
-    for key in WITHOUT_EFFECT:
-        section: Any = settings
+    settings: dict[str, Any] = dataclasses.asdict(config)
+    defaults: dict[str, Any] = dataclasses.asdict(Config())
+    for key in (*LEFT_OUT, *AS_DEFAULT):
+        section, default = settings, defaults
         *path, last = key.split(".")
         for name in path:
-            section = section[name]
-        del section[last]
+            section, default = section[name], default[name]
+        if key in AS_DEFAULT:
+            section[last] = default[last]
+        else:
+            del section[last]
     settings["order"] = transforms_in_order(config)  # keys are sorted below
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
 

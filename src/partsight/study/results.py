@@ -62,7 +62,7 @@ class Entry:
     """Fingerprint of the data set."""
     task: Task
     tables: tuple[pd.DataFrame, ...]
-    """Of its runs, of one kind of rows."""
+    """A predictions table a run, all of the same kind of rows."""
 
     @property
     def name(self) -> str:

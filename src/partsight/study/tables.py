@@ -14,7 +14,7 @@ from partsight.study.results import NO_COPIES, NO_LOOKALIKES, TEST, Entry, Finis
 
 IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
-"""Of significance, after the correction for several comparisons."""
+"""Level of significance, after the correction for several comparisons."""
 BEST, ALONE = " (best)", "–"
 """Behind the name of a line that is better than all others beyond chance; p of one that was compared with none."""
 NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Of one file.
+    """Reads one YAML file.
 
     Raises:
         Problems: it is no mapping at all.

@@ -1,1 +1,1 @@
-"""Many runs, one result."""
+"""Sweeps (`train.py -m`): one Hydra multirun, its jobs, its parent run and its table."""

@@ -71,7 +71,7 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
 
 
 def _status(folder: Path) -> str:
-    """Of a job: finished, pruned by a search, why it has no result, or no result."""
+    """How a job ended: finished, pruned by a search, why it has no result, or no result."""
     failed = failure.reason(folder)
     if (folder / "metrics.csv").is_file():  # it may have been killed after that, or another job may have left it here
         return FINISHED if failed is None else failed

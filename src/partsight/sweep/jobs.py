@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -94,9 +93,7 @@ def _composed(overrides: list[str], folders: list[str]) -> Config:
     """Composes aside: Hydra's own state must be as it was when its sweeper goes on."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
-    search = [f"hydra.searchpath=[{','.join('file://' + f for f in folders[1:])}]"] if len(folders) > 1 else []
     try:
-        with initialize_config_dir(config_dir=folders[0], version_base="1.3"):
-            return check.to_config(compose("train", overrides=[*overrides, *search]))
+        return check.to_config(command_line.composed(overrides, [Path(f) for f in (*folders[1:], folders[0])]))
     finally:
         GlobalHydra.instance().hydra = running

@@ -32,9 +32,9 @@ class TrackedRun:
     client: MlflowClient
     id: str
     told: frozenset[tuple[str, int]] = frozenset()
-    """Of a resumed run: (series, step) of the points that it has already."""
+    """(series, step) of the points that a resumed run has already."""
     logged: frozenset[str] = frozenset()
-    """Of a resumed run: the parameters that it has already. MLflow never changes one."""
+    """Parameters that a resumed run has already. MLflow never changes one."""
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
     """Round a call that writes to the store: SIGTERM waits for its end."""
 

@@ -15,6 +15,7 @@ from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import report, usecase
 from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, imported
 from partsight.interop.hydrogen_torch.lines import DIFFERENT, NOT_APPLICABLE
+from partsight.overrides import search_path
 
 KEY = "hydrogen_torch="
 
@@ -97,7 +98,7 @@ def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str
         return [], ["--config-dir", str(folder)]
     if any(text.startswith("hydra.searchpath=") for text in args.overrides):
         raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath beside it, not both")
-    return [f"hydra.searchpath=['file://{folder}']"], []
+    return search_path([f"file://{folder}"]), []
 
 
 def _several(found: Import, overrides: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ class Import:
     root: str
     """What they called the folder that is our data.root."""
     rows: list[Row]
-    """Of the keys in the file's order, then of absent ones."""
+    """One a key, in the file's order; then one for each key that the file lacks."""
     remarks: dict[str, str]
     """Setting to what differs about it."""
 

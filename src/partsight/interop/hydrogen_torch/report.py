@@ -11,7 +11,7 @@ from partsight.interop.hydrogen_torch.convert import ABSENT, UNKNOWN, Row
 from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
 
 SUFFIX = ".hydrogen_torch.csv"
-"""Of the report that lies beside an imported use case."""
+"""End of the name of the report, which lies beside an imported use case."""
 KEPT_AS = "hydrogen_torch_import.csv"
 """Its name in the folder of a run."""
 

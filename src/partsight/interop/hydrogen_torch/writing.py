@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
-from partsight import check, command, config
+from partsight import check, command, config, overrides
 from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import report, usecase
 from partsight.interop.hydrogen_torch.convert import Import, imported
@@ -56,11 +55,9 @@ def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
 def _problems(out: Path) -> list[str]:
     """Both stages of the checks on the written use case, on a made sample in the place of the data."""
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
-    search = f"hydra.searchpath=['file://{out.parent.parent.resolve()}']"
     config.register()
     try:
-        with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
-            settings = check.to_config(compose("train", overrides=[*given, search]))
+        settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), command.conf_folder()]))
     except HydraException as error:
         return [str(error)]
     return check.rules(settings) or check.names(settings)

@@ -37,7 +37,7 @@ class Answer(TypedDict):
     prediction: str | list[str]
     """A class; under multi-label output the classes that are there, maybe none."""
     probabilities: dict[str, float]
-    """Of each class, in class order."""
+    """Class to probability, in class order."""
 
 
 class Scorer:
@@ -57,7 +57,7 @@ class Scorer:
         )
 
     def score(self, encoded: bytes) -> Answer:
-        """Of the bytes of one picture file.
+        """Scores the bytes of one picture file.
 
         Raises:
             PartsightError: too large, or no picture that can be read; says which.
@@ -65,7 +65,7 @@ class Scorer:
         return self.answers([self.picture(encoded)])[0]
 
     def score_all(self, files: Iterable[bytes]) -> Iterator[Answer]:
-        """Of the bytes of many picture files, a batch at a time; raises as `score` does, naming the file by number."""
+        """Scores the bytes of picture files, a batch at a time; raises as `score` does, naming the file by number."""
         batch = []
         for number, encoded in enumerate(files, 1):
             try:
@@ -94,7 +94,7 @@ class Scorer:
         return self._resized(pictures.decode(encoded, channels))
 
     def answers(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Of what `picture` has made of some pictures, all in one pass through the model."""
+        """Scores arrays that `picture` has made, all in one pass through the model."""
         (probabilities,) = self.session.run(None, {"pictures": np.stack(prepared)})
         classes = self.pipeline["classes"]
         return [

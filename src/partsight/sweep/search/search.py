@@ -185,6 +185,6 @@ def _take_back_silent(study: Study, watch: studies.Watch) -> None:
         if attempt < studies.ATTEMPTS:
             again += [one.number] if studies.take_back(study, one, attempt + 1) else []
         elif studies.give_up(study, one):
-            console.say(f"Trial {one.number}: its worker has ended, as that which tried these values before; it failed")
+            console.say(f"Trial {one.number}: two workers ended while they tried these values; it is marked as failed")
     if again:
         console.say(f"Trials {again}: their worker has ended; their values are tried again")

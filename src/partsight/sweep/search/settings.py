@@ -14,7 +14,7 @@ PRUNERS = ("median", "successive_halving", "none")
 
 @dataclass
 class SearchSettings:
-    """Of `hydra/sweeper=search`. What is better is said by prediction.metric, and nowhere else."""
+    """Settings of `hydra/sweeper=search`. What is better is said by prediction.metric, and nowhere else."""
 
     n_trials: int = 20
     """Trials that the study has in the end, of all workers and starts together; failed and pruned ones count."""

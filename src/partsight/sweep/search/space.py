@@ -29,7 +29,7 @@ class Space:
     """By the left side of its override, e.g. training.learning_rate or +augmentation.train.Blur.p."""
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
-        """Of one trial. `values`: of every drawn setting; choices are texts in Hydra's syntax already."""
+        """The overrides of one trial. `values`: of every drawn setting; choices are texts in Hydra's syntax already."""
         return [*self.fixed, *(f"{key}={values[key]}" for key in self.drawn)]
 
     def corners(self) -> list[list[str]]:

@@ -36,7 +36,7 @@ ATTEMPT, ATTEMPTS = "attempt", 2
 """Attribute of a trial that is run again because its worker died: which attempt it is, from 1. After the last it has
 failed: what kills each worker that tries it would else be tried for ever."""
 SILENCE_SECONDS = 60
-"""After so long a silence a worker is held for dead, and its trials are run again."""
+"""After so long a silence a worker is taken for lost, and its trials are run again."""
 BEGUN_WITH = "begun_with"
 """Attribute of a study: what its trials share, as JSON."""
 _RAN_ON = "ran_on "
@@ -218,8 +218,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
 
 
 def _text(value: object) -> str:
-    """Of a mapping its keys in order: those of augmentation are transforms, and which comes first can change a picture.
-    There is no other mapping among the settings."""
+    """A value as text; of a mapping its keys in order: those of augmentation are transforms, and which comes first can
+    change a picture. There is no other mapping among the settings."""
     return json.dumps(list(value.items()), sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 

@@ -37,10 +37,10 @@ class Worker:
     metric: str
     """What a trial's value is."""
     url: str
-    """Of the storage."""
+    """The storage of the study."""
     searched: Space
     folder: Path
-    """Of the sweep."""
+    """The sweep's; a trial has one of its own in it."""
     launcher: Launcher
     pruner: str
     """Its name."""
@@ -114,7 +114,7 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
                 if not studies.take_back(worker.study, frozen, studies.attempt(frozen)):
                     raise PartsightError("the study's storage did not take it")
         except Exception as error:  # of half a file, or of the storage: the others are handed back still
-            console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it is held for dead")
+            console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it is taken for lost")
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
         studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
     except (UpdateFinishedTrialError, ValueError):
         if studies.TAKEN_BACK in study.get_trials(deepcopy=False)[one.number].user_attrs:  # a machine that slept
-            console.say(f"Trial {one.number}: {end.said}; but it was held for dead and is run again as another")
+            console.say(f"Trial {one.number}: {end.said}; but it was taken for lost and is run again as another")
             return end  # else it was stored, and the answer was lost
     console.say(f"Trial {one.number}: {end.said}; {' '.join(f'{key}={value}' for key, value in one.params.items())}")
     return end
