@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule, Trainer
 
-from partsight.checkpoints import BesideTraining, WholeFiles
+from partsight.checkpoints import BesideTraining, Kept, WholeFiles
 from partsight.errors import PartsightError
 
 
@@ -62,6 +63,38 @@ def test_a_disk_that_is_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="No space left"):  # noqa: PT012 (at once, or at the end)
         beside.save_checkpoint({}, tmp_path / "last.ckpt")
         beside.teardown()
+
+
+def test_what_went_wrong_is_raised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning takes down a training after that; a second error would leave loader processes behind."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", full)
+    beside = BesideTraining()
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012 (at once, or at the end)
+        beside.save_checkpoint({}, tmp_path / "last.ckpt")
+        beside.teardown()
+    beside.teardown()
+
+
+@pytest.mark.parametrize(("written_at", "kept"), [(10, True), (15, False), (None, False)])
+def test_a_best_of_steps_that_were_lost_is_none(tmp_path: Path, written_at: int | None, kept: bool) -> None:
+    """The run goes on from step 10; best.ckpt was written there, after it, or is gone."""
+    best, trainer, module = tmp_path / "best.ckpt", Trainer(accelerator="cpu", logger=False), LightningModule()
+    if written_at:
+        torch.save({"global_step": written_at}, best)
+    before = Kept(tmp_path, filename="best", monitor="F1", mode="max")
+    before.best_model_path = before.kth_best_model_path = str(best)
+    before.best_model_score = before.kth_value = torch.tensor(0.9)
+    before.best_k_models = {str(best): torch.tensor(0.9)}
+    resumed = Kept(tmp_path, filename="best", monitor="F1", mode="max")
+    resumed.load_state_dict(before.state_dict())
+    trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = 10
+    resumed.on_train_start(trainer, module)
+    assert resumed.check_monitor_top_k(trainer, torch.tensor(0.8)) is not kept
+    assert (resumed.best_model_score is not None) is kept
 
 
 def test_a_file_that_cannot_be_written_is_named_and_the_one_before_stays(

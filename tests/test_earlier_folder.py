@@ -47,6 +47,18 @@ def test_a_folder_of_another_machine_that_does_not_say_whose_it_is_is_left_alone
     assert "is on another: it begins again" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("same", [False, True])
+def test_a_folder_of_this_machine_may_be_another_runs_by_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], same: bool
+) -> None:
+    """Jobs of a sweep take folders by number: after another sweep in the same place they are other jobs'."""
+    own = tmp_path / "old" if same else tmp_path / "new"
+    earlier.prepared(own, interrupted(tmp_path / "old", platform.node(), identity="4567"))
+    assert not (own / "checkpoints" / LAST).exists()
+    assert (tmp_path / "old" / "checkpoints" / LAST).exists() is not same
+    assert "is another run's by now: it begins again" in capsys.readouterr().out
+
+
 def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")

@@ -43,7 +43,7 @@ def test_memory_of_one_step_is_there_for_the_next() -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (TrainerConfig(strategy="dpp"), "trainer.strategy=dpp: Lightning has no such strategy; did you mean ddp?"),
+        (TrainerConfig(strategy="dddp"), "trainer.strategy=dddp: Lightning has no such strategy; did you mean ddp?"),
         (TrainerConfig(accelerator="cpu", precision="16-mixed"), "trainer.precision=16-mixed: a processor computes in"),
     ],
 )

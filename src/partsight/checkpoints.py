@@ -2,6 +2,8 @@
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +78,30 @@ class BesideTraining(AsyncCheckpointIO):
     def __init__(self) -> None:
         super().__init__(WholeFiles())
         self._room = threading.BoundedSemaphore(2)
+        self._raised = False
 
     def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Copies, and has it written."""
+        """Copies, and has it written. Raises what went wrong with an earlier one."""
         self._room.acquire()
-        super().save_checkpoint(*args, **kwargs)
+        with self._once():
+            super().save_checkpoint(*args, **kwargs)
         assert self._executor is not None
         self._executor.submit(self._room.release)  # it has one thread: after the file
+
+    def teardown(self) -> None:
+        """Waits for the files."""
+        with self._once():
+            super().teardown()
+
+    @contextmanager
+    def _once(self) -> Iterator[None]:
+        """What went wrong is raised once: raised again while Lightning takes all down, loader processes would stay."""
+        try:
+            yield
+        except BaseException:
+            if not self._raised:
+                self._raised = True
+                raise
 
 
 class Kept(ModelCheckpoint):
@@ -100,6 +119,22 @@ class Kept(ModelCheckpoint):
         assert self.dirpath is not None
         folder = Path(self.dirpath)
         super().load_state_dict(_each_path(state_dict, lambda name: str(folder / name)) | {"dirpath": self.dirpath})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forgets a best whose file is of later steps than the run goes on from, or gone.
+
+        Steps after `last` are lost with the process, and `best` may have been written in them: beside the score from
+        before, it would be a result that no evaluation speaks of. The steps are taken again, and a best is found again.
+        """
+        super().on_train_start(trainer, pl_module)
+        file = Path(self.best_model_path)
+        if self.best_k_models and not (file.is_file() and _step(file) <= trainer.global_step):
+            self.best_k_models, self.best_model_path, self.kth_best_model_path = {}, "", ""
+            self.best_model_score, self.kth_value = None, torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 def _each_path(state: dict[str, Any], change: Any) -> dict[str, Any]:

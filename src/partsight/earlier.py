@@ -45,11 +45,12 @@ class Earlier:
 
     @property
     def folder(self) -> Path | None:
-        """Where it worked, if that can be seen from here; of another machine's, if it is on a disk that both share."""
+        """Where it worked, if that is seen from here (of another machine: on a disk that both share) and still its own.
+
+        Another run may have worked there since, and left its checkpoints.
+        """
         folder = Path(self.tags["folder"])
-        if self.elsewhere:
-            return folder if _identity(folder) == self.tags["identity"] else None
-        return folder if folder.is_dir() else None
+        return folder if _identity(folder) == self.tags["identity"] else None
 
     @property
     def elsewhere(self) -> bool:
@@ -106,10 +107,9 @@ def _find(config: Config, identity: str) -> Earlier | None:
         if any(file.path == FIGURES for file in client.list_artifacts(run.info.run_id)):
             return _earlier(run)
         console.say(f"Run {run.info.run_id} is the same, but its files are gone: it is run again")
-        return None
     if config.resume == "never":
         return None
-    for run in runs:
+    for run in (run for run in runs if run.info.status != "FINISHED"):
         elsewhere = run.data.tags["host"]
         if run.info.status == "RUNNING" and elsewhere != platform.node():
             console.say(
@@ -148,8 +148,11 @@ def prepared(folder: Path, earlier: Earlier | None) -> None:
     if earlier is None:
         return
     if source is None:
+        its = Path(earlier.tags["folder"])
         where = f"is on {earlier.tags['host']}" if earlier.elsewhere else "is gone"
-        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} {where}: it begins again")
+        if its.is_dir() and not earlier.elsewhere:
+            where = "is another run's by now" if _identity(its) else "had no checkpoint yet"
+        console.say(f"Run {earlier.id} was interrupted. Its folder {its} {where}: it begins again")
         return
     found = [name for name in _GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)

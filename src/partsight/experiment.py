@@ -19,6 +19,7 @@ from partsight import (
     range_test,
     seeds,
     training,
+    whole_file,
 )
 from partsight.config import Config
 from partsight.data import bad_pictures, division, fingerprint, inspection, table
@@ -114,7 +115,8 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
 
     kept = folder / "learning_rate_range.csv"
     if not kept.is_file():  # it is there where a run goes on that was interrupted after it
-        range_test.find(config, stage.computer, data, data.examples.info, start, folder).to_csv(kept, index=False)
+        measured = range_test.find(config, stage.computer, data, data.examples.info, start, folder)
+        whole_file.write(kept, measured.to_csv(index=False))
     curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)
     save(range_chart(curve, found, f"{stage.title}: learning-rate range test"), folder / "learning_rate_range.png")

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import console, exports, results
+from partsight import console, exports, results, whole_file
 from partsight.curves import Curves
 from partsight.data import folds
 from partsight.data.datamodule import FoldData
@@ -31,7 +31,7 @@ def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     folder, track = stage.folder, stage.track
     settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
-    (folder / "config.yaml").write_text(settings, encoding="utf-8")
+    whole_file.write(folder / "config.yaml", settings)
     folds.write(examples, divided.fold, folder / "folds.csv")
     track.artifact(folder / "config.yaml")
     track.artifact(folder / "folds.csv")
@@ -45,7 +45,7 @@ def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
 
 def facts(stage: Stage, tags: Mapping[str, str]) -> None:
     """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
-    (stage.folder / FACTS).write_text(yaml.safe_dump(dict(tags), allow_unicode=True), encoding="utf-8")
+    whole_file.write(stage.folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
     stage.track.artifact(stage.folder / FACTS)
 
 

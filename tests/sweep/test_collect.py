@@ -36,6 +36,24 @@ def test_a_job_that_ended_badly_after_its_figures_has_failed(
     assert table["Accuracy"].isna().tolist() == [False, True]
 
 
+def test_the_jobs_of_a_sweep_are_its_own_and_all_of_them(tmp_path: Path) -> None:
+    """An earlier sweep in the same folder had three; of the two of this one the second left nothing."""
+    for number in (0, 2):
+        job(tmp_path, number, f"fold={number}")
+    announced = parent.Parent("sqlite://", "0123", ("fold",), jobs=2)
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    table = collect.job_table(collect.read_jobs(tmp_path))
+    assert table["job"].tolist() == [0, 1]
+    assert table["status"].tolist() == ["finished", "no result"]
+
+
+def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failure.record(tmp_path / "gone", "out of memory")
+    assert "it would say: out of memory" in capsys.readouterr().err
+    (tmp_path / failure.FILE).touch()  # as a full disk left it
+    assert failure.reason(tmp_path) == "failed"
+
+
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_exit_status_is_that_of_the_jobs_where_mlflow_cannot_be_reached(
     tmp_path: Path, failed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -8,13 +8,18 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import cloudpickle
 import pandas as pd
 import pytest
+from hydra.core.utils import JobStatus
+from omegaconf import OmegaConf
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
-from partsight.sweep import isolation
+from partsight.sweep import failure, isolation
 from partsight.sweep.isolation import Slot, slots
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -72,6 +77,35 @@ def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Tra
     assert "validation" in (tmp_path / "sweep" / "3" / "job.log").read_text()
     parent = next(run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") == "sweep")
     assert parent.info.status == "FAILED"
+
+
+def test_a_job_that_cannot_be_started_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+
+    def full(job: isolation.Job, *_: object, **named: object) -> None:
+        started.append(job.number)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(isolation, "start_server", lambda: None)
+    monkeypatch.setattr(isolation, "_start", full)
+    shared: Any = None
+    jobs = [isolation.Job(number, tmp_path / str(number), OmegaConf.create()) for number in range(2)]
+    assert isolation.run_all(jobs, shared, 1) == {0: None, 1: None}
+    assert started == [0, 1]
+    assert "Job 1: could not be started: [Errno 28] No space left on device" in capsys.readouterr().out
+
+
+def test_an_error_that_hydra_would_raise_is_recorded(tmp_path: Path) -> None:
+    """Hydra's sweeper raises it from a job, and the jobs after it would not run."""
+    given, taken = multiprocessing.Pipe()
+    given.send_bytes(cloudpickle.dumps(isolation.Ended(JobStatus.FAILED, ValueError("no such key"))))
+    process: Any = SimpleNamespace(join=lambda: None, exitcode=0)
+    thread: Any = SimpleNamespace(join=lambda timeout: None)
+    job = isolation.Job(0, tmp_path, OmegaConf.create())
+    assert isolation._result(isolation._Running(job, Slot((), None), process, taken, thread)) is None
+    assert failure.reason(tmp_path) == "ValueError: no such key"
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from partsight.command import conf_folder
 from partsight.config import register
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
 from partsight.sweep import jobs
 
 SMALL = ("usecase=casting", "backbone=test_resnet", "model.pretrained=false", "hydra.sweep.dir=sweep")
@@ -32,6 +32,19 @@ def test_jobs_of_params_are_checked_before_the_first_starts() -> None:
         (0, 3, "test_resnet"),
         (1, 3, "test_resnet"),
     ]
+
+
+def test_folders_are_named_by_number() -> None:
+    with pytest.raises(
+        PartsightError, match=r"hydra\.sweep\.subdir=\$\{hydra.job.override_dirname\}: a sweep finds its"
+    ):
+        jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.sweep.subdir=${hydra.job.override_dirname}"))
+
+
+def test_only_jobs_that_are_drawn_are_not_counted() -> None:
+    config = multirun(*SMALL, fold="0,1")
+    assert jobs.number(config, jobs.checked(config)) == 2
+    assert jobs.number(multirun(*SMALL, "hydra/sweeper=search"), []) is None
 
 
 def test_params_are_looked_at_as_a_command_line_is() -> None:

@@ -74,8 +74,9 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
         (platform.node(), "999999999", "rates", True),
         ("another", "999999999", "rates", False),  # its processes cannot be seen from here
         ("another", "999999999", None, True),  # killed there, and begun again here
+        (platform.node(), str(os.getppid()), None, False),
     ],
-    ids=["alive", "dead", "a search elsewhere", "elsewhere"],
+    ids=["alive", "dead", "a search elsewhere", "elsewhere", "a sweep alive"],
 )
 def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
     tmp_path: Path, host: str, process: str, study: str | None, joined: bool

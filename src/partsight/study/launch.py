@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from partsight import RESULTS_VERSION, check, command
+from partsight import RESULTS_VERSION, check, command, whole_file
 from partsight.errors import Problems
 from partsight.overrides import quoted
 from partsight.study.plan import FINISHED, Plan
@@ -118,7 +118,7 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
         name = f"study {plan.study.name} ({plan.protocol.name})"
         found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        (runs / FILE).write_text(json.dumps(asdict(found)), encoding="utf-8")
+        whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
     exit_on_sigterm()
     status = "KILLED"

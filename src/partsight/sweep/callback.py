@@ -26,7 +26,8 @@ class SweepCallback(Callback):
         try:
             settings = jobs.checked(config)
             folder = Path(config.hydra.sweep.dir)
-            parent.open_run(settings, jobs.given(config), jobs.swept(config), folder, jobs.study(config))
+            given, swept, number = jobs.given(config), jobs.swept(config), jobs.number(config, settings)
+            parent.open_run(settings, given, swept, folder, jobs.study(config), number)
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)

@@ -46,9 +46,15 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
 
 
 def read_jobs(folder: Path) -> list[dict[str, object]]:
-    """One entry a job, by number: `folder` and the overrides by key."""
+    """One entry a job, by number: `folder` (perhaps not there) and the overrides by key.
+
+    Folders of an earlier sweep of more jobs are passed over.
+    """
+    found = parent.read(folder)
+    there = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
     jobs = []
-    for sub in sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name)):
+    for number in there if found is None or found.jobs is None else range(found.jobs):
+        sub = folder / str(number)
         listed = sub / ".hydra" / "overrides.yaml"
         given = yaml.safe_load(listed.read_text(encoding="utf-8")) if listed.is_file() else []
         jobs.append({"folder": sub, **dict(text.lstrip("+~").partition("=")[::2] for text in given)})

@@ -1,13 +1,19 @@
 """Why a job of a sweep has no result: a text file in the job's folder, for the sweep's table and for people."""
 
+import sys
 from pathlib import Path
+
+from partsight import whole_file
 
 FILE = "failure.txt"
 
 
 def record(folder: Path, reason: str) -> None:
-    """Writes down why the job of `folder` ended without a result."""
-    (folder / FILE).write_text(reason + "\n", encoding="utf-8")
+    """Writes down why the job of `folder` ended without a result. A disk that is full too must not end other jobs."""
+    try:
+        whole_file.write(folder / FILE, reason + "\n")
+    except OSError as error:
+        print(f"{folder / FILE} cannot be written ({error}); it would say: {reason}", file=sys.stderr)
 
 
 def forget(folder: Path) -> None:
@@ -18,4 +24,6 @@ def forget(folder: Path) -> None:
 def reason(folder: Path) -> str | None:
     """The first line of what was recorded; None where nothing was."""
     path = folder / FILE
-    return path.read_text(encoding="utf-8").splitlines()[0] if path.is_file() else None
+    if not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8").partition("\n")[0] or "failed"

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -112,9 +113,15 @@ def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended
     try:
         while waiting or running:
             while waiting and free:
-                started = _start(waiting.pop(0), shared, free.pop(0), server, named=n_jobs > 1)
-                running[started.result] = started
-            for ready in wait(list(running)):
+                job, slot = waiting.pop(0), free.pop(0)
+                try:
+                    started = _start(job, shared, slot, server, named=n_jobs > 1)
+                    running[started.result] = started
+                except OSError as error:  # a full disk, or no memory for one more process: jobs at work may go on
+                    results[job.number] = None
+                    free.append(slot)
+                    _failed(job, f"could not be started: {error}")
+            for ready in wait(list(running)) if running else ():
                 assert isinstance(ready, Connection)
                 ended = running.pop(ready)
                 results[ended.job.number] = _result(ended)
@@ -238,11 +245,17 @@ def _result(ended: _Running) -> Ended | None:
         done = cloudpickle.loads(ended.result.recv_bytes())
     ended.process.join()
     ended.printing.join(timeout=5)  # a process that the job left behind may hold the pipe open
+    if done is not None and done.status == JobStatus.FAILED:  # Hydra would raise it, and end all other jobs
+        _failed(ended.job, f"{type(done.value).__name__}: {done.value}")
+        return None
     if done is None:
-        reason = failure.reason(ended.job.folder) or _reason(ended.process.exitcode)  # what the job itself knew
-        failure.record(ended.job.folder, reason)
-        console.say(f"Job {ended.job.number}: {reason}; its output is in {ended.job.folder / LOG}")
+        _failed(ended.job, failure.reason(ended.job.folder) or _reason(ended.process.exitcode))  # what it knew itself
     return done
+
+
+def _failed(job: Job, reason: str) -> None:
+    failure.record(job.folder, reason)
+    console.say(f"Job {job.number}: {reason}; its output is in {job.folder / LOG}")
 
 
 def _reason(code: int | None) -> str:
@@ -255,7 +268,8 @@ def _reason(code: int | None) -> str:
 def _end(running: Sequence[_Running]) -> None:
     for one in running:
         one.process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS  # of all together
     for one in running:
-        one.process.join(GRACE_SECONDS)
+        one.process.join(max(0.0, deadline - time.monotonic()))
         one.process.kill()
         one.process.join()

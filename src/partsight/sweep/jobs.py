@@ -1,17 +1,20 @@
 """The jobs of a multirun, known and checked before the first starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from partsight import check
 from partsight import overrides as command_line
 from partsight.config import Config
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
+
+_BY_NUMBER = "${hydra.job.num}"
 
 
 def checked(config: DictConfig) -> list[Config]:
@@ -22,8 +25,14 @@ def checked(config: DictConfig) -> list[Config]:
 
     Raises:
         Problems: of all jobs together, each problem once, with the first job that has it.
-        PartsightError: the study of a search cannot be gone on with.
+        PartsightError: the study of a search cannot be gone on with, or folders are not named by job number.
     """
+    subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[call-overload, index]
+    if subdir != _BY_NUMBER:
+        raise PartsightError(
+            f"hydra.sweep.subdir={subdir}: a sweep finds its jobs by their numbers; leave it out (sweep.csv and the "
+            "names of the runs say what sets a job apart)"
+        )
     folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
     overrides = _job_overrides(config, folders)
     settings = [_composed(job, folders) for job in overrides]
@@ -39,6 +48,11 @@ def checked(config: DictConfig) -> list[Config]:
 
         search.open_study(config, settings[0])
     return settings
+
+
+def number(config: DictConfig, settings: Sequence[Config]) -> int | None:
+    """How many jobs there are, of these settings; None of a sweeper that draws them as it goes."""
+    return len(settings) if str(config.hydra.sweeper._target_).endswith("BasicSweeper") else None
 
 
 def given(config: DictConfig) -> list[str]:

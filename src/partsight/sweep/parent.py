@@ -15,7 +15,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from partsight import console
+from partsight import console, whole_file
 from partsight.config import Config
 from partsight.tracking import store
 
@@ -30,10 +30,17 @@ class Parent:
     run_id: str
     swept: tuple[str, ...] = ()
     """Keys whose values differ between the jobs."""
+    jobs: int | None = None
+    """How many there are, in folders 0, 1, ...; None: as many as there are folders."""
 
 
 def open_run(
-    jobs: Sequence[Config], overrides: Sequence[str], swept: Sequence[str], folder: Path, study: str | None = None
+    jobs: Sequence[Config],
+    overrides: Sequence[str],
+    swept: Sequence[str],
+    folder: Path,
+    study: str | None = None,
+    number: int | None = None,
 ) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
@@ -41,6 +48,14 @@ def open_run(
     own parent, if its jobs will be known again and no other process is at work in it: of two workers of a search the
     last would overwrite the table and the status of the first. One that is stopped before its end (Ctrl-C, SIGTERM)
     ends its parent KILLED when the process exits.
+
+    Args:
+        jobs: settings of all of them, or of some where a sweeper draws them as it goes.
+        overrides: what makes them.
+        swept: keys whose values differ between them.
+        folder: of the sweep.
+        study: of a search, in Optuna's storage.
+        number: of the jobs, as of `Parent`.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     client, experiment = store.prepare(tracking)
@@ -57,24 +72,24 @@ def open_run(
     else:
         tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {}) | worker
         run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
-    parent = Parent(store.uri(tracking), run_id, tuple(swept))
+    parent = Parent(store.uri(tracking), run_id, tuple(swept), number)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_text(json.dumps(asdict(parent)), encoding="utf-8")
+    whole_file.write(folder / FILE, json.dumps(asdict(parent)))
     atexit.register(_end_killed_if_running, client, parent.run_id)
     exit_on_sigterm()
     return parent
 
 
 def _at_work(run: Run) -> bool:
-    """Whether another worker of a search is, as far as can be seen: one of another machine is believed.
+    """Whether another process is at work in it, as far as can be seen from here.
 
-    Any other sweep that is RUNNING has been killed.
+    Of another machine a worker of a search is believed to be; any other sweep that is RUNNING there has been killed.
     """
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
-    if "study" not in tags or run.info.status != "RUNNING" or process in (0, os.getpid()):
+    if run.info.status != "RUNNING" or process in (0, os.getpid()):
         return False
     if tags["host"] != platform.node():
-        return True
+        return "study" in tags
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -114,7 +129,7 @@ def read(folder: Path) -> Parent | None:
     if not path.is_file():
         return None
     stored = json.loads(path.read_text(encoding="utf-8"))
-    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]))
+    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), stored.get("jobs"))
 
 
 def parent_of(hydra: Any) -> str | None:
