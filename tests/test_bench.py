@@ -48,6 +48,18 @@ def test_wrong_settings_are_said_before_anything_is_measured(capsys: pytest.Capt
     assert "resnet51" in capsys.readouterr().err
 
 
+def test_it_takes_configs_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "mine" / "usecase" / "parts.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# @package _global_\nname: ours\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--config-dir", "mine", "usecase=parts", "training.epochs=-1"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "training.epochs=-1" in said
+    assert "usecase" not in said
+
+
 def test_several_processes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each of them would measure, and write the same file."""
     root = tree(tmp_path / "data", {"a": 20, "b": 20})

@@ -64,6 +64,18 @@ def test_it_takes_the_settings_that_train_takes(tmp_path: Path, capsys: pytest.C
     assert "fold 3" not in page
 
 
+@pytest.mark.parametrize("option", [["--config-dir", "mine"], ["--config-dir=mine"]])
+def test_it_takes_configs_of_ones_own(option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The folder behind --config-dir is no data set."""
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    own = tmp_path / "mine" / "usecase" / "parts.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"# @package _global_\nname: ours\ndata:\n  root: {root}\n  folds: 3\n", encoding="utf-8")
+    assert status(*option, "usecase=parts") == 0
+    assert "fold 2" in (said := capsys.readouterr().out)
+    assert "fold 3" not in said
+
+
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     root = tree(tmp_path / "line 2, it's=new", {"good": 30, "bad": 30})
     assert status(str(root)) == 0

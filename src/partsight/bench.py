@@ -72,10 +72,11 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("--epochs", type=int, default=3, help="of the run; the first does not count (default: 3)")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each other part (default: 15)")
     parser.add_argument("--out", type=Path, help="json file of the figures")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
     parsed, rest = parser.parse_known_intermixed_args(given)
     if parsed.epochs < 2:
         parser.error("--epochs: at least 2, for the first does not count")
-    settings = [*parsed.settings, *rest]
+    settings = [*parsed.settings, *rest, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])]
     measured = _measured(command.settings(settings), settings, parsed.epochs, parsed.seconds)
     _tell(measured)
     if parsed.out:

@@ -23,8 +23,9 @@ Looks at a whole data set, every picture decoded once, and writes what it found 
   partsight data check /data/parts data.table=labels.csv           both
 
 Exit status: 0 nothing that spoils a score; 1 usable, but look at the page first (identical or similar pictures across
-splits or folds, identical pictures with different labels, pictures that end early or are left out, rows of one
-picture that are divided, a class without rows in training or in a fold); 2 training would refuse it."""
+splits or folds, identical pictures with different labels, pictures that end early, are nearly black at 16 bits or are
+left out, rows of one picture or of one group that are divided, a class without rows in training or in a fold);
+2 training would refuse it, or the command is wrong."""
 
 EXIT = {None: 0, "look": 1, "unusable": 2}
 
@@ -36,8 +37,10 @@ def main(given: Sequence[str]) -> int:
     )
     parser.add_argument("what", nargs="+", metavar="FOLDER_OR_SETTING", help="a folder, or settings such as usecase=")
     parser.add_argument("--out", type=Path, default=Path("data_check.html"), help="the page (default: %(default)s)")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
     parsed, rest = parser.parse_known_intermixed_args(given)
-    config = command.settings([*_as_settings(parsed.what), *rest])
+    own = [f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []
+    config = command.settings([*_as_settings(parsed.what), *rest, *own])
     title = f"Data check: {config.name}"
     from partsight.data import sources
     from partsight.insight import audit_page
