@@ -24,13 +24,13 @@ def interrupted(folder: Path, host: str, identity: str = "0123") -> Earlier:
 def test_a_run_goes_on_from_a_folder_that_it_sees(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str
 ) -> None:
-    earlier.prepared(tmp_path / "new", interrupted(tmp_path / "old", host))
+    earlier.prepare_folder(tmp_path / "new", interrupted(tmp_path / "old", host))
     assert (tmp_path / "new" / "checkpoints" / LAST).read_bytes() == b"weights"
     assert "it goes on from its last checkpoint" in capsys.readouterr().out
 
 
 def test_a_folder_of_another_machine_may_be_another_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    earlier.prepared(tmp_path / "new", interrupted(tmp_path / "old", "another", identity="4567"))
+    earlier.prepare_folder(tmp_path / "new", interrupted(tmp_path / "old", "another", identity="4567"))
     assert not (tmp_path / "new").exists()
     assert "is on another: it begins again" in capsys.readouterr().out
 
@@ -43,7 +43,7 @@ def test_a_folder_of_another_machine_that_does_not_say_whose_it_is_is_left_alone
     facts = tmp_path / "old" / "facts.yaml"
     facts.unlink()
     facts.mkdir() if told is None else facts.write_text(told)  # a folder: it cannot be read
-    earlier.prepared(tmp_path / "new", of_another)
+    earlier.prepare_folder(tmp_path / "new", of_another)
     assert "is on another: it begins again" in capsys.readouterr().out
 
 
@@ -53,7 +53,7 @@ def test_a_folder_of_this_machine_may_be_another_runs_by_now(
 ) -> None:
     """Jobs of a sweep take folders by number: after another sweep in the same place they are other jobs'."""
     own = tmp_path / "old" if same else tmp_path / "new"
-    earlier.prepared(own, interrupted(tmp_path / "old", platform.node(), identity="4567"))
+    earlier.prepare_folder(own, interrupted(tmp_path / "old", platform.node(), identity="4567"))
     assert not (own / "checkpoints" / LAST).exists()
     assert (tmp_path / "old" / "checkpoints" / LAST).exists() is not same
     assert "is another run's by now: it begins again" in capsys.readouterr().out
@@ -62,7 +62,7 @@ def test_a_folder_of_this_machine_may_be_another_runs_by_now(
 def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
-    earlier.prepared(tmp_path / "new", of_here)
+    earlier.prepare_folder(tmp_path / "new", of_here)
     assert "is gone: it begins again" in capsys.readouterr().out
 
 

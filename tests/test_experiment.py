@@ -20,13 +20,12 @@ from mlflow.entities import Run
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, noise, run, store, tree
 
-from partsight.config import METRICS, Config
+from partsight.config import METRICS, Config, flat
 from partsight.data import pictures as pictures_module
 from partsight.data import table
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, predictions
 from partsight.evaluation.task import Task
-from partsight.identity import flat
 from partsight.model import heatmaps
 
 ROOT = Path(__file__).parents[1]

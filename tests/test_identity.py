@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from partsight import identity as module
-from partsight.config import Config
-from partsight.identity import WITHOUT_EFFECT, flat, identity
+from partsight.config import Config, flat
+from partsight.identity import WITHOUT_EFFECT, identity
 from partsight.machine import Machine
 from partsight.study import plan
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from partsight.config import CUDA_GRAPHS, LOSSES_OF_ONE_CLASS, Config, TrainingConfig, leaves
+from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, TrainingConfig, leaves
 from partsight.errors import did_you_mean
 
 
@@ -34,8 +34,8 @@ def names(config: Config) -> list[str]:
     from partsight.model import backbone, optimizer, param_groups, plugins
 
     problems = plugins.load(config.plugins)
-    problems += (of_backbone := backbone.problems(config))
-    problems += [] if of_backbone else param_groups.problems(config)
+    unknown = backbone.problems(config)
+    problems += unknown or param_groups.problems(config)
     problems += optimizer.problems(config.training.optimizer)
     problems += augmentation.problems(config.augmentation, config.image)
     return problems
@@ -84,16 +84,16 @@ def _contradictions(c: Config) -> list[str]:
         (multi_hot and several, "data.several_rows=multi_hot: makes several labels of one column; name one"),
         (multi_hot and output == "softmax", "model.output=softmax: the classes of multi_hot are independent; use auto"),
         (
-            multi_hot and loss in LOSSES_OF_ONE_CLASS,
+            multi_hot and loss in SOFTMAX_LOSSES,
             f"training.loss={loss}: data.several_rows=multi_hot needs bce, sigmoid_focal or classification",
         ),
         (several and output == "softmax", "model.output=softmax: several label columns are independent; use auto"),
         (
-            several and loss in LOSSES_OF_ONE_CLASS,
+            several and loss in SOFTMAX_LOSSES,
             f"training.loss={loss}: several label columns need bce, sigmoid_focal or classification",
         ),
         (
-            not several and output == "sigmoid" and loss in LOSSES_OF_ONE_CLASS,
+            not several and output == "sigmoid" and loss in SOFTMAX_LOSSES,
             f"training.loss={loss}: a single output (model.output=sigmoid) needs bce, sigmoid_focal or classification",
         ),
         (

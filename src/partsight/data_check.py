@@ -81,8 +81,8 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)
-    lie, refused = _divided(examples, same, config)
-    audited = audit(examples, inspected, lie, same, config.image.channels, config.data.on_bad_image == "skip")
+    row_parts, refused = _divided(examples, same, config)
+    audited = audit(examples, inspected, row_parts, same, config.image.channels, config.data.on_bad_image == "skip")
     if refused:
         finding = Finding("unusable", "division", 1, refused)
         audited = dataclasses.replace(audited, findings=(finding, *audited.findings))

@@ -22,8 +22,7 @@ from mlflow.entities import Run
 
 from partsight import console, processes
 from partsight.checkpoints import BEST, LAST
-from partsight.config import Config
-from partsight.identity import flat
+from partsight.config import Config, flat
 from partsight.keeping import FACTS
 from partsight.tracking import store
 from partsight.turns import turn
@@ -139,7 +138,7 @@ _GONE_ON_FROM = (
 """Files of a run (`first` is of one with pseudo-labels) that it goes on from."""
 
 
-def prepared(folder: Path, earlier: Earlier | None) -> None:
+def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     """Readies a run's folder: with the files to go on from, and without what another run left in it."""
     source = earlier.folder if earlier else None
     if source != folder.resolve():

@@ -21,13 +21,12 @@ from partsight import (
     training,
     whole_file,
 )
-from partsight.config import Config
+from partsight.config import Config, flat
 from partsight.data import bad_pictures, division, fingerprint, inspection, table
 from partsight.data.datamodule import FoldData
 from partsight.earlier import Earlier
-from partsight.errors import PartsightError, Problems
+from partsight.errors import Problems
 from partsight.fitting import Fitted
-from partsight.identity import flat
 from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.results import Result
@@ -60,8 +59,6 @@ def run(config: Config) -> float:
         raise Problems("The settings cannot run", problems)
     machine.prepare(computer)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if config.data.unlabeled_table and computer.processes > 1:
-        raise PartsightError("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
 
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
@@ -80,7 +77,7 @@ def run(config: Config) -> float:
     with earlier.claimed(config, tags["identity"], drawn) as known:
         if known and known.finished:
             return _conclude_again(config, known, folder)
-        earlier.prepared(folder, known)
+        earlier.prepare_folder(folder, known)
         data = FoldData(examples, divided.fold, config, inspected)
         facts.announce(config, examples, data, tags, start)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
@@ -88,19 +85,19 @@ def run(config: Config) -> float:
         with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-            keeping.facts(stage, tags)
-            keeping.inputs(stage, examples, divided)
-            keeping.leaks(stage, divided)
+            keeping.write_facts(stage, tags)
+            keeping.write_inputs(stage, examples, divided)
+            keeping.write_leaks(stage, divided)
             if config.data.unlabeled_table:
                 data = pseudo_training.labelled(stage, data, inspected, start)
             fitted, curves, result = training.train(stage, data, start)
-            keeping.exported(stage, data, result, curves)
+            keeping.write_hydrogen_files(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
-            keeping.scorer(stage, tags, result, data.examples, fitted)
+            keeping.write_scorer(stage, tags, result, data.examples, fitted)
             from partsight import reporting  # not before: a run begins sooner without its charts
 
-            told = reporting.Told(tags, banners, divided.leaks)
-            reporting.write(stage, told, result, test, curves.table(), data, fitted.model)
+            about = reporting.RunFacts(tags, banners, divided.leaks)
+            reporting.write(stage, about, result, test, curves.table(), data, fitted.model)
     _conclude(stage, result, test, fitted)
     return result.value(config.prediction.metric)
 
@@ -132,7 +129,7 @@ def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.Da
     """Test rows are looked at here for the first time, by the checkpoint that is the result; their figures, if any."""
     if not len(data.test_positions):
         return None
-    return keeping.test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
+    return keeping.write_test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
 
 
 def _conclude_again(config: Config, known: Earlier, folder: Path) -> float:

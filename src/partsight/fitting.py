@@ -73,6 +73,8 @@ def problems(config: Config, machine: Machine) -> list[str]:
             f"trainer.compile={config.trainer.compile}: torch.compile needs a C++ compiler, and none of "
             f"{', '.join(COMPILERS)} is here; install one, or set trainer.compile=none"
         )
+    if not alone and config.data.unlabeled_table:
+        found.append("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
     if not alone and config.training.find_learning_rate:
         found.append("training.find_learning_rate: works in one process; find it with trainer.devices=1, then set it")
     return found
@@ -89,9 +91,9 @@ def fit(
 ) -> Fitted:
     """Trains for `training.epochs`, keeping `best.ckpt` and `last.ckpt` in folder/checkpoints.
 
-    Where there is a `last.ckpt` already, training goes on from it (`earlier.prepared` put it there), to the same result
-    as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave a stale last. Zero
-    epochs evaluate the first weights, which then are both.
+    Where there is a `last.ckpt` already, training goes on from it (`earlier.prepare_folder` put it there), to the same
+    result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave a stale
+    last. Zero epochs evaluate the first weights, which then are both.
     """
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"

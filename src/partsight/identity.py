@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from partsight import RESULTS_VERSION
-from partsight.config import Config, transforms_in_order
+from partsight.config import Config, flat, transforms_in_order
 from partsight.machine import MEMORY_FORMAT, Machine
 
 WITHOUT_EFFECT = (
@@ -70,12 +68,3 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
         "results_version": RESULTS_VERSION,
     }
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every leaf; an empty mapping is a leaf."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -27,7 +27,7 @@ FACTS, TIMING = "facts.yaml", "timing.yaml"
 """The tags of a run, and how long it took, in its folder."""
 
 
-def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
+def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     folder, track = stage.folder, stage.track
     settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
@@ -43,19 +43,19 @@ def inputs(stage: Stage, examples: Examples, divided: Division) -> None:
         track.artifact(folder / "skipped.csv")
 
 
-def facts(stage: Stage, tags: Mapping[str, str]) -> None:
+def write_facts(stage: Stage, tags: Mapping[str, str]) -> None:
     """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
     whole_file.write(stage.folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
     stage.track.artifact(stage.folder / FACTS)
 
 
-def leaks(stage: Stage, divided: Division) -> None:
+def write_leaks(stage: Stage, divided: Division) -> None:
     """The table of leaks, empty where there are none."""
     divided.leaks.to_csv(stage.folder / "leaks.csv", index=False)
     stage.track.artifact(stage.folder / "leaks.csv")
 
 
-def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
+def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
     """The predictions table, all figures, curves and the checkpoint that is the result."""
     track = stage.track
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
@@ -73,7 +73,7 @@ def result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
         track.artifact(fitted.checkpoint, "checkpoints")
 
 
-def test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
+def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
     """The predictions table of the test rows; returns their figures, None without labels."""
     figures = results.write_test(table, task, stage.folder)
     stage.track.artifact(stage.folder / results.TEST_PREDICTIONS)
@@ -85,7 +85,7 @@ def test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -
     return figures
 
 
-def exported(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
+def write_hydrogen_files(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
     """Hydrogen Torch's files. The result is safe by now: a table changed meanwhile is a warning and a tag."""
     stage.track.artifact(exports.write_charts(curves.table(), stage.config.prediction.metric, stage.folder))
     _export(stage, data, data.validation_positions, found.predictions, found.task)
@@ -103,7 +103,7 @@ def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataF
         stage.track.artifact(path)
 
 
-def scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
+def write_scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
     """The scorer, with a sample picture of each label. The result is safe by now: what fails is a warning and a tag."""
     if not stage.config.report.build_scoring_pipelines:
         return

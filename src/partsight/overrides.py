@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check
-from partsight.config import AugmentationConfig, Config, leaves
+from partsight.config import AugmentationConfig, Config, flat, leaves
 from partsight.errors import did_you_mean
 from partsight.sweep import launchers
 
@@ -202,20 +202,11 @@ def _file_problems(path: Path, section: str) -> list[str]:
     if not isinstance(content, dict):
         return [f"{path}: should be a mapping of settings, found {type(content).__name__}"]
     content = {k: v for k, v in content.items() if k not in ("defaults", "hydra")}
-    keyed = _flatten(content, section)
+    keyed = list(flat(content, f"{section}." if section else ""))
     unknown = [f"{path}: {_unknown(key, [])}" for key, _ in keyed if not _known(key)]
     return unknown + [
         f"{path}: {p}" for key, value in keyed if _known(key) and (p := _type_problem(key, _yaml12(value)))
     ]
-
-
-def _flatten(content: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """(dotted key, value) of the leaves; an empty mapping is a leaf."""
-    leaves: list[tuple[str, Any]] = []
-    for name, value in content.items():
-        key = f"{prefix}.{name}" if prefix else str(name)
-        leaves += _flatten(value, key) if isinstance(value, dict) and value else [(key, value)]
-    return leaves
 
 
 def _yaml12(value: Any) -> Any:

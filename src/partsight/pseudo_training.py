@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from partsight import console, earlier, training
+from partsight.config import flat
 from partsight.data import pseudo_labels
 from partsight.data.datamodule import FoldData
 from partsight.evaluation import predictions
-from partsight.identity import flat
 from partsight.model.weights import Weights
 from partsight.results import Result
 from partsight.stage import Stage, run_name

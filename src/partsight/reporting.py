@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 
 from partsight import console, fitting
-from partsight.config import Config
+from partsight.config import Config, flat
 from partsight.data.datamodule import FoldData
-from partsight.identity import flat
 from partsight.insight import interpretations, leak_sheet, report, sheets
 from partsight.insight.charts import save
 from partsight.insight.run_page import run_page
@@ -23,7 +22,7 @@ from partsight.stage import Stage
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class RunFacts:
     """What the page says of a run beside its result."""
 
     facts: Mapping[str, str]
@@ -36,7 +35,7 @@ class Told:
 
 def write(
     stage: Stage,
-    told: Told,
+    about: RunFacts,
     result: Result,
     test: pd.DataFrame | None,
     history: pd.DataFrame,
@@ -56,9 +55,10 @@ def write(
             report.draw(result, history, metric, data.examples.folder, number, title, pictures)
             batch, labels = fitting.first_batch(config, data, number)
             save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
-            if len(told.leaks):
+            if len(about.leaks):
                 named = f"{title}: look-alikes across the split"
-                save(leak_sheet.leak_sheet(told.leaks, data.examples.folder, named, 3 * number), pictures / "leaks.png")
+                sheet = leak_sheet.leak_sheet(about.leaks, data.examples.folder, named, 3 * number)
+                save(sheet, pictures / "leaks.png")
     if config.report.pictures and config.report.interpretations:
         started = time.monotonic()
         with _going_on("interpretations", failures):
@@ -69,11 +69,11 @@ def write(
             result,
             test,
             title=title,
-            subtitle=_subtitle(told, data),
+            subtitle=_subtitle(about, data),
             metric=config.prediction.metric,
-            banners=told.banners,
+            banners=about.banners,
             settings=changed_settings(config),
-            facts=told.facts,
+            facts=about.facts,
             pictures=pictures,
         )
         (stage.folder / "report.html").write_text(page, encoding="utf-8")
@@ -108,9 +108,9 @@ def _interpret(config: Config, title: str, result: Result, data: FoldData, model
         save(figure, pictures / f"interpretations_{choice}.png")
 
 
-def _subtitle(told: Told, data: FoldData) -> str:
+def _subtitle(about: RunFacts, data: FoldData) -> str:
     counts = f"{len(data.train_positions):,} training and {len(data.validation_positions):,} validation rows"
-    return f"{time.strftime('%Y-%m-%d %H:%M')} · {counts} · identity {told.facts['identity']}"
+    return f"{time.strftime('%Y-%m-%d %H:%M')} · {counts} · identity {about.facts['identity']}"
 
 
 def changed_settings(config: Config) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def predictions_table(
     order = np.concatenate([batch.positions.numpy() for batch in scores])
     rows = examples.frame.iloc[positions[order]]
     targets = examples.targets[positions[order]].astype(np.int64)
-    of_one_class = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
+    labels_by_output = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
     known = rows["label"].notna().to_numpy()
     table = predictions.build(
         task=task,
@@ -82,7 +82,7 @@ def predictions_table(
         fold=config.fold,
         repeat=config.repeat,
         probabilities=np.concatenate([batch.probabilities.double().numpy() for batch in scores]),
-        labels=of_one_class[task.output],
+        labels=labels_by_output[task.output],
         losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
     )
     # Targets of a row without label are zeros, which `build` has to take for a class.

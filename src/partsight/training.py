@@ -18,7 +18,7 @@ def train(stage: Stage, data: FoldData, start: Weights) -> tuple[Fitted, Curves,
     fitted = fitting.fit(stage.config, stage.computer, data, info, start, stage.folder, [curves])
     table = score(stage, data, fitted, "validation")
     result = results.of_table(table, info.task(stage.config.prediction.threshold))
-    keeping.result(stage, result, curves, fitted)
+    keeping.write_result(stage, result, curves, fitted)
     return fitted, curves, result
 
 

@@ -32,7 +32,7 @@ FOLD[-3:] = [0, 1, 2]  # of the rare class one row validates in fold 0
 def used(share: float, **more: object) -> dict[str, set[int]]:
     """The rows that train and validate in fold 0."""
     config = Config(data=DataConfig(share=share, **more))  # type: ignore[arg-type]
-    fold = sampling.shared(examples(), FOLD, config)
+    fold = sampling.keep_share(examples(), FOLD, config)
     assert set(fold[fold != FOLD]) <= {-1}
     return {"train": set(np.flatnonzero(fold > 0)), "validation": set(np.flatnonzero(fold == 0))}
 
@@ -71,7 +71,7 @@ def test_of_several_labels_each_combination_keeps_its_share() -> None:
     frame = pd.DataFrame({"split": "train", "row": range(42), "image": "1.png", "group": None, "label": labels})
     info = DataInfo(("a", "b", "c"), "multilabel", (1, 1, 1), ("a", "b", "c"))
     given = Examples(frame, np.zeros((42, 3), np.float32), info, Path())
-    kept = sampling.shared(given, np.ones(42, np.int64), Config(data=DataConfig(share=0.5, share_of=["train"])))
+    kept = sampling.keep_share(given, np.ones(42, np.int64), Config(data=DataConfig(share=0.5, share_of=["train"])))
     found = [labels[row] for row in np.flatnonzero(kept == 1)]
     assert [found.count(label) for label in labels[:4]] == [5, 5, 5, 5]
     assert len(found) == 21  # one of the two rare combinations

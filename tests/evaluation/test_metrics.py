@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.metrics import METRICS, auc_coverage, compute, compute_one, confusion, per_class
+from partsight.evaluation.metrics import METRICS, compute, compute_one, confusion, per_class
 from partsight.evaluation.predictions import PredictionsError, Task
 
 NAMES = ["F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss"]
@@ -94,7 +94,6 @@ def test_multilabel_of_one_label_equals_binary(make_table):
 def test_a_class_absent_from_the_table_is_left_out_of_the_auc(make_table):
     task = Task(("a", "b", "c"), "softmax")
     table = make_table(task, [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3], [0.4, 0.5, 0.1], [0.7, 0.2, 0.1]], [0, 0, 1, 1])
-    assert auc_coverage(table, task) == (2, 3)
     # a: .6 beats .4, .5 beats .4, both lose to .7: 2/4. b: .5 beats both, .2 loses to .3 and ties .2: 2.5/4.
     assert compute_one("ROC_AUC", table, task) == pytest.approx((0.5 + 0.625) / 2)
 
@@ -107,11 +106,6 @@ def test_one_class_only_has_no_auc_but_all_else(tasks, make_random, kind):
     values = compute(table, task)
     assert np.isnan(values.pop("ROC_AUC"))
     assert np.isfinite(list(values.values())).all()
-    assert auc_coverage(table, task) == (0, len(task.classes))
-
-
-def test_binary_covers_both_classes(tasks, make_random):
-    assert auc_coverage(make_random(tasks["binary"], 0), tasks["binary"]) == (2, 2)
 
 
 def test_binary_auc_is_not_blurred_by_one_minus_p(make_table):

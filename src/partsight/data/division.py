@@ -41,7 +41,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
     fold_checks.refuse(examples, fold, config)
     notices = fold_checks.notices(examples, fold, config)
-    fold = sampling.shared(examples, fold, config)
+    fold = sampling.keep_share(examples, fold, config)
     found = leaks.find(examples, same, fold, config.fold)
     _refuse(found, config)
     if len(found):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.config import LOSSES_OF_ONE_CLASS, Config
+from partsight.config import SOFTMAX_LOSSES, Config
 from partsight.data.info import Output
 from partsight.data.messages import rows
 from partsight.errors import PartsightError, Problems
@@ -66,7 +66,7 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
         for name in config.data.good_classes
         if name not in labels.classes
     ]
-    if labels.output == "binary" and config.training.loss in LOSSES_OF_ONE_CLASS:
+    if labels.output == "binary" and config.training.loss in SOFTMAX_LOSSES:
         problems.append(
             f"training.loss={config.training.loss}: a 0/1 column is a single sigmoid output, which needs bce, "
             "sigmoid_focal or classification; or give both classes an output with model.output=softmax"

@@ -9,7 +9,7 @@ from partsight.data.info import Output
 from partsight.data.table import Examples
 
 
-def shared(examples: Examples, fold: Folds, config: Config) -> Folds:
+def keep_share(examples: Examples, fold: Folds, config: Config) -> Folds:
     """The division with -1 for the rows that `data.share` leaves out of the roles in `data.share_of`.
 
     Drawn by `data.fold_seed` from each class apart (of several labels, from each combination; rare ones together): the

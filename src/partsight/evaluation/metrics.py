@@ -41,11 +41,6 @@ def compute_one(name: str, table: pd.DataFrame, task: Task) -> float:
     return METRICS[name].formula(scored(table, task))
 
 
-def auc_coverage(table: pd.DataFrame, task: Task) -> tuple[int, int]:
-    """How many classes ROC_AUC is the mean of, and how many there are."""
-    return int(np.isfinite(class_aucs(scored(table, task))).sum()), len(task.classes)
-
-
 def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Number of examples, int64: a row a true class, a column a predicted one, both in class order.
 

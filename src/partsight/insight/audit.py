@@ -75,7 +75,7 @@ class Audit:
 def audit(
     examples: Examples,
     inspected: pd.DataFrame,
-    lie: Sequence[str] | None = None,
+    row_parts: Sequence[str] | None = None,
     same: Alike | None = None,
     channels: int = 3,
     skip_broken: bool = False,
@@ -85,13 +85,13 @@ def audit(
     Args:
         examples: its rows.
         inspected: `inspection.inspect` of their pictures.
-        lie: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
+        row_parts: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
         same: `leaks.alike` of the same two. None: look-alikes are not shown.
         channels: image.channels, which pictures have to fit.
         skip_broken: training leaves broken pictures out (data.on_bad_image=skip) and does not refuse them.
     """
     rows = examples.frame.merge(inspected, on="image", how="left", validate="many_to_one")
-    rows = rows.assign(part=examples.frame["split"].tolist() if lie is None else lie)
+    rows = rows.assign(part=examples.frame["split"].tolist() if row_parts is None else row_parts)
     rows["problem"] = rows["image"].map(bad_pictures.reasons(inspected, channels))
     usable = rows[rows["problem"].isna()]
     once = usable.drop_duplicates("image")
@@ -200,8 +200,8 @@ def _copies(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for _, same in twice.groupby("hash", sort=False):
         labels = same["label"].tolist()
-        lie = sorted({part for several in same["parts"] for part in several})
-        found.append((same["image"].tolist(), lie, labels, len(lie) > 1, len({x for x in labels if x}) > 1))
+        parts = sorted({part for several in same["parts"] for part in several})
+        found.append((same["image"].tolist(), parts, labels, len(parts) > 1, len({x for x in labels if x}) > 1))
     return pd.DataFrame(found, columns=["pictures", "parts", "labels", "across", "conflict"])
 
 
@@ -238,13 +238,13 @@ def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     once = texts.drop_duplicates("image")
     again = texts[texts.duplicated("image", keep=False)].groupby("image", sort=False)
     labels = {image: " + ".join(sorted(set(same))) for image, same in again["label"]}
-    lie = {image: sorted(set(same)) for image, same in again["part"]}
+    parts = {image: sorted(set(same)) for image, same in again["part"]}
     return pd.DataFrame(
         {
             "image": once["image"],
             "hash": once["hash"],
             "label": [labels.get(image, label) for image, label in zip(once["image"], once["label"], strict=True)],
-            "parts": [lie.get(image, [part]) for image, part in zip(once["image"], once["part"], strict=True)],
+            "parts": [parts.get(image, [part]) for image, part in zip(once["image"], once["part"], strict=True)],
         }
     ).reset_index(drop=True)
 
@@ -291,11 +291,13 @@ def _incomplete_findings(same: Alike | None) -> list[Finding]:
 
 
 def _group_findings(rows: pd.DataFrame) -> list[Finding]:
-    lie = rows.dropna(subset="group").groupby("group")["part"].nunique()
-    torn = int((lie > 1).sum())
+    parts = rows.dropna(subset="group").groupby("group")["part"].nunique()
+    torn = int((parts > 1).sum())
     if not torn:
         return []
-    text = f"{torn:,} of {_many(len(lie), 'group')} have rows in several splits or folds; grouped folds keep them whole"
+    text = (
+        f"{torn:,} of {_many(len(parts), 'group')} have rows in several splits or folds; grouped folds keep them whole"
+    )
     return [Finding("look", "groups_torn", torn, text)]
 
 

@@ -7,7 +7,6 @@ from matplotlib.ticker import MaxNLocator
 
 from partsight.insight import style
 
-_COLOURS = (style.BLUE, style.VERMILION, style.GREEN, "#CC79A7", "#E69F00", "#56B4E9", style.INK)
 MOST = 40
 
 
@@ -37,7 +36,7 @@ def curve_chart(curves: pd.DataFrame, runs: pd.DataFrame, series: str) -> Figure
     names = dict(zip(runs["run"], runs["name"], strict=True))
     for number, (run, points) in enumerate(curves.groupby("run", sort=False)):
         label = style.shorten(f"{names.get(str(run), '')}  {str(run)[:6]}", 44)
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = style.SERIES[number % len(style.SERIES)]
         axes.plot(points["step"], points["value"], "o-", markersize=3, color=colour, label=label)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))

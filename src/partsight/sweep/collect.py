@@ -36,8 +36,8 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
     averages = average_tables(jobs)
-    averages.to_csv(folder / "folds.csv", index=False) if len(averages) else None
     if len(averages):
+        averages.to_csv(folder / "folds.csv", index=False)
         console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
     complete = len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
@@ -132,7 +132,7 @@ def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
-    with parent.told(folder):
+    with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():

@@ -112,7 +112,7 @@ def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
 
 
 @contextmanager
-def told(folder: Path) -> Iterator[None]:
+def store_errors_reported(folder: Path) -> Iterator[None]:
     """Round what is told to the parent of the sweep in `folder`: it lies there already, with or without MLflow."""
     try:
         yield

@@ -12,9 +12,8 @@ from exported import RESIZE, exported
 from hydra import compose, initialize_config_dir
 
 from partsight import check, cli, command, overrides
-from partsight.config import Config, leaves, register
+from partsight.config import Config, flat, leaves, register
 from partsight.errors import PartsightError
-from partsight.identity import flat
 from partsight.interop.hydrogen_torch import usecase, writing
 from partsight.interop.hydrogen_torch.convert import imported
 

@@ -73,7 +73,10 @@ def _structure_problems(text: str) -> list[str]:
             problems.append(f"{line}: an alias (*{event.anchor}); write the value out")
         elif isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:
             problems.append(f"{line}: a tag ({event.tag}); plain values only")  # type: ignore[attr-defined]
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
         if depth > MAX_DEPTH:
             return [f"{line}: nested more than {MAX_DEPTH} deep"]
         documents += isinstance(event, yaml.DocumentStartEvent)

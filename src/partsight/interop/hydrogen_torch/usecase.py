@@ -46,7 +46,8 @@ def _usecase(found: Import, settings: Mapping[str, Any], head: str, augmentation
     for key, value in _ordered(settings):
         above, _, name = key.rpartition(".")
         if above != section or not above:
-            lines += [] if not above and not section and lines[-1].startswith(("name", "backbone", "fold")) else [""]
+            together = not above and not section and lines[-1].startswith(("name", "backbone", "fold"))
+            lines += [] if together else [""]
             lines += [f"{above}:"] if above else []
             section = above
         lines.append(_with_remark(f"{'  ' if above else ''}{name}: {yaml_text(value)}", found.remarks.get(key, "")))

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -194,9 +195,8 @@ def main() -> int:
     if not files:
         print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
         return 2
-    out = parsed.out.open("w", newline="", encoding="utf-8") if parsed.out else sys.stdout
     broken = 0
-    with out:
+    with parsed.out.open("w", newline="", encoding="utf-8") if parsed.out else nullcontext(sys.stdout) as out:
         table = csv.writer(out, lineterminator="\n")
         table.writerow(["image", "problem", "prediction", *(f"prob_{name}" for name in scorer.pipeline["classes"])])
         for line in _lines(scorer, files):

@@ -98,7 +98,7 @@ def _track(folder: Path, study: Study, best: FrozenTrial | None, again: str) -> 
     found = parent.read(folder)
     if found is None:
         return
-    with parent.told(folder):
+    with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
         for name in (TABLE, HISTORY, IMPORTANCE):
             if (folder / name).is_file():
