@@ -107,9 +107,34 @@ def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_bootstrap_without_a_width_has_no_limits() -> None:
-    row = pd.Series({"runs": 1, "mean": 1.0, "sd": np.nan, "low": 1.0, "high": 1.0})
+    row = pd.Series({"runs": 1, "defined": 1, "mean": 1.0, "sd": np.nan, "low": 1.0, "high": 1.0})
     assert tables.cell("F1", row, folds=False) == "1.0000"
     assert tables.cell("F1", pd.Series({**row, "low": 0.9}), folds=False) == "1.0000 [0.9000, 1.0000]"
+
+
+def test_a_mean_over_some_of_the_runs_says_of_how_many() -> None:
+    row = pd.Series({"runs": 5, "defined": 4, "mean": 0.9, "sd": 0.1, "pooled": 0.8, "low": 0.7, "high": 0.85})
+    assert tables.cell("F1", row, folds=False) == "0.9000 ± 0.1000 (4 of 5) [0.7000, 0.8500]"
+    assert tables.cell("F1", row, folds=True) == "0.8000 [0.7000, 0.8500]; folds 0.9000 ± 0.1000 (4 of 5)"
+    assert "of 5" not in tables.cell("F1", pd.Series({**row, "defined": 5}), folds=True)
+    nowhere = pd.Series({**row, "defined": 0, "mean": np.nan, "sd": np.nan, "low": np.nan, "high": np.nan})
+    assert tables.cell("F1", nowhere, folds=False) == "undefined"
+
+
+def test_runs_without_a_figure_are_counted_in_the_table_and_its_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path, monkeypatch, f"{STUDY.replace('[Accuracy]', '[Accuracy, ROC_AUC]')}repeats: 3\n", BINARY)
+    path = plan.runs[2].folder / TEST_PREDICTIONS
+    table = predictions.read(path)
+    predictions.write(table[table["label"] == "good"].reset_index(drop=True), path)
+    told = writing.told(plan)
+    assert told.parts[0].table["ROC_AUC"].str.contains(r"\(2 of 3\)").tolist() == [True, False]
+    assert not told.parts[0].table["Accuracy"].str.contains(" of 3").any()
+    assert any(note.startswith("(4 of 5): mean") for note in told.notes)
+    counted = told.figures.query("variant == 'right' and rows == @results.TEST").set_index("metric")
+    assert counted.index.tolist() == ["Accuracy", "ROC_AUC"]
+    assert counted[["runs", "defined"]].to_numpy().tolist() == [[3, 3], [3, 2]]
 
 
 def test_variants_that_were_not_run_keep_their_published_figures(

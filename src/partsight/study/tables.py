@@ -45,9 +45,9 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
     """A row a line of the table, kind of rows and figure.
 
     Columns: variant, threshold, protocol, first_weights, data (`results.mark` of its fingerprint), rows, n
-    (examples), metric, runs, mean, sd (over runs; NaN for one), pooled, low, high (95 %, `summary.average_over_folds`),
-    published, published_sd, best (bool), p (that the accuracy differs from the most accurate line's by chance,
-    corrected; NaN where there is nothing to compare).
+    (examples), metric, runs, defined (runs that have this figure), mean, sd (over those; NaN for one), pooled, low,
+    high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (that the accuracy differs from
+    the most accurate line's by chance, corrected; NaN where there is nothing to compare).
     """
     study = plan.study
     parts = []
@@ -71,6 +71,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
                         "n": len(line.rows),
                         "metric": figures["metric"],
                         "runs": len(line.tables),
+                        "defined": figures["n"],
                         **{key: figures[key] for key in ("mean", "sd", "pooled", "low", "high")},
                         "published": [np.nan if one is None else one.value for one in said],
                         "published_sd": [np.nan if one is None or one.sd is None else one.sd for one in said],
@@ -111,6 +112,8 @@ def _published(study: Study, line: Entry, rows: str, metric: str) -> Published |
 def kept(study: Study, path: Path) -> pd.DataFrame:
     """The figures.csv of a study at `path`; variants that were not run stand there with what was published alone."""
     ran = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["variant"])
+    if "runs" in ran and "defined" not in ran:  # of a release that did not count them
+        ran["defined"] = ran["runs"]
     missing = [variant for variant in study.variants if variant not in set(ran["variant"])]
     lines = []
     for variant, threshold in product(missing, study.thresholds or (np.nan,)):
@@ -118,7 +121,7 @@ def kept(study: Study, path: Path) -> pd.DataFrame:
         for metric in study.figures:
             one = said.get(metric, Published(np.nan))
             line = {"variant": variant, "threshold": threshold, "protocol": "", "first_weights": "not run"}
-            line |= {"rows": TEST, "n": 0, "metric": metric, "runs": 0, "best": False}
+            line |= {"rows": TEST, "n": 0, "metric": metric, "runs": 0, "defined": 0, "best": False}
             line |= dict.fromkeys(("mean", "sd", "pooled", "low", "high", "p"), np.nan)
             sd = np.nan if one.sd is None else one.sd
             lines.append(line | {"published": one.value, "published_sd": sd})
@@ -166,6 +169,7 @@ def _any_published(figures: pd.DataFrame, metric: str) -> bool:
 def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
     """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first.
 
+    `98.46 ± 0.40 (4 of 5)` where one run of five has no such figure: without good parts no overkill rate.
     Without limits where a bootstrap has no width, for then it knows none: nothing, or everything, was wrong.
     """
     if not int(row["runs"]):
@@ -173,7 +177,9 @@ def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
     middle = number(metric, row["mean"])
     if np.isfinite(row["sd"]):
         middle += f" ± {number(metric, row['sd'])}"
-    limits = "" if row["low"] == row["high"] else f" [{number(metric, row['low'])}, {number(metric, row['high'])}]"
+    if 0 < row["defined"] < row["runs"]:
+        middle += f" ({int(row['defined'])} of {int(row['runs'])})"
+    limits = "" if not row["low"] < row["high"] else f" [{number(metric, row['low'])}, {number(metric, row['high'])}]"
     if folds and int(row["runs"]) > 1:
         return f"{number(metric, row['pooled'])}{limits}; folds {middle}"
     return f"{middle}{limits}"

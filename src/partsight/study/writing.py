@@ -154,6 +154,11 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame)
         "for ROC_AUC, bootstrap for the others, which knows none where nothing, or everything, is right; of several "
         "runs the mean of their limits, for the same pictures again are no new ones."
     )
+    if (figures["defined"] < figures["runs"]).any():
+        notes.append(
+            "(4 of 5): mean and standard deviation are over four of the five runs; the rows of the other have no such "
+            "figure, as ROC_AUC is undefined where one class stands alone."
+        )
     notes += _note_of_weights(figures) + _note_of_the_best(figures)
     if set(figures["rows"]) & {results.NO_COPIES, results.NO_LOOKALIKES}:
         notes.append(
