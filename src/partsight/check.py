@@ -22,10 +22,13 @@ def to_config(composed: DictConfig) -> Config:
     return config
 
 
-def rules(config: Config) -> list[str]:
-    """Problems of a composed config: limits of settings, then those that contradict each other or the disk."""
+def rules(config: Config, paths: bool = True) -> list[str]:
+    """Problems of a composed config: limits of settings, then those that contradict each other or the disk.
+
+    paths: whether what the config names has to lie there. Only a run reads it.
+    """
     problems = [p for key, value, meta in leaves(config) if (p := _limit_problem(key, value, meta))]
-    return problems + _contradictions(config) + _missing_paths(config)
+    return problems + _contradictions(config) + (_missing_paths(config) if paths else [])
 
 
 def names(config: Config) -> list[str]:

@@ -29,6 +29,19 @@ def test_the_table_names_the_command_as_a_shell_takes_it(tmp_path: Path, monkeyp
     )
 
 
+@pytest.mark.parametrize("mode", ["--table", "--list"])
+def test_what_has_run_is_shown_without_pictures_and_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    gone = ["rates.yaml", "protocol=own", "data.root=/mnt/unplugged", "model.weights=/mnt/unplugged/w.safetensors"]
+    assert command.main([*gone, mode]) == (1 if mode == "--table" else 0)  # its one run has no result
+    assert "there is no such" not in capsys.readouterr().out
+    assert (tmp_path / "studies" / "rates" / "casting" / "own" / "table.md").is_file() == (mode == "--table")
+    with pytest.raises(Problems, match=r"data\.root=/mnt/unplugged: there is no such folder"):
+        command.main(gone)
+
+
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

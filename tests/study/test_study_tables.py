@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from partsight import command, config
+from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.results import TEST_PREDICTIONS
@@ -201,6 +202,18 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
     told = writing.told(plan)
     assert len(told.parts) == 1
     assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
+
+
+def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unmounted(config: config.Config) -> None:
+        raise PartsightError("data.root=/mnt/parts: there is no such folder")
+
+    monkeypatch.setattr(results, "leaked", unmounted)
+    told = writing.told(plan)
+    assert [part.heading for part in told.parts] == ["Test rows, as published (10)"]
+    assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
+    (note,) = [text for text in told.notes if text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong")]
+    assert "or cannot be read" in note
 
 
 def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(

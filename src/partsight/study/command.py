@@ -53,13 +53,14 @@ def main(given: Sequence[str]) -> int:
     name, own = planning.protocol_of(study, own)
     protocol = definition.read_protocol(name, folders)
     typed = ["partsight", "study", parsed.name, f"protocol={name}", *own, *_options(parsed)]
-    plan = planning.plan(study, protocol, own, folders, parsed.out, parsed.repeats, typed)
+    runs = not (parsed.list or parsed.table)
+    plan = planning.plan(study, protocol, own, folders, parsed.out, parsed.repeats, typed, paths=runs)
     if parsed.list:
         _show_runs(plan)
         return 0
-    if not parsed.table:
+    if runs:
         plan.forget()
-    if not parsed.table and plan.missing:
+    if runs and plan.missing:
         _run(plan, [*of_hydra, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])])
     else:
         _conclude(plan)

@@ -94,6 +94,7 @@ def plan(
     out: Path | None = None,
     repeats: int | None = None,
     command: Sequence[str] = (),
+    paths: bool = True,
 ) -> Plan:
     """All runs of a study, checked as far as that is possible without the heavy libraries.
 
@@ -105,6 +106,7 @@ def plan(
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
         command: what makes it again, for the table.
+        paths: whether pictures and weights have to lie there; what has run is listed and tabulated without them.
 
     Raises:
         Problems: every mistake of every variant, each once.
@@ -118,7 +120,7 @@ def plan(
         raise Problems("The study cannot run", problems)
     configs = {name: check.to_config(overrides.composed(line, folders)) for name, line in lines.items()}
     for name, config in configs.items():
-        faults = [*check.rules(config), *_run_problems(study, config)]
+        faults = [*check.rules(config, paths), *_run_problems(study, config)]
         problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]
     if problems:
         raise Problems("The study cannot run", problems)

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from partsight import console
 from partsight.config import Config
 from partsight.data import bad_pictures, fingerprint, inspection, leaks, table
 from partsight.errors import PartsightError
@@ -36,7 +37,7 @@ class Finished:
     tables: Mapping[str, pd.DataFrame]
     """Predictions by kind of rows."""
     leaks_known: bool
-    """Whether it can be told which of its test rows a model may have seen: the data set is still that of the run."""
+    """Whether it can be told which of its test rows a model may have seen: the data set is there, and as it was."""
     facts: Mapping[str, str]
     timing: Mapping[str, float]
 
@@ -92,8 +93,20 @@ def finished(plan: Plan) -> list[Finished]:
     done = [run for run in plan.runs if run.done]
     tested = plan.study.rows == "test" and any((run.folder / TEST_PREDICTIONS).is_file() for run in done)
     data_sets = {repr(run.config.data): run.config for run in done} if tested else {}
-    seen = dict(leaked(config) for config in data_sets.values())
+    seen = dict(found for config in data_sets.values() if (found := _leaked(config)))
     return [_finished(run, tested, seen) for run in done]
+
+
+def _leaked(config: Config) -> tuple[str, pd.DataFrame] | None:
+    """What `leaked` says; None, and a word on the console, where the data cannot be read.
+
+    Of runs that are made the table is made, whatever has become of the disk with the pictures since.
+    """
+    try:
+        return leaked(config)
+    except (PartsightError, OSError) as error:
+        console.say(f"Which test rows lie among the others is not known, for the data cannot be read. {error}")
+        return None
 
 
 def leaked(config: Config) -> tuple[str, pd.DataFrame]:

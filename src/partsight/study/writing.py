@@ -178,7 +178,7 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
     if changed := [one.run.title for one in found if not one.leaks_known]:
         notes.append(
             f"COPIES AND LOOK-ALIKES NOT KNOWN of {', '.join(changed)}: the data set is no longer the one of the run, "
-            "so the tables without them lack it."
+            "or cannot be read, so the tables without them lack it."
         )
     return notes
 
