@@ -204,6 +204,16 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
     assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
 
 
+def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for metric, percent in (("Accuracy", True), ("LogLoss", False)):
+        folder = tmp_path / metric
+        folder.mkdir()
+        plan = planned(folder, monkeypatch, STUDY.replace("[Accuracy]", f"[{metric}]"), BINARY)
+        figure = writing.chart(plan.study, writing.told(plan).figures, results.TEST)
+        ticks = figure.axes[0].xaxis.get_major_formatter().format_ticks([0.5, 1.5])
+        assert ticks == (["50%", "150%"] if percent else ["0.5", "1.5"])
+
+
 def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     def unmounted(config: config.Config) -> None:
         raise PartsightError("data.root=/mnt/parts: there is no such folder")

@@ -1,6 +1,7 @@
 """Charts of a study: its lines beside each other, a dot and an interval each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,14 @@ ROW = 0.34
 """Inches a line."""
 
 
-def figure_chart(lines: pd.DataFrame, metrics: Sequence[str], title: str, published_by: str) -> Figure:
+def figure_chart(
+    lines: pd.DataFrame, metrics: Sequence[str], title: str, published_by: str, in_percent: Collection[str]
+) -> Figure:
     """A panel a metric: ours with its 95 % interval, what was published as a hollow diamond.
 
-    lines: a row a line and metric: name, metric, mean, low, high, published (rates within 0 and 1), and weights, whose
-        kinds have a colour each.
+    lines: a row a line and metric: name, metric, mean, low, high, published (shares within 0 and 1), and weights,
+        whose kinds have a colour each.
+    in_percent: metrics whose axis is in per cent; a mean of logarithms (LogLoss) is no share.
     """
     names = list(dict.fromkeys(lines["name"]))
     kinds = list(dict.fromkeys(lines["weights"]))
@@ -36,13 +40,18 @@ def figure_chart(lines: pd.DataFrame, metrics: Sequence[str], title: str, publis
         for _, line in of_metric.iterrows():
             _line(axes, names.index(line["name"]), line, style.SERIES[kinds.index(line["weights"])])
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=style.STEPS))
-        axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{100 * value:.4g}%"))
+        scale, unit = (100, "%") if metric in in_percent else (1, "")
+        axes.xaxis.set_major_formatter(style.plain_numbers(partial(_tick, scale=scale, unit=unit)))
         axes.margins(x=0.06)
     panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     _legend(figure, kinds, published_by if lines["published"].notna().any() else "")
     style.headline(figure, title)
     return style.finish(figure)
+
+
+def _tick(value: float, scale: int, unit: str) -> str:
+    return f"{scale * value:.4g}{unit}"
 
 
 def _line(axes: Axes, at: int, line: "pd.Series[float]", colour: str) -> None:

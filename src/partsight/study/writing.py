@@ -130,7 +130,7 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
         for variant, where, data in zip(lines["variant"], at, of_data, strict=True)
     ]
     lines["weights"] = lines["first_weights"]
-    return study_charts.figure_chart(lines, metrics, study.title, study.published_by)
+    return study_charts.figure_chart(lines, metrics, study.title, study.published_by, tables.IN_PERCENT)
 
 
 def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame) -> list[str]:
