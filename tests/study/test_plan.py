@@ -1,13 +1,20 @@
 """The runs of a study: who wins when a setting is given twice, what makes another run, what is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from partsight import check, command, config
+from partsight.data import given_folds
+from partsight.data.info import DataInfo
+from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
+from partsight.study import folds, results
 from partsight.study import plan as plan_module
-from partsight.study import results
 from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
 
@@ -130,8 +137,65 @@ def test_folds_are_those_of_the_settings() -> None:
     study, own = read_study("kfold", CONF), read_protocol("own", CONF)
     runs = plan(study, own, ["usecase=steel", "data.folds=3"], CONF).runs
     assert [(run.fold, run.config.name) for run in runs] == [(0, "steel"), (1, "steel"), (2, "steel")]
-    with pytest.raises(Problems, match="a study over folds needs one that draws"):
+    with pytest.raises(Problems, match="holdout: divides once; a study over folds needs one that draws"):
         plan(study, own, ["usecase=steel", "data.validation_strategy=holdout"], CONF)
+
+
+def by_column(folder: Path, column: str = "batch") -> list[str]:
+    """Settings of a division by a column of parts.csv, which holds three batches."""
+    (folder / "parts.csv").write_text("image,label,batch\na.png,good,7\nb.png,bad,12\nc.png,good,7.0\nd.png,bad,3\n")
+    data = ["usecase=custom", f"data.root={folder}", "data.table=parts.csv"]
+    return [*data, "data.validation_strategy=column", f"data.fold_column={column}"]
+
+
+def folds_of(given: list[str], out: Path, paths: bool = True) -> list[int]:
+    config.register()
+    study, own = read_study("kfold", CONF), read_protocol("own", CONF)
+    return [run.fold for run in plan(study, own, given, CONF, out, paths=paths).runs]
+
+
+def test_folds_may_be_those_of_a_column(tmp_path: Path) -> None:
+    given = by_column(tmp_path)
+    assert folds_of(given, tmp_path / "out") == [0, 1, 2]
+    (tmp_path / "parts.csv").write_text("image,label,batch\na.png,good,mon\nb.png,bad,tue\nc.png,bad,\n")
+    assert folds_of(given, tmp_path / "out") == [0, 1]
+    with pytest.raises(Problems, match=r"no column 'bach'.* \[variant: all folds\]"):
+        folds_of(by_column(tmp_path, "bach"), tmp_path / "out")
+
+
+def test_a_column_is_counted_as_a_run_numbers_it(tmp_path: Path) -> None:
+    by_column(tmp_path)
+    data = config.DataConfig(root=str(tmp_path), table="parts.csv", validation_strategy="column", fold_column="batch")
+    frame = pd.DataFrame({"split": "train", "row": range(4), "image": list("abcd")})
+    info = DataInfo(("bad", "good"), "binary", (2, 2), ("label",))
+    numbered = given_folds.of_column(Examples(frame, np.zeros((4, 1), np.float32), info, tmp_path), data)
+    assert list(folds.of(data)) == sorted(set(numbered.tolist())) == [0, 1, 2]
+
+
+def test_folds_may_be_those_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "split,row,image,fold\ntrain,0,a.png,4\ntrain,1,b.png,0\ntrain,2,c.png,-1\ntrain,3,d.png,4\ntest,0,e.png,9\n"
+    )
+    given = ["usecase=casting", "data.validation_strategy=file", f"data.folds_file={tmp_path / 'mine.csv'}"]
+    assert folds_of(given, tmp_path / "out") == [0, 4]
+
+
+def test_without_its_table_a_division_has_the_folds_that_were_begun(tmp_path: Path) -> None:
+    given = by_column(tmp_path)
+    config.register()
+    for run in plan(read_study("kfold", CONF), read_protocol("own", CONF), given, CONF, tmp_path / "out").runs[1:]:
+        run.folder.mkdir(parents=True)
+    (tmp_path / "parts.csv").unlink()
+    assert folds_of(given, tmp_path / "out", paths=False) == [1, 2]
+    assert folds_of(given, tmp_path / "elsewhere", paths=False) == [0, 1, 2, 3, 4]
+
+
+def test_a_plan_needs_no_torch(tmp_path: Path) -> None:
+    code = "import sys\nfrom partsight.study import folds, plan\nfrom partsight.config import DataConfig\n"
+    code += "data = DataConfig(root='.', table='parts.csv', validation_strategy='column', fold_column='batch')\n"
+    code += "assert list(folds.of(data)) == [0, 1, 2]\nsys.exit('torch' in sys.modules)"
+    by_column(tmp_path)
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_a_protocol_is_chosen_by_name(tmp_path: Path) -> None:

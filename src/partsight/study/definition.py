@@ -51,7 +51,7 @@ class Study:
     repeats: int = 1
     """Runs of a variant with seeds of their own."""
     folds: bool = False
-    """A run for each fold of data.folds; their validation rows are put together."""
+    """A run for each fold, of data.folds or as given (column, file); their validation rows are put together."""
     batch_sizes: tuple[int, ...] = ()
     """A run for each; of kind time alone."""
     rows: str = "test"

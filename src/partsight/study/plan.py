@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from partsight import RESULTS_VERSION, check, overrides
 from partsight.config import Config, transforms_in_order
 from partsight.errors import PartsightError, Problems, did_you_mean
+from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
 LEFT_OUT = ("name", "tracking", "report", "data.workers")
@@ -126,8 +127,9 @@ def plan(
         raise Problems("The study cannot run", problems)
     first = next(iter(configs.values()))
     folder = out or Path("studies") / study.name / first.name / protocol.name
+    of = _folds(study, configs, folder, paths)
     wanted = repeats or study.repeats
-    runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, wanted)]
+    runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, of[name], wanted)]
     return Plan(study, protocol, tuple(command), folder, tuple(runs))
 
 
@@ -174,18 +176,50 @@ def _run_problems(study: Study, config: Config) -> Iterator[str]:
     if study.thresholds and config.model.output == "softmax":
         yield "model.output=softmax: has no threshold, and the study has thresholds; use sigmoid"
     strategy = config.data.validation_strategy
-    if study.folds and strategy in ("holdout", "custom", "column", "file"):
+    if study.folds and strategy in ("holdout", "custom"):
         yield (
-            f"data.validation_strategy={strategy}: a study over folds needs one that draws data.folds folds: "
-            "kfold, stratified, grouped or stratified_grouped"
+            f"data.validation_strategy={strategy}: divides once; a study over folds needs one that draws folds (kfold, "
+            "stratified, grouped, stratified_grouped) or is given them (column, file)"
         )
 
 
-def _runs(study: Study, variant: str, line: Sequence[str], config: Config, folder: Path, repeats: int) -> Iterator[Run]:
-    folds = range(config.data.folds) if study.folds else [config.fold]
+def _folds(study: Study, configs: Mapping[str, Config], folder: Path, paths: bool) -> dict[str, Sequence[int]]:
+    """The folds of each variant.
+
+    Without `paths` and a table that can be read: those that were begun, else data.folds of them.
+
+    Raises:
+        Problems: a division that is given and cannot be read, of every variant.
+    """
+    if not study.folds:
+        return {name: [config.fold] for name, config in configs.items()}
+    found: dict[str, Sequence[int]] = {}
+    problems: list[str] = []
+    for name, config in configs.items():
+        try:
+            found[name] = folds.of(config.data)
+        except PartsightError as error:
+            problems.append(f"{error} [variant: {name}]")
+            found[name] = _begun(name, config, folder / "runs") or range(config.data.folds)
+    if paths and problems:
+        raise Problems("The study cannot run", problems)
+    return found
+
+
+def _begun(variant: str, config: Config, runs: Path) -> list[int]:
+    """The folds of a variant that have a folder."""
+    named = [re.search(r"_f(\d+)_r0_\w+$", path.name) for path in runs.glob("*_f*_r0_*")]
+    numbers = sorted({int(name[1]) for name in named if name})
+    own = {fold: dataclasses.replace(config, fold=fold, repeat=0) for fold in numbers}
+    return [fold for fold, one in own.items() if (runs / _key(variant, one, None)).is_dir()]
+
+
+def _runs(
+    study: Study, variant: str, line: Sequence[str], config: Config, folder: Path, of: Sequence[int], repeats: int
+) -> Iterator[Run]:
     for size in study.batch_sizes or [None]:
         for repeat in range(repeats):
-            for fold in folds:
+            for fold in of:
                 own = {"fold": fold, "repeat": repeat} | ({"training.batch_size": size} if size else {})
                 kept = [text for text in line if key_of(text) not in own]
                 training = dataclasses.replace(config.training, batch_size=size or config.training.batch_size)
