@@ -77,3 +77,21 @@ def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(Problems, match=r"adamww: unknown \[variant: b\]"):
         launch.check_names(study)
     assert asked == [("adamw", 2, 0), ("adamww", 2, 0)]
+
+
+def test_a_timed_run_that_the_system_killed_does_not_stay_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config.register()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
+    conf = [command.conf_folder()]
+    (tmp_path / "speed.yaml").write_text(
+        "kind: time\nsettings: [usecase=casting, seed=1]\nvariants: {a: {}}\nbatch_sizes: [2]\nprotocols: {own: []}\n"
+    )
+    study = plan(read_study(str(tmp_path / "speed.yaml"), conf), read_protocol("own", conf), [], conf)
+    with launch.parent_run(study) as (client, parent):
+        experiment = client.get_run(parent).info.experiment_id
+        ours, another = (client.create_run(experiment, tags={"mlflow.parentRunId": of}) for of in (parent, "another"))
+    statuses = [client.get_run(run.info.run_id).info.status for run in (ours, another)]
+    assert statuses == ["KILLED", "RUNNING"]

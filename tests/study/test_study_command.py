@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
 from partsight.study import command, writing
 from partsight.study.plan import Plan
 from partsight.sweep import launchers
 
+TIME = """
+kind: time
+settings: [usecase=casting, seed=1]
+variants: {one: {}}
+batch_sizes: [2]
+protocols: {own: []}
+"""
 STUDY = """
 settings: [usecase=casting, seed=1]
 variants: {one: {}}
@@ -49,3 +56,19 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
     (tmp_path / "rates.yaml").write_text(STUDY)
     with pytest.raises(Problems, match=r"pip install 'partsight\[ray\]'"):
         command.main(["rates.yaml", "hydra/launcher=ray"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["hydra.launcher.n_jobs=2"], r"hydra\.launcher\.n_jobs=2: runs of kind: time that share a machine"),
+        (["hydra/launcher=joblib"], r"hydra/launcher=joblib: .* add hydra\.launcher\.n_jobs=1"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"], r"hydra\.launcher\.n_jobs=-1: "),
+    ],
+)
+def test_runs_that_measure_time_have_the_machine_for_themselves(tmp_path: Path, given: list[str], said: str) -> None:
+    (tmp_path / "speed.yaml").write_text(TIME)
+    with pytest.raises(PartsightError, match=said):
+        command.main(["speed.yaml", *given])
+    alone = ["speed.yaml", "--list", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+    assert command.main(alone) == 0

@@ -49,6 +49,8 @@ def main(given: Sequence[str]) -> int:
     if problems := _missing_launchers(of_hydra):
         raise Problems("The study cannot run", problems)
     study = definition.read_study(parsed.name, folders)
+    if study.kind == "time" and (problem := _side_by_side(of_hydra)):
+        raise PartsightError(problem)
     own = [text for text in settings if text not in of_hydra]
     name, own = planning.protocol_of(study, own)
     protocol = definition.read_protocol(name, folders)
@@ -70,6 +72,18 @@ def main(given: Sequence[str]) -> int:
 def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
     chosen = [text.partition("=")[2] for text in of_hydra if planning.key_of(text) == "hydra/launcher"]
     return [problem for name in chosen if (problem := launchers.missing(name))]
+
+
+def _side_by_side(of_hydra: Sequence[str]) -> str | None:
+    """Why runs that measure time would not have the machine for themselves."""
+    given = {planning.key_of(text): text.partition("=")[2] for text in of_hydra}
+    why = "runs of kind: time that share a machine measure each other; one at a time is right:"
+    jobs = given.get("hydra.launcher.n_jobs")
+    if jobs not in (None, "1"):
+        return f"hydra.launcher.n_jobs={jobs}: {why} leave it out"
+    if jobs is None and given.get("hydra/launcher") == "joblib":  # which takes all cores by default
+        return f"hydra/launcher=joblib: {why} add hydra.launcher.n_jobs=1, or leave the launcher out"
+    return None
 
 
 def _options(parsed: argparse.Namespace) -> list[str]:

@@ -130,6 +130,19 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         raise
     finally:
         client.set_terminated(found.run_id, status)
+        if plan.study.kind == "time":
+            _end_killed(client, experiment, found.run_id)
+
+
+def _end_killed(client: MlflowClient, experiment: str, parent: str) -> None:
+    """Ends the children that nobody is at work on any more, KILLED.
+
+    A process that the system killed could not do so itself. A run that trains is left RUNNING, for its next start goes
+    on with it; one that measures time begins anew, as a run of its own.
+    """
+    children = f"tags.mlflow.parentRunId = '{parent}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment], children):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _is_there(client: MlflowClient, run_id: str) -> bool:
