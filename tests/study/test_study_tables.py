@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.results import TEST_PREDICTIONS
 from partsight.study import plan as planning
-from partsight.study import results, tables, writing
+from partsight.study import results, tables, today, writing
 from partsight.study.definition import read_protocol, read_study
 
 CONF = [command.conf_folder()]
@@ -43,7 +44,8 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task
     path = folder / "mine.yaml"
     path.write_text(text)
     seen = pd.DataFrame({"row": [0], "kind": ["copy"]})
-    monkeypatch.setattr(results, "leaked", lambda config: (FACTS["data_fingerprint"], seen))
+    there = SimpleNamespace(fingerprint=FACTS["data_fingerprint"], seen=seen)
+    monkeypatch.setattr(today, "read", lambda config: there)
     plan = planning.plan(read_study(str(path), CONF), read_protocol("own", CONF), [], CONF, folder / "out")
     for run in plan.runs:
         run.folder.mkdir(parents=True)
@@ -70,7 +72,7 @@ def changed(run: planning.Run, **facts: str) -> None:
 
 def test_runs_of_the_same_data_are_compared(plan: planning.Plan) -> None:
     told = writing.told(plan)
-    assert results.differences(results.finished(plan)) == []
+    assert results.differences(results.finished(plan, today.Today())) == []
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     assert "data" not in told.parts[0].table
     assert [part.heading for part in told.parts] == [
@@ -178,7 +180,7 @@ def test_one_variant_of_different_weights_is_told_and_not_compared(
     plan = planned(tmp_path, monkeypatch, f"{STUDY}repeats: 2\n", BINARY)
     for run in plan.runs[2:]:
         changed(run, weights="hub:b")  # another variant's may be others
-    assert results.differences(results.finished(plan)) == []
+    assert results.differences(results.finished(plan, today.Today())) == []
     changed(plan.runs[1], weights="hub:b")
     told = writing.told(plan)
     assert any(text.startswith("RUNS OF DIFFERENT WEIGHTS: those of right start from hub:a") for text in told.notes)
@@ -192,7 +194,7 @@ def test_variants_that_name_data_of_their_own_are_compared_on_the_same_test_rows
     own = STUDY.replace("[backbone=resnet34]", "[backbone=resnet18, data.unlabeled_table=more.csv]")
     plan = planned(tmp_path, monkeypatch, own, BINARY)
     changed(plan.runs[1], data_fingerprint="99e45678aa")
-    assert results.differences(results.finished(plan)) == []
+    assert results.differences(results.finished(plan, today.Today())) == []
     assert writing.told(plan).parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
 
 
@@ -201,6 +203,7 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
         changed(run, data_fingerprint="99e45678aa")
     told = writing.told(plan)
     assert len(told.parts) == 1
+    assert any(text.startswith("RUNS OF OTHER PICTURES OR LABELS THAN TODAY'S: right / wrong.") for text in told.notes)
     assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
 
 
@@ -218,12 +221,13 @@ def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.Monk
     def unmounted(config: config.Config) -> None:
         raise PartsightError("data.root=/mnt/parts: there is no such folder")
 
-    monkeypatch.setattr(results, "leaked", unmounted)
+    monkeypatch.setattr(today, "read", unmounted)
     told = writing.told(plan)
     assert [part.heading for part in told.parts] == ["Test rows, as published (10)"]
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     (note,) = [text for text in told.notes if text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong")]
     assert "or cannot be read" in note
+    assert any(text.startswith("NOT KNOWN whether the runs are of today's data") for text in told.notes)
 
 
 def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(

@@ -8,7 +8,7 @@ from partsight import command, config
 from partsight.errors import PartsightError, Problems
 from partsight.study import definition
 from partsight.study import plan as planning
-from partsight.study.plan import Plan
+from partsight.study.plan import Plan, Run
 from partsight.sweep import launchers
 
 DESCRIPTION = """\
@@ -61,7 +61,7 @@ def main(given: Sequence[str]) -> int:
         _show_runs(plan)
         return 0
     if runs:
-        plan.forget()
+        plan.forget(_outdated(plan))
     if runs and plan.missing:
         _run(plan, [*of_hydra, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])])
     else:
@@ -84,6 +84,21 @@ def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     if jobs is None and given.get("hydra/launcher") == "joblib":  # which takes all cores by default
         return f"hydra/launcher=joblib: {why} add hydra.launcher.n_jobs=1, or leave the launcher out"
     return None
+
+
+def _outdated(plan: Plan) -> list[Run]:
+    """Finished runs whose data or first weights are others today; says which, and what cannot be read."""
+    if plan.study.kind == "time" or len(plan.missing) == len(plan.runs):
+        return []
+    from partsight import console
+    from partsight.study import today
+
+    found, problems = today.outdated(plan)
+    for what, runs in found.items():
+        console.say(f"To be made again, for {what} are others today: {today.some([run.title for run in runs])}")
+    for problem in problems:
+        console.say(f"Whether what has run is of today's data and weights is not known. {problem}")
+    return [run for runs in found.values() for run in runs]
 
 
 def _options(parsed: argparse.Namespace) -> list[str]:
@@ -129,6 +144,8 @@ def _show_studies(folders: Sequence[Path]) -> None:
 
 
 def _show_runs(plan: Plan) -> None:
+    old = {run.folder for run in _outdated(plan)}
     for run in plan.runs:
-        print(f"{'done' if run.done else '-':5} {run.title:40} {' '.join(run.overrides)}")
-    print(f"{len(plan.runs) - len(plan.missing)} of {len(plan.runs)} runs are done, in {plan.folder}")
+        state = "old" if run.folder in old else "done" if run.done else "-"
+        print(f"{state:5} {run.title:40} {' '.join(run.overrides)}")
+    print(f"{len(plan.runs) - len(plan.missing) - len(old)} of {len(plan.runs)} runs are done, in {plan.folder}")

@@ -3,23 +3,18 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
-from partsight import console
-from partsight.config import Config
-from partsight.data import bad_pictures, fingerprint, inspection, leaks, table
-from partsight.errors import PartsightError
 from partsight.evaluation import predictions, scored
 from partsight.evaluation.task import Task
-from partsight.keeping import FACTS, TIMING
+from partsight.keeping import TIMING
 from partsight.results import TEST_PREDICTIONS
+from partsight.study import today
 from partsight.study.plan import Plan, Run
+from partsight.study.today import Today
 from partsight.sweep import failure
 from partsight.sweep.collect import read_task
 
@@ -38,6 +33,8 @@ class Finished:
     """Predictions by kind of rows."""
     leaks_known: bool
     """Whether it can be told which of its test rows a model may have seen: the data set is there, and as it was."""
+    changed: tuple[str, ...]
+    """`Today.changed`."""
     facts: Mapping[str, str]
     timing: Mapping[str, float]
 
@@ -88,45 +85,21 @@ class Entry:
         return share
 
 
-def finished(plan: Plan) -> list[Finished]:
+def finished(plan: Plan, now: Today) -> list[Finished]:
     """Every run of the plan that came to its end, in order; test rows also without those seen in training."""
     done = [run for run in plan.runs if run.done]
     tested = plan.study.rows == "test" and any((run.folder / TEST_PREDICTIONS).is_file() for run in done)
-    data_sets = {repr(run.config.data): run.config for run in done} if tested else {}
-    seen = dict(found for config in data_sets.values() if (found := _leaked(config)))
-    return [_finished(run, tested, seen) for run in done]
+    return [_finished(run, tested, now) for run in done]
 
 
-def _leaked(config: Config) -> tuple[str, pd.DataFrame] | None:
-    """What `leaked` says; None, and a word on the console, where the data cannot be read.
-
-    Of runs that are made the table is made, whatever has become of the disk with the pictures since.
-    """
-    try:
-        return leaked(config)
-    except (PartsightError, OSError) as error:
-        console.say(f"Which test rows lie among the others is not known, for the data cannot be read. {error}")
-        return None
-
-
-def leaked(config: Config) -> tuple[str, pd.DataFrame]:
-    """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them.
-
-    With the fingerprint of the data set as it is now: rows of another have other numbers.
-    """
-    examples = table.read(config)
-    inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    examples = bad_pictures.usable(examples, inspected, config)
-    data = fingerprint.fingerprint(examples, inspected)
-    return data, leaks.of_test_rows(examples, leaks.alike(examples, inspected))
-
-
-def _finished(run: Run, tested: bool, seen: Mapping[str, pd.DataFrame]) -> Finished:
-    facts = {key: str(value) for key, value in _yaml(run.folder / FACTS).items()}
-    alike = seen.get(facts["data_fingerprint"])
+def _finished(run: Run, tested: bool, now: Today) -> Finished:
+    facts = today.facts(run)
+    data = now.data(run.config)
+    alike = data.seen if tested and data and data.fingerprint == facts["data_fingerprint"] else None
     tables = _tables(run, tested, alike)
     known = alike is not None or TEST not in tables
-    return Finished(run, read_task(run.folder), tables, known, facts, _yaml(run.folder / TIMING))
+    timing = today.kept(run.folder / TIMING)
+    return Finished(run, read_task(run.folder), tables, known, now.changed(run), facts, timing)
 
 
 def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -143,13 +116,6 @@ def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.
         if 0 < len(rest) < min(map(len, tables.values())):  # it says something of its own
             tables[name] = rest
     return tables
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise PartsightError(f"{path} is missing: this run was made by an older partsight; remove its folder")
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
 
 
 def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -> list[Entry]:
@@ -182,10 +148,10 @@ def differences(found: Sequence[Finished]) -> list[str]:
                 titles.setdefault(one.data, []).append(one.run.title)
         if len(titles) == 1:
             continue
-        told = "; ".join(f"{mark(data)}: {_some(of_data)}" for data, of_data in titles.items())
+        told = "; ".join(f"{mark(data)}: {today.some(of_data)}" for data, of_data in titles.items())
         said.append(
             f"RUNS OF DIFFERENT DATA: their pictures or labels are not the same ({told}). Lines are not comparable: "
-            "there is no p and no best. A run whose folder is removed is made again, with the data of today."
+            "there is no p and no best. Without --table the command makes those of other data than today's again."
         )
     for variant in dict.fromkeys(one.run.variant for one in found):
         origins = dict.fromkeys(one.facts["weights"] for one in found if one.run.variant == variant)
@@ -201,10 +167,6 @@ def differences(found: Sequence[Finished]) -> list[str]:
 def mark(data: str) -> str:
     """A fingerprint, short, and such that nobody who reads a csv takes it for a number."""
     return f"#{data[:8]}"
-
-
-def _some(titles: Sequence[str]) -> str:
-    return " / ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
 
 
 def status(run: Run) -> str:

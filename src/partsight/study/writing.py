@@ -15,6 +15,7 @@ from partsight.insight.page import Block, Section
 from partsight.study import results, speed_tables, tables
 from partsight.study.definition import Study
 from partsight.study.plan import Plan
+from partsight.study.today import Today, some
 
 HEADINGS = {
     results.TEST: "Test rows, as published",
@@ -52,7 +53,8 @@ def told(plan: Plan) -> Told:
     """The result of what is finished by now."""
     if plan.study.kind == "time":
         return _told_of_speed(plan)
-    found = results.finished(plan)
+    now = Today()
+    found = results.finished(plan, now)
     figures = tables.figure_table(plan, found)
     kinds = list(dict.fromkeys(figures["rows"])) if len(figures) else []
     parts = [
@@ -63,7 +65,7 @@ def told(plan: Plan) -> Told:
         )
         for rows in kinds
     ]
-    return Told(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures)))
+    return Told(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures, now)))
 
 
 def write(plan: Plan, result: Told) -> list[Path]:
@@ -133,7 +135,7 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
     return study_charts.figure_chart(lines, metrics, study.title, study.published_by, tables.IN_PERCENT)
 
 
-def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame) -> list[str]:
+def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: Today) -> list[str]:
     missing, protocol = plan.missing, plan.protocol
     notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
     if own := plan.study.protocols[protocol.name]:
@@ -146,7 +148,9 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame)
         notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
     if figures.empty:
         return notes
-    notes += _degraded(found) + results.differences(found) + _note_of_thresholds(plan.study, found)
+    notes += (
+        _degraded(found) + _of_today(found, now) + results.differences(found) + _note_of_thresholds(plan.study, found)
+    )
     several = bool((figures["runs"] > 1).any())
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
@@ -180,6 +184,19 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
             f"COPIES AND LOOK-ALIKES NOT KNOWN of {', '.join(changed)}: the data set is no longer the one of the run, "
             "or cannot be read, so the tables without them lack it."
         )
+    return notes
+
+
+def _of_today(found: Sequence[results.Finished], now: Today) -> list[str]:
+    """Whether the runs are of what lies there now."""
+    notes = []
+    for what in dict.fromkeys(what for one in found for what in one.changed):
+        titles = [one.run.title for one in found if what in one.changed]
+        notes.append(
+            f"RUNS OF OTHER {what.upper()} THAN TODAY'S: {some(titles)}. Without --table the command makes them again."
+        )
+    for problem in dict.fromkeys(now.problems):
+        notes.append(f"NOT KNOWN whether the runs are of today's data and weights: {problem.splitlines()[0]}")
     return notes
 
 

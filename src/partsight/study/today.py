@@ -1,0 +1,153 @@
+"""Data sets and weights files as they are now, beside what finished runs of a study were made of."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from partsight.config import Config, DataConfig
+from partsight.data import bad_pictures, fingerprint, folds, inspection, leaks, sampling, table
+from partsight.data.table import Examples
+from partsight.errors import PartsightError
+from partsight.keeping import FACTS
+from partsight.study.plan import Plan, Run
+
+PICTURES, FOLDS, WEIGHTS = "pictures or labels", "folds", "first weights"
+"""What may be others than a run had."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set, read as a run reads it."""
+
+    examples: Examples
+    inspected: pd.DataFrame
+    config: DataConfig
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What it is; rows of another have other numbers."""
+        return fingerprint.fingerprint(self.examples, self.inspected)
+
+    @cached_property
+    def seen(self) -> pd.DataFrame:
+        """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them."""
+        return leaks.of_test_rows(self.examples, leaks.alike(self.examples, self.inspected))
+
+    @cached_property
+    def fold(self) -> NDArray[np.int64]:
+        """(rows,) of a division that is given; look-alikes have no part in it."""
+        return folds.assign(self.examples, self.config)
+
+    def folds_digest(self, config: Config) -> str:
+        """As a run of `config` has it among its facts, where the division is given."""
+        return folds.digest(sampling.shared(self.examples, self.fold, config))
+
+
+def read(config: Config) -> DataSet:
+    """The data set of a config; pictures that were looked at before are not opened again.
+
+    Raises:
+        PartsightError: it cannot be used.
+        OSError: it cannot be read.
+    """
+    examples = table.read(config)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    return DataSet(bad_pictures.usable(examples, inspected, config), inspected, config.data)
+
+
+class Today:
+    """What lies on the disks now: each data set and each weights file is read once, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        """Why something cannot be read."""
+        self._data: dict[str, DataSet | None] = {}
+        self._weights: dict[str, str | None] = {}
+
+    def data(self, config: Config) -> DataSet | None:
+        """The data set of a config; None where it cannot be read any more."""
+        key = f"{config.data!r} {config.image.channels}"
+        if key not in self._data:
+            self._data[key] = None
+            try:
+                self._data[key] = read(config)
+            except (PartsightError, OSError) as error:
+                self.problems.append(str(error))
+        return self._data[key]
+
+    def changed(self, run: Run) -> tuple[str, ...]:
+        """What a finished run was made of and is another today; what cannot be read has not changed.
+
+        A hub is not asked for its weights, and a division that settings and code draw is as the data are.
+        """
+        told, config = facts(run), run.config
+        found = []
+        if now := self.data(config):
+            if now.fingerprint != told["data_fingerprint"]:
+                found.append(PICTURES)
+            elif config.data.validation_strategy in ("column", "file") and self._divided_anew(now, run):
+                found.append(FOLDS)
+        if config.model.weights is not None:
+            origin = self._origin(config.model.weights)
+            if origin is not None and origin != told["weights"]:
+                found.append(WEIGHTS)
+        return tuple(found)
+
+    def _divided_anew(self, now: DataSet, run: Run) -> bool:
+        try:
+            return now.folds_digest(run.config) != facts(run)["folds_digest"]
+        except (PartsightError, OSError) as error:
+            self.problems.append(str(error))
+            return False
+
+    def _origin(self, file: str) -> str | None:
+        """As `model.weights` has it among the facts of a run."""
+        if file not in self._weights:
+            self._weights[file] = None
+            try:
+                content = Path(file).expanduser().read_bytes()
+            except OSError as error:
+                self.problems.append(str(error))
+            else:
+                self._weights[file] = f"file:{hashlib.sha256(content).hexdigest()}"
+        return self._weights[file]
+
+
+def facts(run: Run) -> dict[str, str]:
+    """The tags of a finished run. Raises PartsightError where it kept none."""
+    return {key: str(value) for key, value in kept(run.folder / FACTS).items()}
+
+
+def kept(path: Path) -> dict[str, Any]:
+    """A mapping that a finished run has left."""
+    if not path.is_file():
+        raise PartsightError(f"{path} is missing: this run was made by an older partsight; remove its folder")
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def outdated(plan: Plan) -> tuple[dict[str, list[Run]], list[str]]:
+    """Finished runs that would be made of something else now, by what that is; and what cannot be read.
+
+    A study of kind time reads no data, and its speeds are those of any weights.
+    """
+    now = Today()
+    found: dict[str, list[Run]] = {}
+    done = [run for run in plan.runs if run.done and (run.folder / FACTS).is_file()]
+    for run in done if plan.study.kind == "train" else ():
+        if changed := now.changed(run):
+            found.setdefault(" and ".join(changed), []).append(run)
+    return found, list(dict.fromkeys(now.problems))
+
+
+def some(titles: Sequence[str]) -> str:
+    """The first of many."""
+    return " / ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
