@@ -48,7 +48,7 @@ class DataSet:
 
     def folds_digest(self, config: Config) -> str:
         """As a run of `config` has it among its facts, where the division is given."""
-        return folds.digest(sampling.shared(self.examples, self.fold, config))
+        return folds.digest(sampling.keep_share(self.examples, self.fold, config))
 
 
 def read(config: Config) -> DataSet:
