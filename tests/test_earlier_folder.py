@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from partsight import earlier
-from partsight.checkpoints import LAST
 from partsight.config import Config, TrackingConfig
 from partsight.earlier import Earlier
+from partsight.run_files import LAST
 
 
 def interrupted(folder: Path, host: str, identity: str = "0123") -> Earlier:

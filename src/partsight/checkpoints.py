@@ -16,8 +16,6 @@ from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 
 from partsight.errors import PartsightError
 
-BEST, LAST = "best.ckpt", "last.ckpt"
-
 
 class WholeFiles(TorchCheckpointIO):
     """A checkpoint is there whole or not at all, also when the process is killed while it writes.

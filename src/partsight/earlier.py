@@ -21,16 +21,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from partsight import console, processes
-from partsight.checkpoints import BEST, LAST
 from partsight.config import Config, flat
-from partsight.keeping import FACTS
+from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.turns import turn
-
-COPIED_FROM = "earlier_run.json"
-"""In the folder of a run that was not made again: whose files these are."""
-FIGURES = "metrics.csv"
-"""Says that a folder holds a result."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.strategies import StrategyRegistry
 
 from partsight import processes, progress, seeds
-from partsight.checkpoints import BEST, LAST, BesideTraining, Kept, Patience, WholeFiles
+from partsight.checkpoints import BesideTraining, Kept, Patience, WholeFiles
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
@@ -30,6 +30,7 @@ from partsight.model.classifier import Classifier, Scores
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
 from partsight.reading_ahead import ReadingAhead
+from partsight.run_files import BEST, LAST
 from partsight.sweep.search import reports
 
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")

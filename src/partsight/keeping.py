@@ -21,19 +21,17 @@ from partsight.evaluation.task import Task
 from partsight.fitting import Fitted
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.results import Result
+from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
 from partsight.stage import Stage
-
-FACTS, TIMING = "facts.yaml", "timing.yaml"
-"""The tags of a run, and how long it took, in its folder."""
 
 
 def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     folder, track = stage.folder, stage.track
     settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
-    whole_file.write(folder / "config.yaml", settings)
+    whole_file.write(folder / SETTINGS, settings)
     folds.write(examples, divided.fold, folder / "folds.csv")
-    track.artifact(folder / "config.yaml")
+    track.artifact(folder / SETTINGS)
     track.artifact(folder / "folds.csv")
     if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
         shutil.copyfile(imported, folder / hydrogen_torch.KEPT_AS)
@@ -76,9 +74,9 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
 def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
     """The predictions table of the test rows; returns their figures, None without labels."""
     figures = results.write_test(table, task, stage.folder)
-    stage.track.artifact(stage.folder / results.TEST_PREDICTIONS)
+    stage.track.artifact(stage.folder / TEST_PREDICTIONS)
     if figures is not None:
-        stage.track.artifact(stage.folder / results.TEST_METRICS)
+        stage.track.artifact(stage.folder / TEST_FIGURES)
         values = zip(figures["metric"], figures["value"], strict=True)
         stage.track.figures({f"test_{name}": value for name, value in values if np.isfinite(value)})
     _export(stage, data, data.test_positions, table, task)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from partsight.config import Config
 from partsight.data.table import Examples
 from partsight.evaluation import metrics, predictions, summary, table_file, thresholds
 from partsight.evaluation.task import Task
-from partsight.model.classifier import Scores
+from partsight.run_files import FIGURES, PREDICTIONS, TASK, TEST_FIGURES, TEST_PREDICTIONS
 
-TEST_PREDICTIONS, TEST_METRICS = "test_predictions.parquet", "metrics_test.csv"
+if TYPE_CHECKING:  # what is computed from tables needs no torch
+    from partsight.model.classifier import Scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Result:
 
 
 def predictions_table(
-    config: Config, examples: Examples, positions: np.ndarray, scores: Sequence[Scores], split: str
+    config: Config, examples: Examples, positions: np.ndarray, scores: "Sequence[Scores]", split: str
 ) -> pd.DataFrame:
     """The predictions table of some rows. Rows without a label have no loss either.
 
@@ -112,17 +114,17 @@ def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | 
     if labelled.empty:
         return None
     figures = summary.summarise(labelled, task)
-    figures.to_csv(folder / TEST_METRICS, index=False)
+    figures.to_csv(folder / TEST_FIGURES, index=False)
     return figures
 
 
 def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
     """predictions.parquet, task.yaml (how to read it), and csv files of the rest; returns their paths."""
-    predictions.write(result.predictions, folder / "predictions.parquet")
+    predictions.write(result.predictions, folder / PREDICTIONS)
     meaning = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(result.task).items()}
-    (folder / "task.yaml").write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    (folder / TASK).write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")
     tables = {
-        "metrics.csv": result.summary,
+        FIGURES: result.summary,
         "confusion.csv": result.confusion.reset_index(),
         "per_class.csv": result.per_class,
         "curves.csv": history,
@@ -131,4 +133,4 @@ def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
         tables["thresholds.csv"] = result.sweep
     for name, table in tables.items():
         table.to_csv(folder / name, index=False)
-    return [folder / name for name in ["predictions.parquet", "task.yaml", *tables]]
+    return [folder / name for name in [PREDICTIONS, TASK, *tables]]

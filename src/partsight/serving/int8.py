@@ -27,8 +27,8 @@ from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
-from partsight.keeping import FACTS
 from partsight.model.classifier import Classifier, Scores
+from partsight.run_files import FACTS
 from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005

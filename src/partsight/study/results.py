@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from partsight.evaluation import predictions, scored
 from partsight.evaluation.task import Task
-from partsight.keeping import TIMING
-from partsight.results import TEST_PREDICTIONS
+from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS, TIMING
 from partsight.study import today
 from partsight.study.plan import Plan, Run
 from partsight.study.today import Today
@@ -104,7 +103,7 @@ def _finished(run: Run, tested: bool, now: Today) -> Finished:
 
 def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     if not tested or not (run.folder / TEST_PREDICTIONS).is_file():
-        return {VALIDATION: predictions.read(run.folder / "predictions.parquet")}
+        return {VALIDATION: predictions.read(run.folder / PREDICTIONS)}
     whole = predictions.read(run.folder / TEST_PREDICTIONS)
     whole = whole[whole["label"].notna()].reset_index(drop=True)
     tables = {TEST: whole}

@@ -16,7 +16,7 @@ from partsight.config import Config, DataConfig
 from partsight.data import bad_pictures, fingerprint, folds, inspection, leaks, sampling, table
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.keeping import FACTS
+from partsight.run_files import FACTS
 from partsight.study.plan import Plan, Run
 
 PICTURES, FOLDS, WEIGHTS = "pictures or labels", "folds", "first weights"

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from partsight import console
 from partsight.evaluation import predictions, summary
 from partsight.evaluation.task import Task
+from partsight.run_files import FIGURES, PREDICTIONS, TASK
 from partsight.sweep import failure, parent
 from partsight.sweep.search import trial
 
@@ -70,7 +71,7 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
         line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
         status = _status(folder)
         if status == FINISHED:
-            figures = pd.read_csv(folder / "metrics.csv")
+            figures = pd.read_csv(folder / FIGURES)
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
         lines.append(line | {"status": status})
     return pd.DataFrame(lines)
@@ -79,7 +80,7 @@ def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
 def _status(folder: Path) -> str:
     """How a job ended: finished, pruned by a search, why it has no result, or no result."""
     failed = failure.reason(folder)
-    if (folder / "metrics.csv").is_file():  # it may have been killed after that, or another job may have left it here
+    if (folder / FIGURES).is_file():  # it may have been killed after that, or another job may have left it here
         return FINISHED if failed is None else failed
     return PRUNED if trial.pruned(folder) else failed or "no result"
 
@@ -94,11 +95,11 @@ def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
     for job in jobs:
         folder = job["folder"]
         assert isinstance(folder, Path)
-        if (folder / "predictions.parquet").is_file() and _status(folder) == FINISHED:
+        if (folder / PREDICTIONS).is_file() and _status(folder) == FINISHED:
             groups.setdefault(tuple(job.get(key) for key in keys), []).append((job.get("seed"), folder))
     parts = []
     for values, done in groups.items():
-        tables = _numbered([(seed, predictions.read(folder / "predictions.parquet")) for seed, folder in done])
+        tables = _numbered([(seed, predictions.read(folder / PREDICTIONS)) for seed, folder in done])
         distinct = {(int(t["fold"].iloc[0]), int(t["repeat"].iloc[0])) for t in tables}
         if len(tables) < 2 or len(distinct) < len(tables):
             continue  # nothing to average, or the same rows twice
@@ -118,7 +119,7 @@ def _numbered(tables: Sequence[tuple[object, pd.DataFrame]]) -> list[pd.DataFram
 
 def read_task(folder: Path) -> Task:
     """The meaning of a run's predictions table."""
-    stored = yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8"))
+    stored = yaml.safe_load((folder / TASK).read_text(encoding="utf-8"))
     parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
     return Task(**parts)
 

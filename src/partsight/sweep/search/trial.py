@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from partsight.run_files import FIGURES
 from partsight.sweep import failure
 
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
@@ -28,7 +29,7 @@ def announce(folder: Path, trial: Announced) -> None:
     Where the folder of a sweep is used again, what says how another trial ended would be read as the end of this one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (PRUNED, "metrics.csv"):
+    for stale in (PRUNED, FIGURES):
         (folder / stale).unlink(missing_ok=True)
     failure.forget(folder)
     (folder / ANNOUNCED).write_text(json.dumps(asdict(trial)), encoding="utf-8")

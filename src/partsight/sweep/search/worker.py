@@ -21,6 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from partsight import console
 from partsight.errors import PartsightError
+from partsight.run_files import FACTS, FIGURES, SETTINGS
 from partsight.sweep import failure
 from partsight.sweep.search import studies, trial
 from partsight.sweep.search.space import Space
@@ -166,8 +167,8 @@ def _ended(own: Path, value: float, metric: str) -> End:
 
 
 def _store(study: Study, one: Trial, own: Path, end: End, value: float) -> None:
-    if (own / "config.yaml").is_file():
-        one.set_user_attr("seed", _read(own / "config.yaml")["seed"])
+    if (own / SETTINGS).is_file():
+        one.set_user_attr("seed", _read(own / SETTINGS)["seed"])
     if end.state == TrialState.COMPLETE:
         study.tell(one, value)
     else:
@@ -179,9 +180,9 @@ def _differences(worker: Worker, own: Path, what: str) -> list[str]:
 
     A run's settings do not say it: paths, samples and what becomes of missing weights may be told in several ways.
     """
-    if not ((own / "facts.yaml").is_file() and (own / "config.yaml").is_file()):
+    if not ((own / FACTS).is_file() and (own / SETTINGS).is_file()):
         return []
-    found, backbone = _read(own / "facts.yaml"), _read(own / "config.yaml")["backbone"]
+    found, backbone = _read(own / FACTS), _read(own / SETTINGS)["backbone"]
     names = {"data_fingerprint": "data_fingerprint", "folds_digest": "folds_digest"}
     if not any(key.lstrip("+") in _FIRST_WEIGHTS for key in worker.searched.drawn):
         names["weights"] = f"weights of {backbone}"
@@ -207,7 +208,7 @@ def _value_on_disk(worker: Worker, one: Trial) -> float | None:
     own = worker.own(one)
     if trial.pruned(own) is not None or failure.reason(own) is not None:
         return math.nan
-    path = own / "metrics.csv"
+    path = own / FIGURES
     if not path.is_file():
         return None
     return float(pd.read_csv(path).set_index("metric")["value"][worker.metric])
