@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from partsight.config import Config, HeadConfig, ImageConfig, TrainingConfig
 from partsight.data.dataset import Batch
@@ -15,7 +16,7 @@ INFO = DataInfo(("a", "b", "c"), "softmax", (1, 1, 1), ("class",))
 WEIGHTS = torch.tensor([0.5, 4.0, 1.0])
 
 
-def model(class_weights: torch.Tensor | None = None, **training: Any) -> Classifier:
+def model(class_weights: torch.Tensor | None = None, info: DataInfo = INFO, **training: Any) -> Classifier:
     torch.manual_seed(0)
     config = Config(
         backbone="test_resnet",
@@ -24,7 +25,7 @@ def model(class_weights: torch.Tensor | None = None, **training: Any) -> Classif
         training=TrainingConfig(**training),
         seed=1,
     )
-    return Classifier(config, INFO, class_weights).eval()
+    return Classifier(config, info, class_weights).eval()
 
 
 def batch(count: int = 6) -> Batch:
@@ -56,3 +57,30 @@ def test_smoothing_and_weights_act_on_training_alone() -> None:
 
 def test_class_weights_are_no_part_of_a_checkpoint() -> None:
     assert model(WEIGHTS).state_dict().keys() == model().state_dict().keys()
+
+
+class Reads(TorchDispatchMode):
+    """Counts values that Python takes out of tensors: on a GPU each waits for all that is queued."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+INFOS = (
+    INFO,
+    DataInfo(("a", "b"), "binary", (1, 1), ("class",)),
+    DataInfo(("a", "b", "c"), "multilabel", (1, 1, 1), ("a", "b", "c")),
+)
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.output)
+def test_no_step_waits_for_the_device(info: DataInfo) -> None:
+    classifier, given = model(info=info, loss="bce", train_metric=True), batch()
+    given = given._replace(targets=given.targets[:, : info.outputs])
+    with Reads() as reads:
+        classifier.training_step(given, 0)
+        classifier.validation_step(given, 0)
+    assert reads.count == 0

@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor, distributed
+from torchmetrics import MeanMetric
 
 from partsight.evaluation.metrics import METRICS, compute
 from partsight.evaluation.predictions import Task, build
-from partsight.model.epoch_metrics import epoch_metrics
+from partsight.model.epoch_metrics import MeanLoss, epoch_metrics
 
 TASKS = {
     "softmax": Task(("a", "b", "c", "d"), "softmax"),
@@ -158,6 +159,28 @@ def test_nothing_of_it_is_a_weight():
     metrics = epoch_metrics(TASKS["softmax"])
     metrics.update(*batch_of(TASKS["softmax"], 0, 10, ties=False, absent=False))
     assert metrics.state_dict() == {}
+
+
+def test_the_mean_loss_is_that_of_torchmetrics_to_the_last_bit():
+    ours, theirs = MeanLoss(), MeanMetric()
+    for seed in range(20):
+        losses = torch.rand(1 + 7 * seed, generator=torch.Generator().manual_seed(seed)).exp()
+        ours.update(losses)
+        theirs.update(losses)
+    assert ours.compute().dtype == torch.float32
+    assert torch.equal(ours.compute(), theirs.compute())
+
+
+def test_a_loss_that_is_no_number_is_left_out_of_the_mean_and_that_is_said():
+    ours, absent = MeanLoss(), torch.tensor(float("nan"))
+    ours.update(torch.stack([torch.tensor(1.0), absent, torch.tensor(2.0)]))
+    ours.update(absent[None])
+    with pytest.warns(UserWarning, match="2 losses are NaN"):
+        assert ours.compute().item() == 1.5
+    ours.reset()
+    ours.update(absent[None])
+    with pytest.warns(UserWarning, match="1 losses are NaN"):
+        assert ours.compute().isnan()
 
 
 SHARES = {"softmax": (13, 8), "multilabel": (5, 16), "binary": (12, 0)}

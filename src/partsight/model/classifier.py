@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from partsight import seeds
 from partsight.config import Config
@@ -19,7 +19,7 @@ from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.model import backbone, loss, mix, optimizer, views
 from partsight.model.ema import AveragedWeights
-from partsight.model.epoch_metrics import epoch_metrics
+from partsight.model.epoch_metrics import MeanLoss, epoch_metrics
 from partsight.model.head import Head
 from partsight.model.normalization import Normalization
 
@@ -59,7 +59,7 @@ class Classifier(LightningModule):
         self.head = Head(
             found.width, info.outputs, config.head.pool, config.head.hidden, config.head.dropout, found.is_map
         )
-        self.validation_loss = MeanMetric()
+        self.validation_loss = MeanLoss()
         self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
         self.train_metric: Metric | None = None
         if config.training.train_metric:

@@ -1,4 +1,4 @@
-"""The nine metrics while training: torchmetrics twins of `evaluation/metrics`.
+"""The mean loss and the nine metrics while training, these torchmetrics twins of `evaluation/metrics`.
 
 The figures that are reported come from there; a test holds the two equal. A batch costs a few counts and an append:
 nothing that waits for the accelerator.
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
-from torchmetrics.utilities import dim_zero_cat
+from torchmetrics.utilities import dim_zero_cat, rank_zero_warn
 
 from partsight.evaluation.predictions import Task
 
@@ -30,6 +30,43 @@ def epoch_metrics(task: Task) -> MetricCollection:
     metrics: dict[str, Metric | MetricCollection] = {name: DecisionMetric(task, name) for name in DECIDED}
     metrics |= {"ROC_AUC": RocAuc(task), "LogLoss": LogLoss(task)}
     return MetricCollection(metrics, compute_groups=[list(DECIDED), ["ROC_AUC", "LogLoss"]])
+
+
+class MeanLoss(Metric):
+    """Mean of the losses that are numbers; NaN if none is.
+
+    torchmetrics' MeanMetric asks each batch whether one is NaN, and so waits twice for all that a GPU has to compute.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    mean_value: Tensor
+    """float32, the sum; this name and the next are MeanMetric's."""
+    weight: Tensor
+    """float32, the count."""
+    left_out: Tensor
+    """int64, losses that are NaN."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_state("mean_value", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+        self.add_state("left_out", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, losses: Tensor) -> None:
+        """Add a batch: losses (N,) float32."""
+        absent = losses.isnan()
+        self.mean_value += losses.masked_fill(absent, 0.0).sum()
+        self.weight += (~absent).sum()
+        self.left_out += absent.sum()
+
+    def compute(self) -> Tensor:
+        """The mean of everything seen. Says what it leaves out."""
+        if left_out := int(self.left_out):
+            rank_zero_warn(f"{left_out} losses are NaN and are left out of the mean loss of this evaluation.")
+        return self.mean_value / self.weight
 
 
 class DecisionMetric(Metric):
