@@ -88,6 +88,7 @@ class TerminalProgress(RichProgressBar):
     def __init__(self, metric: str) -> None:
         super().__init__(leave=True)
         self.metric = metric
+        self._figures: dict[str, Any] = {}
 
     def configure_columns(self, trainer: Trainer) -> list[Any]:
         """Epoch, bar, batches, pictures a second, time left."""
@@ -100,10 +101,15 @@ class TerminalProgress(RichProgressBar):
             _LeftColumn(trainer),
         ]
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes the chosen metric and the validation loss; nine would not fit a line."""
+        figures = trainer.callback_metrics
+        self._figures = {name: float(figures[name]) for name in dict.fromkeys((self.metric, "validation_loss"))}
+        super().on_validation_end(trainer, pl_module)
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The chosen metric and the validation loss; nine would not fit a line."""
-        figures = super().get_metrics(trainer, pl_module)
-        return {k: v for k, v in figures.items() if k in (self.metric, "validation_loss")}
+        """Those of the last evaluation. Lightning asks after every batch: reading figures then would stop a GPU."""
+        return self._figures
 
 
 class _PicturesColumn(ProgressColumn):
