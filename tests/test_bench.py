@@ -1,7 +1,7 @@
 """`partsight bench` measures any settings, and nothing else happens."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,28 @@ from tiny import SMALL, tree
 
 from partsight import bench, cli, fitting
 from partsight.config import Config
+from partsight.curves import Point
 from partsight.data.dataset import Batch
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier
 from partsight.model.loss import probabilities
 from partsight.study import timing
+from partsight.tracking.run import TrackedRun
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_figures_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_figures_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handed_on: list[int] = []
+    points = TrackedRun.points
+
+    def noting(track: TrackedRun, given: Sequence[Point]) -> None:
+        handed_on.append(len(given))
+        points(track, given)
+
+    monkeypatch.setattr(TrackedRun, "points", noting)
     root = tree(tmp_path / "data", {"a": 20, "b": 20})
     settings = [*SMALL, f"data.root={root}", "--epochs=2", "--seconds=0.2", "--out=bench.json"]
     with pytest.raises(SystemExit) as ended:
@@ -37,6 +49,7 @@ def test_the_figures_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert min(epoch.values()) > 0, "training, validation, the rest and the model alone"
     assert "data.root" in " ".join(found["settings"])
     assert "run, validation" in capsys.readouterr().out
+    assert handed_on[:2] == [18, 18], "four batches and ten figures an epoch, as a run hands them to MLflow"
     assert not (tmp_path / "mlflow.db").exists()
     assert not (tmp_path / "runs").exists()
 
@@ -95,3 +108,18 @@ def test_the_model_alone_scores_as_the_validation_does(config: Callable[..., Con
             pictures = batch.pictures.permute(0, 3, 1, 2)
             logits = model(pictures).float()
         assert torch.equal(scored.probabilities, probabilities(timing.INFO.output, logits))
+
+
+def test_the_model_alone_steps_as_often_as_the_run(config: Callable[..., Config]) -> None:
+    small = ("backbone=test_resnet", "image.height=32", "image.width=32", "head.pool=avg")
+    settings = config("usecase=custom", *small, "training.grad_accumulation=3", "training.loss=bce")
+    batch = Batch(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, 1), torch.arange(4))
+    model = Classifier(settings, timing.INFO)
+    weight = next(model.head.parameters())
+    step = bench._training_step(model, batch, settings, Machine("cpu", "a processor", "32-true", 1, 1))
+    moved = []
+    for _ in range(6):
+        before = weight.detach().clone()
+        step()
+        moved.append(not torch.equal(weight, before))
+    assert moved == [False, False, True] * 2

@@ -62,3 +62,16 @@ def test_waiting_for_the_gpu_at_the_end_of_an_epoch_is_no_time_between_steps(tim
     assert clock.pictures == 8
     assert clock.training_seconds == 60
     assert clock.step_seconds == 56, "all but the 1 and 3 seconds before the steps"
+
+
+def test_the_clock_of_the_run_stops_when_its_last_checkpoints_are_written(time: Time) -> None:
+    """Lightning waits for them between the end of training and this last hook."""
+    clock = Clock()
+    clock.on_fit_start(trainer(0), None)  # type: ignore[arg-type]
+    for epoch in range(2):
+        clock.on_train_epoch_start(trainer(epoch), None)  # type: ignore[arg-type]
+        step(clock, time, epoch, 1, between=0, queued=5, waits=0)
+    clock.on_train_end(trainer(1), None)  # type: ignore[arg-type]
+    time.now += 7
+    clock.teardown(trainer(1), None, "fit")  # type: ignore[arg-type]
+    assert clock.seconds == 12

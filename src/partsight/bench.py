@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import itertools
 import json
 import platform
 import resource
@@ -16,17 +17,20 @@ from partsight import command, console
 from partsight.config import Config
 
 if TYPE_CHECKING:
+    from partsight.bench_clock import Clock
     from partsight.data.datamodule import FoldData
     from partsight.data.dataset import Batch
     from partsight.machine import Machine
     from partsight.model.classifier import Classifier
+    from partsight.model.weights import Weights
 
 DESCRIPTION = """\
 Measures the settings of a run, in one process and one after the other:
 
   model     training steps on one batch that lies in memory, in a bare PyTorch loop: the limit of this machine
   loader    the training loader alone, second epoch on
-  run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints; its validation apart
+  run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints, curves into an MLflow store
+            of its own; its validation apart
   scoring   the model alone without gradients, as validation uses it
 
   partsight bench usecase=casting data.root=/data/casting backbone=resnet50 trainer.limit_train_batches=20
@@ -87,7 +91,7 @@ def main(given: Sequence[str]) -> int:
 def _measured(config: Config, settings: list[str], epochs: int, seconds: float) -> Measured:
     import torch
 
-    from partsight import bench_clock, check, facts, fitting, machine, seeds
+    from partsight import check, facts, fitting, machine, seeds
     from partsight.data import bad_pictures, division, fingerprint, inspection, table
     from partsight.data.datamodule import FoldData
     from partsight.errors import PartsightError, Problems
@@ -127,11 +131,9 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
 
     before, scoring = alone()
     loader = _loader_rate(data, seconds)
-    clock = bench_clock.Clock()
     if computer.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with tempfile.TemporaryDirectory() as folder:
-        fitting.fit(config, computer, data, examples.info, start, Path(folder), [clock])
+    clock = _whole_run(config, computer, data, start)
     peak, peak_on_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 0.0
     if computer.device == "cuda":
         peak_on_gpu = torch.cuda.max_memory_allocated() / 1e9
@@ -162,6 +164,23 @@ def _measured(config: Config, settings: list[str], epochs: int, seconds: float) 
     )
 
 
+def _whole_run(config: Config, computer: "Machine", data: "FoldData", start: "Weights") -> "Clock":
+    """Where the time of a run goes. Its curves are handed to MLflow as a real run's are, but to an SQLite store that
+    is thrown away: a server would take another time."""
+    from partsight import fitting
+    from partsight.bench_clock import Clock
+    from partsight.curves import Curves
+    from partsight.tracking.run import tracked
+
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tracking = dataclasses.replace(config.tracking, uri=f"sqlite:///{folder / 'mlflow.db'}")
+        with tracked(tracking, "bench") as track:
+            fitting.fit(config, computer, data, data.examples.info, start, folder, [clock, Curves(track.points)])
+    return clock
+
+
 def _full_batch(data: "FoldData", size: int, computer: "Machine") -> "Batch":
     """A training batch on the device, filled up by repetition where there are fewer rows."""
     import torch
@@ -174,26 +193,33 @@ def _full_batch(data: "FoldData", size: int, computer: "Machine") -> "Batch":
 
 
 def _training_step(model: "Classifier", batch: "Batch", config: Config, computer: "Machine") -> Callable[[], object]:
-    """One step in bare PyTorch: the run's loss, optimizer, precision and memory format, and nothing else."""
+    """A batch in bare PyTorch: the run's loss, optimizer, precision and memory format, and nothing else.
+
+    The optimizer steps after every training.grad_accumulation batches.
+    """
     import torch
 
     from partsight.model import loss, optimizer
 
     steps, forward = optimizer.create(model, config.training), model.training_forward()
+    accumulated, batches = config.training.grad_accumulation, itertools.count()
     dtype = computer.autocast
     scaler = torch.amp.GradScaler(computer.device, enabled=dtype is torch.float16)
 
     def step() -> None:
+        number = next(batches)
         model.train()
         with torch.autocast(computer.device, dtype, enabled=dtype is not None):
             logits = forward(batch.pictures.permute(0, 3, 1, 2)).float()
             losses = loss.training_losses(
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
             )
-        steps.zero_grad(set_to_none=True)  # before the backward pass, as Lightning has it
-        torch.autograd.backward(scaler.scale(losses.mean()))
-        scaler.step(steps)
-        scaler.update()
+        if number % accumulated == 0:
+            steps.zero_grad(set_to_none=True)  # before the backward pass, as Lightning has it
+        torch.autograd.backward(scaler.scale(losses.mean() / accumulated))
+        if (number + 1) % accumulated == 0:
+            scaler.step(steps)
+            scaler.update()
 
     return step
 

@@ -32,10 +32,6 @@ class Clock(Callback):
             self.epochs += 1
             self._second_epoch = self._second_epoch or self._epoch
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ends the clock of all epochs but the first."""
-        self.seconds = time.perf_counter() - self._second_epoch
-
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts the clock of a step."""
         self._step = time.perf_counter()
@@ -71,3 +67,8 @@ class Clock(Callback):
         """Ends a validation."""
         if trainer.current_epoch > 0:
             self.validation_seconds += time.perf_counter() - self._validation
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Ends the clock of all epochs but the first. By now the last checkpoints are on the disk."""
+        if stage == "fit":
+            self.seconds = time.perf_counter() - self._second_epoch
