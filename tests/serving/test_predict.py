@@ -87,6 +87,20 @@ def test_the_batch_size_cannot_change_a_score(checkpoint: Path, pictures: Path, 
     )
 
 
+def test_the_device_is_waited_for_once(checkpoint: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the figures of each batch would leave a GPU idle until the next batch is there."""
+    read: list[int] = []
+    to_host = torch.Tensor.cpu
+
+    def noting(tensor: torch.Tensor) -> torch.Tensor:
+        read.append(len(tensor))
+        return to_host(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", noting)
+    assert len(predict(checkpoint, pictures, "--batch-size", 8)) == sum(COUNTS.values())
+    assert read == [sum(COUNTS.values())]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 @pytest.mark.parametrize("out", ["csv", "parquet", "pq"])
 def test_a_table_is_scored_in_its_order(
