@@ -9,6 +9,8 @@ import pytest
 import torch
 from tiny import mlflow_runs, run, tree
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from partsight.config import MixConfig
 from partsight.data.info import DataInfo
@@ -158,6 +160,34 @@ def test_the_batch_given_is_not_changed(image: str) -> None:
     mixed(pictures, targets, MixConfig(image), (1, 1, 0))
     assert torch.equal(pictures, batch()[0])
     assert torch.equal(targets, batch()[1])
+
+
+class Copies(TorchDispatchMode):
+    """Notes of every copy to a GPU whether training goes on meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits_not: list[bool] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if func is torch.ops.aten._to_copy.default and "device" in given:
+            self.waits_not.append(bool(given.get("non_blocking")))
+        return func(*args, **given)
+
+
+@pytest.mark.parametrize("image", ["mixup", "cutmix"])
+def test_no_step_waits_for_what_is_drawn(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    """On a GPU that PyTorch only makes believe: it computes no values, and has no memory to pin."""
+    pinned: list[int] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda order: pinned.append(len(order)) or order)
+    with FakeTensorMode(allow_non_fake_inputs=True), Copies() as copies:
+        pictures = torch.zeros(COUNT, HEIGHT, WIDTH, 3, dtype=torch.uint8, device="cuda")
+        targets = torch.zeros(COUNT, COUNT, device="cuda")
+        found, _ = mixed(pictures, targets, MixConfig(image=image, iterations=2), (0, 5, 0))
+    assert found.device.type == "cuda"
+    assert copies.waits_not == [True, True]
+    assert pinned == [COUNT, COUNT]
 
 
 def test_a_batch_of_one_meets_itself() -> None:

@@ -48,7 +48,7 @@ def mixed(pictures: Tensor, targets: Tensor, settings: MixConfig, drawn_from: tu
     if settings.image == "disabled" or draws.random() >= settings.probability:
         return pictures, targets
     for _ in range(settings.iterations):
-        order = torch.from_numpy(draws.permutation(len(pictures))).to(pictures.device)
+        order = _on(pictures.device, torch.from_numpy(draws.permutation(len(pictures))))
         share = float(draws.beta(settings.concentration, settings.concentration))
         cut = settings.image == "cutmix" or (settings.image == "random" and draws.random() < 0.5)
         if cut:
@@ -64,6 +64,11 @@ def mixed(pictures: Tensor, targets: Tensor, settings: MixConfig, drawn_from: tu
         else:
             targets = share * targets + (1 - share) * targets[order]
     return pictures, targets
+
+
+def _on(device: torch.device, order: Tensor) -> Tensor:
+    """The order where the pictures are; a GPU is not waited for, which a copy from other than pinned memory does."""
+    return order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order.to(device)
 
 
 def _patch(height: int, width: int, share: float, corner: bool, draws: np.random.Generator) -> tuple[int, ...]:
