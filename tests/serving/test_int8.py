@@ -1,5 +1,6 @@
 """A scorer in int8 is taken only where it is faster and decides the validation rows as float32 does."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -99,6 +100,25 @@ def test_the_limit_is_half_a_percent_of_the_rows() -> None:
 
     assert int8.refusal(compared(5)) is None
     assert "6 of 1000" in str(int8.refusal(compared(6)))
+
+
+def test_neither_graph_is_timed_beside_the_threads_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They spin for a while after each picture: turns are of many, after a pause."""
+    done: list[str] = []
+
+    class Session:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def run(self, *given: Any) -> None:
+            done.append(self.name)
+
+    monkeypatch.setattr(int8.time, "sleep", lambda seconds: done.append(f"{seconds:.1f} s"))
+    sessions = {name: Session(name) for name in ("float32", "int8")}
+    taken = int8._milliseconds(sessions, np.zeros((1, 8, 8, 3), np.uint8))
+    turns = [(name, len(list(group))) for name, group in itertools.groupby(done)]
+    assert turns == [("0.3 s", 1), ("float32", 25), ("0.3 s", 1), ("int8", 25)] * 2
+    assert {name: len(of) for name, of in taken.items()} == {"float32": 40, "int8": 40}
 
 
 def test_the_data_set_may_have_moved(

@@ -40,6 +40,11 @@ QUANTIZED = ["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool", "MaxPool", "C
 TOLERANCE = 0.02
 """Largest difference of a probability in the packed scorer's own test: processors round sums in different places."""
 
+TURN, BEFORE = 20, 5
+"""Pictures that one graph is timed on before the other's turn; and those before them that prepare and do not count."""
+PAUSE = 0.3
+"""Seconds between turns: a session's threads go on looking for work when it is done, and take cores from the other."""
+
 
 @dataclass(frozen=True)
 class Int8:
@@ -212,12 +217,14 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
 
 
 def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:
-    """By session, one picture at a time, in turns: a machine that changes its speed changes it for both."""
+    """By session, one picture at a time, some of each in turn: a machine that changes its speed changes it for both."""
     taken: dict[str, list[float]] = {name: [] for name in sessions}
-    for number in range(count + 5):
+    for _ in range(count // TURN):
         for name, of in sessions.items():
-            began = time.perf_counter()
-            of.run(None, {"pictures": picture})
-            if number >= 5:  # the first ones prepare
-                taken[name].append(1000 * (time.perf_counter() - began))
+            time.sleep(PAUSE)
+            for number in range(BEFORE + TURN):
+                began = time.perf_counter()
+                of.run(None, {"pictures": picture})
+                if number >= BEFORE:
+                    taken[name].append(1000 * (time.perf_counter() - began))
     return taken
