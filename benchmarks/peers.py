@@ -9,13 +9,13 @@
 
 All train on the rows of fold 0 of usecase=casting at 224 x 224, batch 32, from random weights, flip at random where
 they let one say so, and are left at their defaults else: that is what is compared. The peers need an environment with
-`pip install fastai transformers accelerate ultralytics` and this project's libraries. Times are of one command each.
+`pip install fastai transformers accelerate ultralytics timm scikit-learn opencv-python-headless pandas`. Times are of
+one command each, with a cache of its own; rows are divided beforehand and handed to all.
 """
 
 import argparse
 import importlib.metadata
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 import training_speed
-from training_speed import BATCH, SIZE, read, rows
+from training_speed import BATCH, SIZE, divided, environment, read, rows
 
 WAYS = ("fastai", "transformers", "ultralytics", "partsight")
 
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--only", choices=WAYS[:-1], help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=1, help="seed")
     parser.add_argument("--rows", type=int, help="training rows, for a quick look (default: all)")
+    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.only:
         print(
@@ -49,11 +50,13 @@ def main() -> None:
         )
         return
     lines = []
-    for way in parsed.ways:
-        began = time.perf_counter()
-        figures = alone(way, parsed) if way != "partsight" else training_speed.partsight(parsed, parsed.rounds)
-        lines.append({"way": way, "seconds": time.perf_counter() - began, **figures})
-        print(lines[-1], flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        parsed.given = divided(parsed, Path(folder, "rows.json"))
+        for way in parsed.ways:
+            began = time.perf_counter()
+            figures = alone(way, parsed) if way != "partsight" else training_speed.partsight(parsed, parsed.rounds)
+            lines.append({"way": way, "seconds": time.perf_counter() - began, **figures})
+            print(lines[-1], flush=True)
     table = pd.DataFrame(lines).drop(columns=["rate"], errors="ignore")
     if "partsight" in parsed.ways:
         table["times partsight"] = table["seconds"] / float(table.loc[table["way"] == "partsight", "seconds"].iloc[0])
@@ -64,10 +67,10 @@ def alone(way: str, parsed: argparse.Namespace) -> dict[str, float]:
     """One tool in a process of its own, in a folder that is thrown away."""
     command = [str(parsed.peers), str(Path(__file__).resolve()), "--only", way, "--root", str(parsed.root.resolve())]
     command += ["--backbone", parsed.backbone, "--epochs", str(parsed.epochs), "--rounds", str(parsed.rounds)]
-    command += ["--rows", str(parsed.rows)] if parsed.rows else []
-    environment = {**os.environ, "PYTHONPATH": str(training_speed.ROOT / "src")}
+    command += ["--given", str(parsed.given)]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+        variables = environment(Path(folder))
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=folder, env=variables)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 

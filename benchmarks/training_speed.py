@@ -8,12 +8,14 @@
 
 All train on the rows of fold 0 of usecase=casting, horizontal flips, AdamW at 1e-3, cosine to zero, batch 32, random
 weights, and validate after each epoch. Rounds go through the three in turn, so that a machine that changes its speed
-changes it for all; rates are of the second epoch on, validation apart, seconds of the whole command.
+changes it for all; rates are of the second epoch on, validation apart, seconds of the whole command. Each command has a
+cache of its own, so that none finds what an earlier one has prepared; rows are divided beforehand and handed to all.
 """
 
 import argparse
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,18 +41,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="the round's number is the seed")
     parser.add_argument("--rows", type=int, help="training rows, for a quick look (default: all)")
     parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--given", type=Path, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.only:
         figures = lightning(parsed) if parsed.only == "lightning" else bare(parsed)
         print(json.dumps(figures))
         return
     lines = []
-    for seed in range(1, parsed.rounds + 1):
-        for way in WAYS:
-            began = time.perf_counter()
-            figures = partsight(parsed, seed) if way == "partsight" else alone(way, parsed, seed)
-            lines.append({"way": way, "seed": seed, "seconds": time.perf_counter() - began, **figures})
-            print(lines[-1], flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        parsed.given = divided(parsed, Path(folder, "rows.json"))
+        for seed in range(1, parsed.rounds + 1):
+            for way in WAYS:
+                began = time.perf_counter()
+                figures = partsight(parsed, seed) if way == "partsight" else alone(way, parsed, seed)
+                lines.append({"way": way, "seed": seed, "seconds": time.perf_counter() - began, **figures})
+                print(lines[-1], flush=True)
     table = pd.DataFrame(lines).drop(columns="seed").groupby("way").mean().loc[list(WAYS)]
     table["speed-up"] = table.loc["lightning", "seconds"] / table["seconds"]
     table["rate of bare"] = table["rate"] / table.loc["bare", "rate"]
@@ -61,11 +66,18 @@ def main() -> None:
 def alone(way: str, parsed: argparse.Namespace, seed: int) -> dict[str, float]:
     """One way in a process of its own."""
     command = [sys.executable, __file__, "--only", way, "--root", str(parsed.root), "--backbone", parsed.backbone]
-    command += ["--epochs", str(parsed.epochs), "--rounds", str(seed)]
-    command += ["--rows", str(parsed.rows)] if parsed.rows else []
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    command += ["--epochs", str(parsed.epochs), "--rounds", str(seed), "--given", str(parsed.given)]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment(Path(folder)))
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """With a cache in this folder. matplotlib's list of fonts, which takes long to make, stays where it is."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    fonts = os.environ.get("MPLCONFIGDIR", str(cache / "matplotlib"))
+    return {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "MPLCONFIGDIR": fonts}
 
 
 def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
@@ -77,7 +89,8 @@ def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
         if parsed.rows:
             settings += fewer(parsed, Path(folder, "rows.csv"))
         with Path(folder, "log").open("w") as log:
-            subprocess.run([sys.executable, str(ROOT / "train.py"), *settings], cwd=folder, stdout=log, check=True)
+            command = [sys.executable, str(ROOT / "train.py"), *settings]
+            subprocess.run(command, cwd=folder, stdout=log, check=True, env=environment(Path(folder)))
         figures = pd.read_csv(Path(folder, "run", "metrics.csv")).set_index("metric")["value"]
         log_text = Path(folder, "log").read_text()
     rates = [float(line.split(" img/s")[0].split()[-1]) for line in log_text.splitlines() if "validation loss" in line]
@@ -91,22 +104,41 @@ def fewer(parsed: argparse.Namespace, file: Path) -> list[str]:
     folds = [1] * len(train) + [0] * len(validation)
     listed = pd.DataFrame({"image": paths, "class": [path.parts[-2] for path in paths], "fold": folds})
     listed.to_csv(file, index=False)
-    return [f"data.table={file}", "data.images=''", "data.validation_strategy=column", "data.fold_column=fold"]
+    return [
+        f"data.table={file}",
+        f"data.images={parsed.root.resolve()}",
+        "data.validation_strategy=column",
+        "data.fold_column=fold",
+    ]
 
 
-def rows(parsed: argparse.Namespace) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
-    """Training and validation pictures and their labels, as usecase=casting divides them."""
-    from partsight import command
+def divided(parsed: argparse.Namespace, file: Path) -> Path:
+    """The file, with training and validation pictures and their labels as usecase=casting divides them."""
+    from partsight import command, machine
+    from partsight.config import TrainerConfig
     from partsight.data import folds, table
 
     config = command.settings(["usecase=casting", f"data.root={parsed.root.resolve()}"])
     examples = table.read(config)
     held_out = folds.assign(examples, config.data) == 0
-    paths = [examples.folder / image for image in examples.frame["image"]]
-    labels = (examples.frame["label"] == examples.info.classes[1]).to_numpy().astype(np.int64)
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(~held_out))[: parsed.rows]  # of all classes
-    train, validation = np.sort(drawn), np.flatnonzero(held_out)
-    return [paths[i] for i in train], [paths[i] for i in validation], labels[train], labels[validation]
+    given: dict[str, object] = {}
+    for part, chosen in (("train", np.sort(drawn)), ("validation", np.flatnonzero(held_out))):
+        frame = examples.frame.iloc[chosen]
+        given[part] = [str(examples.folder / image) for image in frame["image"]]
+        given[f"{part}_labels"] = [int(label == examples.info.classes[1]) for label in frame["label"]]
+    given["half"] = machine.resolve(TrainerConfig(accelerator="cpu")).precision == "bf16-mixed"
+    file.write_text(json.dumps(given), encoding="utf-8")
+    return file
+
+
+def rows(parsed: argparse.Namespace) -> tuple[list[Path], list[Path], np.ndarray, np.ndarray]:
+    """Training and validation pictures and their labels."""
+    given = json.loads(parsed.given.read_text(encoding="utf-8"))
+    paths, labels = ([given[f"{part}{kind}"] for part in ("train", "validation")] for kind in ("", "_labels"))
+    train, validation = ([Path(path) for path in of] for of in paths)
+    train_labels, validation_labels = (np.array(of, np.int64) for of in labels)
+    return train, validation, train_labels, validation_labels
 
 
 def read(path: Path) -> np.ndarray:
@@ -195,11 +227,8 @@ def bare(parsed: argparse.Namespace) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
     from torch.nn.functional import cross_entropy
 
-    from partsight import machine
-    from partsight.config import TrainerConfig
-
     torch.manual_seed(parsed.rounds)
-    half = machine.resolve(TrainerConfig(accelerator="cpu")).precision == "bf16-mixed"
+    half = json.loads(parsed.given.read_text(encoding="utf-8"))["half"]
     train, validation, train_labels, validation_labels = rows(parsed)
     pictures, held_out = (torch.from_numpy(np.stack([read(path) for path in of])) for of in (train, validation))
     targets = torch.from_numpy(train_labels)
