@@ -161,6 +161,15 @@ def test_a_division_that_is_given_is_to_be_mended_by_hand() -> None:
     assert divided.notices["conflicting_labels"].endswith("a (bad) = A (good)")
 
 
+def test_too_many_pairs_to_keep_are_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    table, inspected = made("a a' b b'")
+    leaks.alike(table, inspected)
+    assert "Look-alikes" not in capsys.readouterr().out
+    monkeypatch.setattr(lookalikes, "MOST_PAIRS", 1)
+    assert len(leaks.alike(table, inspected).pairs) == 2
+    assert "more rows may leak than are counted" in " ".join(capsys.readouterr().out.split())
+
+
 def test_too_many_pictures_to_compare_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookalikes, "MOST_PICTURES", 3)
     table, inspected = made("a A b b' c d e")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import noise
 
@@ -87,6 +88,47 @@ def test_the_quick_comparison_misses_no_pair(monkeypatch: pytest.MonkeyPatch) ->
     assert found["similarity"].tolist() == pytest.approx(
         [best[a, b] for a, b in zip(found["first"], found["second"], strict=True)], abs=1e-5
     )
+
+
+def crowds(count: int) -> list[bytes]:
+    """Signatures of the frames of two fixed cameras, so many each, and of a picture that is like no other."""
+    generator = np.random.default_rng(0)
+    scenes = generator.integers(-90, 90, (3, lookalikes.SIDE, lookalikes.SIDE))
+    noisy = [scenes[n] + generator.normal(0, 5, scenes[n].shape) for n in [0, 1] * count + [2]]
+    return [frame.round().clip(-127, 127).astype(np.int8).tobytes() for frame in noisy]
+
+
+def test_of_very_many_pairs_the_nearest_are_kept_and_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    signatures, nearest = crowds(40), 3
+    everything, whole = lookalikes.search(signatures)
+    assert whole
+    assert len(everything) == 2 * 40 * 39 / 2
+    monkeypatch.setattr(lookalikes, "MOST_PAIRS", 100)
+    monkeypatch.setattr(lookalikes, "NEAREST", nearest)
+    monkeypatch.setattr(lookalikes, "_BLOCK", 32)
+    kept, whole = lookalikes.search(signatures)
+    assert not whole
+    assert len(kept) < 81 * (nearest + 1)
+    both = kept.merge(everything, on=["first", "second"])
+    assert both["similarity_x"].to_numpy() == pytest.approx(both["similarity_y"].to_numpy(), abs=1e-6)
+    assert len(both) == len(kept), "none is made up"
+    for picture in range(81):
+        of = [pairs[(pairs["first"] == picture) | (pairs["second"] == picture)] for pairs in (kept, everything)]
+        most_alike = [pairs["similarity"].nlargest(nearest).tolist() for pairs in of]
+        assert most_alike[0] == pytest.approx(most_alike[1], abs=1e-6)
+    groups = [lookalikes.groups(p["first"].to_numpy(), p["second"].to_numpy(), 81) for p in (kept, everything)]
+    assert groups[0].tolist() == groups[1].tolist()
+
+
+def test_a_chain_of_crowds_stays_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two crowds that one pair joins, which is among the nearest of neither picture."""
+    inside = [(a, b, 0.99) for crowd in (range(20), range(20, 40)) for a, b in itertools.combinations(crowd, 2)]
+    found = pd.DataFrame([*inside, (0, 20, 0.97)], columns=["first", "second", "similarity"])
+    monkeypatch.setattr(lookalikes, "NEAREST", 2)
+    kept = lookalikes._nearest(found, 40)
+    assert len(kept) < 120
+    assert (0, 20) in set(zip(kept["first"], kept["second"], strict=True))
+    assert len(set(lookalikes.groups(kept["first"].to_numpy(), kept["second"].to_numpy(), 40))) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (8, 300, 3), (40, 40, 2), (33, 20, 4), (50, 60, 7)])

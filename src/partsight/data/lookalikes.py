@@ -7,6 +7,7 @@ docs/data.md shows how the threshold was chosen, and what it finds and misses on
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 SIDE = 32
 """Pixels of the square signature."""
@@ -25,10 +26,18 @@ ALIKE = 0.97
 MOST_PICTURES = 200_000
 """Time grows with the square of their number: of more, only copies are looked for, and that is said."""
 
+MOST_PAIRS = 1_000_000
+"""Pairs that are all kept. The frames of a fixed camera are all alike: 20,000 of them are 200 million pairs, 10 GB."""
+
+NEAREST = 32
+"""Of more pairs those are kept that are among so many nearest of either picture, and those that join a group."""
+
 _NEAR, _QUIET = 2.0, 4.0  # standard deviation of what counts as local, pixels; contrast of noise, grey levels
 _STEPS = 32  # of one standard deviation in the stored byte
 _KEPT, _SAMPLE = 128, 4096  # dimensions that are compared first; pictures that they are chosen from
 _BLOCK = 2048
+
+_NONE = pd.DataFrame({"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)})
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -51,24 +60,60 @@ def signature(picture: NDArray[np.uint8]) -> bytes:
     return bytes(levels.astype(np.int8).data)
 
 
-def pairs(signatures: Sequence[bytes]) -> pd.DataFrame:
-    """All look-alikes: first < second (positions), similarity (`ALIKE` to 1). Flat pictures look like nothing.
+class Found(NamedTuple):
+    """Look-alikes among pictures."""
+
+    pairs: pd.DataFrame
+    """first < second (positions), similarity (`ALIKE` to 1)."""
+    whole: bool
+    """Whether these are all pairs; if not, the groups are still those of all, and so is each picture's nearest."""
+
+
+def search(signatures: Sequence[bytes]) -> Found:
+    """All look-alikes; of more than `MOST_PAIRS` those that are nearest. Flat pictures look like nothing.
 
     No pair is missed: the first comparison is of numbers that flips and quarter turns leave alone, whose distance is
     never more than that of the signatures; what it lets pass is then compared in all eight positions. Memory is that
-    of the signatures and of a block of pairs.
+    of the signatures, of a block of pairs and of what is kept.
     """
+    parts, whole, most = [_NONE], True, MOST_PAIRS
     if len(signatures) < 2:
-        return pd.DataFrame(
-            {"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)}
-        )
+        return Found(_NONE.copy(), whole)
     stored = np.frombuffer(b"".join(signatures), np.int8).reshape(-1, SIDE, SIDE)
-    found = [
-        _compared(stored, first[at : at + _BLOCK], second[at : at + _BLOCK])
-        for first, second in _candidates(_described(stored))
-        for at in range(0, len(first), _BLOCK)
-    ]
-    return pd.concat([pairs([]), *found], ignore_index=True)
+    count = 0
+    for first, second in _candidates(_described(stored)):
+        for at in range(0, len(first), _BLOCK):
+            parts.append(_compared(stored, first[at : at + _BLOCK], second[at : at + _BLOCK]))
+            count += len(parts[-1])
+            if count > most:
+                parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
+                count = len(parts[0])
+                most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
+    found = pd.concat(parts, ignore_index=True)
+    return Found(found if whole else _nearest(found, len(stored)), whole)
+
+
+def pairs(signatures: Sequence[bytes]) -> pd.DataFrame:
+    """The pairs that `search` finds."""
+    return search(signatures).pairs
+
+
+def _nearest(found: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The pairs that are among the `NEAREST` of either picture, and a tree of the nearest pairs through each group.
+
+    Taken again of what was kept and of further pairs, it gives what it would give of all at once.
+    """
+    first, second, similarity = (found[name].to_numpy() for name in found)
+    ends = np.concatenate([first, second])
+    order = np.lexsort((-np.tile(similarity, 2), ends))
+    ordered = ends[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    kept = np.zeros(len(found), bool)
+    kept[order[rank < NEAREST] % len(found)] = True
+    distance = coo_array((2 - similarity.astype(np.float64), (first, second)), shape=(count, count))  # 0 is no edge
+    tree = minimum_spanning_tree(distance.tocsr()).tocoo()
+    kept |= np.isin(first * count + second, tree.row.astype(np.int64) * count + tree.col)
+    return found[kept].reset_index(drop=True)
 
 
 def _candidates(described: Floats) -> Iterator[tuple[Numbers, Numbers]]:
