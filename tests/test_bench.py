@@ -10,12 +10,12 @@ from tiny import SMALL, tree
 
 from partsight import bench, cli, fitting
 from partsight.config import Config
-from partsight.curves import Point
 from partsight.data.dataset import Batch
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier
 from partsight.model.loss import probabilities
 from partsight.study import timing
+from partsight.tracking.point import Point
 from partsight.tracking.run import TrackedRun
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from partsight import curves
-from partsight.curves import Curves, Point
+from partsight.curves import Curves
+from partsight.tracking.point import Point
 
 
 def noted(of: Curves, number: int) -> None:

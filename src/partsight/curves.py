@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,21 +10,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partsight.config import METRICS
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of one curve."""
-
-    series: str
-    """learning_rate, learning_rate_differential, train_loss, gradient_norm, validation_loss, validation_<metric> or
-    train_<metric>."""
-    step: int
-    """Training batches seen by each process, from 1."""
-    samples: int
-    """Pictures seen: batches x batch size x processes, the x axis of charts."""
-    value: float
-
+from partsight.tracking.point import Point
 
 _COUNTS = ("_step", "_samples", "_seconds", "_timed_samples", "_timed_from")
 """Attributes of Curves that checkpoints keep."""

@@ -18,9 +18,9 @@ from preloaded import Server, environment
 from ready_store import TABLES
 
 from partsight.config import TrackingConfig
-from partsight.curves import Point
 from partsight.errors import PartsightError, Pruned
 from partsight.tracking import store
+from partsight.tracking.point import Point
 from partsight.tracking.run import METRICS_A_CALL, tracked
 
 TRACKING = TrackingConfig(experiment="tests")

@@ -16,9 +16,9 @@ from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
 from partsight.config import TrackingConfig
-from partsight.curves import Point
 from partsight.errors import Pruned
 from partsight.tracking import store
+from partsight.tracking.point import Point
 
 METRICS_A_CALL = 1000
 PARAMS_A_CALL = 100
