@@ -1,7 +1,8 @@
 """The identity of a run moves with everything that can change its result, and with nothing else."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,9 +23,14 @@ def settings() -> Config:
 
 
 def of(
-    config: Config, machine: Machine = MACHINE, fingerprint: str = "data", weights: str = "random", folds: str = "folds"
+    config: Config,
+    machine: Machine = MACHINE,
+    fingerprint: str = "data",
+    weights: str = "random",
+    folds: str = "folds",
+    plugins: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    return identity(config, machine, fingerprint, weights, folds)
+    return identity(config, machine, fingerprint, weights, folds, plugins)
 
 
 def leaves(section: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -110,6 +116,7 @@ def test_what_can_change_a_result_is_part_of_it(key: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"plugins": {"mine": "0123"}},
         {"machine": dataclasses.replace(MACHINE, precision="bf16-mixed")},
         {"machine": dataclasses.replace(MACHINE, device="cuda")},
         {"machine": dataclasses.replace(MACHINE, processes=2)},
@@ -117,7 +124,7 @@ def test_what_can_change_a_result_is_part_of_it(key: str, value: Any) -> None:
         {"weights": "file:00ff"},
         {"folds": "other folds"},
     ],
-    ids=["precision", "device", "processes", "data", "weights", "folds"],
+    ids=["plugins", "precision", "device", "processes", "data", "weights", "folds"],
 )
 def test_what_is_resolved_from_the_machine_and_the_data_is_part_of_it(changes: dict[str, Any]) -> None:
     assert of(settings(), **changes) != of(settings())

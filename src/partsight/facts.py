@@ -1,5 +1,7 @@
 """What a run is and what it ran on, as tags; and everything degraded about it, said before the first step."""
 
+import json
+
 from partsight import console, machine
 from partsight.config import Config
 from partsight.data import division, folds, leaks
@@ -8,6 +10,7 @@ from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.identity import identity
 from partsight.machine import Machine
+from partsight.model import plugins
 from partsight.model.weights import Weights
 
 
@@ -15,9 +18,9 @@ def tags(
     config: Config, computer: Machine, examples: Examples, data: str, start: Weights, divided: Division
 ) -> dict[str, str]:
     """The run's tags: what it is, and what it ran on. `data` is the fingerprint."""
-    folds_digest = folds.digest(divided.fold)
+    folds_digest, sources = folds.digest(divided.fold), plugins.sources(config.plugins)
     facts = {
-        "identity": identity(config, computer, data, start.origin, folds_digest),
+        "identity": identity(config, computer, data, start.origin, folds_digest, sources),
         "data": "sample" if config.data.root is None else "given",
         "data_fingerprint": data,
         "folds_digest": folds_digest,
@@ -31,6 +34,7 @@ def tags(
         "rows": str(len(examples)),
         "usecase": config.name,
     }
+    facts |= {"plugin_sources": json.dumps(sources)} if sources else {}
     facts |= leaks.counts(divided.leaks) | divided.notices | examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from partsight import RESULTS_VERSION
@@ -46,8 +47,13 @@ WITHOUT_EFFECT = (
 """Settings, or whole sections, that cannot change a result or enter the identity in resolved form."""
 
 
-def identity(config: Config, machine: Machine, fingerprint: str, weights_origin: str, folds: str) -> str:
-    """16 hex digits over the settings and what they resolve to (`folds`: `folds.digest`). The seed must be resolved."""
+def identity(
+    config: Config, machine: Machine, fingerprint: str, weights_origin: str, folds: str, plugins: Mapping[str, str]
+) -> str:
+    """16 hex digits over the settings and what they resolve to. The seed must be resolved.
+
+    folds: `folds.digest`. plugins: `plugins.sources` of config.plugins.
+    """
     assert config.seed >= 0
     parts = {
         key: value
@@ -67,4 +73,6 @@ def identity(config: Config, machine: Machine, fingerprint: str, weights_origin:
         "folds": folds,
         "results_version": RESULTS_VERSION,
     }
+    if plugins:
+        parts["plugin_sources"] = dict(plugins)
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -84,7 +84,7 @@ def test_child_processes_take_the_number_of_the_first(tried: list[int], monkeypa
 
 def test_the_identity_is_that_of_the_number_found(tried: list[int]) -> None:
     found = batch_size.adjusted(config(100), GPU, INFO)
-    parts = (GPU, "data", "random", "folds")
+    parts = (GPU, "data", "random", "folds", {})
     assert identity.identity(found, *parts) == identity.identity(config(8, adjust=False), *parts)
     assert identity.identity(found, *parts) != identity.identity(config(100, adjust=False), *parts)
 

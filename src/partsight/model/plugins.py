@@ -1,6 +1,8 @@
 """The one door for a user's own code: modules named in `plugins` are imported before any name is looked up."""
 
+import hashlib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,3 +20,24 @@ def load(modules: Sequence[str]) -> list[str]:
         except Exception as error:  # whatever a stranger's module does wrong, the person must learn of it here
             problems.append(f"plugins: {module} cannot be imported: {type(error).__name__}: {error}")
     return problems
+
+
+def sources(modules: Sequence[str]) -> dict[str, str]:
+    """Module to 16 hex digits over its code: its file, or all files of a package. What it imports is not looked at."""
+    return {module: _digest(_files(module)) for module in modules}
+
+
+def _files(module: str) -> list[Path]:
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return []
+    packages = [Path(folder) for folder in spec.submodule_search_locations or []]
+    alone = [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
+    return sorted(file for folder in packages for file in folder.rglob("*.py")) or alone
+
+
+def _digest(files: Sequence[Path]) -> str:
+    found = hashlib.blake2b(digest_size=8)
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
