@@ -14,6 +14,7 @@ from partsight.errors import Problems
 TITLES = fold_checks.TITLES | {
     "leaks": "LEAKS",
     "leaks_incomplete": "LOOK-ALIKES NOT SEARCHED",
+    "leaks_uncounted": "NOT ALL LOOK-ALIKES COUNTED",
     "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS",
 }
 """Titles of `Division.notices`, by tag."""
@@ -53,6 +54,12 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     if not same.complete:
         notices["leaks_incomplete"] = (
             f"More than {lookalikes.MOST_PICTURES:,} pictures: only files of the same bytes were looked for."
+        )
+    if not same.every_pair:
+        notices["leaks_uncounted"] = (
+            f"More than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, as the frames of a fixed camera are. Of "
+            f"each picture the {lookalikes.NEAREST} nearest are kept, and all groups: more rows may leak than are "
+            "counted. Name a data.group_column, or set data.on_leak=group."
         )
     if conflicting := leaks.conflicts(examples, same):
         notices["conflicting_labels"] = (

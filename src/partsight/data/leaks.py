@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight import console
 from partsight.data import lookalikes
 from partsight.data.table import Examples
 
@@ -15,13 +14,6 @@ COLUMNS = ["kind", "similarity", "split", "row", "image", "label", "train_row", 
 
 KINDS = ("same picture", "same bytes", "look-alike")
 """Rows that name one file, files of one content, pictures that are alike: the plainest first."""
-
-CROWDED = (
-    f"More than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, as the frames of a fixed camera are. Of each "
-    f"picture the {lookalikes.NEAREST} nearest are kept, and all groups: more rows may leak than are counted. Name a "
-    "group column, or set data.on_leak=group."
-)
-"""Where not all pairs are kept."""
 
 Numbers = NDArray[np.int64]
 
@@ -38,6 +30,8 @@ class Alike:
     """Contents that are alike: first, second, similarity. Of very many those of `lookalikes.search`."""
     complete: bool
     """Whether there were few enough pictures to look for more than copies."""
+    every_pair: bool = True
+    """Whether there were few enough pairs to keep all of them."""
 
     @property
     def together(self) -> Numbers:
@@ -47,18 +41,16 @@ class Alike:
 
 
 def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:
-    """Compares all pictures of the rows; `inspected` is `inspection.inspect` of them. Says what it leaves out."""
+    """Compares all pictures of the rows; `inspected` is `inspection.inspect` of them."""
     key = inspected["hash"].where(inspected["hash"] != "", inspected["image"])  # files that cannot be read
     content = pd.Series(np.arange(len(inspected))).groupby(key.to_numpy()).transform("first").to_numpy()
     speaks = (content == np.arange(len(inspected))) & (inspected["signature"].str.len() > 0).to_numpy()
     first_of = np.flatnonzero(speaks)
     complete = len(first_of) <= lookalikes.MOST_PICTURES
     found = lookalikes.search(inspected["signature"].iloc[first_of].tolist() if complete else [])
-    if not found.whole:
-        console.banner("Look-alikes", CROWDED)
     near = found.pairs.assign(**{end: first_of[found.pairs[end].to_numpy()] for end in ("first", "second")})
     picture = pd.Index(inspected["image"]).get_indexer(examples.frame["image"]).astype(np.int64)
-    return Alike(picture, content[picture].astype(np.int64), near, complete)
+    return Alike(picture, content[picture].astype(np.int64), near, complete, found.whole)
 
 
 def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.DataFrame:

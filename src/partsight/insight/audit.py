@@ -284,6 +284,9 @@ def _look_alike_findings(pairs: pd.DataFrame, pictures: pd.DataFrame) -> list[Fi
 
 
 def _incomplete_findings(same: Alike | None) -> list[Finding]:
+    if same is not None and not same.every_pair:
+        text = f"more than {lookalikes.MOST_PAIRS:,} pairs of look-alikes: the nearest are kept, and all groups"
+        return [Finding("note", "look_alikes_uncounted", 1, text)]
     if same is None or same.complete:
         return []
     text = f"more than {lookalikes.MOST_PICTURES:,} pictures: copies are looked for, look-alikes are not"
