@@ -63,7 +63,7 @@ def test_debug_is_one_epoch_of_two_batches_on_the_processor(config: Compose) -> 
 
 
 def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path) -> None:
-    folder = tmp_path / 'Müller\'s conf, [new] = "a" $b'  # a folder's name may hold all that Hydra's grammar knows
+    folder = tmp_path / 'Müller\'s conf, [new] = "a" $b\\c\\'  # a folder's name may hold all that Hydra's grammar knows
     (folder / "usecase").mkdir(parents=True)
     (folder / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true, devices: 2}\n")
     register()

@@ -69,6 +69,9 @@ def test_a_finished_run_is_not_made_again(
     run(tmp_path, pictures, AGAIN, "hydra.run.dir=third", "fold=1")  # another run
     run(tmp_path, pictures, "rerun=true", "hydra.run.dir=fourth")  # forced
     assert len(mlflow_runs(tmp_path)) == 3
+    run(tmp_path, pictures, AGAIN, "hydra.run.dir=third")
+    same(first, tmp_path / "third")
+    assert not (tmp_path / "third" / "checkpoints" / "last.ckpt").exists()  # of the other run
     assert not (tmp_path / "fourth" / "earlier_run.json").exists()
 
 

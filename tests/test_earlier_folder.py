@@ -10,6 +10,7 @@ from partsight import earlier
 from partsight.config import Config, TrackingConfig
 from partsight.earlier import Earlier
 from partsight.run_files import LAST
+from partsight.tracking import store
 
 
 def interrupted(folder: Path, host: str, identity: str = "0123") -> Earlier:
@@ -59,6 +60,15 @@ def test_a_folder_of_this_machine_may_be_another_runs_by_now(
     assert "is another run's by now: it begins again" in capsys.readouterr().out
 
 
+def test_nothing_of_another_run_is_left_in_a_folder(tmp_path: Path) -> None:
+    """A table of test rows, left by a run that had some, would be read as this one's."""
+    left = ["facts.yaml", "metrics.csv", "predictions.parquet", "test_predictions.parquet", "metrics_test.csv"]
+    for name in left:
+        (tmp_path / name).touch()
+    earlier.prepare_folder(tmp_path, None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
@@ -98,3 +108,15 @@ def test_a_run_that_is_made_again_is_waited_for_too(tmp_path: Path, monkeypatch:
             assert not begun.wait(0.5)
     thread.join(10)
     assert begun.is_set()
+
+
+def test_a_finished_run_without_files_does_not_hide_an_interrupted_one(tmp_path: Path) -> None:
+    config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts"))
+    client, experiment = store.prepare(config.tracking)
+    tags = {"identity": "0123", "folder": str(tmp_path), "host": platform.node()}
+    stopped = client.create_run(experiment, tags=tags).info.run_id
+    client.set_terminated(stopped, "KILLED")
+    client.set_terminated(client.create_run(experiment, tags=tags).info.run_id, "FINISHED")
+    with earlier.claimed(config, "0123", drawn=False) as known:
+        assert known is not None
+        assert (known.id, known.finished) == (stopped, False)

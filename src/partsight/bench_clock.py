@@ -18,7 +18,7 @@ class Clock(Callback):
         self.validated, self.validation_seconds = 0, 0.0
         self.first_step = 0.0
         self.epochs, self.seconds = 0, 0.0
-        """Whole epochs took: training, validation, checkpoints and callbacks."""
+        """Epochs after the first, and what they took: training, validation, checkpoints and callbacks."""
         self._fit = self._second_epoch = self._epoch = self._step = self._validation = 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -22,7 +22,7 @@ from mlflow.entities import Run
 
 from partsight import console, processes
 from partsight.config import Config, flat
-from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST
+from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
 from partsight.tracking import store
 from partsight.turns import turn
 
@@ -135,17 +135,14 @@ _GONE_ON_FROM = (
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     """Readies a run's folder: with the files to go on from, and without what another run left in it."""
     source = earlier.folder if earlier else None
+    lost = _lost(earlier) if earlier and source is None else ""
     if source != folder.resolve():
-        for stale in [*_GONE_ON_FROM, FIGURES, COPIED_FROM]:
+        for stale in [*_GONE_ON_FROM, FACTS, FIGURES, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS, COPIED_FROM]:
             (folder / stale).unlink(missing_ok=True)
     if earlier is None:
         return
     if source is None:
-        its = Path(earlier.tags["folder"])
-        where = f"is on {earlier.tags['host']}" if earlier.elsewhere else "is gone"
-        if its.is_dir() and not earlier.elsewhere:
-            where = "is another run's by now" if _identity(its) else "had no checkpoint yet"
-        console.say(f"Run {earlier.id} was interrupted. Its folder {its} {where}: it begins again")
+        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} {lost}: it begins again")
         return
     found = [name for name in _GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)
@@ -157,6 +154,16 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, part)
             part.replace(folder / name)
+
+
+def _lost(earlier: Earlier) -> str:
+    """What became of a folder that is not to be gone on from."""
+    folder = Path(earlier.tags["folder"])
+    if earlier.elsewhere:
+        return f"is on {earlier.tags['host']}"
+    if not folder.is_dir():
+        return "is gone"
+    return "is another run's by now" if _identity(folder) else "had no checkpoint yet"
 
 
 def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:

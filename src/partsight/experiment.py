@@ -81,11 +81,11 @@ def run(config: Config) -> float:
         data = FoldData(examples, divided.fold, config, inspected)
         facts.announce(config, examples, data, tags, start)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
+        keeping.write_facts(folder, tags)  # first: by them the folder is known as this run's
         parent, name = parent_of(HydraConfig.get()), run_name(config)
         with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-            keeping.write_facts(stage, tags)
             keeping.write_inputs(stage, examples, divided)
             keeping.write_leaks(stage, divided)
             if config.data.unlabeled_table:
@@ -134,6 +134,8 @@ def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.Da
 
 def _conclude_again(config: Config, known: Earlier, folder: Path) -> float:
     """The result of a finished run of the same identity, in place of another."""
+    if known.folder != folder.resolve():
+        earlier.prepare_folder(folder, None)
     figures = earlier.fetch_result(config, known, folder, parent_of(HydraConfig.get()))
     console.table(figures[SHOWN], f"{config.name}, {run_name(config)}: validation, 95 % intervals")
     differing = earlier.changes(known, config, {}).get("drift")

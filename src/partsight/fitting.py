@@ -45,7 +45,7 @@ class Fitted:
     """With the weights of the checkpoint that is the result."""
     checkpoint: Path
     seconds: float
-    """Fitting alone took, validation included; of a resumed run, all parts of it that count."""
+    """That fitting alone took, validation included; of a resumed run, all parts of it that count."""
     stopped: str | None
     """When and why training ended before its last epoch."""
 

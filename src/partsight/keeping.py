@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,26 +26,25 @@ from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS,
 from partsight.stage import Stage
 
 
+def write_facts(folder: Path, tags: Mapping[str, str]) -> None:
+    """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
+    whole_file.write(folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
+
+
 def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
     folder, track = stage.folder, stage.track
     settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
     whole_file.write(folder / SETTINGS, settings)
     folds.write(examples, divided.fold, folder / "folds.csv")
-    track.artifact(folder / SETTINGS)
-    track.artifact(folder / "folds.csv")
+    for name in (FACTS, SETTINGS, "folds.csv"):
+        track.artifact(folder / name)
     if (imported := hydrogen_torch.of_run(HydraConfig.get())) is not None:
         shutil.copyfile(imported, folder / hydrogen_torch.KEPT_AS)
         track.artifact(folder / hydrogen_torch.KEPT_AS)
     if len(examples.skipped):
         examples.skipped.to_csv(folder / "skipped.csv", index=False)
         track.artifact(folder / "skipped.csv")
-
-
-def write_facts(stage: Stage, tags: Mapping[str, str]) -> None:
-    """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
-    whole_file.write(stage.folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
-    stage.track.artifact(stage.folder / FACTS)
 
 
 def write_leaks(stage: Stage, divided: Division) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
 
 
 def quoted(text: str) -> str:
-    """Any text as a value of an override."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Any text as a value of an override, but for `${`: Hydra takes a backslash for one, except before a quote."""
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def search_path(urls: Iterable[str]) -> list[str]:

@@ -139,7 +139,7 @@ def _batches_done(trainer: Trainer) -> int:
 
 
 def _seconds_left(trainer: Trainer, elapsed: float, earlier: int) -> float:
-    """Of training, at this process's speed; infinite before its first batch. `earlier`: batches before a resume."""
+    """What training still takes at this speed; infinite before its first batch. `earlier`: batches before a resume."""
     total, done = float(trainer.num_training_batches) * (trainer.max_epochs or 1), _batches_done(trainer)
     return elapsed * max(0.0, total - done) / (done - earlier) if done > earlier else math.inf
 

@@ -12,7 +12,7 @@ from partsight.config import Config, DataConfig
 from partsight.data import division, inspection, leaks, lookalikes
 from partsight.data.info import DataInfo
 from partsight.data.table import Examples
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
 
 
 def made(images: str, splits: str = "", labels: str = "") -> tuple[Examples, pd.DataFrame]:
@@ -168,6 +168,8 @@ def test_too_many_pairs_to_keep_are_said(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(lookalikes, "MOST_PAIRS", 1)
     assert len(leaks.alike(table, inspected).pairs) == 2
     assert "more rows may leak than are counted" in division.divide(table, inspected, config).notices["leaks_uncounted"]
+    with pytest.raises(PartsightError, match="leaks cannot be ruled out"):
+        division.divide(table, inspected, settings("error"))
 
 
 def test_too_many_pictures_to_compare_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

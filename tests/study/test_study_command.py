@@ -63,6 +63,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
     [
         (["hydra.launcher.n_jobs=2"], r"hydra\.launcher\.n_jobs=2: runs of kind: time that share a machine"),
         (["hydra/launcher=joblib"], r"hydra/launcher=joblib: .* add hydra\.launcher\.n_jobs=1"),
+        (["hydra/launcher=submitit_local"], r"hydra/launcher=submitit_local: .* leave the launcher out"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"], r"hydra\.launcher\.n_jobs=-1: "),
     ],
 )

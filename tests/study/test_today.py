@@ -1,6 +1,7 @@
 """A finished run of data or weights that are others today is made again; reading them costs little, and may fail."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tiny import noise, tree
 from partsight import command, config
 from partsight.data import fingerprint, inspection, table
 from partsight.data.division import divide
+from partsight.model import plugins
 from partsight.study import command as study_command
 from partsight.study import plan as planning
 from partsight.study import today
@@ -56,6 +58,7 @@ def make(runs: planning.Plan) -> None:
             "data_fingerprint": fingerprint.fingerprint(examples, inspected),
             "folds_digest": today.folds.digest(divide(examples, inspected, run.config).fold),
             "weights": f"file:{hashlib.sha256(b'weights').hexdigest()}",
+            "plugin_sources": json.dumps(plugins.sources(run.config.plugins)),
         }
         run.folder.mkdir(parents=True)
         (run.folder / "facts.yaml").write_text(yaml.safe_dump(facts))
@@ -143,3 +146,11 @@ def test_speeds_are_of_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     Path("parts").rename("unplugged")
     assert today.outdated(plan) == ({}, [])
     assert study_command._outdated(plan) == []
+
+
+def test_so_does_code_of_plugins_that_was_edited() -> None:
+    Path("my_models.py").write_text("WIDTH = 8\n")
+    make(planned("plugins=[my_models]"))
+    assert outdated(planned("plugins=[my_models]")) == {}
+    Path("my_models.py").write_text("WIDTH = 16\n")
+    assert outdated(planned("plugins=[my_models]")) == {"code of plugins": ["one", "other"]}

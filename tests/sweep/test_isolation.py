@@ -79,14 +79,16 @@ def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Tra
     assert parent.info.status == "FAILED"
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), EOFError("unexpected EOF"), RuntimeError("no thread")])
 def test_a_job_that_cannot_be_started_costs_the_others_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
+    """The disk is full; the server died, as it does where memory for one more process is wanting; no more threads."""
     started = []
 
     def full(job: isolation.Job, *_: object, **named: object) -> None:
         started.append(job.number)
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(isolation, "start_server", lambda: None)
     monkeypatch.setattr(isolation, "_start", full)
@@ -94,7 +96,7 @@ def test_a_job_that_cannot_be_started_costs_the_others_nothing(
     jobs = [isolation.Job(number, tmp_path / str(number), OmegaConf.create()) for number in range(2)]
     assert isolation.run_all(jobs, shared, 1) == {0: None, 1: None}
     assert started == [0, 1]
-    assert "Job 1: could not be started: [Errno 28] No space left on device" in capsys.readouterr().out
+    assert f"Job 1: could not be started: {error}" in capsys.readouterr().out
 
 
 def test_an_error_that_hydra_would_raise_is_recorded(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_a_trial_on_other_data_or_first_weights_fails_and_ends_the_search(tmp_pa
     assert "cannot be compared" in str(stopped.value)
     assert "hydra.sweeper.study_name" in str(stopped.value)
     assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL"]
-    assert "ran on other data or first weights" in str(failure.reason(tmp_path / "sweep" / "2"))
+    assert "ran on other data, first weights or code" in str(failure.reason(tmp_path / "sweep" / "2"))
     search_for(composed(tmp_path, n_trials=4), lambda job: kept(tmp_path, job))  # as it began
     assert states(tmp_path) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from partsight.config import Config
 from partsight.data import fold_checks, folds, leaks, lookalikes, sampling
 from partsight.data.table import Examples
-from partsight.errors import Problems
+from partsight.errors import PartsightError, Problems
 
 TITLES = fold_checks.TITLES | {
     "leaks": "LEAKS",
@@ -44,7 +44,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     notices = fold_checks.notices(examples, fold, config)
     fold = sampling.keep_share(examples, fold, config)
     found = leaks.find(examples, same, fold, config.fold)
-    _refuse(found, config)
+    _refuse(found, same, config)
     if len(found):
         remedy = _remedy(found, config)
         notices["leaks"] = (
@@ -70,8 +70,13 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     return Division(fold, found, notices)
 
 
-def _refuse(found: pd.DataFrame, config: Config) -> None:
-    """Under `error` any leak; under `group` those of test rows, which no division can mend."""
+def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
+    """Under `error` any leak, and what may be one; under `group` those of test rows, which no division can mend."""
+    if config.data.on_leak == "error" and not same.every_pair:
+        raise PartsightError(
+            f"data.on_leak=error: more than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, so leaks cannot be "
+            "ruled out. Set data.on_leak=group, or warn and a data.group_column"
+        )
     if config.data.on_leak == "error" and len(found):
         raise Problems(f"data.on_leak=error: {leaks.summary(found)}. {_remedy(found, config)}", leaks.named(found))
     test = found[found["split"] == "test"]

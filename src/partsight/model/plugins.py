@@ -10,9 +10,7 @@ from pathlib import Path
 
 def load(modules: Sequence[str]) -> list[str]:
     """Imports each module, the current folder included in the search; returns the problems."""
-    here = str(Path.cwd())
-    if modules and here not in sys.path:
-        sys.path.insert(0, here)
+    _search_here(modules)
     problems = []
     for module in modules:
         try:
@@ -23,12 +21,25 @@ def load(modules: Sequence[str]) -> list[str]:
 
 
 def sources(modules: Sequence[str]) -> dict[str, str]:
-    """Module to 16 hex digits over its code: its file, or all files of a package. What it imports is not looked at."""
+    """Module to 16 hex digits over its file, or over all Python files of a package; not over what these import.
+
+    A module that is not there has the digits of no file.
+    """
+    _search_here(modules)
     return {module: _digest(_files(module)) for module in modules}
 
 
+def _search_here(modules: Sequence[str]) -> None:
+    here = str(Path.cwd())
+    if modules and here not in sys.path:
+        sys.path.insert(0, here)
+
+
 def _files(module: str) -> list[Path]:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:  # of the package it is in
+        spec = None
     if spec is None:
         return []
     packages = [Path(folder) for folder in spec.submodule_search_locations or []]
@@ -39,5 +50,6 @@ def _files(module: str) -> list[Path]:
 def _digest(files: Sequence[Path]) -> str:
     found = hashlib.blake2b(digest_size=8)
     for file in files:
+        found.update(f"{file.name} {file.stat().st_size} ".encode())
         found.update(file.read_bytes())
     return found.hexdigest()

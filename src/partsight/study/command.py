@@ -81,8 +81,11 @@ def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     jobs = given.get("hydra.launcher.n_jobs")
     if jobs not in (None, "1"):
         return f"hydra.launcher.n_jobs={jobs}: {why} leave it out"
-    if jobs is None and given.get("hydra/launcher") == "joblib":  # which takes all cores by default
+    launcher = given.get("hydra/launcher", "isolated")
+    if launcher == "joblib" and jobs is None:  # which takes all cores by default
         return f"hydra/launcher=joblib: {why} add hydra.launcher.n_jobs=1, or leave the launcher out"
+    if launcher not in ("isolated", "basic", "joblib"):
+        return f"hydra/launcher={launcher}: {why} leave the launcher out"
     return None
 
 
@@ -144,7 +147,7 @@ def _show_studies(folders: Sequence[Path]) -> None:
 
 
 def _show_runs(plan: Plan) -> None:
-    old = {run.folder for run in _outdated(plan)}
+    old = {run.folder for run in (*_outdated(plan), *(run for run in plan.runs if run.config.rerun and run.done))}
     for run in plan.runs:
         state = "old" if run.folder in old else "done" if run.done else "-"
         print(f"{state:5} {run.title:40} {' '.join(run.overrides)}")

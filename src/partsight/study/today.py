@@ -1,6 +1,7 @@
 """Data sets and weights files as they are now, beside what finished runs of a study were made of."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,11 @@ from partsight.config import Config, DataConfig
 from partsight.data import bad_pictures, fingerprint, folds, inspection, leaks, sampling, table
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
+from partsight.model import plugins
 from partsight.run_files import FACTS
 from partsight.study.plan import Plan, Run
 
-PICTURES, FOLDS, WEIGHTS = "pictures or labels", "folds", "first weights"
+PICTURES, FOLDS, WEIGHTS, CODE = "pictures or labels", "folds", "first weights", "code of plugins"
 """What may be others than a run had."""
 
 
@@ -37,9 +39,13 @@ class DataSet:
         return fingerprint.fingerprint(self.examples, self.inspected)
 
     @cached_property
-    def seen(self) -> pd.DataFrame:
-        """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them."""
-        return leaks.of_test_rows(self.examples, leaks.alike(self.examples, self.inspected))
+    def seen(self) -> pd.DataFrame | None:
+        """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them.
+
+        None where so many pictures are alike that not every pair was kept.
+        """
+        same = leaks.alike(self.examples, self.inspected)
+        return leaks.of_test_rows(self.examples, same) if same.every_pair else None
 
     @cached_property
     def fold(self) -> NDArray[np.int64]:
@@ -74,7 +80,7 @@ class Today:
 
     def data(self, config: Config) -> DataSet | None:
         """The data set of a config; None where it cannot be read any more."""
-        key = f"{config.data!r} {config.image.channels}"
+        key = f"{config.data!r} {config.image.channels} {config.model.output} {config.training.loss}"
         if key not in self._data:
             self._data[key] = None
             try:
@@ -99,6 +105,8 @@ class Today:
             origin = self._origin(config.model.weights)
             if origin is not None and origin != told["weights"]:
                 found.append(WEIGHTS)
+        if config.plugins and json.dumps(plugins.sources(config.plugins)) != told.get("plugin_sources"):
+            found.append(CODE)
         return tuple(found)
 
     def _divided_anew(self, now: DataSet, run: Run) -> bool:

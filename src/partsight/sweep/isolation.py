@@ -117,7 +117,7 @@ def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended
                 try:
                     started = _start(job, shared, slot, server, named=n_jobs > 1)
                     running[started.result] = started
-                except OSError as error:  # a full disk, or no memory for one more process: jobs at work may go on
+                except (OSError, EOFError, RuntimeError) as error:  # full disk, server without memory, no more threads
                     results[job.number] = None
                     free.append(slot)
                     _failed(job, f"could not be started: {error}")
@@ -149,12 +149,14 @@ def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, name
     work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
     log = (job.folder / LOG).absolute()  # hydra.job.chdir takes the job elsewhere
     process = server.Process(target=_job, args=(work, slot, its_result, its_output, printed, log))
-    process.start()
-    its_result.close()  # so that reading ends when the job's own copies are closed
-    its_output.close()
     prefix = f"[{job.number}] " if named else ""
     printing = threading.Thread(target=_print, args=(printed, log, prefix), daemon=True)
-    printing.start()
+    try:
+        printing.start()  # before the process, which would be left alone where no thread can be had
+        process.start()
+    finally:  # so that reading ends when the job's own copies are closed
+        its_result.close()
+        its_output.close()
     return _Running(job, slot, process, result, printing)
 
 

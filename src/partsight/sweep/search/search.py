@@ -139,8 +139,8 @@ def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> t
 
 def _incomparable(study: Study, apart: Sequence[str]) -> str:
     return (
-        f"Trials of the study {study.study_name} cannot be compared, for one ran on other data or first weights; it "
-        "has failed, and the search stops here:\n"
+        f"Trials of the study {study.study_name} cannot be compared, for one ran on other data, first weights or code; "
+        "it has failed, and the search stops here:\n"
         + "".join(f"  {text}\n" for text in dict.fromkeys(apart))
         + "Give data.*, model.* and the files that they name as the study's first trials had them; where those were "
         "wrong, give another hydra.sweeper.study_name"

@@ -144,7 +144,7 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
     end = _ended(own, value, worker.metric)
     what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be told to the study"
     if end.state != TrialState.FAIL and (apart := _differences(worker, own, what)):
-        said = "ran on other data or first weights than the study's other trials"
+        said = "ran on other data, first weights or code than the study's other trials"
         failure.record(own, "\n".join([said, *apart]))
         end = End(TrialState.FAIL, f"failed: {said}", tuple(apart))
     try:
@@ -183,7 +183,7 @@ def _differences(worker: Worker, own: Path, what: str) -> list[str]:
     if not ((own / FACTS).is_file() and (own / SETTINGS).is_file()):
         return []
     found, backbone = _read(own / FACTS), _read(own / SETTINGS)["backbone"]
-    names = {"data_fingerprint": "data_fingerprint", "folds_digest": "folds_digest"}
+    names = {"data_fingerprint": "data_fingerprint", "folds_digest": "folds_digest", "plugin_sources": "plugins"}
     if not any(key.lstrip("+") in _FIRST_WEIGHTS for key in worker.searched.drawn):
         names["weights"] = f"weights of {backbone}"
     facts = {name: str(found[tag]) for tag, name in names.items() if tag in found}
