@@ -11,8 +11,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from partsight.config import TrackingConfig
-from partsight.curves import Point
 from partsight.tracking import store
+from partsight.tracking.point import Point
 from partsight.tracking.run import tracked
 
 EPOCHS, STEPS, SETTINGS = 5, 40, 150
