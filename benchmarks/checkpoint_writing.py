@@ -19,7 +19,7 @@ from typing import Any
 import timm
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from partsight.checkpoints import WholeFiles
+from partsight.fit.checkpoints import WholeFiles
 
 
 def main() -> None:

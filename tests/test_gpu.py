@@ -13,10 +13,10 @@ import torch
 from tiny import mlflow_runs, probabilities, run, tree
 
 from partsight import machine
-from partsight.checkpoints import BesideTraining
 from partsight.config import Config, TrainerConfig
-from partsight.curves import Curves
 from partsight.errors import PartsightError
+from partsight.fit.checkpoints import BesideTraining
+from partsight.fit.curves import Curves
 from partsight.model import batch_size
 from partsight.model.classifier import Classifier
 from partsight.serving.predict import predict

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from partsight import fitting, machine
+from partsight import machine
 from partsight.config import Config, TrainerConfig
 from partsight.errors import PartsightError
+from partsight.fit import fitting
 
 _STEPS = """
 import resource, sys, torch

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             sys.exit(study.main(given[1:]))
         if given[:1] == ["bench"]:
-            from partsight import bench
+            from partsight.bench import command as bench
 
             sys.exit(bench.main(given[1:]))
         parsed = _parser().parse_args(given)

@@ -6,31 +6,20 @@ from pathlib import Path
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import (
-    check,
-    console,
-    earlier,
-    facts,
-    fitting,
-    keeping,
-    machine,
-    processes,
-    pseudo_training,
-    range_test,
-    seeds,
-    training,
-    whole_file,
-)
+from partsight import check, console, machine, seeds, whole_file
 from partsight.config import Config, flat
-from partsight.data import bad_pictures, division, fingerprint, inspection, table
+from partsight.data import division, fingerprint
 from partsight.data.datamodule import FoldData
-from partsight.earlier import Earlier
+from partsight.data.usable import usable_examples
 from partsight.errors import Problems
-from partsight.fitting import Fitted
+from partsight.fit import fitting, processes, range_test
+from partsight.fit.fitting import Fitted
 from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
-from partsight.results import Result
-from partsight.stage import Stage, named_apart, run_name
+from partsight.run import earlier, facts, keeping, pseudo_training, training
+from partsight.run.earlier import Earlier
+from partsight.run.results import Result
+from partsight.run.stage import Stage, named_apart, run_name
 from partsight.sweep.parent import apart, parent_of
 from partsight.sweep.search import trial
 from partsight.tracking import store
@@ -60,9 +49,7 @@ def run(config: Config) -> float:
     machine.prepare(computer)
     folder = Path(HydraConfig.get().runtime.output_dir)
 
-    examples = table.read(config)
-    inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    examples = bad_pictures.usable(examples, inspected, config)
+    examples, inspected = usable_examples(config)
     divided = division.divide(examples, inspected, config)
     asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
     start = weights.find(config)
@@ -94,7 +81,7 @@ def run(config: Config) -> float:
             keeping.write_hydrogen_files(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
             keeping.write_scorer(stage, tags, result, data.examples, fitted)
-            from partsight import reporting  # not before: a run begins sooner without its charts
+            from partsight.run import reporting  # not before: a run begins sooner without its charts
 
             about = reporting.RunFacts(tags, banners, divided.leaks)
             reporting.write(stage, about, result, test, curves.table(), data, fitted.model)

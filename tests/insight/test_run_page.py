@@ -9,7 +9,7 @@ from PIL import Image
 
 from partsight.evaluation.predictions import Task, build
 from partsight.insight.run_page import run_page
-from partsight.results import of_table
+from partsight.run.results import of_table
 
 MANY = Task(("rust", "dent"), "multilabel")
 TWO = Task(("ok", "<bad>"), "softmax", good_classes=("ok",))

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from partsight import identity
 from partsight.config import Config, ImageConfig
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.machine import Machine
 from partsight.model import batch_size
+from partsight.run import identity
 
 GPU = Machine("cuda", "a GPU", "bf16-mixed", 1, 1)
 CPU = Machine("cpu", "a processor", "32-true", 1, 1)

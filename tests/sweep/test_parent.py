@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from partsight import command
 from partsight.config import Config, TrackingConfig, register
-from partsight.stage import named_apart, run_name
+from partsight.run.stage import named_apart, run_name
 from partsight.sweep import jobs, parent
 
 

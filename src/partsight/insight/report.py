@@ -7,7 +7,7 @@ import pandas as pd
 from partsight.evaluation.rankings import rankings
 from partsight.insight import charts, confusion, sheets
 from partsight.insight.rankings import ranking_chart
-from partsight.results import Result
+from partsight.run.results import Result
 
 
 def draw(

@@ -9,7 +9,7 @@ import pandas as pd
 from partsight.insight import page, style
 from partsight.insight.page import Block, Section
 from partsight.insight.rows import answers, probability_of
-from partsight.results import Result
+from partsight.run.results import Result
 
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""

@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from partsight import console, results
-from partsight.data import bad_pictures, division, fingerprint, folds, inspection, sources, table
+from partsight import console
+from partsight.data import division, fingerprint, folds, sources
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
+from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
 from partsight.model.classifier import Classifier, Scores
-from partsight.run_files import FACTS
+from partsight.run import results
+from partsight.run.files import FACTS
 from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005
@@ -141,12 +143,10 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
     place = sources.root(config.data)
     if not place.is_dir():
         raise PartsightError(f"{place}: the data set of this run is not there; name its folder with --root")
-    examples = table.read(config)
+    examples, inspected = usable_examples(config)
     if examples.info.classes != model.info.classes:
         found, known = ", ".join(examples.info.classes), ", ".join(model.info.classes)
         raise PartsightError(f"{place}: has the classes {found}, the model {known}: this is another data set")
-    inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    examples = bad_pictures.usable(examples, inspected, config)
     fold = division.divide(examples, inspected, config).fold
     today = {
         "data_fingerprint": fingerprint.fingerprint(examples, inspected),

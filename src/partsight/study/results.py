@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from partsight.evaluation import predictions, scored
 from partsight.evaluation.task import Task
-from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS, TIMING
+from partsight.run.files import PREDICTIONS, TEST_PREDICTIONS, TIMING
 from partsight.study import today
 from partsight.study.plan import Plan, Run
 from partsight.study.today import Today

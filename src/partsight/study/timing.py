@@ -18,7 +18,7 @@ from partsight.data.info import DataInfo
 from partsight.machine import Machine
 from partsight.model import loss, optimizer
 from partsight.model.classifier import Classifier
-from partsight.stage import run_name
+from partsight.run.stage import run_name
 from partsight.sweep.parent import parent_of
 from partsight.tracking.run import tracked
 

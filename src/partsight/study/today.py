@@ -14,11 +14,12 @@ import yaml
 from numpy.typing import NDArray
 
 from partsight.config import Config, DataConfig
-from partsight.data import bad_pictures, fingerprint, folds, inspection, leaks, sampling, table
+from partsight.data import fingerprint, folds, leaks, sampling
 from partsight.data.table import Examples
+from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
 from partsight.model import plugins
-from partsight.run_files import FACTS
+from partsight.run.files import FACTS
 from partsight.study.plan import Plan, Run
 
 PICTURES, FOLDS, WEIGHTS, CODE = "pictures or labels", "folds", "first weights", "code of plugins"
@@ -64,9 +65,7 @@ def read(config: Config) -> DataSet:
         PartsightError: it cannot be used.
         OSError: it cannot be read.
     """
-    examples = table.read(config)
-    inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    return DataSet(bad_pictures.usable(examples, inspected, config), inspected, config.data)
+    return DataSet(*usable_examples(config), config.data)
 
 
 class Today:

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from partsight import console
 from partsight.evaluation import predictions, summary
 from partsight.evaluation.task import Task
-from partsight.run_files import FIGURES, PREDICTIONS, TASK
+from partsight.run.files import FIGURES, PREDICTIONS, TASK
 from partsight.sweep import failure, parent
 from partsight.sweep.search import trial
 

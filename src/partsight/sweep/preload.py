@@ -7,6 +7,6 @@ with importing.for_good():
     import sqlalchemy.orm
 
     import partsight.experiment
-    import partsight.reporting  # noqa: F401
+    import partsight.run.reporting  # noqa: F401
 
     sqlalchemy.orm.configure_mappers()

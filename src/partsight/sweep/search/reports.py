@@ -8,7 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from partsight import console, seeds
 from partsight.config import Config
 from partsight.errors import Pruned
-from partsight.evaluations import ordinal
+from partsight.fit.evaluations import ordinal
 from partsight.sweep.search import trial
 
 if TYPE_CHECKING:

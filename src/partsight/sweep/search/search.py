@@ -16,7 +16,7 @@ from optuna.trial import Trial, TrialState
 from partsight import console, overrides
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems
-from partsight.identity import WITHOUT_EFFECT
+from partsight.run.identity import WITHOUT_EFFECT
 from partsight.sweep.search import outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space

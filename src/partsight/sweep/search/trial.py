@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from partsight.run_files import FIGURES
+from partsight.run.files import FIGURES
 from partsight.sweep import failure
 
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"

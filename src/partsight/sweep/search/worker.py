@@ -21,7 +21,7 @@ from optuna.trial import Trial, TrialState
 
 from partsight import console
 from partsight.errors import PartsightError
-from partsight.run_files import FACTS, FIGURES, SETTINGS
+from partsight.run.files import FACTS, FIGURES, SETTINGS
 from partsight.sweep import failure
 from partsight.sweep.search import studies, trial
 from partsight.sweep.search.space import Space

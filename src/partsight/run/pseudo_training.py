@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from partsight import console, earlier, training
+from partsight import console
 from partsight.config import flat
 from partsight.data import pseudo_labels
 from partsight.data.datamodule import FoldData
 from partsight.evaluation import predictions
 from partsight.model.weights import Weights
-from partsight.results import Result
-from partsight.stage import Stage, run_name
+from partsight.run import earlier, training
+from partsight.run.results import Result
+from partsight.run.stage import Stage, run_name
 from partsight.tracking.run import tracked
 
 

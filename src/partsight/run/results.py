@@ -13,7 +13,7 @@ from partsight.config import Config
 from partsight.data.table import Examples
 from partsight.evaluation import metrics, predictions, summary, table_file, thresholds
 from partsight.evaluation.task import Task
-from partsight.run_files import FIGURES, PREDICTIONS, TASK, TEST_FIGURES, TEST_PREDICTIONS
+from partsight.run.files import FIGURES, PREDICTIONS, TASK, TEST_FIGURES, TEST_PREDICTIONS
 
 if TYPE_CHECKING:  # what is computed from tables needs no torch
     from partsight.model.classifier import Scores

@@ -8,9 +8,11 @@ import pytest
 import torch
 from tiny import SMALL, tree
 
-from partsight import bench, cli, fitting
+from partsight import cli
+from partsight.bench import steps
 from partsight.config import Config
 from partsight.data.dataset import Batch
+from partsight.fit import fitting
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier
 from partsight.model.loss import probabilities
@@ -103,7 +105,7 @@ def test_the_model_alone_scores_as_the_validation_does(config: Callable[..., Con
             f"prediction.mixed_precision={str(mixed).lower()}",
         )
         model = Classifier(config("usecase=custom", *small, *views), timing.INFO).eval()
-        scored = bench._scoring_step(model, batch, computer)()
+        scored = steps.scoring_step(model, batch, computer)()
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             pictures = batch.pictures.permute(0, 3, 1, 2)
             logits = model(pictures).float()
@@ -116,7 +118,7 @@ def test_the_model_alone_steps_as_often_as_the_run(config: Callable[..., Config]
     batch = Batch(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, 1), torch.arange(4))
     model = Classifier(settings, timing.INFO)
     weight = next(model.head.parameters())
-    step = bench._training_step(model, batch, settings, Machine("cpu", "a processor", "32-true", 1, 1))
+    step = steps.training_step(model, batch, settings, Machine("cpu", "a processor", "32-true", 1, 1))
     moved = []
     for _ in range(6):
         before = weight.detach().clone()

@@ -9,16 +9,17 @@ from typing import Any
 
 import pandas as pd
 
-from partsight import console, fitting
+from partsight import console
 from partsight.config import Config, flat
 from partsight.data.datamodule import FoldData
+from partsight.fit import fitting
 from partsight.insight import interpretations, leak_sheet, report, sheets
 from partsight.insight.charts import save
 from partsight.insight.run_page import run_page
 from partsight.model import heatmaps
 from partsight.model.classifier import Classifier
-from partsight.results import Result
-from partsight.stage import Stage
+from partsight.run.results import Result
+from partsight.run.stage import Stage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""What a range test suggests, from curves whose answer is known. Whole runs: tests/test_training_settings.py."""
+"""What a range test suggests, from curves whose answer is known. Whole runs: tests/run/test_training_settings.py."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from partsight import range_test
 from partsight.errors import PartsightError
+from partsight.fit import range_test
 
 
 def curve(losses: np.ndarray) -> pd.DataFrame:

@@ -20,9 +20,10 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from partsight import console, processes
+from partsight import console
 from partsight.config import Config, flat
-from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
+from partsight.fit import processes
+from partsight.run.files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
 from partsight.tracking import store
 from partsight.turns import turn
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from partsight import curves
-from partsight.curves import Curves
+from partsight.fit import curves
+from partsight.fit.curves import Curves
 from partsight.tracking.point import Point
 
 

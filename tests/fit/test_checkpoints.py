@@ -8,8 +8,8 @@ import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from partsight.checkpoints import BesideTraining, Kept, WholeFiles
 from partsight.errors import PartsightError
+from partsight.fit.checkpoints import BesideTraining, Kept, WholeFiles
 
 
 def test_a_checkpoint_is_of_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

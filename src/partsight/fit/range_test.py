@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partsight import fitting
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
+from partsight.fit import fitting
 from partsight.machine import Machine
 from partsight.model.weights import Weights
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from partsight import bench_clock
-from partsight.bench_clock import Clock
+from partsight.bench import clock
+from partsight.bench.clock import Clock
 
 
 class Time:
@@ -33,7 +33,7 @@ class Queued:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
-    monkeypatch.setattr(bench_clock, "time", made)
+    monkeypatch.setattr(clock, "time", made)
     return made
 
 

@@ -10,8 +10,8 @@ import pytest
 import rich
 from tiny import run, tree
 
-from partsight import progress
-from partsight.progress import TerminalProgress, _clock, _seconds_left
+from partsight.fit import progress
+from partsight.fit.progress import TerminalProgress, _clock, _seconds_left
 
 
 def trainer(done: int, batches: int = 10, epochs: int = 100) -> Any:

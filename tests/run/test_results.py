@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from partsight import results
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
+from partsight.run import results
 
 
 def result(labels: list[int]) -> results.Result:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight import keeping, results
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
+from partsight.run import keeping, results
 
 FILES = {"predictions.parquet", "task.yaml", "metrics.csv", "confusion.csv", "per_class.csv", "curves.csv"}
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from tiny import mlflow_runs, run, tree
 
-from partsight import check, fitting
+from partsight import check
 from partsight.config import Config
 from partsight.data.ready import ReadyLoader
 from partsight.errors import PartsightError
+from partsight.fit import fitting
 from partsight.model.classifier import Classifier
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from partsight.data import division, folds, leaks
 from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
-from partsight.identity import identity
 from partsight.machine import Machine
 from partsight.model import plugins
 from partsight.model.weights import Weights
+from partsight.run.identity import identity
 
 
 def tags(

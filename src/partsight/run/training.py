@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from partsight import fitting, keeping, results
-from partsight.curves import Curves
 from partsight.data.datamodule import FoldData
-from partsight.fitting import Fitted
+from partsight.fit import fitting
+from partsight.fit.curves import Curves
+from partsight.fit.fitting import Fitted
 from partsight.model.weights import Weights
-from partsight.results import Result
-from partsight.stage import Stage
+from partsight.run import keeping, results
+from partsight.run.results import Result
+from partsight.run.stage import Stage
 
 
 def train(stage: Stage, data: FoldData, start: Weights) -> tuple[Fitted, Curves, Result]:

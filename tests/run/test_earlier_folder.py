@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from partsight import earlier
 from partsight.config import Config, TrackingConfig
-from partsight.earlier import Earlier
-from partsight.run_files import LAST
+from partsight.run import earlier
+from partsight.run.earlier import Earlier
+from partsight.run.files import LAST
 from partsight.tracking import store
 
 

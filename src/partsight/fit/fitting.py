@@ -16,21 +16,22 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from pytorch_lightning.strategies import StrategyRegistry
 
-from partsight import processes, progress, seeds
-from partsight.checkpoints import BesideTraining, Kept, Patience, WholeFiles
+from partsight import seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
 from partsight.errors import did_you_mean
 from partsight.evaluation.metrics import METRICS
-from partsight.evaluations import Evaluations
+from partsight.fit import processes, progress
+from partsight.fit.checkpoints import BesideTraining, Kept, Patience, WholeFiles
+from partsight.fit.evaluations import Evaluations
+from partsight.fit.reading_ahead import ReadingAhead
 from partsight.machine import Machine
 from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
-from partsight.reading_ahead import ReadingAhead
-from partsight.run_files import BEST, LAST
+from partsight.run.files import BEST, LAST
 from partsight.sweep.search import reports
 
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")

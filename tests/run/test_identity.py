@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from partsight import identity as module
 from partsight.config import Config, flat
-from partsight.identity import WITHOUT_EFFECT, identity
 from partsight.machine import Machine
+from partsight.run import identity as module
+from partsight.run.identity import WITHOUT_EFFECT, identity
 from partsight.study import plan
 
 MACHINE = Machine(device="cpu", name="some processor", precision="32-true", threads=4, processes=1)

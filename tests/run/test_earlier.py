@@ -14,12 +14,13 @@ from mlflow import entities
 from preloaded import Begin, Run
 from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
-from partsight import earlier, processes, training
 from partsight.config import Config, TrainerConfig
-from partsight.curves import Curves
 from partsight.data.datamodule import FoldData
-from partsight.fitting import Fitted
-from partsight.stage import Stage
+from partsight.fit import processes
+from partsight.fit.curves import Curves
+from partsight.fit.fitting import Fitted
+from partsight.run import earlier, training
+from partsight.run.stage import Stage
 
 pytestmark = pytest.mark.slow
 

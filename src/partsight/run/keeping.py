@@ -11,19 +11,20 @@ import pandas as pd
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import console, exports, results, whole_file
-from partsight.curves import Curves
+from partsight import console, whole_file
 from partsight.data import folds
 from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
 from partsight.evaluation.task import Task
-from partsight.fitting import Fitted
+from partsight.fit.curves import Curves
+from partsight.fit.fitting import Fitted
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
-from partsight.results import Result
-from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
-from partsight.stage import Stage
+from partsight.run import exports, results
+from partsight.run.files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
+from partsight.run.results import Result
+from partsight.run.stage import Stage
 
 
 def write_facts(folder: Path, tags: Mapping[str, str]) -> None:

@@ -1,0 +1,78 @@
+"""`partsight bench`: what the model alone could do on this machine, what the loaders can, what a whole run reaches."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from partsight import command, console
+
+if TYPE_CHECKING:
+    from partsight.bench.measuring import Measured
+
+DESCRIPTION = """\
+Measures the settings of a run, in one process and one after the other:
+
+  model     training steps on one batch that lies in memory, in a bare PyTorch loop: the limit of this machine
+  loader    the training loader alone, second epoch on
+  run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints, curves into an MLflow store
+            of its own; its validation apart
+  scoring   the model alone without gradients, as validation uses it
+
+  partsight bench usecase=casting data.root=/data/casting backbone=resnet50 trainer.limit_train_batches=20
+
+The model is measured before and after the run, so that a machine that slows down meanwhile shows."""
+
+
+def main(given: Sequence[str]) -> int:
+    """Runs the command; the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="partsight bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", nargs="+", metavar="SETTING", help="as `partsight train` takes them")
+    parser.add_argument("--epochs", type=int, default=3, help="of the run; the first does not count (default: 3)")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each other part (default: 15)")
+    parser.add_argument("--out", type=Path, help="json file of the figures")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
+    parsed, rest = parser.parse_known_intermixed_args(given)
+    if parsed.epochs < 2:
+        parser.error("--epochs: at least 2, for the first does not count")
+    settings = [*parsed.settings, *rest, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])]
+    config = command.settings(settings)
+    from partsight.bench import measuring  # not before: mistakes are found sooner without torch
+
+    measured = measuring.measured(config, settings, parsed.epochs, parsed.seconds)
+    _tell(measured)
+    if parsed.out:
+        parsed.out.write_text(json.dumps(dataclasses.asdict(measured), indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _tell(found: "Measured") -> None:
+    import pandas as pd  # as torch: after the settings are known to be right
+
+    model = (found.model_before + found.model_after) / 2
+    rates = {
+        "model, before the run": found.model_before,
+        "model, after it": found.model_after,
+        "loader": found.loader,
+        "run": found.run,
+    }
+    scoring = {"model, scoring": found.scoring, "run, validation": found.run_validation}
+    lines = [(name, rate, rate / model) for name, rate in rates.items()]
+    lines += [(name, rate, rate / found.scoring) for name, rate in scoring.items()]
+    console.table(pd.DataFrame(lines, columns=["what", "pictures/s", "of the model"]), found.machine)
+    of = found.epoch_seconds
+    whole = of["training"] + of["validation"] + of["rest"]
+    console.say(
+        f"An epoch: {of['training']:.2f} s of training, {of['validation']:.2f} of validation, {of['rest']:.2f} of "
+        f"checkpoints and the rest; the model alone would take {of['model']:.2f} ({of['model'] / whole:.2f} of it)"
+    )
+    console.say(
+        f"Pictures read and prepared in {found.prepared_seconds:.1f} s; first step {found.first_step_seconds:.1f} s "
+        f"after the fit began; {found.waiting_share:.1%} of the training time between steps (loader, callbacks); "
+        f"{found.peak_memory_gb:.2f} GB of memory"
+        + (f", {found.peak_gpu_memory_gb:.2f} GB on the GPU" if found.peak_gpu_memory_gb else "")
+    )

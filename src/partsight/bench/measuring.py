@@ -1,0 +1,149 @@
+"""The three rates of a machine under the settings of a run: model alone, loader alone, whole run."""
+
+import dataclasses
+import platform
+import resource
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from partsight import check, machine, seeds
+from partsight.bench import steps
+from partsight.bench.clock import Clock
+from partsight.config import Config
+from partsight.data import division, fingerprint
+from partsight.data.datamodule import FoldData
+from partsight.data.usable import usable_examples
+from partsight.errors import PartsightError, Problems
+from partsight.fit import fitting
+from partsight.fit.curves import Curves
+from partsight.machine import Machine
+from partsight.model import batch_size, weights
+from partsight.model.weights import Weights
+from partsight.run import facts
+from partsight.tracking.run import tracked
+
+
+@dataclass
+class Measured:
+    """What `partsight bench` found. Rates are in pictures a second."""
+
+    settings: list[str]
+    machine: str
+    versions: dict[str, str]
+    model_before: float
+    model_after: float
+    scoring: float
+    loader: float
+    run: float
+    run_validation: float
+    run_share_of_model: float
+    """`run` over the mean of the model's two rates."""
+    first_step_seconds: float
+    """From the beginning of the fit to the end of the first training step."""
+    epoch_seconds: dict[str, float]
+    """Where an epoch's time goes: training, validation, the rest (checkpoints, callbacks), and `model`, what the model
+    alone would take for the same pictures."""
+    waiting_share: float
+    """Share of the run's training time that lies between two steps, for the loader and for callbacks."""
+    prepared_seconds: float
+    """Reading, looking at and preparing the pictures; a second call finds all but the first in caches."""
+    peak_memory_gb: float
+    """Resident, of the process; its loader processes apart."""
+    peak_gpu_memory_gb: float
+
+
+def measured(config: Config, settings: list[str], epochs: int, seconds: float) -> Measured:
+    """Measures one part after the other, in this process.
+
+    Args:
+        config: as a run takes it; but one device, whole epochs, no early stopping and no frozen start.
+        settings: as typed, for the record.
+        epochs: of the whole run, whose first does not count.
+        seconds: of each other part.
+
+    Raises:
+        PartsightError: the settings cannot run, or not on one device.
+    """
+    if problems := check.names(config):
+        raise Problems("The settings cannot run", problems)
+    # A frozen start would set steps of a part of the model beside steps of all of it.
+    training = dataclasses.replace(
+        config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0, freeze_epochs=0
+    )
+    config = dataclasses.replace(config, seed=seeds.base_seed(config.seed), training=training)
+    computer = machine.resolve(config.trainer)
+    if computer.processes > 1:
+        raise PartsightError("bench measures one device: set trainer.devices=1 and trainer.num_nodes=1")
+    if problems := fitting.problems(config, computer):
+        raise Problems("The settings cannot run", problems)
+    machine.prepare(computer)
+    began = time.perf_counter()
+    examples, inspected = usable_examples(config)
+    divided = division.divide(examples, inspected, config)
+    config = batch_size.adjusted(config, computer, examples.info)
+    data = FoldData(examples, divided.fold, config, inspected)
+    prepared = time.perf_counter() - began
+    start = weights.find(config)
+    print_of = fingerprint.fingerprint(examples, inspected)
+    facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
+
+    def alone() -> tuple[float, float]:
+        """Pictures a second of training and of scoring. The model is gone afterwards: the run has all memory."""
+        model = fitting.new_model(config, data, examples.info, start).to(computer.device)
+        batch = steps.full_batch(data, config.training.batch_size, computer)
+        training = steps.training_step(model, batch, config, computer)
+        scoring = steps.scoring_step(model, batch, computer)
+        size = len(batch.positions)
+        return steps.rate(training, size, seconds, computer), steps.rate(scoring, size, seconds, computer)
+
+    before, scoring = alone()
+    loader = steps.loader_rate(data, seconds)
+    if computer.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    clock = _whole_run(config, computer, data, start)
+    peak, peak_on_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 0.0
+    if computer.device == "cuda":
+        peak_on_gpu = torch.cuda.max_memory_allocated() / 1e9
+    after, _ = alone()
+    parts = {
+        "training": clock.training_seconds,
+        "validation": clock.validation_seconds,
+        "rest": clock.seconds - clock.training_seconds - clock.validation_seconds,
+        "model": clock.pictures / ((before + after) / 2) + clock.validated / scoring,
+    }
+    return Measured(
+        settings=list(settings),
+        machine=f"{computer.name}, {computer.device} {computer.precision}, {computer.threads} threads",
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+        model_before=before,
+        model_after=after,
+        scoring=scoring,
+        loader=loader,
+        run=clock.pictures / clock.training_seconds,
+        run_validation=clock.validated / clock.validation_seconds,
+        run_share_of_model=clock.pictures / clock.training_seconds / ((before + after) / 2),
+        first_step_seconds=clock.first_step,
+        epoch_seconds={name: total / clock.epochs for name, total in parts.items()},
+        waiting_share=1 - clock.step_seconds / clock.training_seconds,
+        prepared_seconds=prepared,
+        peak_memory_gb=peak,
+        peak_gpu_memory_gb=peak_on_gpu,
+    )
+
+
+def _whole_run(config: Config, computer: Machine, data: FoldData, start: Weights) -> Clock:
+    """Where the time of a run goes. Its curves are handed to MLflow as a real run's are, but to an SQLite store that
+    is thrown away: a server would take another time."""
+    from partsight.bench.clock import Clock
+
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        tracking = dataclasses.replace(config.tracking, uri=f"sqlite:///{folder / 'mlflow.db'}")
+        with tracked(tracking, "bench") as track:
+            fitting.fit(config, computer, data, data.examples.info, start, folder, [clock, Curves(track.points)])
+    return clock

@@ -1,0 +1,1 @@
+"""Training: Lightning's Trainer, and what stands beside it."""

@@ -1,0 +1,1 @@
+"""The chapters of a run, which experiment.py puts in order."""
