@@ -68,19 +68,22 @@ def test_a_disk_that_is_full_is_said_once(tmp_path: Path, monkeypatch: pytest.Mo
     beside.teardown()
 
 
-@pytest.mark.parametrize(("written_at", "kept"), [(10, True), (15, False), (None, False)])
-def test_a_best_of_steps_that_were_lost_is_none(tmp_path: Path, written_at: int | None, kept: bool) -> None:
-    """The run goes on from step 10; best.ckpt was written there, after it, or is gone."""
-    best, trainer, module = tmp_path / "best.ckpt", Trainer(accelerator="cpu", logger=False), LightningModule()
+@pytest.mark.parametrize(("written_at", "kept"), [(10, True), (11, False), (None, False)])
+def test_a_best_of_batches_that_were_lost_is_none(tmp_path: Path, written_at: int | None, kept: bool) -> None:
+    """The run goes on from batch 10; best.ckpt was written there, after it (of the same optimizer step), or is gone."""
+    best, module = tmp_path / "best.ckpt", LightningModule()
+    trainer = Trainer(accelerator="cpu", logger=False, accumulate_grad_batches=4)
+    batches = trainer.fit_loop.epoch_loop.batch_progress
     if written_at:
-        torch.save({"global_step": written_at}, best)
+        batches.total.ready = written_at
+        torch.save({"loops": {"fit_loop": trainer.fit_loop.state_dict()}}, best)
     before = Kept(tmp_path, filename="best", monitor="F1", mode="max")
     before.best_model_path = before.kth_best_model_path = str(best)
     before.best_model_score = before.kth_value = torch.tensor(0.9)
     before.best_k_models = {str(best): torch.tensor(0.9)}
     resumed = Kept(tmp_path, filename="best", monitor="F1", mode="max")
     resumed.load_state_dict(before.state_dict())
-    trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = 10
+    batches.total.ready = 10
     resumed.on_train_start(trainer, module)
     assert resumed.check_monitor_top_k(trainer, torch.tensor(0.8)) is not kept
     assert (resumed.best_model_score is not None) is kept

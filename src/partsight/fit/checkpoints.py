@@ -119,20 +119,23 @@ class Kept(ModelCheckpoint):
         super().load_state_dict(_each_path(state_dict, lambda name: str(folder / name)) | {"dirpath": self.dirpath})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets a best whose file is of later steps than the run goes on from, or gone.
+        """Forgets a best whose file is of later batches than the run goes on from, or gone.
 
-        Steps after `last` are lost with the process, and `best` may have been written in them: beside the score from
-        before, it would be a result that no evaluation speaks of. The steps are taken again, and a best is found again.
+        Batches after `last` are lost with the process, and `best` may have been written in them: beside the score from
+        before, it would be a result that no evaluation speaks of. They are seen again, and a best is found again.
         """
         super().on_train_start(trainer, pl_module)
         file = Path(self.best_model_path)
-        if self.best_k_models and not (file.is_file() and _step(file) <= trainer.global_step):
+        seen = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        if self.best_k_models and not (file.is_file() and _batches(file) <= seen):
             self.best_k_models, self.best_model_path, self.kth_best_model_path = {}, "", ""
             self.best_model_score, self.kth_value = None, torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
 
 
-def _step(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+def _batches(checkpoint: Path) -> int:
+    """Seen when it was written: several evaluations may share an optimizer step, under grad_accumulation."""
+    loops = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]
+    return int(loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"])
 
 
 def _each_path(state: dict[str, Any], change: Any) -> dict[str, Any]:
