@@ -46,7 +46,7 @@ def compare(count: int) -> None:
     grown = (cv2.resize(p, (64, 64), interpolation=cv2.INTER_CUBIC).clip(0, 1) for p in patterns)
     signatures = [lookalikes.signature((p * 255).astype(np.uint8)[..., None]) for p in grown]
     began = time.monotonic()
-    lookalikes.pairs(signatures)
+    lookalikes.search(signatures)
     _say(f"{count} pictures compared", began)
 
 

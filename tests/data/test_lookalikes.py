@@ -49,7 +49,7 @@ MADE: dict[str, Callable[[Picture], Picture]] = {
 @pytest.mark.parametrize("how", MADE)
 def test_what_was_made_of_a_picture_is_found(how: str) -> None:
     found = [
-        len(lookalikes.pairs([lookalikes.signature(drawn(seed)), lookalikes.signature(MADE[how](drawn(seed)))]))
+        len(lookalikes.search([lookalikes.signature(drawn(seed)), lookalikes.signature(MADE[how](drawn(seed)))]).pairs)
         for seed in range(5)
     ]
     assert found == [1] * 5
@@ -57,17 +57,17 @@ def test_what_was_made_of_a_picture_is_found(how: str) -> None:
 
 def test_pictures_of_the_same_kind_are_not_confused() -> None:
     signatures = [lookalikes.signature(drawn(seed)) for seed in range(200)]
-    assert lookalikes.pairs(signatures).empty
+    assert lookalikes.search(signatures).pairs.empty
 
 
 def test_flat_pictures_look_like_nothing() -> None:
     flat = [lookalikes.signature(np.full((40, 40, 3), level, np.uint8)) for level in (0, 0, 128, 255)]
-    assert lookalikes.pairs(flat).empty
+    assert lookalikes.search(flat).pairs.empty
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_picture_has_no_pair(count: int) -> None:
-    assert lookalikes.pairs([lookalikes.signature(drawn(1))] * count).empty
+    assert lookalikes.search([lookalikes.signature(drawn(1))] * count).pairs.empty
 
 
 def test_the_quick_comparison_misses_no_pair(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_the_quick_comparison_misses_no_pair(monkeypatch: pytest.MonkeyPatch) ->
     positions = [turned[..., ::step] for k in range(4) for turned in [np.rot90(values, k, (1, 2))] for step in (1, -1)]
     best = np.max([np.corrcoef(values.reshape(120, -1), p.reshape(120, -1))[:120, 120:] for p in positions], axis=0)
     expected = {(a, b) for a, b in itertools.combinations(range(120), 2) if best[a, b] >= 0.8}
-    found = lookalikes.pairs(signatures)
+    found = lookalikes.search(signatures).pairs
     assert set(zip(found["first"], found["second"], strict=True)) == expected
     assert 20 < len(expected) < 60
     assert found["similarity"].tolist() == pytest.approx(
@@ -120,6 +120,15 @@ def test_of_very_many_pairs_the_nearest_are_kept_and_all_groups(monkeypatch: pyt
     assert groups[0].tolist() == groups[1].tolist()
 
 
+def test_a_block_of_pairs_is_compared_as_each_pair_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    signatures = crowds(40)
+    monkeypatch.setattr(lookalikes, "_DENSE", 0)
+    one_by_one = lookalikes.search(signatures).pairs
+    monkeypatch.setattr(lookalikes, "_DENSE", 1_000)
+    together = lookalikes.search(signatures).pairs
+    pd.testing.assert_frame_equal(one_by_one, together, rtol=1e-6)
+
+
 def test_a_chain_of_crowds_stays_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two crowds that one pair joins, which is among the nearest of neither picture."""
     inside = [(a, b, 0.99) for crowd in (range(20), range(20, 40)) for a, b in itertools.combinations(crowd, 2)]
@@ -150,7 +159,7 @@ def test_the_turned_copies_among_the_surface_defects_are_found(unpacked: Callabl
     """patches_101 and patches_105 are one file, scratches_232 and 247 one scene turned; nothing else of 1800."""
     folder = unpacked("product_defect") / "normaldefect_image"
     inspected = inspection.inspect(folder, sorted(path.name for path in folder.iterdir()))
-    found = lookalikes.pairs(inspected["signature"].tolist())
+    found = lookalikes.search(inspected["signature"].tolist()).pairs
     names = inspected["image"].to_numpy()
     assert {(names[a], names[b]) for a, b in zip(found["first"], found["second"], strict=True)} == {
         ("patches_101.jpg", "patches_105.jpg"),

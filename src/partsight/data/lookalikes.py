@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.sparse.csgraph import connected_components
 
 SIDE = 32
 """Pixels of the square signature."""
@@ -36,6 +36,7 @@ _NEAR, _QUIET = 2.0, 4.0  # standard deviation of what counts as local, pixels; 
 _STEPS = 32  # of one standard deviation in the stored byte
 _KEPT, _SAMPLE = 128, 4096  # dimensions that are compared first; pictures that they are chosen from
 _BLOCK = 2048
+_DENSE = 50  # pairs of a block, to one that may be alike, up to which all of them are compared at once
 
 _NONE = pd.DataFrame({"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)})
 
@@ -82,37 +83,36 @@ def search(signatures: Sequence[bytes]) -> Found:
     stored = np.frombuffer(b"".join(signatures), np.int8).reshape(-1, SIDE, SIDE)
     count = 0
     for first, second in _candidates(_described(stored)):
-        for at in range(0, len(first), _BLOCK):
-            parts.append(_compared(stored, first[at : at + _BLOCK], second[at : at + _BLOCK]))
-            count += len(parts[-1])
-            if count > most:
-                parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
-                count = len(parts[0])
-                most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
+        if len(first) == 0:
+            continue
+        parts.append(_compared(stored, first, second))
+        count += len(parts[-1])
+        if count > most:
+            parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
+            count = len(parts[0])
+            most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
     found = pd.concat(parts, ignore_index=True)
     return Found(found if whole else _nearest(found, len(stored)), whole)
 
 
-def pairs(signatures: Sequence[bytes]) -> pd.DataFrame:
-    """The pairs that `search` finds."""
-    return search(signatures).pairs
-
-
 def _nearest(found: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The pairs that are among the `NEAREST` of either picture, and a tree of the nearest pairs through each group.
+    """Pairs that are among the `NEAREST` of either picture; and the nearest that join what these leave apart.
 
-    Taken again of what was kept and of further pairs, it gives what it would give of all at once.
+    Taken again of what was kept and of further pairs, it keeps the nearest, and the groups, of all at once.
     """
     first, second, similarity = (found[name].to_numpy() for name in found)
-    ends = np.concatenate([first, second])
-    order = np.lexsort((-np.tile(similarity, 2), ends))
+    ends, others = np.concatenate([first, second]), np.concatenate([second, first])
+    distance = np.rint((1 - np.tile(similarity, 2).astype(np.float64)) * 2**24).astype(np.int64)  # 19 bits
+    order = np.argsort(ends << 37 | distance << 18 | others)  # positions have 18 bits; lexsort takes five times as long
     ordered = ends[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
     kept = np.zeros(len(found), bool)
     kept[order[rank < NEAREST] % len(found)] = True
-    distance = coo_array((2 - similarity.astype(np.float64), (first, second)), shape=(count, count))  # 0 is no edge
-    tree = minimum_spanning_tree(distance.tocsr()).tocoo()
-    kept |= np.isin(first * count + second, tree.row.astype(np.int64) * count + tree.col)
+    part = groups(first[kept], second[kept], count)
+    parts = np.sort(np.stack([part[first], part[second]], axis=1), axis=1)
+    joining = np.flatnonzero(parts[:, 0] != parts[:, 1])
+    joining = joining[np.argsort(-similarity[joining], kind="stable")]
+    kept[joining[np.unique(parts[joining], axis=0, return_index=True)[1]]] = True
     return found[kept].reset_index(drop=True)
 
 
@@ -164,16 +164,42 @@ def _unit(stored: NDArray[np.int8]) -> Floats:
 
 
 def _compared(stored: NDArray[np.int8], first: Numbers, second: Numbers) -> pd.DataFrame:
-    ours, theirs = _unit(stored[first]), _unit(stored[second])
-    best = np.full(len(first), -1, np.float32)
-    for turns in range(4):
-        turned = np.rot90(theirs, turns, axes=(1, 2))
-        for position in (turned, turned[:, :, ::-1]):
-            np.maximum(best, np.einsum("nij,nij->n", ours, position), out=best)
+    """Those of the pairs that are look-alikes."""
+    rows, row = np.unique(first, return_inverse=True)
+    columns, column = np.unique(second, return_inverse=True)
+    if len(rows) * len(columns) <= _DENSE * len(first):  # frames of a fixed camera: nearly all pairs of a block
+        best = _each_with_each(_unit(stored[rows]), _unit(stored[columns]))[row, column]
+    else:
+        blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(first), _BLOCK)]
+        best = np.concatenate([_pair_by_pair(_unit(stored[first[at]]), _unit(stored[second[at]])) for at in blocks])
     alike = best >= ALIKE
     return pd.DataFrame(
         {"first": first[alike], "second": second[alike], "similarity": np.minimum(best[alike], np.float32(1))}
     )
+
+
+def _pair_by_pair(ours: Floats, theirs: Floats) -> Floats:
+    """(n,) correlations of n and n pictures in the position that fits best."""
+    best = np.full(len(ours), -1, np.float32)
+    for position in _positions(theirs):
+        np.maximum(best, np.einsum("nij,nij->n", ours, position), out=best)
+    return best
+
+
+def _each_with_each(ours: Floats, theirs: Floats) -> Floats:
+    """(n, m) the same of n pictures with m: a hundred times as fast a pair."""
+    best = np.full((len(ours), len(theirs)), -1, np.float32)
+    for position in _positions(theirs):
+        np.maximum(best, ours.reshape(len(ours), -1) @ position.reshape(len(theirs), -1).T, out=best)
+    return best
+
+
+def _positions(pictures: Floats) -> Iterator[Floats]:
+    """All eight flips and quarter turns."""
+    for turns in range(4):
+        turned = np.rot90(pictures, turns, axes=(1, 2))
+        yield turned
+        yield turned[:, :, ::-1]
 
 
 def groups(first: Numbers, second: Numbers, count: int) -> Numbers:
