@@ -13,8 +13,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from ready_store import TABLES
 
-from partsight import check, command
-from partsight.config import Config, register
+from partsight import check
+from partsight.config import Config, conf_folder, register
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = "PARTSIGHT_TEST_DATA"
@@ -159,7 +159,7 @@ def config() -> Callable[..., Config]:
 
     def composed(*overrides: str) -> Config:
         register()
-        with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
             return check.to_config(compose("train", overrides=list(overrides)))
 
     return composed

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from partsight import check, command, overrides
-from partsight.config import METRICS, Config, register
+from partsight import check, overrides
+from partsight.config import METRICS, Config, conf_folder, register
 
 Compose = Callable[..., Config]
 
@@ -18,7 +18,7 @@ def problems() -> Callable[..., list[str]]:
 
     def found(*given: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
         register()
-        return overrides.problems(given, [*folders, command.conf_folder()], multirun)
+        return overrides.problems(given, [*folders, conf_folder()], multirun)
 
     return found
 
@@ -510,5 +510,5 @@ def test_a_plugin_makes_a_model_of_ones_own_known(config: Compose, tmp_path: Pat
 def test_a_transform_may_be_given_in_one_form_and_then_in_another() -> None:
     for value in ("{x:[0,0.1],y:[0,0.1]}", "[0,0.1]", "0.1"):  # as the variants of a study do in one process
         given = ["usecase=casting", f"+augmentation.train.Affine.translate_percent={value}"]
-        assert overrides.problems(given, [command.conf_folder()]) == []
-    assert overrides.problems(["usecase=casting", "+augmentation.train.Affine=3"], [command.conf_folder()])
+        assert overrides.problems(given, [conf_folder()]) == []
+    assert overrides.problems(["usecase=casting", "+augmentation.train.Affine=3"], [conf_folder()])

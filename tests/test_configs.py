@@ -13,11 +13,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from partsight import check, command, overrides
-from partsight.config import Config, leaves, register
+from partsight import check, overrides
+from partsight.config import Config, conf_folder, leaves, register
 from partsight.data.samples import SAMPLES
 
-CONF = command.conf_folder()
+CONF = conf_folder()
 Compose = Callable[..., Config]
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -251,7 +251,7 @@ def _parts(folder: Path) -> Path:
 
 
 def test_the_settings_of_groups_that_train_yaml_names_have_the_defaults_it_says() -> None:
-    text = (command.conf_folder() / "train.yaml").read_text(encoding="utf-8").partition("defaults:\n")[0]
+    text = (conf_folder() / "train.yaml").read_text(encoding="utf-8").partition("defaults:\n")[0]
     said = dict(re.findall(r"((?:head|trainer|tracking)\.\w+)=(\S+)", text))
     defaults = {
         f"{section}.{key}": value

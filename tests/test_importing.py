@@ -1,6 +1,8 @@
-"""What is imported for good costs the garbage collector nothing."""
+"""What imports what; and what is imported for good costs the garbage collector nothing."""
 
+import ast
 import gc
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from preloaded import Server, environment
 from partsight import importing
 from partsight.sweep import isolation
 
+SOURCES = Path(importing.__file__).parent
 PROGRAM = """
 import sys
 there = sys.argv[1] in sys.modules
@@ -60,3 +63,19 @@ def test_what_is_made_of_tables_needs_no_model(module: str) -> None:
     program = f"import sys, partsight.{module}; print({{'torch', 'pytorch_lightning', 'timm'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_arrows_between_the_parts_point_one_way() -> None:
+    """Folders of the package, and the files at its root: none needs itself through others (docs/architecture.md)."""
+    needs: dict[str, set[str]] = {}
+    for file in SOURCES.rglob("*.py"):
+        part = file.relative_to(SOURCES).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{name.name}" for name in node.names]
+            else:
+                names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            parts = {name.split(".")[1] for name in names if name.startswith("partsight.")}
+            needs.setdefault(part, set()).update(parts - {part})
+    order = list(graphlib.TopologicalSorter(needs).static_order())  # raises CycleError, which names the cycle
+    assert order.index("evaluation") < order.index("run") < order.index("experiment")

@@ -11,9 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, config, importing, overrides
+from partsight import check, config, failure, importing, overrides
 from partsight.errors import PartsightError, Problems, Pruned
-from partsight.sweep import failure
 
 USAGE = """\
 partsight trains an image classifier for visual inspection.
@@ -25,12 +24,6 @@ partsight trains an image classifier for visual inspection.
   python train.py usecase=casting --cfg job             the settings of a command, without running it
   python train.py --hydra-help                          what Hydra itself offers
 """
-
-
-def conf_folder() -> Path:
-    """conf/ inside an installed package, else beside src/ in a checkout."""
-    packaged = Path(__file__).parent / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def train(arguments: Sequence[str] | None = None) -> None:
@@ -47,7 +40,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
 
 def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
     """Hydra's run or multirun of a checked command line; `task` is what a job does."""
-    main = hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")(task)
+    main = hydra.main(config_path=str(config.conf_folder()), config_name="train", version_base="1.3")(task)
     typed, sys.argv = sys.argv, [sys.argv[0], *given]  # Hydra reads sys.argv
     try:
         main()
@@ -80,7 +73,7 @@ def help_text() -> str:
 
     Hydra's own --help composes a config first and shows it without the reasons, in twice the time.
     """
-    folder = conf_folder()
+    folder = config.conf_folder()
     groups = "\n".join(
         f"  {group.name}={'|'.join(sorted(option.stem for option in group.glob('*.yaml')))}"
         for group in sorted(folder.iterdir())
@@ -115,7 +108,7 @@ def _check_command_line(given: Sequence[str]) -> None:
 
 def config_folders(own: str | None) -> list[Path]:
     """The user's own folder of configs, where there is one, and partsight's."""
-    return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), conf_folder()]
+    return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), config.conf_folder()]
 
 
 def train_one(composed: DictConfig) -> float:

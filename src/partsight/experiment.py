@@ -6,22 +6,20 @@ from pathlib import Path
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import check, console, machine, seeds, whole_file
+from partsight import console, seeds, whole_file
 from partsight.config import Config, flat
-from partsight.data import division, fingerprint
+from partsight.data import fingerprint
 from partsight.data.datamodule import FoldData
-from partsight.data.usable import usable_examples
-from partsight.errors import Problems
+from partsight.evaluation.result import Result
 from partsight.fit import fitting, processes, range_test
 from partsight.fit.fitting import Fitted
-from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.run import earlier, facts, keeping, pseudo_training, training
 from partsight.run.earlier import Earlier
-from partsight.run.results import Result
+from partsight.run.resolved import resolve
 from partsight.run.stage import Stage, named_apart, run_name
 from partsight.sweep.parent import apart, parent_of
-from partsight.sweep.search import trial
+from partsight.sweep.search import reports, trial
 from partsight.tracking import store
 from partsight.tracking.run import tracked
 
@@ -39,23 +37,15 @@ def run(config: Config) -> float:
     """
     processes.end_with_first()
     banners = console.note_banners()
-    if problems := check.names(config):
-        raise Problems("The settings cannot run", problems)
-    drawn, config = config.seed < 0, dataclasses.replace(config, seed=seeds.base_seed(config.seed))
-    config = named_apart(config, apart(HydraConfig.get()))
-    computer = machine.resolve(config.trainer)
-    if problems := fitting.problems(config, computer):
-        raise Problems("The settings cannot run", problems)
-    machine.prepare(computer)
+    drawn, asked = config.seed < 0, config.training.batch_size
+    resolved = resolve(named_apart(config, apart(HydraConfig.get())))
+    config, computer, examples, divided = resolved.config, resolved.computer, resolved.examples, resolved.divided
+    inspected, start = resolved.inspected, resolved.start
     folder = Path(HydraConfig.get().runtime.output_dir)
-
-    examples, inspected = usable_examples(config)
-    divided = division.divide(examples, inspected, config)
-    asked, config = config.training.batch_size, batch_size.adjusted(config, computer, examples.info)
-    start = weights.find(config)
+    told = reports.callbacks(folder, config)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         data = FoldData(examples, divided.fold, config, inspected)
-        fitting.fit(config, computer, data, examples.info, start, folder, [])
+        fitting.fit(config, computer, data, examples.info, start, folder, told)
         return float("nan")
 
     tags = facts.tags(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, divided)
@@ -77,7 +67,7 @@ def run(config: Config) -> float:
             keeping.write_leaks(stage, divided)
             if config.data.unlabeled_table:
                 data = pseudo_training.labelled(stage, data, inspected, start)
-            fitted, curves, result = training.train(stage, data, start)
+            fitted, curves, result = training.train(stage, data, start, told)
             keeping.write_hydrogen_files(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
             keeping.write_scorer(stage, tags, result, data.examples, fitted)

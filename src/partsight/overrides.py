@@ -15,10 +15,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from partsight import check
+from partsight import check, launchers
 from partsight.config import AugmentationConfig, Config, flat, leaves
 from partsight.errors import did_you_mean
-from partsight.sweep import launchers
 
 
 def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:

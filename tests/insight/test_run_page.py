@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from partsight.evaluation.predictions import Task, build
+from partsight.evaluation.result import of_table
 from partsight.insight.run_page import run_page
-from partsight.run.results import of_table
 
 MANY = Task(("rust", "dent"), "multilabel")
 TWO = Task(("ok", "<bad>"), "softmax", good_classes=("ok",))

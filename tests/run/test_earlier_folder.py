@@ -9,7 +9,7 @@ import pytest
 from partsight.config import Config, TrackingConfig
 from partsight.run import earlier
 from partsight.run.earlier import Earlier
-from partsight.run.files import LAST
+from partsight.run_files import LAST
 from partsight.tracking import store
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from partsight.evaluation import predictions
+from partsight.evaluation.result import of_table
 from partsight.evaluation.task import Task
-from partsight.run import keeping, results
+from partsight.run import keeping
 
 FILES = {"predictions.parquet", "task.yaml", "metrics.csv", "confusion.csv", "per_class.csv", "curves.csv"}
 
@@ -29,5 +30,5 @@ def test_a_server_that_fails_costs_no_file(tmp_path: Path) -> None:
     curves: Any = SimpleNamespace(table=pd.DataFrame, images_per_second=2.0)
     fitted: Any = SimpleNamespace(seconds=1.0, stopped=None)
     with pytest.raises(ConnectionError, match=r"predictions\.parquet"):
-        keeping.write_result(stage, results.of_table(table, task), curves, fitted)
+        keeping.write_result(stage, of_table(table, task), curves, fitted)
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"timing.yaml"}

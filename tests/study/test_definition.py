@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from partsight import command
+from partsight.config import conf_folder
 from partsight.errors import Problems
 from partsight.study.definition import Published, read_protocol, read_study, study_files
 
-CONF = [command.conf_folder()]
+CONF = [conf_folder()]
 
 WRONG = """
 tittle: x

@@ -8,12 +8,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, command, config
+from partsight import check, command, config, failure
 from partsight.errors import Problems, Pruned
 from partsight.study import launch, timing
 from partsight.study.definition import read_protocol, read_study
 from partsight.study.plan import FINISHED, plan
-from partsight.sweep import failure, isolation
+from partsight.sweep import isolation
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_timed_run_knows_the_models_of_plugins(
 
 def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config.register()
-    conf = [command.conf_folder()]
+    conf = [config.conf_folder()]
     (tmp_path / "mine.yaml").write_text(
         "settings: [usecase=casting, seed=1, fold=2]\nrepeats: 2\n"
         "variants: {a: {}, b: {settings: [training.optimizer=adamww]}}\nprotocols: {own: []}\n"
@@ -85,7 +85,7 @@ def test_a_timed_run_that_the_system_killed_does_not_stay_running(
     config.register()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
-    conf = [command.conf_folder()]
+    conf = [config.conf_folder()]
     (tmp_path / "speed.yaml").write_text(
         "kind: time\nsettings: [usecase=casting, seed=1]\nvariants: {a: {}}\nbatch_sizes: [2]\nprotocols: {own: []}\n"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight import check, command, config
+from partsight import check, config
 from partsight.data import given_folds
 from partsight.data.info import DataInfo
 from partsight.data.table import Examples
@@ -18,7 +18,7 @@ from partsight.study import plan as plan_module
 from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
 
-CONF = [command.conf_folder()]
+CONF = [config.conf_folder()]
 SMALL = """
 settings: [usecase=casting, seed=1, training.epochs=7, head=gem]
 variants:

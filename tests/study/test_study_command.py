@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from partsight import launchers
 from partsight.errors import PartsightError, Problems
 from partsight.study import command, writing
 from partsight.study.plan import Plan
-from partsight.sweep import launchers
 
 TIME = """
 kind: time
@@ -54,7 +54,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setattr(launchers, "find_spec", lambda name: None)
     (tmp_path / "rates.yaml").write_text(STUDY)
-    with pytest.raises(Problems, match=r"pip install 'partsight\[ray\]'"):
+    with pytest.raises(Problems, match=r"pip install '\.\[ray\]'"):
         command.main(["rates.yaml", "hydra/launcher=ray"])
 
 

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from partsight import command, config
+from partsight import config
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
-from partsight.run.files import TEST_PREDICTIONS
+from partsight.run_files import TEST_PREDICTIONS
 from partsight.study import plan as planning
 from partsight.study import results, tables, today, writing
 from partsight.study.definition import read_protocol, read_study
 
-CONF = [command.conf_folder()]
+CONF = [config.conf_folder()]
 STUDY = """
 settings: [usecase=casting, seed=1]
 variants:

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from tiny import noise, tree
 
-from partsight import command, config
+from partsight import config
 from partsight.data import fingerprint, inspection, table
 from partsight.data.division import divide
 from partsight.model import plugins
@@ -20,7 +20,7 @@ from partsight.study import plan as planning
 from partsight.study import today
 from partsight.study.definition import read_protocol, read_study
 
-CONF = [command.conf_folder()]
+CONF = [config.conf_folder()]
 STUDY = """
 settings: [usecase=custom, seed=1, model.weights=first.pt]
 variants: {one: {settings: [backbone=resnet18]}, other: {settings: [backbone=resnet34]}}

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from partsight import failure
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
-from partsight.sweep import collect, failure, jobs, parent
+from partsight.sweep import collect, jobs, parent
 from partsight.sweep.callback import SweepCallback
 
 

@@ -19,7 +19,8 @@ from omegaconf import OmegaConf
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
-from partsight.sweep import failure, isolation
+from partsight import failure
+from partsight.sweep import isolation
 from partsight.sweep.isolation import Slot, slots
 
 Train = Callable[..., subprocess.CompletedProcess[str]]

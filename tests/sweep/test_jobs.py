@@ -6,8 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight.command import conf_folder
-from partsight.config import register
+from partsight.config import conf_folder, register
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import jobs
 

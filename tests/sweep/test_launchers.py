@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from tiny import SMALL, mlflow_runs, tree
 
-from partsight import command, config, overrides
-from partsight.sweep import launchers
+from partsight import config, launchers, overrides
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -19,8 +18,8 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     config.register()
     for name, extra in {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}.items():
         given = ["usecase=casting", "fold=0,1", f"hydra/launcher={name}"]
-        (problem,) = overrides.problems(given, [command.conf_folder()], multirun=True)
-        assert f"pip install 'partsight[{extra}]'" in problem
+        (problem,) = overrides.problems(given, [config.conf_folder()], multirun=True)
+        assert f"pip install '.[{extra}]'" in problem
     assert launchers.missing("basic") is None
     assert launchers.missing("isolated") is None
 

@@ -9,8 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from partsight import command
-from partsight.config import Config, TrackingConfig, register
+from partsight.config import Config, TrackingConfig, conf_folder, register
 from partsight.run.stage import named_apart, run_name
 from partsight.sweep import jobs, parent
 
@@ -47,7 +46,7 @@ def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
 
 def test_what_is_swept_is_read_off_the_command_line() -> None:
     register()
-    with initialize_config_dir(config_dir=str(command.conf_folder()), version_base="1.3"):
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
         config = compose("train", overrides=["usecase=casting"], return_hydra_config=True)
     config.hydra.overrides.task = ["usecase=casting", "backbone=resnet18,resnet34", "training.epochs=range(1,3)"]
     assert jobs.swept(config) == ["backbone", "training.epochs"]

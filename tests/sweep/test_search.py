@@ -20,10 +20,10 @@ from PIL import Image
 from searches import RATE, composed, near_a_hundredth, search_for, states, study
 from tiny import SMALL, mlflow_runs, store, tree
 
-from partsight.command import conf_folder
-from partsight.config import Config, PredictionConfig, TrainingConfig, register
+from partsight import failure
+from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder, register
 from partsight.errors import PartsightError, Problems
-from partsight.sweep import collect, failure, jobs
+from partsight.sweep import collect, jobs
 from partsight.sweep.search import search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]

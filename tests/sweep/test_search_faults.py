@@ -16,9 +16,9 @@ from optuna.study import Study
 from searches import RATE, Answers, composed, search_for, states, study
 
 from hydra_plugins.partsight_search.sweeper import SearchSweeper
+from partsight import failure
 from partsight.config import AugmentationConfig, Config, PredictionConfig
 from partsight.errors import PartsightError, Problems
-from partsight.sweep import failure
 from partsight.sweep.search import reports, search, studies, trial
 
 ROC_AUC = PredictionConfig(metric="ROC_AUC")

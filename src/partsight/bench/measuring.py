@@ -10,20 +10,19 @@ from pathlib import Path
 
 import torch
 
-from partsight import check, machine, seeds
+from partsight import machine
 from partsight.bench import steps
 from partsight.bench.clock import Clock
 from partsight.config import Config
-from partsight.data import division, fingerprint
+from partsight.data import fingerprint
 from partsight.data.datamodule import FoldData
-from partsight.data.usable import usable_examples
-from partsight.errors import PartsightError, Problems
+from partsight.errors import PartsightError
 from partsight.fit import fitting
 from partsight.fit.curves import Curves
 from partsight.machine import Machine
-from partsight.model import batch_size, weights
 from partsight.model.weights import Weights
 from partsight.run import facts
+from partsight.run.resolved import resolve
 from partsight.tracking.run import tracked
 
 
@@ -50,7 +49,7 @@ class Measured:
     waiting_share: float
     """Share of the run's training time that lies between two steps, for the loader and for callbacks."""
     prepared_seconds: float
-    """Reading, looking at and preparing the pictures; a second call finds all but the first in caches."""
+    """Checks, and reading, looking at and preparing the pictures, which a second call finds in caches."""
     peak_memory_gb: float
     """Resident, of the process; its loader processes apart."""
     peak_gpu_memory_gb: float
@@ -68,26 +67,18 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
     Raises:
         PartsightError: the settings cannot run, or not on one device.
     """
-    if problems := check.names(config):
-        raise Problems("The settings cannot run", problems)
     # A frozen start would set steps of a part of the model beside steps of all of it.
     training = dataclasses.replace(
         config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0, freeze_epochs=0
     )
-    config = dataclasses.replace(config, seed=seeds.base_seed(config.seed), training=training)
-    computer = machine.resolve(config.trainer)
-    if computer.processes > 1:
+    if machine.resolve(config.trainer).processes > 1:
         raise PartsightError("bench measures one device: set trainer.devices=1 and trainer.num_nodes=1")
-    if problems := fitting.problems(config, computer):
-        raise Problems("The settings cannot run", problems)
-    machine.prepare(computer)
     began = time.perf_counter()
-    examples, inspected = usable_examples(config)
-    divided = division.divide(examples, inspected, config)
-    config = batch_size.adjusted(config, computer, examples.info)
+    resolved = resolve(dataclasses.replace(config, training=training))
+    config, computer, examples, inspected = resolved.config, resolved.computer, resolved.examples, resolved.inspected
+    start, divided = resolved.start, resolved.divided
     data = FoldData(examples, divided.fold, config, inspected)
     prepared = time.perf_counter() - began
-    start = weights.find(config)
     print_of = fingerprint.fingerprint(examples, inspected)
     facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
 

@@ -31,8 +31,7 @@ from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier, Scores
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
-from partsight.run.files import BEST, LAST
-from partsight.sweep.search import reports
+from partsight.run_files import BEST, LAST
 
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
 """Any of these will do for torch.compile."""
@@ -121,7 +120,6 @@ def fit(
         plugins=[BesideTraining() if training.epochs else WholeFiles()],
         callbacks=[
             *callbacks,
-            *reports.callbacks(folder, config),
             Evaluations(training.evaluation_epochs),
             ReadingAhead(training.evaluation_epochs),
             *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),

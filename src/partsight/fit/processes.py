@@ -16,10 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import flag_override
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from partsight import failure
 from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.overrides import search_path
-from partsight.sweep import failure
 
 _FIRST = "PARTSIGHT_FIRST_PROCESS"
 """Environment variable: id of the process that started this one. Unset where torchrun or Slurm starts processes."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from partsight.evaluation.rankings import rankings
+from partsight.evaluation.result import Result
 from partsight.insight import charts, confusion, sheets
 from partsight.insight.rankings import ranking_chart
-from partsight.run.results import Result
 
 
 def draw(

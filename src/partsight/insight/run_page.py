@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from partsight.evaluation.result import Result
 from partsight.insight import page, style
 from partsight.insight.page import Block, Section
 from partsight.insight.rows import answers, probability_of
-from partsight.run.results import Result
 
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""

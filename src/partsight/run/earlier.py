@@ -23,7 +23,7 @@ from mlflow.entities import Run
 from partsight import console
 from partsight.config import Config, flat
 from partsight.fit import processes
-from partsight.run.files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
+from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
 from partsight.tracking import store
 from partsight.turns import turn
 

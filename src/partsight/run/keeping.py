@@ -17,14 +17,14 @@ from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
+from partsight.evaluation.result import Result
 from partsight.evaluation.task import Task
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
 from partsight.run import exports, results
-from partsight.run.files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
-from partsight.run.results import Result
 from partsight.run.stage import Stage
+from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
 
 
 def write_facts(folder: Path, tags: Mapping[str, str]) -> None:

@@ -10,9 +10,9 @@ from partsight.config import flat
 from partsight.data import pseudo_labels
 from partsight.data.datamodule import FoldData
 from partsight.evaluation import predictions
+from partsight.evaluation.result import Result
 from partsight.model.weights import Weights
 from partsight.run import earlier, training
-from partsight.run.results import Result
 from partsight.run.stage import Stage, run_name
 from partsight.tracking.run import tracked
 

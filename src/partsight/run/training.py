@@ -1,26 +1,32 @@
 """A model is trained and scores rows; its result is kept. A run does this once, or twice with pseudo-labels."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from pytorch_lightning import Callback
 
 from partsight.data.datamodule import FoldData
-from partsight.fit import fitting
+from partsight.evaluation import result
+from partsight.evaluation.result import Result
+from partsight.fit import fitting, scoring
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
 from partsight.model.weights import Weights
-from partsight.run import keeping, results
-from partsight.run.results import Result
+from partsight.run import keeping
 from partsight.run.stage import Stage
 
 
-def train(stage: Stage, data: FoldData, start: Weights) -> tuple[Fitted, Curves, Result]:
+def train(
+    stage: Stage, data: FoldData, start: Weights, callbacks: Sequence[Callback] = ()
+) -> tuple[Fitted, Curves, Result]:
     """A trained model, its curves, and its result on the validation rows, kept on disk and in MLflow."""
     curves, info = Curves(stage.track.points), data.examples.info
-    fitted = fitting.fit(stage.config, stage.computer, data, info, start, stage.folder, [curves])
+    fitted = fitting.fit(stage.config, stage.computer, data, info, start, stage.folder, [curves, *callbacks])
     table = score(stage, data, fitted, "validation")
-    result = results.of_table(table, info.task(stage.config.prediction.threshold))
-    keeping.write_result(stage, result, curves, fitted)
-    return fitted, curves, result
+    found = result.of_table(table, info.task(stage.config.prediction.threshold))
+    keeping.write_result(stage, found, curves, fitted)
+    return fitted, curves, found
 
 
 def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFrame:
@@ -29,4 +35,4 @@ def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFr
     positions = data.validation_positions if split == "validation" else of_its_own
     limit = stage.config.trainer.limit_val_batches
     scores = fitting.predict(fitted.model, stage.computer, data, positions, stage.folder, limit)
-    return results.predictions_table(stage.config, data.examples, positions, scores, split)
+    return scoring.predictions_table(stage.config, data.examples, positions, scores, split)

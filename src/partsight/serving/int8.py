@@ -28,9 +28,9 @@ from partsight.data.dataset import Batch
 from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
+from partsight.fit import scoring
 from partsight.model.classifier import Classifier, Scores
-from partsight.run import results
-from partsight.run.files import FACTS
+from partsight.run_files import FACTS
 from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005
@@ -186,7 +186,7 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
             scores[name].append(Scores(batch.positions, found, torch.full((len(found),), torch.nan)))
     assert one is not None  # a fold without validation rows is refused before
     given = (data.config, data.examples, data.validation_positions)
-    tables = {name: results.predictions_table(*given, of, "validation") for name, of in scores.items()}
+    tables = {name: scoring.predictions_table(*given, of, "validation") for name, of in scores.items()}
     times = _milliseconds(sessions, one)
     columns = {
         name: _figures(tables[name], data)

@@ -4,12 +4,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import command, config
+from partsight import command, config, launchers
 from partsight.errors import PartsightError, Problems
 from partsight.study import definition
 from partsight.study import plan as planning
 from partsight.study.plan import Plan, Run
-from partsight.sweep import launchers
 
 DESCRIPTION = """\
 Runs the missing runs of a study and makes its table: csv, Markdown, and an html page with charts.

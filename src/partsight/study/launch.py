@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from partsight import RESULTS_VERSION, check, command, whole_file
+from partsight import RESULTS_VERSION, check, command, failure, whole_file
 from partsight.errors import Problems
 from partsight.overrides import quoted
 from partsight.study.plan import FINISHED, Plan
-from partsight.sweep import failure, isolation
+from partsight.sweep import isolation
 from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read
 from partsight.tracking import store
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from partsight import failure
 from partsight.evaluation import predictions, scored
 from partsight.evaluation.task import Task
-from partsight.run.files import PREDICTIONS, TEST_PREDICTIONS, TIMING
+from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS, TIMING
 from partsight.study import today
 from partsight.study.plan import Plan, Run
 from partsight.study.today import Today
-from partsight.sweep import failure
 from partsight.sweep.collect import read_task
 
 TEST, NO_COPIES, NO_LOOKALIKES = "test", "test, no copies", "test, no look-alikes"

@@ -19,7 +19,7 @@ from partsight.data.table import Examples
 from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
 from partsight.model import plugins
-from partsight.run.files import FACTS
+from partsight.run_files import FACTS
 from partsight.study.plan import Plan, Run
 
 PICTURES, FOLDS, WEIGHTS, CODE = "pictures or labels", "folds", "first weights", "code of plugins"

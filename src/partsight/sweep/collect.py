@@ -8,11 +8,11 @@ import pandas as pd
 import yaml
 from mlflow import MlflowClient
 
-from partsight import console
+from partsight import console, failure
 from partsight.evaluation import predictions, summary
 from partsight.evaluation.task import Task
-from partsight.run.files import FIGURES, PREDICTIONS, TASK
-from partsight.sweep import failure, parent
+from partsight.run_files import FIGURES, PREDICTIONS, TASK
+from partsight.sweep import parent
 from partsight.sweep.search import trial
 
 FINISHED, PRUNED = "finished", "pruned"

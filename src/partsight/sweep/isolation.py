@@ -26,10 +26,9 @@ from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from partsight import console
-from partsight.sweep import failure
+from partsight import console, failure
 
-PRELOAD = "partsight.sweep.preload"
+PRELOAD = "partsight.preload"
 """What the server of jobs imports before the first."""
 LOG = "job.log"
 """All that a job printed, in its folder."""

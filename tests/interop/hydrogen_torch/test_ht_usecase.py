@@ -11,13 +11,13 @@ import yaml
 from exported import RESIZE, exported
 from hydra import compose, initialize_config_dir
 
-from partsight import check, cli, command, overrides
-from partsight.config import Config, flat, leaves, register
+from partsight import check, cli, overrides
+from partsight.config import Config, conf_folder, flat, leaves, register
 from partsight.errors import PartsightError
 from partsight.interop.hydrogen_torch import usecase, writing
 from partsight.interop.hydrogen_torch.convert import imported
 
-CONF = command.conf_folder()
+CONF = conf_folder()
 Compose = Callable[..., Config]
 
 SHIPPED = {

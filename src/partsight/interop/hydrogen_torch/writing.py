@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from partsight import check, command, config, overrides
+from partsight import check, config, overrides
 from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import report, usecase
 from partsight.interop.hydrogen_torch.convert import Import, imported
@@ -57,7 +57,7 @@ def _problems(out: Path) -> list[str]:
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
     config.register()
     try:
-        settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), command.conf_folder()]))
+        settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), config.conf_folder()]))
     except HydraException as error:
         return [str(error)]
     return check.rules(settings) or check.names(settings)

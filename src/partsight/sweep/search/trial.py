@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from partsight.run.files import FIGURES
-from partsight.sweep import failure
+from partsight import failure
+from partsight.run_files import FIGURES
 
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
 

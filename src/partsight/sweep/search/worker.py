@@ -19,10 +19,9 @@ from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from partsight import console
+from partsight import console, failure
 from partsight.errors import PartsightError
-from partsight.run.files import FACTS, FIGURES, SETTINGS
-from partsight.sweep import failure
+from partsight.run_files import FACTS, FIGURES, SETTINGS
 from partsight.sweep.search import studies, trial
 from partsight.sweep.search.space import Space
 

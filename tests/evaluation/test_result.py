@@ -3,18 +3,18 @@
 import numpy as np
 
 from partsight.evaluation import predictions
+from partsight.evaluation.result import Result, of_table
 from partsight.evaluation.task import Task
-from partsight.run import results
 
 
-def result(labels: list[int]) -> results.Result:
+def result(labels: list[int]) -> Result:
     task = Task(("a", "b", "c"), "softmax")
     scores = np.random.default_rng(1).dirichlet([1, 1, 1], len(labels))
     names = [f"{number}.png" for number in range(len(labels))]
     table = predictions.build(
         task=task, row=range(len(labels)), image=names, probabilities=scores, split="validation", labels=labels
     )
-    return results.of_table(table, task)
+    return of_table(table, task)
 
 
 def test_a_class_that_validation_lacks_is_left_out_of_roc_auc_named_and_counted() -> None:

@@ -1,0 +1,58 @@
+"""All that follows from a predictions table."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from partsight.evaluation import metrics, summary, thresholds
+from partsight.evaluation.task import Task
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found out, as tables."""
+
+    task: Task
+    predictions: pd.DataFrame
+    summary: pd.DataFrame
+    """metric, value, low, high, method, n."""
+    confusion: pd.DataFrame
+    per_class: pd.DataFrame
+    sweep: pd.DataFrame | None
+    """Escape and overkill by threshold, where good classes are named."""
+
+    @property
+    def ships_from(self) -> float | None:
+        """P(good) from which the table's decisions ship a part; None where argmax decides among several classes."""
+        if self.task.output == "binary":
+            good_is_positive = self.task.positive_class in self.task.good_classes
+            return self.task.threshold if good_is_positive else 1 - self.task.threshold
+        return 0.5 if self.task.output == "softmax" and len(self.task.classes) == 2 else None
+
+    @property
+    def auc_gap(self) -> str | None:
+        """Which classes ROC_AUC leaves out, for want of rows with or without them, and how many it is the mean of."""
+        left_out = self.per_class.loc[self.per_class["auc"].isna(), "class"].tolist()
+        if not left_out:
+            return None
+        covered = len(self.per_class) - len(left_out)
+        return (
+            f"ROC_AUC is the mean of {covered} of {len(self.per_class)} classes; these rows have all or none of "
+            f"{', '.join(map(repr, left_out))}"
+        )
+
+    def value(self, metric: str) -> float:
+        """One figure of the summary."""
+        return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])
+
+
+def of_table(table: pd.DataFrame, task: Task) -> Result:
+    """Figures, intervals, confusions and thresholds of a predictions table."""
+    return Result(
+        task,
+        table,
+        summary.summarise(table, task),
+        metrics.confusion(table, task),
+        metrics.per_class(table, task),
+        thresholds.sweep(table, task, also=[0.5, task.threshold]) if task.good_classes else None,
+    )

@@ -1,0 +1,46 @@
+"""From the scores of a model to the predictions table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from partsight.config import Config
+from partsight.data.table import Examples
+from partsight.evaluation import predictions, table_file
+from partsight.model.classifier import Scores
+
+
+def predictions_table(
+    config: Config, examples: Examples, positions: np.ndarray, scores: Sequence[Scores], split: str
+) -> pd.DataFrame:
+    """The predictions table of some rows. Rows without a label have no loss either.
+
+    Args:
+        config: with the seed resolved.
+        examples: all rows.
+        positions: (n,) of the rows among them that were scored.
+        scores: batches of a prediction over these rows, in any order.
+        split: what the rows are to the model: validation, test.
+    """
+    task = examples.info.task(config.prediction.threshold)
+    order = np.concatenate([batch.positions.numpy() for batch in scores])
+    rows = examples.frame.iloc[positions[order]]
+    targets = examples.targets[positions[order]].astype(np.int64)
+    labels_by_output = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
+    known = rows["label"].notna().to_numpy()
+    table = predictions.build(
+        task=task,
+        row=rows["row"].to_numpy(),
+        image=list(rows["image"]),
+        group=list(rows["group"]),
+        split=split,
+        fold=config.fold,
+        repeat=config.repeat,
+        probabilities=np.concatenate([batch.probabilities.double().numpy() for batch in scores]),
+        labels=labels_by_output[task.output],
+        losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
+    )
+    # Targets of a row without label are zeros, which `build` has to take for a class.
+    labels = [label if on else None for label, on in zip(table["label"], known, strict=True)]
+    return table.assign(label=table_file.object_column(labels), loss=table["loss"].where(known))
