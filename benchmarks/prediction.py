@@ -66,13 +66,12 @@ def alone(checkpoint: Path, seconds: float = 10.0) -> float:
     model = Classifier.from_checkpoint(checkpoint).eval()
     machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
     prepare(machine)
-    dtype = machine.autocast
     image = model.config.image
     pictures = torch.randint(0, 256, (BATCH, image.height, image.width, image.channels), dtype=torch.uint8)
     batch = Batch(pictures, torch.zeros(BATCH, model.info.outputs), torch.arange(BATCH))
     batch = Batch(*(part.to(machine.device) for part in batch))
     model = model.to(machine.device)
-    with torch.inference_mode(), torch.autocast(machine.device, dtype, enabled=dtype is not None):
+    with torch.inference_mode(), machine.autocast():
         scores = model.predict_step(batch, 0)
         scores.probabilities.cpu()  # waits for a GPU
         began, done = time.perf_counter(), 0

@@ -249,7 +249,7 @@ def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], t
         ("prediction.test_time_augmentation=[horizontal_flip,horizontal_flip]", "an entry is named twice"),
         ("prediction.metric=f1", f"must be one of {', '.join(METRICS)}"),
         ("trainer.precision=bf16", "must be one of auto, 32-true, bf16-mixed, 16-mixed"),
-        ("trainer.accelerator=gppu", "must be one of auto, cpu, gpu, cuda, mps; did you mean gpu?"),
+        ("trainer.accelerator=gppu", "must be one of auto, cpu, gpu, cuda; did you mean gpu?"),
         ("trainer.devices=two", "must be a number from 1, a list such as [0,1], or auto"),
         ("trainer.devices=0", "must be a number from 1"),
         ("trainer.devices=[0,x]", "must be a number from 1"),

@@ -92,6 +92,7 @@ def test_dropout_is_drawn_anew_in_each_step_of_a_cuda_graph(config: Callable[...
         torch.manual_seed(seed)
         logits = forward(pictures)
         given = logits.detach().clone()  # a graph writes over what it gave before
+        model.zero_grad()  # as in a run: into what a graph has given nothing may be added
         logits.sum().backward()  # and is replayed only when the step before is whole
         return given
 
@@ -134,7 +135,8 @@ def test_an_interrupted_run_goes_on(pictures: Path, tmp_path: Path, monkeypatch:
 
 
 def test_the_batch_that_fits_is_found(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PARTSIGHT_BATCH_SIZE", raising=False)
+    monkeypatch.setenv("PARTSIGHT_BATCH_SIZE", "")  # so that it is taken back afterwards
+    monkeypatch.delenv("PARTSIGHT_BATCH_SIZE")
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(3e9 / total)
     try:

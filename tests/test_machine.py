@@ -5,9 +5,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -81,12 +78,3 @@ def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: py
     for other in ("mps", "gup"):
         with pytest.raises(PartsightError, match=f"{other}: PyTorch finds no such GPU, but cuda; use trainer=auto or"):
             machine.resolve(TrainerConfig(accelerator=other))
-
-    given: dict[str, Any] = {}
-    monkeypatch.setattr(
-        fitting, "Trainer", lambda **named: given.update(named) or SimpleNamespace(predict=lambda *_: [])
-    )
-    data: Any = SimpleNamespace(to_score=lambda positions: positions)
-    model: Any = None
-    fitting.predict(model, computer, data, positions=torch.zeros(0).numpy(), folder=Path(), limit=None)
-    assert given["devices"] == [3]

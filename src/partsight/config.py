@@ -264,7 +264,7 @@ class PredictionConfig:
 class TrainerConfig:
     """What a run computes on, in the words of Lightning's Trainer."""
 
-    accelerator: str = one_of("auto", "cpu", "gpu", "cuda", "mps")
+    accelerator: str = one_of("auto", "cpu", "gpu", "cuda")
     """auto: a GPU where there is one. gpu: CUDA or Apple's, whichever there is."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""

@@ -25,7 +25,7 @@ class Machine:
     """Device kind and precision of a run, and what is recorded beside them."""
 
     device: str
-    """cpu, cuda or mps."""
+    """cpu or cuda."""
     name: str
     """For people: the processor or GPU."""
     precision: Precision
@@ -36,10 +36,10 @@ class Machine:
     gpu: int = 0
     """The number, in this process's own count, of the GPU that the first of them takes."""
 
-    @property
-    def autocast(self) -> torch.dtype | None:
-        """What mixed precision computes in; None in full precision."""
-        return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
+    def autocast(self) -> torch.autocast:
+        """The context in which a model computes in this precision, as Lightning has it."""
+        dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
+        return torch.autocast(self.device, dtype, enabled=dtype is not None)
 
 
 def resolve(trainer: TrainerConfig) -> Machine:
@@ -102,7 +102,7 @@ def _processor() -> str:
 
 
 def _device(accelerator: str) -> str:
-    found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    found = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator not in ("auto", "cpu", found) and (accelerator != "gpu" or found == "cpu"):
         there = "no GPU" if found == "cpu" else f"no such GPU, but {found}"
         raise PartsightError(

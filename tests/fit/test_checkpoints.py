@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from torch.utils.data import DataLoader
 
 from partsight.errors import PartsightError
 from partsight.fit.checkpoints import BesideTraining, Kept, WholeFiles
@@ -66,6 +67,55 @@ def test_a_disk_that_is_full_is_said_once(tmp_path: Path, monkeypatch: pytest.Mo
         beside.save_checkpoint({}, tmp_path / "last.ckpt")
         beside.teardown()
     beside.teardown()
+
+
+def test_a_disk_that_is_full_does_not_hide_what_ended_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning takes down while it handles the error: one more from here would leave loader processes behind."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WholeFiles, "save_checkpoint", full)
+    beside = BesideTraining()
+    beside.save_checkpoint({}, tmp_path / "last.ckpt")
+    try:
+        raise ValueError("of the training")
+    except ValueError:
+        beside.teardown()
+
+
+class Watched(LightningModule):
+    """A weight, and a score that each evaluation betters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.score = torch.nn.Parameter(torch.zeros(1)), 0.0
+
+    def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+        return (self.weight * batch).sum()
+
+    def validation_step(self, batch: torch.Tensor) -> None:
+        self.score += 1
+        self.log("F1", self.score)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def test_each_evaluation_within_a_step_of_the_optimizer_may_be_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(Kept, "_update_best_and_save", lambda _, current, *rest: seen.append(float(current)))
+    best = Kept(tmp_path, monitor="F1", mode="max", save_on_train_epoch_end=False)
+    trainer = Trainer(
+        accelerator="cpu", logger=False, max_epochs=1, accumulate_grad_batches=4, val_check_interval=1,
+        num_sanity_val_steps=0, callbacks=[best], enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(Watched(), DataLoader(torch.ones(4, 1)), DataLoader(torch.ones(1, 1)))  # type: ignore[arg-type]
+    assert seen == [1.0, 2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize(("written_at", "kept"), [(10, True), (11, False), (None, False)])

@@ -10,7 +10,7 @@ from partsight.config import Config, HeadConfig, ImageConfig, TrainingConfig
 from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.model.classifier import Classifier
-from partsight.model.loss import example_losses
+from partsight.model.loss import example_losses, training_losses
 
 INFO = DataInfo(("a", "b", "c"), "softmax", (1, 1, 1), ("class",))
 WEIGHTS = torch.tensor([0.5, 4.0, 1.0])
@@ -53,6 +53,15 @@ def test_smoothing_and_weights_act_on_training_alone() -> None:
     expected = (plain.predict_step(given, 0).losses * WEIGHTS[[0, 1, 2, 0, 1, 2]]).mean()
     torch.testing.assert_close(weighted, expected)
     assert len({m.training_step(given, 0).item() for m in (plain, changed, model(label_smoothing=0.2))}) == 3
+
+
+def test_class_weights_are_not_rounded_in_mixed_precision() -> None:
+    logits, targets = torch.randn(6, 3), torch.eye(3)[torch.arange(6) % 3]
+    weights = torch.tensor([0.70123, 1.7405, 1.0])
+    expected = example_losses("cross_entropy", logits, targets) * weights[torch.arange(6) % 3]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = training_losses("cross_entropy", "softmax", logits, targets, 0, weights)
+    torch.testing.assert_close(losses, expected)
 
 
 def test_class_weights_are_no_part_of_a_checkpoint() -> None:

@@ -68,7 +68,7 @@ class Clock(Callback):
         if trainer.current_epoch > 0:
             self.validation_seconds += time.perf_counter() - self._validation
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Ends the clock of all epochs but the first. By now the last checkpoints are on the disk."""
-        if stage == "fit":
-            self.seconds = time.perf_counter() - self._second_epoch
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends the clock of all epochs but the first, with the last checkpoints on the disk; taking down is apart."""
+        trainer.strategy.checkpoint_io.teardown()
+        self.seconds = time.perf_counter() - self._second_epoch

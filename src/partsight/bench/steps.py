@@ -28,13 +28,12 @@ def training_step(model: Classifier, batch: Batch, config: Config, computer: Mac
     """
     steps, forward = optimizer.create(model, config.training), model.training_forward()
     accumulated, batches = config.training.grad_accumulation, itertools.count()
-    dtype = computer.autocast
-    scaler = torch.amp.GradScaler(computer.device, enabled=dtype is torch.float16)
+    scaler = torch.amp.GradScaler(computer.device, enabled=computer.precision == "16-mixed")
 
     def step() -> None:
         number = next(batches)
         model.train()
-        with torch.autocast(computer.device, dtype, enabled=dtype is not None):
+        with computer.autocast():
             logits = forward(batch.pictures.permute(0, 3, 1, 2)).float()
             losses = loss.training_losses(
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
@@ -51,12 +50,11 @@ def training_step(model: Classifier, batch: Batch, config: Config, computer: Mac
 
 def scoring_step(model: Classifier, batch: Batch, computer: Machine) -> Callable[[], object]:
     """A step of the run's validation, in bare PyTorch."""
-    dtype = computer.autocast
 
     @torch.inference_mode()
     def step() -> object:
         model.eval()
-        with torch.autocast(computer.device, dtype, enabled=dtype is not None):  # the model leaves it where it should
+        with computer.autocast():  # the model leaves it where it should
             return model.scores(batch)
 
     return step

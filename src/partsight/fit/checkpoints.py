@@ -1,9 +1,9 @@
 """Checkpoint files that outlive whatever happens to the process, and to the folder, that wrote them."""
 
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,53 +70,55 @@ class BesideTraining(AsyncCheckpointIO):
 
     Two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is written.
     On an H200 what an epoch of ResNet-50 takes besides training and validation fell from 0.71 to 0.05 s with it and
-    `ReadingAhead` (docs/performance.md).
+    `ReadingAhead` (docs/performance.md). Lightning's own queue has no end, and raises one error again and again: while
+    it takes all down too, where loader processes would stay.
     """
 
     def __init__(self) -> None:
         super().__init__(WholeFiles())
-        self._room = threading.BoundedSemaphore(2)
-        self._raised = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._open: deque[Future[None]] = deque()
 
-    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Copies, and has it written. Raises what went wrong with an earlier one."""
-        self._room.acquire()
-        with self._once():
-            super().save_checkpoint(*args, **kwargs)
-        assert self._executor is not None
-        self._executor.submit(self._room.release)  # it has one thread: after the file
+        while self._open and (len(self._open) == 2 or self._open[0].done()):
+            self._open.popleft().result()
+        copied = apply_to_collection(checkpoint, torch.Tensor, lambda tensor: tensor.detach().clone())
+        self._thread = self._thread or ThreadPoolExecutor(1)
+        assert self.checkpoint_io is not None
+        self._open.append(self._thread.submit(self.checkpoint_io.save_checkpoint, copied, path, storage_options))
 
     def teardown(self) -> None:
-        """Waits for the files."""
-        with self._once():
-            super().teardown()
-
-    @contextmanager
-    def _once(self) -> Iterator[None]:
-        """What went wrong is raised once: raised again while Lightning takes all down, loader processes would stay."""
-        try:
-            yield
-        except BaseException:
-            if not self._raised:
-                self._raised = True
-                raise
+        """Waits for the files. Raises what went wrong with one, but not in the place of what has ended the training."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None
+        errors = [error for error in (file.exception() for file in self._open) if error]
+        self._open.clear()
+        if errors and sys.exc_info()[1] is None:
+            raise errors[0]
 
 
 class Kept(ModelCheckpoint):
-    """A ModelCheckpoint that remembers its files by name: a resumed run keeps them in another folder.
-
-    Lightning's forgets its best score where the folder has changed.
-    """
-
-    def state_dict(self) -> dict[str, Any]:
-        """Without the folder."""
-        return _each_path(super().state_dict(), lambda path: Path(path).name)
+    """A ModelCheckpoint of runs that are resumed in another folder, where Lightning's forgets its best score."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """With the folder of this run."""
+        """Its files are in the folder of this run by now, whichever it was."""
         assert self.dirpath is not None
         folder = Path(self.dirpath)
-        super().load_state_dict(_each_path(state_dict, lambda name: str(folder / name)) | {"dirpath": self.dirpath})
+
+        def here(path: str) -> str:
+            return str(folder / Path(path).name) if path else ""
+
+        files = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
+        scores = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | files | {"best_k_models": scores, "dirpath": self.dirpath})
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Under grad_accumulation several evaluations may share an optimizer step: Lightning's skips all but one, and
+        another one after a resume."""
+        self._last_global_step_saved = -1
+        super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forgets a best whose file is of later batches than the run goes on from, or gone.
@@ -136,13 +138,6 @@ def _batches(checkpoint: Path) -> int:
     """Seen when it was written: several evaluations may share an optimizer step, under grad_accumulation."""
     loops = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]
     return int(loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"])
-
-
-def _each_path(state: dict[str, Any], change: Any) -> dict[str, Any]:
-    paths = {
-        key: change(state[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path") if state[key]
-    }
-    return state | paths | {"dirpath": None, "best_k_models": {change(k): v for k, v in state["best_k_models"].items()}}
 
 
 class Patience(EarlyStopping):

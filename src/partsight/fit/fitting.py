@@ -28,7 +28,7 @@ from partsight.fit.evaluations import Evaluations
 from partsight.fit.reading_ahead import ReadingAhead
 from partsight.machine import Machine
 from partsight.model import class_weights, mix, weights
-from partsight.model.classifier import Classifier, Scores
+from partsight.model.classifier import Classifier
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
 from partsight.run_files import BEST, LAST
@@ -200,28 +200,6 @@ def hide_what_is_meant() -> None:
         ".*treespec.*",
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def predict(
-    model: Classifier, machine: Machine, data: FoldData, positions: NDArray[np.int64], folder: Path, limit: int | None
-) -> list[Scores]:
-    """Scores of these rows of all examples (the first `limit` batches of them), on one device whatever trained."""
-    trainer = Trainer(
-        accelerator=machine.device,
-        devices=[machine.gpu] if machine.device == "cuda" else 1,
-        precision=machine.precision,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        use_distributed_sampler=False,
-        limit_predict_batches=limit,
-        default_root_dir=folder,
-    )
-    with warnings.catch_warnings():
-        hide_what_is_meant()
-        scores: Any = trainer.predict(model, data.to_score(positions))
-    return list(scores)
 
 
 def first_batch(config: Config, data: FoldData, number: int) -> tuple[NDArray[np.uint8], list[str]]:

@@ -59,6 +59,13 @@ class OwnSigterm(Callback):
     def _set(self, trainer: Trainer) -> None:
         if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
+            # Lightning asks before each step whether any process has heard one. None can any more, and the answer
+            # would wait for all that is queued on the GPU.
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextmanager
@@ -79,8 +86,7 @@ def together(trainer: Trainer, folder: Path) -> Iterator[None]:
     if not hasattr(launcher, "procs"):
         yield
         return
-    if torch.distributed.is_initialized():  # of an earlier job of this process, with processes that have ended
-        torch.distributed.destroy_process_group()
+    _leave_group()  # of an earlier job of this process, which has failed
     before = {name: os.environ.get(name) for name in _OF_ONE_FIT}
     os.environ[_FIRST] = str(os.getpid())
     _name_this_job_alone()
@@ -94,12 +100,18 @@ def together(trainer: Trainer, folder: Path) -> Iterator[None]:
         raise
     else:
         watch.failed = False
+        _leave_group()  # else figures of a next job on one device would be gathered from processes that have ended
     finally:
         watch.over()
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _leave_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 class _Watch:

@@ -1,14 +1,37 @@
-"""From the scores of a model to the predictions table."""
+"""From a trained model to the predictions table of some rows."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
 
 from partsight.config import Config
+from partsight.data.datamodule import FoldData
+from partsight.data.dataset import Batch
 from partsight.data.table import Examples
 from partsight.evaluation import predictions, table_file
-from partsight.model.classifier import Scores
+from partsight.machine import Machine
+from partsight.model.classifier import Classifier, Scores
+
+
+def score(
+    model: Classifier, machine: Machine, data: FoldData, positions: NDArray[np.int64], limit: int | None
+) -> list[Scores]:
+    """Scores of these rows of all examples (the first `limit` batches of them), on one device whatever trained.
+
+    They are read from a GPU when all are there: to read a batch is to wait for it, with the next one not yet begun.
+    """
+    model = model.to(machine.device).eval()
+    scored = []
+    with torch.inference_mode(), machine.autocast():
+        for number, batch in enumerate(islice(data.to_score(positions), limit)):
+            there = Batch(*(part.to(machine.device, non_blocking=True) for part in batch))
+            scored.append(model.predict_step(there, number))
+    model.cpu()
+    return [Scores(*(part.cpu() for part in batch)) for batch in scored]
 
 
 def predictions_table(

@@ -70,13 +70,13 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
     shape = (size, image.channels, image.height, image.width)
     pictures = torch.zeros(shape, dtype=torch.uint8, device=machine.device).to(memory_format=torch.channels_last)
     targets = torch.zeros(size, info.outputs, device=machine.device)
-    dtype = machine.autocast
     for _ in range(2):
-        with torch.autocast(machine.device, dtype, enabled=dtype is not None):
+        with machine.autocast():
             logits = model(pictures)
-        loss.example_losses(model.loss, logits.float(), targets).mean().backward()  # type: ignore[no-untyped-call]
+        losses = loss.example_losses(model.loss, logits.float(), targets)
+        created.zero_grad()  # as Lightning has it: the gradients before lie beside all that a forward pass keeps
+        losses.mean().backward()  # type: ignore[no-untyped-call]
         created.step()
-        created.zero_grad()
     del beside  # until here
 
 

@@ -65,7 +65,7 @@ class Classifier(LightningModule):
         if config.training.train_metric:
             self.train_metric = epoch_metrics(info.task(config.prediction.threshold))[config.prediction.metric]
             self.train_metric.persistent(True)  # an evaluation may cover epochs before and after a resume
-        self._training_forward: Callable[[Tensor], Tensor] = self.forward
+        self._compiled_forward: Callable[[Tensor], Tensor] | None = None
         # Convolutions of CPUs and GPUs alike are fastest channels last (machine.MEMORY_FORMAT).
         self.to(memory_format=torch.channels_last)
 
@@ -75,13 +75,18 @@ class Classifier(LightningModule):
         return logits
 
     def training_forward(self) -> Callable[[Tensor], Tensor]:
-        """`forward` as training steps take it, compiled where asked. Validation is not: its batches have two sizes."""
+        """`forward` as training steps take it, compiled where asked. Validation is not: its batches have two sizes.
+
+        A short last batch is compiled for itself: code for any size, which PyTorch would make of both, is slower.
+        """
         mode = self.config.trainer.compile
-        return self.forward if mode == "none" else torch.compile(self.forward, mode=mode)
+        return self.forward if mode == "none" else torch.compile(self.forward, mode=mode, dynamic=False)
 
     def on_fit_start(self) -> None:
-        """What is compiled belongs to this process and to none of the model's copies."""
-        self._training_forward = self.training_forward()
+        """What is compiled belongs to this process and to this fit, and to none of the model's copies."""
+        if self.config.trainer.compile != "none":
+            torch.compiler.reset()  # PyTorch compiles a function eight times, and then no more: all fits share one
+            self._compiled_forward = self.training_forward()
 
     def on_train_start(self) -> None:
         """A checkpoint holds the train metric of all processes; in a resumed run the first goes on from it."""
@@ -97,7 +102,8 @@ class Classifier(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean loss of the batch, mixed where the settings say so, with label smoothing and class weights."""
         batch = self._mixed(batch)
-        logits = self._training_forward(_channels_first(batch.pictures)).float()
+        forward = self._compiled_forward or self.forward
+        logits = forward(_channels_first(batch.pictures)).float()
         if self.train_metric is not None:
             self.train_metric.update(loss.probabilities(self.info.output, logits.detach()), self._labels(batch.targets))
         smoothing = self.config.training.label_smoothing

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
 
 
 class AveragedWeights(WeightAveraging):
@@ -24,12 +25,27 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, decay: float, device: str) -> None:
         super().__init__(device=device)
         self.decay = decay
+        self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
+        """Averages, and what they follow."""
+        self._counted: tuple[list[Tensor], list[Tensor]] = ([], [])
+        """BatchNorm's numbers of batches, which are copied."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks up once what is averaged and what is counted: going through all modules takes milliseconds a time."""
+        assert self._average_model is not None
+        average, current = (
+            [*module.parameters(), *module.buffers()] for module in (self._average_model.module, pl_module)
+        )
+        moving = [value.is_floating_point() for value in average]
+        counted = [not one for one in moving]
+        self._averaged = [*compress(average, moving)], [*compress(current, moving)]
+        self._counted = [*compress(average, counted)], [*compress(current, counted)]
 
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the average once a step of the optimizer: a batch is only a part of one while gradients accumulate.
+        """Moves the average once per step of the optimizer: a batch is only a part of one while gradients accumulate.
 
         `AveragedModel.update_parameters` would do it, but reads its count of steps from the GPU four times, and so
         waits for all that is computed there.
@@ -37,13 +53,10 @@ class AveragedWeights(WeightAveraging):
         averaged, steps = self._average_model, self._latest_update_step
         if averaged is None or trainer.global_step == steps:
             return
-        average, current = ([*module.parameters(), *module.buffers()] for module in (averaged.module, pl_module))
-        moving = [value.is_floating_point() for value in average]
         share = 1 - min(self.decay, (1 + steps) / (10 + steps)) if steps else 1.0
-        torch._foreach_lerp_([*compress(average, moving)], [*compress(current, moving)], share)
-        for kept, count in zip(average, current, strict=True):
-            if not kept.is_floating_point():  # BatchNorm's number of batches
-                kept.copy_(count)
+        torch._foreach_lerp_(*self._averaged, share)
+        if self._counted[0]:
+            torch._foreach_copy_(*self._counted)
         averaged.n_averaged += 1
         self._latest_update_step = trainer.global_step
 

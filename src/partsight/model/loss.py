@@ -69,7 +69,8 @@ def training_losses(
     if output == "multilabel":
         return example_losses(loss, logits, smooth, class_weights)
     of_classes = torch.cat([1 - targets, targets], dim=1) if output == "binary" else targets
-    return example_losses(loss, logits, smooth) * (of_classes @ class_weights)
+    # not `of_classes @ class_weights`: autocast takes a matrix product to bfloat16, and weights to three digits with it
+    return example_losses(loss, logits, smooth) * (of_classes * class_weights).sum(dim=1)
 
 
 def smoothed(targets: Tensor, smoothing: float, output: Output) -> Tensor:

@@ -34,5 +34,5 @@ def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFr
     of_its_own = np.flatnonzero(data.examples.frame["split"] == split)
     positions = data.validation_positions if split == "validation" else of_its_own
     limit = stage.config.trainer.limit_val_batches
-    scores = fitting.predict(fitted.model, stage.computer, data, positions, stage.folder, limit)
+    scores = scoring.score(fitted.model, stage.computer, data, positions, limit)
     return scoring.predictions_table(stage.config, data.examples, positions, scores, split)

@@ -22,6 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from partsight import console
+from partsight.config import TrainerConfig
 from partsight.data import division, fingerprint, folds, sources
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
@@ -137,7 +138,7 @@ def _quiet() -> Iterator[None]:
 def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
     """The rows of the run that made the checkpoint, divided as it divided them: the model has not seen those that
     validate. Where the checkpoint has left the folder of its run nobody can tell, and that is said."""
-    config = model.config
+    config = dataclasses.replace(model.config, trainer=TrainerConfig(accelerator="cpu"))  # whatever has trained it
     if root is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
     place = sources.root(config.data)

@@ -118,7 +118,7 @@ def _probabilities(
     Raises:
         Problems: those pictures.
     """
-    device, dtype = machine.device, machine.autocast
+    device = machine.device
     model = model.to(device).eval()
     # Made at once: with memory kept (machine.keep_memory), an array kept from each batch would lie where large ones of
     # the next had been, which would then take fresh memory: 0.8 GB more after 30,000 pictures. On the device: to read
@@ -129,7 +129,7 @@ def _probabilities(
     doubts: list[str] = []
     usable = True
     # The model itself leaves autocast unless it was trained with prediction.mixed_precision.
-    with torch.inference_mode(), torch.autocast(device, dtype, enabled=dtype is not None):
+    with torch.inference_mode(), machine.autocast():
         for number, read in enumerate(console.progress(loader, len(loader), "Scoring, in batches")):
             problems += read.problem
             doubts += read.doubt

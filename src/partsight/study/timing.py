@@ -72,7 +72,7 @@ def measure(config: Config, computer: Machine) -> dict[str, float]:
     pictures = torch.randint(
         0, 256, (size, image.height, image.width, image.channels), dtype=torch.uint8, generator=generator
     )
-    inference_precision = _autocast(computer) if config.prediction.mixed_precision else contextlib.nullcontext()
+    inference_precision = computer.autocast() if config.prediction.mixed_precision else contextlib.nullcontext()
 
     def answer() -> None:
         with torch.inference_mode(), inference_precision:
@@ -87,7 +87,7 @@ def measure(config: Config, computer: Machine) -> dict[str, float]:
     targets = (torch.arange(size) % 2).float().unsqueeze(1).to(computer.device)
 
     def step() -> None:
-        with _autocast(computer):
+        with computer.autocast():
             logits = model(_on(pictures, computer)).float()
         losses = loss.training_losses(model.loss, INFO.output, logits, targets, 0.0, None)
         losses.mean().backward()  # type: ignore[no-untyped-call]
@@ -123,12 +123,6 @@ def _timed(once: Callable[[], None], computer: Machine) -> list[float]:
 
 def _on(pictures: Tensor, computer: Machine) -> Tensor:
     return pictures.to(computer.device).permute(0, 3, 1, 2)
-
-
-def _autocast(computer: Machine) -> contextlib.AbstractContextManager[object]:
-    """What Lightning does for the same precision."""
-    dtype = computer.autocast
-    return torch.autocast(computer.device, dtype) if dtype else contextlib.nullcontext()
 
 
 def _wait(computer: Machine) -> None:
