@@ -138,10 +138,17 @@ def test_two_batches_of_each_set_from_real_weights(
 def test_a_made_sample_can_be_learned_and_not_at_a_glance(
     train: Callable[..., CompletedProcess[str]], tmp_path: Path, weights_file: Path
 ) -> None:
-    """docs/data.md has the figures of all four; 45 rows leave room for another machine's arithmetic."""
+    """At half the size, for speed: docs/data.md has the figures of all four at their own. 45 rows leave room for
+    another machine's arithmetic."""
     given = ["usecase=steel", "backbone=mobilenetv2_100", f"model.weights={weights_file}", "seed=1"]
-    few = ["report.pictures=false", "report.build_scoring_pipelines=false", "hydra.run.dir=run"]
+    few = [
+        "image.height=112",
+        "image.width=112",
+        "report.pictures=false",
+        "report.build_scoring_pipelines=false",
+        "hydra.run.dir=run",
+    ]
     done = train(*given, *few, timeout=550)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     figures = pd.read_csv(tmp_path / "run" / "metrics.csv").set_index("metric")["value"]
-    assert 0.9 <= figures["ROC_AUC"] <= 0.995
+    assert 0.8 <= figures["ROC_AUC"] <= 0.98
