@@ -13,7 +13,7 @@ from partsight import config
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
-from partsight.run_files import TEST_PREDICTIONS
+from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS
 from partsight.study import plan as planning
 from partsight.study import results, tables, today, writing
 from partsight.study.definition import read_protocol, read_study
@@ -94,6 +94,17 @@ def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_st
     everything, without_copies = (part.table for part in told.parts)
     assert everything["Accuracy, published"].tolist() == ["98.7", ""]
     assert "Accuracy, published" not in without_copies  # it was of all rows
+
+
+def test_validation_rows_are_tabulated_where_no_test_row_has_a_label(plan: planning.Plan) -> None:
+    for run in plan.runs:
+        table = predictions.read(run.folder / TEST_PREDICTIONS)
+        predictions.write(table.assign(split="validation"), run.folder / PREDICTIONS)
+        predictions.write(table.assign(label=None, loss=np.nan), run.folder / TEST_PREDICTIONS)
+    told = writing.told(plan)
+    assert [part.heading for part in told.parts] == ["Validation rows (10)"]
+    assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
+    assert not any(note.startswith("COPIES AND LOOK-ALIKES NOT KNOWN") for note in told.notes)
 
 
 def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ class Study:
     batch_sizes: tuple[int, ...] = ()
     """A run for each; of kind time alone."""
     rows: str = "test"
-    """What is tabulated: test (validation where a data set has no test rows), or validation."""
+    """What is tabulated: test (validation where a data set has no labelled test rows), or validation."""
     thresholds: tuple[float, ...] = ()
     """Probabilities of the positive class at which a run's table is decided anew; none: as the run decided."""
     figures: tuple[str, ...] = ("Accuracy", "F1")

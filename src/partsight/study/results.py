@@ -86,26 +86,32 @@ class Entry:
 
 def finished(plan: Plan, now: Today) -> list[Finished]:
     """Every run of the plan that came to its end, in order; test rows also without those seen in training."""
-    done = [run for run in plan.runs if run.done]
-    tested = plan.study.rows == "test" and any((run.folder / TEST_PREDICTIONS).is_file() for run in done)
-    return [_finished(run, tested, now) for run in done]
+    return [_finished(run, plan.study.rows == "test", now) for run in plan.runs if run.done]
 
 
 def _finished(run: Run, tested: bool, now: Today) -> Finished:
     facts = today.facts(run)
-    data = now.data(run.config)
-    alike = data.seen if tested and data and data.fingerprint == facts["data_fingerprint"] else None
-    tables = _tables(run, tested, alike)
-    known = alike is not None or TEST not in tables
+    test = _labelled_test_rows(run) if tested else None
+    if test is None:
+        tables, known = {VALIDATION: predictions.read(run.folder / PREDICTIONS)}, True
+    else:
+        data = now.data(run.config)
+        alike = data.seen if data and data.fingerprint == facts["data_fingerprint"] else None
+        tables, known = _of_test_rows(test, alike), alike is not None
     timing = today.kept(run.folder / TIMING)
     return Finished(run, read_task(run.folder), tables, known, now.changed(run), facts, timing)
 
 
-def _tables(run: Run, tested: bool, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
-    if not tested or not (run.folder / TEST_PREDICTIONS).is_file():
-        return {VALIDATION: predictions.read(run.folder / PREDICTIONS)}
-    whole = predictions.read(run.folder / TEST_PREDICTIONS)
-    whole = whole[whole["label"].notna()].reset_index(drop=True)
+def _labelled_test_rows(run: Run) -> pd.DataFrame | None:
+    """The predictions of the test rows that have a label; None where there are none."""
+    if not (run.folder / TEST_PREDICTIONS).is_file():
+        return None
+    table = predictions.read(run.folder / TEST_PREDICTIONS)
+    labelled = table[table["label"].notna()].reset_index(drop=True)
+    return labelled if len(labelled) else None
+
+
+def _of_test_rows(whole: pd.DataFrame, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     tables = {TEST: whole}
     if alike is None:
         return tables
