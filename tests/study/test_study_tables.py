@@ -30,6 +30,11 @@ protocols: {own: []}
 FACTS = {"data": "given", "data_fingerprint": "12e45678aa", "weights": "hub:a", "device_name": "x"}
 FACTS |= {"threads": "1", "precision": "32-true", "identity": "0"}
 BINARY = Task(("bad", "good"), "binary", "good")
+LOUD = (
+    *("seen_in_training", "leaks", "leaks_incomplete", "leaks_uncounted"),
+    *("conflicting_labels", "skipped_pictures", "groups_torn"),
+)
+"""Tags of a run that change what its figures mean."""
 SOFTMAX = Task(("bad", "good"), "softmax")
 
 
@@ -216,6 +221,14 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
     assert len(told.parts) == 1
     assert any(text.startswith("RUNS OF OTHER PICTURES OR LABELS THAN TODAY'S: right / wrong.") for text in told.notes)
     assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
+
+
+@pytest.mark.parametrize("tag", LOUD)
+def test_what_a_run_said_loudly_is_a_note_with_its_title(plan: planning.Plan, tag: str) -> None:
+    before = writing.told(plan).notes
+    changed(plan.runs[1], **{tag: "4 rows"})
+    (note,) = set(writing.told(plan).notes) - set(before)
+    assert " in wrong: " in note
 
 
 def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

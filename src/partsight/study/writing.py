@@ -27,6 +27,18 @@ CAPTION = "dot: ours, the mean over runs; bar: 95 % interval."
 CHARTED = ("Accuracy", "Recall", "escape_rate", "overkill_rate")
 
 
+SAID = {
+    "seen_in_training": "VALIDATION ROWS TRAINED ON in {}: figures of validation rows say nothing about new pictures.",
+    "leaks": "LEAKS in {}: rows that are scored are alike to training rows, so the figures flatter.",
+    "leaks_incomplete": "LOOK-ALIKES NOT SEARCHED in {}: there are so many pictures that only copies were looked for.",
+    "leaks_uncounted": "NOT ALL LOOK-ALIKES COUNTED in {}: more rows may leak than leaks.csv in a run's folder names.",
+    "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS in {}: one of the labels is wrong.",
+    "skipped_pictures": "PICTURES SKIPPED in {}: skipped.csv in a run's folder names those that could not be used.",
+    "groups_torn": "GROUPS TORN APART in {}: they have rows on both sides of the split, so the figures flatter.",
+}
+"""What runs said loudly about themselves, by the tag that keeps it in their facts."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One table with what is drawn of it."""
@@ -179,6 +191,9 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
         notes.append("MADE SAMPLE: drawn pictures stood in; the figures say nothing about real parts.")
     if any("partial" in one.facts for one in found):
         notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
+    for tag, note in SAID.items():
+        if titles := [one.run.title for one in found if tag in one.facts]:
+            notes.append(note.format(some(titles)))
     if changed := [one.run.title for one in found if not one.leaks_known]:
         notes.append(
             f"COPIES AND LOOK-ALIKES NOT KNOWN of {', '.join(changed)}: the data set is no longer the one of the run, "
