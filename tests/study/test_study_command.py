@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from partsight import launchers
+from partsight import RESULTS_VERSION, config, launchers
+from partsight.config import conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.study import command, writing
-from partsight.study.plan import Plan
+from partsight.study.definition import read_protocol, read_study
+from partsight.study.plan import FINISHED, Plan, Run, plan
+from partsight.sweep import isolation
 
 TIME = """
 kind: time
@@ -73,3 +76,54 @@ def test_runs_that_measure_time_have_the_machine_for_themselves(tmp_path: Path, 
         command.main(["speed.yaml", *given])
     alone = ["speed.yaml", "--list", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
     assert command.main(alone) == 0
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["hydra.sweep.dir=/scratch", "hydra/sweeper=basic", "~hydra.callbacks.sweep=x", "hydra.launchers.n_jobs=2"],
+)
+def test_settings_of_hydra_that_would_take_the_jobs_elsewhere_are_refused(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    with pytest.raises(Problems, match=r"of Hydra's settings a study takes .* the folder is --out FOLDER"):
+        command.main(["rates.yaml", setting, "--list"])
+    taken = ["hydra/launcher=basic", "hydra.launcher.n_jobs=2", "hydra/job_logging=none", "hydra.verbose=true"]
+    assert command.main(["rates.yaml", "--list", *taken]) == 0
+
+
+def test_a_folder_of_configs_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    with pytest.raises(PartsightError, match="--config-dir conf: there is no such folder"):
+        command.main(["rates.yaml", "--list", "--config-dir", "conf"])
+
+
+def finished(*given: str) -> Run:
+    """The one run of rates.yaml under these settings, which came to its end."""
+    config.register()
+    conf = [conf_folder()]
+    (run,) = plan(read_study("rates.yaml", conf), read_protocol("own", conf), given, conf).runs
+    run.folder.mkdir(parents=True)
+    (run.folder / FINISHED).write_text(f'{{"results_version": {RESULTS_VERSION}}}')
+    return run
+
+
+@pytest.mark.parametrize(
+    ("given", "of_hydra", "said"),
+    [
+        (["training.optimizer=adamww"], [], "adamww"),
+        ([], ["hydra.launcher.n_job=2"], r"hydra\.launcher\.n_job=2: Hydra refuses it: Key 'n_job' not in"),
+        ([], ["+hydra.launcher.n_job=2"], "unexpected keyword argument 'n_job'"),
+        ([], ["hydra.launcher.n_jobs=0"], r"Hydra refuses it: .*must be at least 1"),
+        (["tracking.uri=http://127.0.0.1:9"], [], "MLflow store http://127.0.0.1:9 cannot be used"),
+    ],
+    ids=["a name", "a key", "an added key", "a value", "the store"],
+)
+def test_what_cannot_begin_costs_no_finished_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], of_hydra: list[str], said: str
+) -> None:
+    monkeypatch.setattr(isolation, "start_server", lambda: None)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    run = finished(*given, "rerun=true")
+    with pytest.raises(PartsightError, match=said):
+        command.main(["rates.yaml", "protocol=own", *given, "rerun=true", *of_hydra])
+    assert run.done

@@ -87,7 +87,7 @@ def test_a_picture_that_changed_makes_all_runs_of_its_data_missing(
     plan = planned()
     assert outdated(plan) == {"pictures or labels": ["one", "other"]}
     assert plan.missing == []
-    plan.forget(study_command._outdated(plan))
+    plan.forget(study_command._again(plan))
     assert "To be made again, for pictures or labels are others today: one / other" in capsys.readouterr().out
     assert [run.title for run in plan.missing] == ["one", "other"]
 

@@ -1,6 +1,7 @@
 """`partsight study`: runs what a study lacks, and prints and keeps its table."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def main(given: Sequence[str]) -> int:
     parsed, rest = parser.parse_known_intermixed_args(given)
     if unknown := [text for text in rest if "=" not in text or text.startswith("--")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if parsed.config_dir and not parsed.config_dir.is_dir():
+        raise PartsightError(f"--config-dir {parsed.config_dir}: there is no such folder")
     folders = command.config_folders(str(parsed.config_dir) if parsed.config_dir else None)
     if parsed.name is None:
         _show_studies(folders)
@@ -45,7 +48,7 @@ def main(given: Sequence[str]) -> int:
     config.register()
     settings = [*parsed.settings, *rest]
     of_hydra = [text for text in settings if planning.key_of(text).split(".")[0].split("/")[0] == "hydra"]
-    if problems := _missing_launchers(of_hydra):
+    if problems := [*_not_of_a_study(of_hydra), *_missing_launchers(of_hydra)]:
         raise Problems("The study cannot run", problems)
     study = definition.read_study(parsed.name, folders)
     if study.kind == "time" and (problem := _side_by_side(of_hydra)):
@@ -59,13 +62,22 @@ def main(given: Sequence[str]) -> int:
     if parsed.list:
         _show_runs(plan)
         return 0
-    if runs:
-        plan.forget(_outdated(plan))
-    if runs and plan.missing:
-        _run(plan, [*of_hydra, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])])
+    again = _again(plan) if runs else []
+    if runs and (plan.missing or again):
+        _run(plan, again, of_hydra, folders)
     else:
         _conclude(plan)
     return 1 if plan.missing else 0
+
+
+def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:
+    """Settings of Hydra that would take the jobs from where the study looks for them, or have no effect."""
+    return [
+        f"{text}: of Hydra's settings a study takes those of the launcher and of logging (hydra/launcher=NAME, "
+        "hydra.launcher.n_jobs=2, hydra.verbose=true); the folder is --out FOLDER, your own configs --config-dir FOLDER"
+        for text in of_hydra
+        if not re.match(r"hydra([./](launcher|job_logging|hydra_logging)\b|\.verbose$)", planning.key_of(text))
+    ]
 
 
 def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
@@ -86,6 +98,11 @@ def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     if launcher not in ("isolated", "basic", "joblib"):
         return f"hydra/launcher={launcher}: {why} leave the launcher out"
     return None
+
+
+def _again(plan: Plan) -> list[Run]:
+    """Finished runs that are to be made again: with `rerun=true`, or of other data or first weights than today's."""
+    return [*(run for run in plan.runs if run.config.rerun and run.done), *_outdated(plan)]
 
 
 def _outdated(plan: Plan) -> list[Run]:
@@ -109,14 +126,17 @@ def _options(parsed: argparse.Namespace) -> list[str]:
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
-def _run(plan: Plan, hydra: Sequence[str]) -> None:
+def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequence[Path]) -> None:
     from partsight import console
     from partsight.study import launch
 
-    console.say(f"{plan.study.name}: {len(plan.missing)} of {len(plan.runs)} runs to make, into {plan.folder}")
+    count = len({run.folder for run in (*plan.missing, *again)})
+    console.say(f"{plan.study.name}: {count} of {len(plan.runs)} runs to make, into {plan.folder}")
     launch.check_names(plan)
+    launch.check_launcher(plan, hydra, folders)
     with launch.parent_run(plan) as (client, run_id):
-        launch.run_missing(plan, hydra)
+        plan.forget(again)  # only now: what cannot begin must not cost what has come to its end
+        launch.run_missing(plan, [*hydra, *(f"--config-dir={folder}" for folder in folders[:-1])])
         for path in _conclude(plan):
             client.log_artifact(run_id, str(path))
 
@@ -146,7 +166,7 @@ def _show_studies(folders: Sequence[Path]) -> None:
 
 
 def _show_runs(plan: Plan) -> None:
-    old = {run.folder for run in (*_outdated(plan), *(run for run in plan.runs if run.config.rerun and run.done))}
+    old = {run.folder for run in _again(plan)}
     for run in plan.runs:
         state = "old" if run.folder in old else "done" if run.done else "-"
         print(f"{state:5} {run.title:40} {' '.join(run.overrides)}")

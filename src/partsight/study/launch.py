@@ -8,14 +8,20 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
 from partsight import RESULTS_VERSION, check, command, failure, whole_file
-from partsight.errors import Problems
-from partsight.overrides import quoted
+from partsight.errors import PartsightError, Problems
+from partsight.overrides import quoted, search_path
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import isolation
 from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read
@@ -101,6 +107,25 @@ def check_names(plan: Plan) -> None:
             problems.setdefault(problem, run.variant)
     if problems:
         raise Problems("The study cannot run", [f"{text} [variant: {name}]" for text, name in problems.items()])
+
+
+def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) -> None:
+    """Makes the launcher as Hydra will make it. `hydra`: settings of the command line; `folders`: of configs.
+
+    Raises:
+        PartsightError: Hydra refuses one of the settings.
+    """
+    own = search_path(f"file://{folder}" for folder in folders[:-1])
+    try:
+        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+            composed = compose("train", [*plan.runs[0].overrides, *hydra, *own], return_hydra_config=True)
+            context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+            Plugins.instance().instantiate_launcher(
+                hydra_context=context, task_function=task_of(plan.study.kind), config=composed
+            )
+    except HydraException as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise PartsightError(f"{' '.join(hydra)}: Hydra refuses it: {reason} (docs/scaling.md)") from None
 
 
 @contextmanager

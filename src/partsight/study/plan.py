@@ -80,9 +80,9 @@ class Plan:
         """Runs that are yet to be made."""
         return [run for run in self.runs if not run.done]
 
-    def forget(self, outdated: Sequence[Run] = ()) -> None:
-        """Runs with `rerun=true`, and those, are missing from now on, though they have come to their end."""
-        for run in (*(run for run in self.runs if run.config.rerun), *outdated):
+    def forget(self, again: Sequence[Run]) -> None:
+        """These runs are missing from now on, though they have come to their end."""
+        for run in again:
             (run.folder / FINISHED).unlink(missing_ok=True)
 
 
