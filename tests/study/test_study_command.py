@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from partsight import RESULTS_VERSION, config, launchers
 from partsight.config import conf_folder
 from partsight.errors import PartsightError, Problems
-from partsight.study import command, writing
+from partsight.study import command, launch, writing
 from partsight.study.definition import read_protocol, read_study
 from partsight.study.plan import FINISHED, Plan, Run, plan
 from partsight.sweep import isolation
@@ -127,3 +129,22 @@ def test_what_cannot_begin_costs_no_finished_run(
     with pytest.raises(PartsightError, match=said):
         command.main(["rates.yaml", "protocol=own", *given, "rerun=true", *of_hydra])
     assert run.done
+
+
+def test_a_store_that_is_away_at_the_end_does_not_cost_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*given: object) -> None:
+        raise MlflowException("no route to host")
+
+    def run_missing(plan: Plan, hydra: object) -> None:
+        for call in ("log_artifact", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, call, away)
+
+    monkeypatch.setattr(launch, "check_names", lambda plan: None)
+    monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
+    monkeypatch.setattr(launch, "run_missing", run_missing)
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    assert command.main(["rates.yaml", "protocol=own"]) == 1  # its one run has no result
+    assert (tmp_path / "studies" / "rates" / "casting" / "own" / "table.md").is_file()
+    assert "could not be told of its result (MlflowException: no route to host)" in capsys.readouterr().out

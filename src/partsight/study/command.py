@@ -129,6 +129,7 @@ def _options(parsed: argparse.Namespace) -> list[str]:
 def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequence[Path]) -> None:
     from partsight import console
     from partsight.study import launch
+    from partsight.sweep import parent
 
     count = len({run.folder for run in (*plan.missing, *again)})
     console.say(f"{plan.study.name}: {count} of {len(plan.runs)} runs to make, into {plan.folder}")
@@ -137,8 +138,10 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
     with launch.parent_run(plan) as (client, run_id):
         plan.forget(again)  # only now: what cannot begin must not cost what has come to its end
         launch.run_missing(plan, [*hydra, *(f"--config-dir={folder}" for folder in folders[:-1])])
-        for path in _conclude(plan):
-            client.log_artifact(run_id, str(path))
+        paths = _conclude(plan)
+        with parent.store_errors_reported(plan.folder):
+            for path in paths:
+                client.log_artifact(run_id, str(path))
 
 
 def _conclude(plan: Plan) -> list[Path]:

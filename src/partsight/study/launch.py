@@ -23,8 +23,9 @@ from partsight import RESULTS_VERSION, check, command, failure, whole_file
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import quoted, search_path
 from partsight.study.plan import FINISHED, Plan
+from partsight import failure
 from partsight.sweep import isolation
-from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read
+from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read, store_errors_reported
 from partsight.tracking import store
 
 
@@ -154,9 +155,10 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         status = "FAILED"
         raise
     finally:
-        client.set_terminated(found.run_id, status)
-        if plan.study.kind == "time":
-            _end_killed(client, experiment, found.run_id)
+        with store_errors_reported(plan.folder):
+            client.set_terminated(found.run_id, status)
+            if plan.study.kind == "time":
+                _end_killed(client, experiment, found.run_id)
 
 
 def _end_killed(client: MlflowClient, experiment: str, parent: str) -> None:

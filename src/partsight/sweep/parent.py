@@ -118,7 +118,7 @@ def store_errors_reported(folder: Path) -> Iterator[None]:
         yield
     except store.FAULTS as error:
         console.say(
-            f"The sweep's run in MLflow could not be told of its result ({type(error).__name__}: "
+            f"The parent run in MLflow could not be told of its result ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}); it is in {folder}"
         )
 
