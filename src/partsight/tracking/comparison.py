@@ -14,26 +14,28 @@ MOST = 500
 
 
 def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
-    """One row a finished run, the newest first: run (id), name, every setting that differs among them, every figure.
+    """One row a finished training, the newest first: run (id), name, all settings that differ among them, all figures.
+
+    Parents of sweeps and studies, timed runs, benches and the first model of pseudo-labels are left out.
 
     Args:
         experiment: `name` of a use case.
         uri: of the store; None: as `partsight ui` finds it.
 
     Raises:
-        PartsightError: no such experiment, or no finished run in it.
+        PartsightError: no such experiment, or no finished training in it.
     """
     client = MlflowClient(tracking_uri=store.uri(TrackingConfig(uri=uri)))
     found = client.get_experiment_by_name(experiment)
     if found is None:
         names = ", ".join(sorted(one.name for one in client.search_experiments()))
         raise PartsightError(f"{client.tracking_uri}: no experiment {experiment!r}; there are {names}")
-    finished = "attributes.status = 'FINISHED'"
+    finished = "attributes.status = 'FINISHED' and tags.identity LIKE '%'"  # which a training alone has
     listed = client.search_runs(
         [found.experiment_id], finished, order_by=["attributes.start_time DESC"], max_results=MOST
     )
     if not listed:
-        raise PartsightError(f"{client.tracking_uri}: experiment {experiment!r} has no finished run")
+        raise PartsightError(f"{client.tracking_uri}: experiment {experiment!r} has no finished training")
     keys = sorted({key for run in listed for key in run.data.params})
     differing = [key for key in keys if len({run.data.params.get(key) for run in listed}) > 1]
     figures = sorted({name for run in listed for name in run.data.metrics})

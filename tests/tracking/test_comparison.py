@@ -1,0 +1,31 @@
+"""The runs of an experiment side by side."""
+
+from pathlib import Path
+
+import pytest
+import ready_store
+
+from partsight.config import TrackingConfig
+from partsight.errors import PartsightError
+from partsight.tracking import comparison, store
+
+ready_store.install()
+
+
+def test_trainings_alone_are_compared(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri, experiment="parts"))
+    parent = client.create_run(experiment, run_name="sweep head=gem,linear", tags={"kind": "sweep"}).info.run_id
+    client.log_metric(parent, "Accuracy_mean", 0.7)
+    client.set_terminated(parent)
+    with pytest.raises(PartsightError, match="experiment 'parts' has no finished training"):
+        comparison.runs("parts", uri)
+    for head, accuracy in (("gem", 0.8), ("linear", 0.6)):
+        run = client.create_run(experiment, run_name=head, tags={"identity": head}).info.run_id
+        for key, value in (("head", head), ("backbone", "resnet18")):
+            client.log_param(run, key, value)
+        client.log_metric(run, "Accuracy", accuracy)
+        client.set_terminated(run)
+    table = comparison.runs("parts", uri)
+    assert table.columns.tolist() == ["run", "name", "head", "Accuracy"]
+    assert sorted(table["name"]) == ["gem", "linear"]
