@@ -80,6 +80,12 @@ def test_runs_that_measure_time_have_the_machine_for_themselves(tmp_path: Path, 
     assert command.main(alone) == 0
 
 
+def test_timed_runs_are_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "speed.yaml").write_text(TIME)
+    with pytest.raises(Problems, match=r"--repeats 3: runs of kind: time are not repeated; leave it out"):
+        command.main(["speed.yaml", "--list", "--repeats", "3"])
+
+
 @pytest.mark.parametrize(
     "setting",
     ["hydra.sweep.dir=/scratch", "hydra/sweeper=basic", "~hydra.callbacks.sweep=x", "hydra.launchers.n_jobs=2"],

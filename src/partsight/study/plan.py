@@ -114,6 +114,8 @@ def plan(
     own, common = _of_variants(study, given)
     lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
     problems = _given_problems(study, protocol, common)
+    if study.kind == "time" and repeats is not None and repeats > 1:
+        problems.append(f"--repeats {repeats}: runs of kind: time are not repeated; leave it out")
     for line in lines.values():
         problems += [p for p in overrides.problems(line, folders) if p not in problems]
     if problems:
