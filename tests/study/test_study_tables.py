@@ -15,7 +15,7 @@ from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS
 from partsight.study import plan as planning
-from partsight.study import results, tables, today, writing
+from partsight.study import results, speed_tables, tables, timing, today, writing
 from partsight.study.definition import read_protocol, read_study
 
 CONF = [config.conf_folder()]
@@ -260,3 +260,30 @@ def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
     told = writing.told(planned(tmp_path, monkeypatch, f"{STUDY}thresholds: [0.3, 0.5]\n", SOFTMAX))
     assert told.parts[0].table["threshold"].tolist() == ["as decided"] * 2
     assert any(text.startswith("THRESHOLDS LEFT OUT of right, wrong") for text in told.notes)
+
+
+def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:
+    config.register()
+    (tmp_path / "speed.yaml").write_text(
+        "kind: time\nsettings: [usecase=casting, seed=1]\nvariants: {one: {}}\nbatch_sizes: [2, 4]\n"
+        "protocols: {own: []}\n"
+    )
+    plan = planning.plan(read_study(str(tmp_path / "speed.yaml"), CONF), read_protocol("own", CONF), [], CONF)
+
+    def told(*devices: str) -> tuple[pd.DataFrame, str]:
+        for run, device in zip(plan.runs, devices, strict=True):
+            run.folder.mkdir(parents=True, exist_ok=True)
+            facts = {"device_name": device, "precision": "32-true", "threads": "2"}
+            speed = facts | dict.fromkeys(speed_tables.COLUMNS, 1.0)
+            (run.folder / timing.FILE).write_text(yaml.safe_dump(speed))
+            (run.folder / planning.FINISHED).write_text("{}")
+        result = writing.told(plan)
+        return result.parts[0].table, "\n".join(result.notes)
+
+    alone, notes = told("A", "A")
+    assert "device" not in alone
+    assert "ROWS OF DIFFERENT MACHINES" not in notes
+    mixed, notes = told("A", "B")
+    assert mixed["device"].tolist() == ["A", "B"]
+    assert "precision" not in mixed
+    assert "ROWS OF DIFFERENT MACHINES" in notes

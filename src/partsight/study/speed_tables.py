@@ -20,6 +20,9 @@ COLUMNS = {
     "parameters": ("parameters", ",.0f"),
 }
 
+MACHINE = {"device_name": "device", "precision": "precision", "threads": "threads"}
+"""What a row was measured on; shown where rows differ in it."""
+
 
 def speed_table(plan: Plan) -> pd.DataFrame:
     """A row a finished run: study, protocol, variant, batch_size, figures, facts, published, settings."""
@@ -52,6 +55,9 @@ def kept(study: Study, path: Path) -> pd.DataFrame:
 def shown(study: Study, speeds: pd.DataFrame) -> pd.DataFrame:
     """The table that people read, as text."""
     table = speeds[["variant", "batch_size", "protocol"]].rename(columns={"batch_size": "batch"}).astype(str)
+    for column, name in MACHINE.items():
+        if column in speeds and len(set(speeds[column])) > 1:
+            table[name] = speeds[column].astype(str)
     for column, (name, form) in COLUMNS.items():
         table[name] = ["" if np.isnan(value) else format(value, form) for value in speeds[column]]
     if speeds["published"].notna().any():

@@ -259,12 +259,14 @@ def _told_of_speed(plan: Plan) -> Told:
         notes.append(f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs.")
     if speeds.empty:
         return Told(speeds, speeds, (), tuple(notes))
-    machine = speeds[["device_name", "precision", "threads"]].drop_duplicates()
+    machine = speeds[list(speed_tables.MACHINE)].drop_duplicates()
     answers = "the same" if plan.runs[0].config.prediction.mixed_precision else "float32"
     notes += [
         f"Measured on {m.device_name}, {m.threads} threads: training in {m.precision}, inference in {answers}."
         for m in machine.itertuples()
     ]
+    if len(machine) > 1:
+        notes.append("ROWS OF DIFFERENT MACHINES: speeds and memory are comparable among rows of one machine alone.")
     notes.append(
         "Each row in a process of its own, on noise that lies ready in memory: no files are read. Speeds are of the "
         "median pass. Memory is the peak beyond what the process held before it made the model."
