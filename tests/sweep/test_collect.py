@@ -14,6 +14,7 @@ from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.sweep import collect, jobs, parent
 from partsight.sweep.callback import SweepCallback
+from partsight.sweep.search import trial
 
 
 def job(sweep: Path, number: int, *overrides: str) -> Path:
@@ -41,11 +42,30 @@ def test_the_jobs_of_a_sweep_are_its_own_and_all_of_them(tmp_path: Path) -> None
     """An earlier sweep in the same folder had three; of the two of this one the second left nothing."""
     for number in (0, 2):
         job(tmp_path, number, f"fold={number}")
-    announced = parent.Parent("sqlite://", "0123", ("fold",), jobs=2)
+    jobs_given = tuple(("usecase=casting", f"fold={number}") for number in range(2))
+    announced = parent.Parent("sqlite://", "0123", ("fold",), jobs_given)
     (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
     table = collect.job_table(collect.read_jobs(tmp_path))
     assert table["job"].tolist() == [0, 1]
+    assert table["fold"].tolist() == ["0", "1"]
+    assert "usecase" not in table
     assert table["status"].tolist() == ["finished", "no result"]
+
+
+def test_the_trials_of_a_search_are_those_of_its_study_begun_or_not(tmp_path: Path) -> None:
+    for number, name, rate in ((0, "other", "1"), (1, "rates", "2"), (2, "rates", "3")):
+        given = ("usecase=casting", f"training.learning_rate={rate}")
+        trial.announce(tmp_path / str(number), trial.Announced("sqlite://", name, number, number, "none", given))
+    job(tmp_path, 0, "usecase=custom")
+    job(tmp_path, 1, "usecase=casting", "training.learning_rate=2")
+    failure.record(tmp_path / "2", "could not be started: no space left")
+    announced = parent.Parent("sqlite://", "0123", ("training.learning_rate",), study="rates")
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    table = collect.job_table(collect.read_jobs(tmp_path))
+    assert table["job"].tolist() == [1, 2]
+    assert table["training.learning_rate"].tolist() == ["2", "3"]
+    assert "usecase" not in table
+    assert table["status"].tolist() == ["finished", "could not be started: no space left"]
 
 
 def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

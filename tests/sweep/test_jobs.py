@@ -40,10 +40,10 @@ def test_folders_are_named_by_number() -> None:
         jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.sweep.subdir=${hydra.job.override_dirname}"))
 
 
-def test_only_jobs_that_are_drawn_are_not_counted() -> None:
-    config = multirun(*SMALL, fold="0,1")
-    assert jobs.number(config, jobs.checked(config)) == 2
-    assert jobs.number(multirun(*SMALL, "hydra/sweeper=search"), []) is None
+def test_only_jobs_that_are_drawn_are_not_listed() -> None:
+    config = multirun("usecase=casting", "training.epochs=3", fold="0,1")
+    assert jobs.listed(config) == [[f"fold={fold}", "usecase=casting", "training.epochs=3"] for fold in (0, 1)]
+    assert jobs.listed(multirun(*SMALL, "hydra/sweeper=search")) is None
 
 
 def test_params_are_looked_at_as_a_command_line_is() -> None:

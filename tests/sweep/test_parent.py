@@ -52,6 +52,16 @@ def test_what_is_swept_is_read_off_the_command_line() -> None:
     assert jobs.swept(config) == ["backbone", "training.epochs"]
 
 
+def test_the_jobs_and_the_study_are_known_before_any_starts(tmp_path: Path) -> None:
+    settings = Config(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts"))
+    sweep = parent.open_run([settings], ["a=1,2"], ["a"], tmp_path / "sweep", None, [["a=1"], ["a=2"]])
+    assert parent.read(tmp_path / "sweep") == sweep
+    assert sweep.jobs == (("a=1",), ("a=2",))
+    search = parent.open_run([settings], ["a=1,2"], ["a"], tmp_path / "search", "rates")
+    assert parent.read(tmp_path / "search") == search
+    assert (search.jobs, search.study) == (None, "rates")
+
+
 def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp_path: Path) -> None:
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 

@@ -279,6 +279,14 @@ def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train
     assert only.data.tags["pruned"].startswith("pruned at evaluation 2, Accuracy")
 
 
+def test_a_trial_that_never_begins_has_its_settings(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=1))
+    announced = trial.of_run(tmp_path / "sweep" / "0")
+    assert announced is not None
+    rate = study(tmp_path).trials[0].params["training.learning_rate"]
+    assert announced.overrides == ["usecase=casting", f"training.learning_rate={rate}"]
+
+
 def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
     trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")

@@ -26,8 +26,8 @@ class SweepCallback(Callback):
         try:
             settings = jobs.checked(config)
             folder = Path(config.hydra.sweep.dir)
-            given, swept, number = jobs.given(config), jobs.swept(config), jobs.number(config, settings)
-            parent.open_run(settings, given, swept, folder, jobs.study(config), number)
+            given, swept, listed = jobs.given(config), jobs.swept(config), jobs.listed(config)
+            parent.open_run(settings, given, swept, folder, jobs.study(config), listed)
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)

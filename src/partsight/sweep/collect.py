@@ -1,6 +1,7 @@
 """The result of a sweep, computed from its jobs' files: metrics.csv, predictions.parquet, task.yaml, .hydra/."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,32 +47,48 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     return complete
 
 
-def read_jobs(folder: Path) -> list[dict[str, object]]:
-    """One entry a job, by number: `folder` (perhaps not there) and the overrides by key.
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep, whatever became of it."""
 
-    Folders of an earlier sweep of more jobs are passed over.
-    """
+    folder: Path
+    """Perhaps not there."""
+    overrides: Mapping[str, str]
+    """By key."""
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """The jobs of the sweep in `folder`, by number; those that another sweep or search left there are passed over."""
     found = parent.read(folder)
-    there = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
-    jobs = []
-    for number in there if found is None or found.jobs is None else range(found.jobs):
-        sub = folder / str(number)
-        listed = sub / ".hydra" / "overrides.yaml"
-        given = yaml.safe_load(listed.read_text(encoding="utf-8")) if listed.is_file() else []
-        jobs.append({"folder": sub, **dict(text.lstrip("+~").partition("=")[::2] for text in given)})
-    return jobs
+    if found is not None and found.jobs is not None:
+        return [_job(folder / str(number), given) for number, given in enumerate(found.jobs)]
+    numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    there = [folder / str(number) for number in numbers]
+    if found is None or found.study is None:
+        return [_job(sub, _noted_by_hydra(sub)) for sub in there]
+    trials = [(sub, one) for sub in there if (one := trial.of_run(sub)) and one.study == found.study]
+    return [_job(sub, one.overrides or _noted_by_hydra(sub)) for sub, one in trials]
 
 
-def job_table(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
+def _job(folder: Path, overrides: Sequence[str]) -> Job:
+    return Job(folder, dict(text.lstrip("+~").partition("=")[::2] for text in overrides))
+
+
+def _noted_by_hydra(folder: Path) -> list[str]:
+    """The overrides of a job that has begun."""
+    path = folder / ".hydra" / "overrides.yaml"
+    return list(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
+
+
+def job_table(jobs: Sequence[Job]) -> pd.DataFrame:
     """A row a job: number, the overrides in which jobs differ, every figure; a job without a result has none."""
     lines = []
     for job in jobs:
-        folder = job["folder"]
-        assert isinstance(folder, Path)
-        line: dict[str, object] = {"job": int(folder.name), **{key: job.get(key) for key in _differing(jobs)}}
-        status = _status(folder)
+        settings = {key: job.overrides.get(key) for key in _differing(jobs)}
+        line: dict[str, object] = {"job": int(job.folder.name), **settings}
+        status = _status(job.folder)
         if status == FINISHED:
-            figures = pd.read_csv(folder / FIGURES)
+            figures = pd.read_csv(job.folder / FIGURES)
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
         lines.append(line | {"status": status})
     return pd.DataFrame(lines)
@@ -85,7 +102,7 @@ def _status(folder: Path) -> str:
     return PRUNED if trial.pruned(folder) else failed or "no result"
 
 
-def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
+def average_tables(jobs: Sequence[Job]) -> pd.DataFrame:
     """Mean, sd and the pooled figure of each setting that ran on several folds, repeats or seeds; empty without any.
 
     A seed is a repeat as repeat=i is: of each all folds together predict every row once.
@@ -93,10 +110,9 @@ def average_tables(jobs: Sequence[dict[str, object]]) -> pd.DataFrame:
     keys = [key for key in _differing(jobs) if key not in OVER]
     groups: dict[tuple[object, ...], list[tuple[object, Path]]] = {}
     for job in jobs:
-        folder = job["folder"]
-        assert isinstance(folder, Path)
-        if (folder / PREDICTIONS).is_file() and _status(folder) == FINISHED:
-            groups.setdefault(tuple(job.get(key) for key in keys), []).append((job.get("seed"), folder))
+        if (job.folder / PREDICTIONS).is_file() and _status(job.folder) == FINISHED:
+            setting = tuple(job.overrides.get(key) for key in keys)
+            groups.setdefault(setting, []).append((job.overrides.get("seed"), job.folder))
     parts = []
     for values, done in groups.items():
         tables = _numbered([(seed, predictions.read(folder / PREDICTIONS)) for seed, folder in done])
@@ -124,9 +140,9 @@ def read_task(folder: Path) -> Task:
     return Task(**parts)
 
 
-def _differing(jobs: Sequence[dict[str, object]]) -> list[str]:
-    keys = dict.fromkeys(key for job in jobs for key in job if key != "folder")
-    return [key for key in keys if len({str(job.get(key)) for job in jobs}) > 1]
+def _differing(jobs: Sequence[Job]) -> list[str]:
+    keys = dict.fromkeys(key for job in jobs for key in job.overrides)
+    return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
 
 
 def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:

@@ -1,6 +1,5 @@
 """The jobs of a multirun, known and checked before the first starts."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -50,9 +49,12 @@ def checked(config: DictConfig) -> list[Config]:
     return settings
 
 
-def number(config: DictConfig, settings: Sequence[Config]) -> int | None:
-    """How many jobs there are, of these settings; None of a sweeper that draws them as it goes."""
-    return len(settings) if str(config.hydra.sweeper._target_).endswith("BasicSweeper") else None
+def listed(config: DictConfig) -> list[list[str]] | None:
+    """The overrides of every job, by its number; None of a sweeper that draws its jobs as it goes."""
+    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+        return None
+    parsed = OverridesParser.create().parse_overrides(given(config))
+    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
 
 
 def given(config: DictConfig) -> list[str]:

@@ -30,8 +30,10 @@ class Parent:
     run_id: str
     swept: tuple[str, ...] = ()
     """Keys whose values differ between the jobs."""
-    jobs: int | None = None
-    """How many there are, in folders 0, 1, ...; None: as many as there are folders."""
+    jobs: tuple[tuple[str, ...], ...] | None = None
+    """Overrides of each, in folders 0, 1, ...; None of a sweeper that draws its jobs as it goes."""
+    study: str | None = None
+    """Of a search, in Optuna's storage."""
 
 
 def open_run(
@@ -40,7 +42,7 @@ def open_run(
     swept: Sequence[str],
     folder: Path,
     study: str | None = None,
-    number: int | None = None,
+    listed: Sequence[Sequence[str]] | None = None,
 ) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
@@ -55,7 +57,7 @@ def open_run(
         swept: keys whose values differ between them.
         folder: of the sweep.
         study: of a search, in Optuna's storage.
-        number: of the jobs, as of `Parent`.
+        listed: overrides of every job; None of a sweeper that draws its jobs as it goes.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     client, experiment = store.prepare(tracking)
@@ -72,7 +74,8 @@ def open_run(
     else:
         tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {}) | worker
         run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
-    parent = Parent(store.uri(tracking), run_id, tuple(swept), number)
+    known = None if listed is None else tuple(tuple(job) for job in listed)
+    parent = Parent(store.uri(tracking), run_id, tuple(swept), known, study)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / FILE, json.dumps(asdict(parent)))
     atexit.register(_end_killed_if_running, client, parent.run_id)
@@ -129,7 +132,9 @@ def read(folder: Path) -> Parent | None:
     if not path.is_file():
         return None
     stored = json.loads(path.read_text(encoding="utf-8"))
-    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), stored.get("jobs"))
+    jobs = stored.get("jobs")
+    known = None if jobs is None else tuple(tuple(job) for job in jobs)
+    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), known, stored.get("study"))
 
 
 def parent_of(hydra: Any) -> str | None:

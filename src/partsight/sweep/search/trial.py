@@ -21,6 +21,8 @@ class Announced:
     id: int
     """Optuna's own number of the trial, among those of all studies."""
     pruner: str
+    overrides: Sequence[str] = ()
+    """Of the job; a release that did not announce them left none."""
 
 
 def announce(folder: Path, trial: Announced) -> None:

@@ -64,13 +64,13 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     """Runs these trials as jobs in folder/<number of the trial> and tells the study how they ended."""
     commands = []
     for one in trials:
-        own, name = worker.own(one), worker.study.study_name
-        trial.announce(own, trial.Announced(worker.url, name, one.number, one._trial_id, worker.pruner))
+        own, name, given = worker.own(one), worker.study.study_name, worker.searched.overrides(one.params)
+        trial.announce(own, trial.Announced(worker.url, name, one.number, one._trial_id, worker.pruner, given))
         with suppress(OptunaError):  # of use to people alone
             one.set_user_attr("folder", str(own))
             one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
         # trials of several workers interleave, so numbers of jobs in a row would not be theirs
-        commands.append([*worker.searched.overrides(one.params), f"hydra.sweep.subdir={one.number}"])
+        commands.append([*given, f"hydra.sweep.subdir={one.number}"])
     try:
         with _heard(trials):
             returned = worker.launcher.launch(commands, initial_job_idx=trials[0].number)
