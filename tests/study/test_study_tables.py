@@ -161,10 +161,10 @@ def test_variants_that_were_not_run_keep_their_published_figures(
 ) -> None:
     figures = writing.told(plan).figures
     figures[figures["variant"] == "right"].to_csv(tmp_path / "figures.csv", index=False)
-    shown = tables.shown(plan.study, tables.kept(plan.study, tmp_path / "figures.csv"), results.TEST)
+    shown = tables.shown(plan.study, tables.read_figures(plan.study, tmp_path / "figures.csv"), results.TEST)
     assert shown["variant"].tolist() == ["right (best)", "wrong"]
     assert shown["Accuracy"].tolist()[1] == "not run"
-    nothing = tables.kept(plan.study, tmp_path / "none.csv")
+    nothing = tables.read_figures(plan.study, tmp_path / "none.csv")
     assert nothing["first_weights"].tolist() == ["not run", "not run"]
 
 

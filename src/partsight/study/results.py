@@ -98,7 +98,7 @@ def _finished(run: Run, tested: bool, now: Today) -> Finished:
         data = now.data(run.config)
         alike = data.seen if data and data.fingerprint == facts["data_fingerprint"] else None
         tables, known = _of_test_rows(test, alike), alike is not None
-    timing = today.kept(run.folder / TIMING)
+    timing = today.read_mapping(run.folder / TIMING)
     return Finished(run, read_task(run.folder), tables, known, now.changed(run), facts, timing)
 
 

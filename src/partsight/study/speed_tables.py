@@ -39,7 +39,7 @@ def speed_table(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def kept(study: Study, path: Path) -> pd.DataFrame:
+def read_speeds(study: Study, path: Path) -> pd.DataFrame:
     """The runs.csv of a study of kind time at `path`; where it was not run, its lines with what was published alone."""
     if path.is_file():
         return pd.read_csv(path)

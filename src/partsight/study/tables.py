@@ -109,7 +109,7 @@ def _published(study: Study, line: Entry, rows: str, metric: str) -> Published |
     return study.variants[line.variant].published.get(metric)
 
 
-def kept(study: Study, path: Path) -> pd.DataFrame:
+def read_figures(study: Study, path: Path) -> pd.DataFrame:
     """The figures.csv of a study at `path`; variants that were not run stand there with what was published alone."""
     ran = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["variant"])
     if "runs" in ran and "defined" not in ran:  # of a release that did not count them

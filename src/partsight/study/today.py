@@ -130,10 +130,10 @@ class Today:
 
 def facts(run: Run) -> dict[str, str]:
     """The tags of a finished run. Raises PartsightError where it kept none."""
-    return {key: str(value) for key, value in kept(run.folder / FACTS).items()}
+    return {key: str(value) for key, value in read_mapping(run.folder / FACTS).items()}
 
 
-def kept(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """A mapping that a finished run has left."""
     if not path.is_file():
         raise PartsightError(f"{path} is missing: this run was made by an older partsight; remove its folder")

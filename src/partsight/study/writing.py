@@ -133,7 +133,7 @@ def _heading(figures: pd.DataFrame, rows: str) -> str:
 
 
 def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
-    """A panel a figure of the study: figures as `tables.figure_table` or `tables.kept` has them."""
+    """A panel a figure of the study: figures as `tables.figure_table` or `tables.read_figures` has them."""
     lines = figures[(figures["rows"] == rows) & figures["metric"].isin(study.figures)].copy()
     metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [study.figures[0]]
     at = ["" if np.isnan(t) else f" at {t:g}" for t in lines["threshold"]]
