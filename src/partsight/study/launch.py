@@ -23,7 +23,6 @@ from partsight import RESULTS_VERSION, check, command, failure, whole_file
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import quoted, search_path
 from partsight.study.plan import FINISHED, Plan
-from partsight import failure
 from partsight.sweep import isolation
 from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read, store_errors_reported
 from partsight.tracking import store
