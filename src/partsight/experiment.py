@@ -51,15 +51,15 @@ def run(config: Config) -> float:
     tags = facts.tags(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, divided)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
-    with earlier.claimed(config, tags["identity"], drawn) as known:
+    parent, name = parent_of(HydraConfig.get()), run_name(config)
+    with earlier.claimed(config, tags["identity"], drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
-            return _conclude_again(config, known, folder)
+            return _conclude_again(config, known, folder, parent)
         earlier.prepare_folder(folder, known)
         data = FoldData(examples, divided.fold, config, inspected)
         facts.announce(config, examples, data, tags, start)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
         keeping.write_facts(folder, tags)  # first: by them the folder is known as this run's
-        parent, name = parent_of(HydraConfig.get()), run_name(config)
         with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
@@ -109,11 +109,11 @@ def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.Da
     return keeping.write_test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
 
 
-def _conclude_again(config: Config, known: Earlier, folder: Path) -> float:
+def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | None) -> float:
     """The result of a finished run of the same identity, in place of another."""
     if known.folder != folder.resolve():
         earlier.prepare_folder(folder, None)
-    figures = earlier.fetch_result(config, known, folder, parent_of(HydraConfig.get()))
+    figures = earlier.fetch_result(config, known, folder, parent)
     console.table(figures[SHOWN], f"{config.name}, {run_name(config)}: validation, 95 % intervals")
     differing = earlier.changes(known, config, {}).get("drift")
     console.say(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlflow import entities
+from mlflow import MlflowClient, entities
+from mlflow.exceptions import MlflowException
 from preloaded import Begin, Run
 from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
@@ -111,6 +112,31 @@ def test_a_finished_run_without_its_files_is_made_again(tmp_path: Path, pictures
         file.unlink()
     run(tmp_path, pictures, AGAIN, "training.epochs=0", "hydra.run.dir=second")
     assert [r.info.status for r in mlflow_runs(tmp_path)] == ["FINISHED", "FINISHED"]
+
+
+def test_a_result_that_mlflow_did_not_take_is_brought_there_without_training_again(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(self: MlflowClient, run_id: str, path: str, folder: str | None = None) -> None:
+        if path.endswith("metrics.csv"):
+            raise MlflowException("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", away)
+        with pytest.raises(SystemExit):
+            run(tmp_path, pictures, AGAIN, "hydra.run.dir=first")
+    assert "the same command, with the seed of config.yaml there, goes on" in capsys.readouterr().err
+
+    def never(*_: object) -> None:
+        raise AssertionError("it trains")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Curves, "on_train_batch_end", never)
+        run(tmp_path, pictures, AGAIN, "hydra.run.dir=second")
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    same(tmp_path / "first", tmp_path / "second")
+    points_once(tmp_path, only)
 
 
 class Stop(Exception):

@@ -81,7 +81,7 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made below it
-    monkeypatch.setattr(earlier, "_find", lambda config, identity: None)
+    monkeypatch.setattr(earlier, "_find", lambda *_: None)
     config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     with earlier.claimed(config, "0123", drawn=False) as known:
         assert known is None
@@ -91,7 +91,7 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
 
 
 def test_a_run_that_is_made_again_is_waited_for_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(earlier, "_find", lambda config, identity: None)
+    monkeypatch.setattr(earlier, "_find", lambda *_: None)
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     again, waiting = Config(seed=1, rerun=True, tracking=tracking), Config(seed=1, tracking=tracking)
     begun = threading.Event()

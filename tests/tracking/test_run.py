@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,91 @@ def test_more_points_than_mlflow_takes_at_once_are_kept(tracking: TrackingConfig
     assert [(point.step, point.value) for point in kept] == [(step, 1 / (step + 1)) for step in range(count)]
 
 
+@contextlib.contextmanager
+def away(*calls: str) -> Iterator[None]:
+    """These calls meet a store that does not answer."""
+
+    def refuse(self: MlflowClient, *given: object, **named: object) -> None:
+        raise MlflowException("API request failed: connection refused\nand more")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for call in calls:
+            patch.setattr(MlflowClient, call, refuse)
+        yield
+
+
+def curve(*steps: int) -> list[Point]:
+    return [Point("train_loss", step, 32 * step, 1.0 / step) for step in steps]
+
+
+def test_points_wait_for_a_store_that_is_away(tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that is started again must not end the trainings of a night."""
+    with tracked(tracking, "run") as track:
+        with away("log_batch"):
+            track.points(curve(1, 2))
+            track.points(curve(3))
+        track.points(curve(4))
+        with away("log_batch"):
+            track.points(curve(5))  # the last: sent when the run ends
+    assert capsys.readouterr().out.count("does not take the points of the curves (MlflowException: API request") == 2
+    client, run = MlflowClient(str(tracking.uri)), only_run(tracking)
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2, 3, 4, 5]
+    assert run.info.status == "FINISHED"
+
+
+def test_a_point_that_had_arrived_is_not_told_twice(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store has taken it, and its answer was lost."""
+    log_batch = MlflowClient.log_batch
+
+    def answer_is_lost(self: MlflowClient, *given: Any, **named: Any) -> None:
+        log_batch(self, *given, **named)
+        monkeypatch.undo()
+        raise MlflowException("timed out")
+
+    with tracked(tracking, "run") as track:
+        monkeypatch.setattr(MlflowClient, "log_batch", answer_is_lost)
+        track.points(curve(1))
+        track.points(curve(2))
+    history = MlflowClient(str(tracking.uri)).get_metric_history(only_run(tracking).info.run_id, "train_loss")
+    assert [point.step for point in history] == [1, 2]
+
+
+def test_points_that_the_store_never_takes_are_said(
+    tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with away("log_batch"), tracked(tracking, "run") as track:
+        track.points(curve(1, 2))
+    assert "2 points are in curves.csv alone and not in MLflow" in capsys.readouterr().out
+    assert only_run(tracking).info.status == "FINISHED"
+
+
+def test_a_result_that_the_store_does_not_take_can_be_brought_to_it(
+    tracking: TrackingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metrics.csv").touch()
+    told = r"MLflow could not be told of run \w+ \(MlflowException: API request failed: connection.*the same command"
+    with pytest.raises(PartsightError, match=told), away("log_artifact", "set_tag"), tracked(tracking, "run") as track:
+        track.artifact(tmp_path / "metrics.csv")
+    assert "could not be ended FAILED in MLflow" in capsys.readouterr().out
+
+
+def test_a_store_that_is_away_does_not_hide_why_a_run_failed(tracking: TrackingConfig) -> None:
+    with pytest.raises(ValueError, match="row 7"), away("set_tag", "set_terminated"), tracked(tracking, "run"):
+        raise ValueError("row 7")
+
+
+def test_only_what_can_be_mended_or_sent_again_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    monkeypatch.delenv(tries, raising=False)
+    with store.few_retries():
+        assert os.environ[tries] == "2"
+    assert tries not in os.environ
+    monkeypatch.setenv(tries, "5")  # the user's own
+    with store.few_retries():
+        assert os.environ[tries] == "5"
+    assert os.environ[tries] == "5"
+
+
 def test_more_parameters_than_mlflow_takes_at_once_and_long_ones_are_kept(tracking: TrackingConfig) -> None:
     settings = {f"key.{number}": number for number in range(250)} | {"augmentation.train": "a" * 5000}
     with tracked(tracking, "run") as track:
@@ -350,7 +436,7 @@ def test_a_server_that_is_not_there_is_told_soon(monkeypatch: pytest.MonkeyPatch
             store.prepare(TrackingConfig(uri=uri, experiment="tests"))
     assert uri in str(error.value)
     assert time.monotonic() - began < 60
-    os.environ.pop("MLFLOW_HTTP_REQUEST_MAX_RETRIES", None)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
 def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

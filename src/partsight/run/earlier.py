@@ -67,7 +67,7 @@ def place(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | None]:
+def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) -> Iterator[Earlier | None]:
     """The earlier run of this identity, if any; while the body runs, no other process of this machine begins the same.
 
     Another that is at work on it is waited for. Under rerun nothing is looked for and nobody waited for.
@@ -76,6 +76,7 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
         config: of the run.
         identity: of the run.
         drawn: the seed was, so there can be no earlier run.
+        in_sweep: the run is a job, whose sweep has reached the store.
     """
     if drawn or processes.started_apart(config):
         yield None
@@ -89,11 +90,11 @@ def claimed(config: Config, identity: str, drawn: bool) -> Iterator[Earlier | No
             held.enter_context(turn(file, None if config.rerun else waiting))
         except OSError as error:
             console.say(f"{file}: cannot be written ({error}); a second start of this run would not wait for this one")
-        yield None if config.rerun else _find(config, identity)
+        yield None if config.rerun else _find(config, identity, in_sweep)
 
 
-def _find(config: Config, identity: str) -> Earlier | None:
-    client, experiment = store.prepare(config.tracking)
+def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
+    client, experiment = store.prepare(config.tracking, patient=in_sweep)
     same = f"tags.identity = '{identity}'"
     found = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
     runs = [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
@@ -185,7 +186,7 @@ def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | N
 
     A run that was of no sweep becomes a child of `parent`, the sweep that has met it.
     """
-    client, _ = store.prepare(config.tracking)
+    client, _ = store.prepare(config.tracking, patient=parent is not None)
     if parent and "mlflow.parentRunId" not in earlier.tags:
         client.set_tag(earlier.id, "mlflow.parentRunId", parent)
     for file in client.list_artifacts(earlier.id):

@@ -109,7 +109,7 @@ def exit_on_sigterm() -> None:
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
-    with suppress(*store.FAULTS):  # that has been said by now, and there is nobody left to mend it
+    with suppress(*store.FAULTS), store.few_retries():  # it has been said by now, and nobody is left to mend it
         if client.get_run(run_id).info.status == "RUNNING":
             client.set_terminated(run_id, "KILLED")
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Any
@@ -15,14 +15,19 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
 
+from partsight import console
 from partsight.config import TrackingConfig
-from partsight.errors import Pruned
+from partsight.errors import PartsightError, Pruned
 from partsight.tracking import store
 from partsight.tracking.point import Point
 
 METRICS_A_CALL = 1000
 PARAMS_A_CALL = 100
 """MLflow's own limits."""
+_AGAIN = (
+    "What it has made is in its folder; when the store is back, the same command, with the seed of config.yaml there, "
+    "goes on from its last checkpoint and tells MLflow all of it"
+)
 
 
 @dataclass(frozen=True)
@@ -37,44 +42,65 @@ class TrackedRun:
     """Parameters that a resumed run has already. MLflow never changes one."""
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
     """Round a call that writes to the store: SIGTERM waits for its end."""
+    unsent: list[Metric] = field(default_factory=list)
+    """Points that the store has not taken yet."""
 
     def parameters(self, settings: Mapping[str, Any]) -> None:
         """Settings under their config keys, whole (MLflow keeps 6000 characters)."""
         params = [Param(key, str(value)[:6000]) for key, value in settings.items() if key not in self.logged]
         for start in range(0, len(params), PARAMS_A_CALL):
-            with self.whole():
+            with self._telling():
                 self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Facts about the run."""
-        with self.whole():
+        with self._telling():
             self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def points(self, points: Sequence[Point]) -> None:
-        """Points of curves, many a call: one call costs 16 ms on SQLite."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.told]
-        for start in range(0, len(metrics), METRICS_A_CALL):
+        """Points of curves, many a call: one call costs 16 ms on SQLite.
+
+        A store that is away costs a training nothing: they are sent with the next ones, or at the end of the run. They
+        keep their time, by which MLflow knows a point that it has already.
+        """
+        now, waited = int(time.time() * 1000), bool(self.unsent)
+        self.unsent.extend(
+            Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.told
+        )
+        try:
+            with store.few_retries():
+                self._send()
+        except store.FAULTS as error:
+            if not waited:
+                console.say(
+                    f"The MLflow store does not take the points of the curves ({_short(error)}). The training goes on; "
+                    "they are sent when it does, and stand in curves.csv in any case"
+                )
+
+    def _send(self) -> None:
+        while self.unsent:
             with self.whole():
-                self.client.log_batch(self.id, metrics=metrics[start : start + METRICS_A_CALL])
+                self.client.log_batch(self.id, metrics=self.unsent[:METRICS_A_CALL])
+            del self.unsent[:METRICS_A_CALL]
 
     def figures(self, figures: Mapping[str, float]) -> None:
         """Final figures."""
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, 0) for name, value in figures.items()]
-        with self.whole():
+        with self._telling():
             self.client.log_batch(self.id, metrics=metrics)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file, or all files of a folder."""
-        if path.is_dir():
-            self.client.log_artifacts(self.id, str(path), folder or path.name)
-        else:
-            self.client.log_artifact(self.id, str(path), folder)
+        with self._telling(wait=False):
+            if path.is_dir():
+                self.client.log_artifacts(self.id, str(path), folder or path.name)
+            else:
+                self.client.log_artifact(self.id, str(path), folder)
 
     def model(self, name: str, folder: Path) -> None:
         """A folder with an MLmodel file as a model of this run: `runs:/<run>/<name>`."""
-        with self.whole():
+        with self._telling():
             experiment = self.client.get_run(self.id).info.experiment_id
             logged = self.client.create_logged_model(experiment, name=name, source_run_id=self.id)
             try:
@@ -84,6 +110,30 @@ class TrackedRun:
                 raise
             self.client.finalize_logged_model(logged.model_id, "READY")
             self.client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step=0)])
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Ends the run, with its last points and these tags; a store that is away by now is said, and no error."""
+        with store.few_retries() if status == "KILLED" else nullcontext():  # who stops a run does not wait for minutes
+            try:
+                if status == "FINISHED":
+                    self._send()
+            except store.FAULTS as error:
+                console.say(f"{len(self.unsent)} points are in curves.csv alone and not in MLflow ({_short(error)})")
+            try:
+                for key, value in tags.items():
+                    self.client.set_tag(self.id, key, value)
+                self.client.set_terminated(self.id, status)
+            except store.FAULTS as error:
+                console.say(f"Run {self.id} could not be ended {status} in MLflow ({_short(error)}). {_AGAIN}")
+
+    @contextmanager
+    def _telling(self, wait: bool = True) -> Iterator[None]:
+        """Round a call: of a store that is away it is said how the run comes to it later."""
+        try:
+            with self.whole() if wait else nullcontext():
+                yield
+        except store.FAULTS as error:
+            raise PartsightError(f"MLflow could not be told of run {self.id} ({_short(error)}). {_AGAIN}") from error
 
 
 @contextmanager
@@ -101,9 +151,10 @@ def tracked(
     FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
     the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
     """
-    client, experiment = store.prepare(tracking)
+    client, experiment = store.prepare(tracking, patient=parent is not None)
     tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
     status, sigterm = "FAILED", _Sigterm()
+    why: dict[str, str] = {}
     run: TrackedRun | None = None
     try:
         with sigterm:
@@ -120,23 +171,20 @@ def tracked(
         raise
     except Pruned as reason:
         status = "KILLED"  # it has no result, which FINISHED would promise, and nothing went wrong
-        assert run is not None
-        run.tags({"pruned": str(reason)})
+        why = {"pruned": str(reason)}
         raise
     except BaseException as error:
-        if run is None:
-            raise
         if (
             sigterm.exit_code is not None
         ):  # loader processes that died of the same signal can raise before our exit does
             status = "KILLED"
             raise SystemExit(sigterm.exit_code) from error
-        run.tags({"error": f"{type(error).__name__}: {error}"[:5000]})
+        why = {"error": f"{type(error).__name__}: {error}"[:5000]}
         raise
     finally:
         if run is not None:
             with sigterm, sigterm.waits():
-                client.set_terminated(run.id, status)
+                run.end(status, why)
 
 
 def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
@@ -184,6 +232,10 @@ class _Sigterm:
         if self._writing:
             return
         raise SystemExit(self.exit_code)
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
 
 
 def _git() -> dict[str, str]:

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock
@@ -17,6 +19,22 @@ TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 """Opens the experiment in the UI with its training runs; without it MLflow 3 shows its page for language models."""
 FAULTS = (MlflowException, SQLAlchemyError, OSError)
 """What a call raises when the store cannot be reached or refuses it."""
+_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+
+
+@contextmanager
+def few_retries() -> Iterator[None]:
+    """Within it a server that does not answer is given up after seconds; MLflow itself tries again for minutes.
+
+    For what can be mended at the keyboard, or is sent again later. What a run says only once is worth the minutes.
+    """
+    given = os.environ.get(_RETRIES)
+    os.environ[_RETRIES] = given or "2"
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[_RETRIES]
 
 
 def uri(tracking: TrackingConfig) -> str:
@@ -26,8 +44,11 @@ def uri(tracking: TrackingConfig) -> str:
     return where if database is None else f"sqlite:///{database.absolute()}"
 
 
-def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
+def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClient, str]:
     """A client and the experiment's id; creates store and experiment where they do not exist.
+
+    A server that does not answer is soon told: its address may be wrong. `patient`: it is right, for the sweep of this
+    job has used it; a server that is away for a minute must not cost the sweep the jobs that begin in it.
 
     Several jobs that meet a fresh SQLite store would each create its tables, and most would crash: a lock lets one. It
     makes the file under another name, for a store whose making was cut off cannot be used.
@@ -37,13 +58,12 @@ def prepare(tracking: TrackingConfig) -> tuple[MlflowClient, str]:
     """
     where = uri(tracking)
     database = _sqlite_file(where)
-    # mlflow waits for minutes by default on a server that is not there
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # that tables are made is no news
     try:
         if database is None:
             client = MlflowClient(tracking_uri=where)
-            return client, _experiment(client, tracking.experiment, None)
+            with nullcontext() if patient else few_retries():
+                return client, _experiment(client, tracking.experiment, None)
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
             if not database.is_file():
