@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from partsight.errors import PartsightError
 from partsight.evaluation import metrics, predictions
 from partsight.evaluation.task import Task
 from partsight.model import heatmaps
+from partsight.run import earlier
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -105,6 +107,13 @@ def test_a_run_leaves_its_files(folder: Path) -> None:
         picture = cv2.imread(str(folder / "pictures" / f"{name}.png"))
         assert picture is not None
         assert picture.std() > 5, f"{name} is empty"
+
+
+def test_nothing_that_a_run_leaves_passes_as_anothers(folder: Path, tmp_path: Path) -> None:
+    """Whatever is made one day and forgotten where a folder is cleared is found here."""
+    shutil.copytree(folder, tmp_path / "run")
+    earlier.prepare_folder(tmp_path / "run", None)
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= {".hydra", "train.log"}
 
 
 def test_the_settings_kept_hold_the_seed_that_was_drawn(folder: Path, tracked: Run) -> None:

@@ -63,10 +63,26 @@ def test_a_folder_of_this_machine_may_be_another_runs_by_now(
 def test_nothing_of_another_run_is_left_in_a_folder(tmp_path: Path) -> None:
     """A table of test rows, left by a run that had some, would be read as this one's."""
     left = ["facts.yaml", "metrics.csv", "predictions.parquet", "test_predictions.parquet", "metrics_test.csv"]
+    left += ["pictures/confusion.png", "scorer/pipeline.json", "scorer/samples/0.png", "skipped.csv", "report.html"]
+    left += ["first/checkpoints/last.ckpt", "first/metrics.csv", "pseudo_labels_per_class.csv", "thresholds.csv"]
     for name in left:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     earlier.prepare_folder(tmp_path, None)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("a_run_was_here", [False, True])
+def test_what_is_not_a_runs_own_stays_in_its_folder(tmp_path: Path, a_run_was_here: bool) -> None:
+    """hydra.run.dir=. is possible, and a data set may have a folder `pictures`."""
+    own = {"pictures/0001.png", "scorer/mine.py", "train.log", ".hydra/config.yaml", "first/notes.txt", "parts.csv"}
+    taken = {"config.yaml", "skipped.csv", "pictures/metrics.png"}  # of a person, as long as no run has been here
+    for name in own | taken | ({"facts.yaml"} if a_run_was_here else set()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    earlier.prepare_folder(tmp_path, None)
+    there = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert there == (own if a_run_was_here else own | taken)
 
 
 def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A run with an unlabeled table trains twice and keeps both results."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from tiny import mlflow_runs, run, tree
 
 from partsight.evaluation import predictions
+from partsight.run import earlier
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +67,12 @@ def test_the_labels_used_are_kept_and_counted(home: Path, root: Path) -> None:
     assert chosen.loc[~shared, "used"].all(), "of two classes one always has a half"
     counts = pd.read_csv(home / "run" / "pseudo_labels_per_class.csv")
     assert counts["used"].sum() == chosen["used"].sum()
+
+
+def test_none_of_both_passes_as_another_runs(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "run", tmp_path / "run")
+    earlier.prepare_folder(tmp_path / "run", None)
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= {".hydra", "train.log"}
 
 
 def test_mlflow_has_the_first_below_the_second(home: Path) -> None:

@@ -23,7 +23,8 @@ from mlflow.entities import Run
 from partsight import console
 from partsight.config import Config, flat
 from partsight.fit import processes
-from partsight.run_files import BEST, COPIED_FROM, FACTS, FIGURES, LAST, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS
+from partsight.run import leftovers
+from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.turns import turn
 
@@ -127,26 +128,18 @@ def child(client: MlflowClient, parent: str, name: str) -> str | None:
     return next((run.info.run_id for run in runs if run.info.run_name == name), None)
 
 
-_GONE_ON_FROM = (
-    *(f"{kept}/{name}" for kept in ("first/checkpoints", "checkpoints") for name in (BEST, LAST)),
-    "learning_rate_range.csv",
-)
-"""Files of a run (`first` is of one with pseudo-labels) that it goes on from."""
-
-
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     """Readies a run's folder: with the files to go on from, and without what another run left in it."""
     source = earlier.folder if earlier else None
     lost = _lost(earlier) if earlier and source is None else ""
     if source != folder.resolve():
-        for stale in [*_GONE_ON_FROM, FACTS, FIGURES, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS, COPIED_FROM]:
-            (folder / stale).unlink(missing_ok=True)
+        leftovers.remove(folder)
     if earlier is None:
         return
     if source is None:
         console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} {lost}: it begins again")
         return
-    found = [name for name in _GONE_ON_FROM if (source / name).is_file()]
+    found = [name for name in leftovers.GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)
     how = "it goes on from its last checkpoint" if goes_on else "it had no checkpoint yet and begins again"
     console.say(f"Run {earlier.id} was interrupted in {source}: {how}")

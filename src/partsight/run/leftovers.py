@@ -1,0 +1,59 @@
+"""What another run left in a folder that is used again: read as this run's, it would be wrong."""
+
+import shutil
+from pathlib import Path
+
+from partsight.interop.hydrogen_torch.report import KEPT_AS
+from partsight.run_files import (
+    BEST,
+    COPIED_FROM,
+    FACTS,
+    FIGURES,
+    LAST,
+    PREDICTIONS,
+    SETTINGS,
+    TASK,
+    TEST_FIGURES,
+    TEST_PREDICTIONS,
+    TIMING,
+)
+
+GONE_ON_FROM = (
+    *(f"{kept}/{name}" for kept in ("first/checkpoints", "checkpoints") for name in (BEST, LAST)),
+    "learning_rate_range.csv",
+)
+"""Files of a run (`first` is of one with pseudo-labels) that it goes on from."""
+_RESULT = (FIGURES, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS, COPIED_FROM)
+_TABLES = (
+    *(SETTINGS, TIMING, TASK, KEPT_AS, "charts.json", "report.html", "learning_rate_range.png"),
+    *("folds.csv", "leaks.csv", "skipped.csv", "pseudo_labels.csv", "pseudo_labels_per_class.csv"),
+    *("confusion.csv", "per_class.csv", "curves.csv", "thresholds.csv"),
+    *(f"{split}_{what}" for split in ("validation", "test") for what in ("predictions.csv", "raw_predictions.npz")),
+)
+_PICTURES = (
+    *("chart_sheet", "metrics", "probabilities", "roc_precision_recall", "confusion", "escape_overkill"),
+    *("validation_best", "validation_worst", "validation_random", "interpretations_worst", "interpretations_random"),
+    *("train_batch", "leaks"),
+)
+
+
+def remove(folder: Path) -> None:
+    """Removes all that a run has left in `folder`, by name: what else lies there may be a person's own.
+
+    Where no facts say that a run has been there, only what would be taken for a result or gone on from.
+    """
+    was_a_runs = (folder / FACTS).is_file()
+    if was_a_runs:
+        for name in _PICTURES:
+            (folder / "pictures" / f"{name}.png").unlink(missing_ok=True)
+        if (folder / "scorer" / "pipeline.json").is_file():
+            shutil.rmtree(folder / "scorer")
+        for name in _TABLES:
+            for place in (folder / "first", folder):
+                (place / name).unlink(missing_ok=True)
+    for name in (*GONE_ON_FROM, *(f"first/{name}" for name in _RESULT), *_RESULT, FACTS):  # facts last: see above
+        (folder / name).unlink(missing_ok=True)
+    if was_a_runs:
+        for name in ("pictures", "first/checkpoints", "first", "checkpoints"):
+            if (folder / name).is_dir() and not any((folder / name).iterdir()):
+                (folder / name).rmdir()
