@@ -79,15 +79,16 @@ def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tm
     assert asked == [("adamw", 2, 0), ("adamww", 2, 0)]
 
 
-def test_a_timed_run_that_the_system_killed_does_not_stay_running(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("kind", ["kind: time\nbatch_sizes: [2]", "kind: train"])
+def test_a_run_that_the_system_killed_does_not_stay_running(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
     config.register()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
     conf = [config.conf_folder()]
     (tmp_path / "speed.yaml").write_text(
-        "kind: time\nsettings: [usecase=casting, seed=1]\nvariants: {a: {}}\nbatch_sizes: [2]\nprotocols: {own: []}\n"
+        f"{kind}\nsettings: [usecase=casting, seed=1]\nvariants: {{a: {{}}}}\nprotocols: {{own: []}}\n"
     )
     study = plan(read_study(str(tmp_path / "speed.yaml"), conf), read_protocol("own", conf), [], conf)
     with launch.parent_run(study) as (client, parent):

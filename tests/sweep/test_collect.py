@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import ready_store
 from omegaconf import OmegaConf
 
-from partsight import failure
+from partsight.config import TrackingConfig
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.sweep import collect, jobs, parent
 from partsight.sweep.callback import SweepCallback
 from partsight.sweep.search import trial
+from partsight.tracking import store
+
+ready_store.install()
 
 
 def job(sweep: Path, number: int, *overrides: str) -> Path:
@@ -73,6 +77,25 @@ def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys:
     assert "it would say: out of memory" in capsys.readouterr().err
     (tmp_path / failure.FILE).touch()  # as a full disk left it
     assert failure.reason(tmp_path) == "failed"
+
+
+def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> None:
+    """A process that the system kills leaves its run RUNNING, and other machines would leave it alone for ever."""
+    uri, reasons = f"sqlite:///{tmp_path / 'mlflow.db'}", ["killed by SIGKILL", "exited with status 1", None, None]
+    client, experiment = store.prepare(TrackingConfig(uri=uri))
+    sweep = client.create_run(experiment).info.run_id
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(parent.Parent(uri, sweep, jobs=4))))
+    left = []
+    for number, reason in enumerate(reasons):
+        folder = job(tmp_path, number, f"fold={number}")
+        if reason:
+            failure.record(folder, reason)
+        of = {"mlflow.parentRunId": "another" if number == 3 else sweep, "folder": str(folder.resolve())}
+        left.append(client.create_run(experiment, tags=of).info.run_id)
+    left.append(client.create_run(experiment, tags={"mlflow.parentRunId": left[0]}).info.run_id)
+    assert not collect.conclude(tmp_path, [])
+    statuses = [client.get_run(run).info.status for run in left]
+    assert statuses == ["KILLED", "FAILED", "RUNNING", "RUNNING", "KILLED"]
 
 
 @pytest.mark.parametrize("failed", [False, True])

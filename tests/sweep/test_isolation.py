@@ -80,6 +80,22 @@ def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Tra
     assert parent.info.status == "FAILED"
 
 
+KILLED_INSIDE = """
+    from partsight.fit import fitting
+    fitting.fit = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_the_run_of_a_job_that_is_killed_while_it_trains_does_not_stay_running(train: Train, tmp_path: Path) -> None:
+    root = tree(tmp_path / "data", {"a": 10, "b": 10})
+    (tmp_path / "inside.py").write_text(TROUBLE.format(KILLED_INSIDE.strip()))
+    done = train(*SWEEP, f"data.root={root}", "training.epochs=1", "plugins=[inside],[]")
+    assert done.returncode == 1, done.stdout + done.stderr
+    children = [run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"]
+    assert [child.info.status for child in children] == ["KILLED", "FINISHED"]
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), EOFError("unexpected EOF"), RuntimeError("no thread")])
 def test_a_job_that_cannot_be_started_costs_the_others_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception

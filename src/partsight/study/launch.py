@@ -24,7 +24,7 @@ from partsight.errors import PartsightError, Problems
 from partsight.overrides import quoted, search_path
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import isolation
-from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read, store_errors_reported
+from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read, running_children, store_errors_reported
 from partsight.tracking import store
 
 
@@ -156,19 +156,8 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     finally:
         with store_errors_reported(plan.folder):
             client.set_terminated(found.run_id, status)
-            if plan.study.kind == "time":
-                _end_killed(client, experiment, found.run_id)
-
-
-def _end_killed(client: MlflowClient, experiment: str, parent: str) -> None:
-    """Ends the children that nobody is at work on any more, KILLED.
-
-    A process that the system killed could not do so itself. A run that trains is left RUNNING, for its next start goes
-    on with it; one that measures time begins anew, as a run of its own.
-    """
-    children = f"tags.mlflow.parentRunId = '{parent}' and attributes.status = 'RUNNING'"
-    for run in client.search_runs([experiment], children):
-        client.set_terminated(run.info.run_id, "KILLED")
+            for run in running_children(client, found.run_id):  # the system killed it, so it could not do so itself
+                client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _is_there(client: MlflowClient, run_id: str) -> bool:

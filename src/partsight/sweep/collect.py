@@ -33,7 +33,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     jobs = read_jobs(folder)
     table = job_table(jobs)
     if not len(table) and (folder / "trials.csv").is_file():  # a search that was complete already
-        _track(folder, table, True)
+        _track(folder, jobs, table, True)
         return True
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
@@ -43,7 +43,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
         console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
     complete = len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
-    _track(folder, averages, complete)
+    _track(folder, jobs, averages, complete)
     return complete
 
 
@@ -145,12 +145,13 @@ def _differing(jobs: Sequence[Job]) -> list[str]:
     return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
 
 
-def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:
+def _track(folder: Path, jobs: Sequence[dict[str, object]], averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
     with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
+        _end_left_open(client, found.run_id, [Path(str(job["folder"])) for job in jobs])
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))
@@ -160,3 +161,16 @@ def _track(folder: Path, averages: pd.DataFrame, complete: bool) -> None:
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
         client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
+
+
+def _end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path]) -> None:
+    """Ends the runs of jobs that could not do so themselves, for the system killed them or the store was away.
+
+    Left RUNNING, a run looks as if somebody were at work on it, and no other machine goes on with it.
+    """
+    reasons = {str(folder.resolve()): failure.reason(folder) for folder in folders}
+    for run in parent.running_children(client, parent_id):
+        if reason := reasons.get(run.data.tags.get("folder", "")):
+            status = "KILLED" if reason.startswith("killed by") else "FAILED"
+            for left in (*parent.running_children(client, run.info.run_id), run):  # a first run, for pseudo-labels
+                client.set_terminated(left.info.run_id, status)

@@ -114,6 +114,13 @@ def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
             client.set_terminated(run_id, "KILLED")
 
 
+def running_children(client: MlflowClient, run_id: str) -> list[Run]:
+    """The runs below this one that are marked RUNNING; jobs may have experiments of their own."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    children = f"tags.mlflow.parentRunId = '{run_id}' and attributes.status = 'RUNNING'"
+    return list(client.search_runs(experiments, children))
+
+
 @contextmanager
 def store_errors_reported(folder: Path) -> Iterator[None]:
     """Round what is told to the parent of the sweep in `folder`: it lies there already, with or without MLflow."""
