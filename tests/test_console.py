@@ -1,9 +1,45 @@
 """What is said in the terminal is said as it is written."""
 
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
 import pandas as pd
 import pytest
 
 from partsight import console
+from partsight.sweep import failure
+
+
+def full_disk() -> IO[str]:
+    return Path("/dev/full").open("w")
+
+
+def closed_pipe() -> IO[str]:
+    read, write = os.pipe()
+    os.close(read)
+    return os.fdopen(write, "w")
+
+
+@pytest.mark.parametrize("output", [full_disk, closed_pipe])
+def test_an_output_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: Callable[[], IO[str]]
+) -> None:
+    """One failed job is told so; told to a full disk, it must not take the rest of its sweep along."""
+    out, err = output(), output()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        console.say("Job 1: out of memory")
+        console.banner("NO SCORER", "none")
+        console.table(pd.DataFrame({"F1": [0.5]}), "Sweep")
+        failure.record(tmp_path / "gone", "out of memory")
+    for each in (out, err):
+        with suppress(OSError):
+            each.close()
 
 
 def test_brackets_of_a_text_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pandas as pd
 from rich.console import Console
@@ -15,9 +16,20 @@ from rich.text import Text
 T = TypeVar("T")
 
 
-def _out() -> Console:
-    """Made for each text: where standard output leads may change (a job of a sweep has a pipe of its own)."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more (`... | head`): rich sends the rest to nowhere, and would exit; a sweep must not."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
+def _show(what: Any, **how: Any) -> None:
+    """Shows it. An output that cannot be written (a full disk) ends nothing: what is said is also in files.
+
+    The console is made for each text: where standard output leads may change (a job of a sweep has a pipe of its own).
+    """
+    with suppress(OSError):
+        _Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(what, **how)
 
 
 _noted: list[tuple[str, str]] = []
@@ -37,12 +49,12 @@ def banner(title: str, text: str) -> None:
     """A box that cannot be missed."""
     _noted.append((title, text))
     boxed = Panel(Text(text), title=Text(title, "bold"), border_style="bold yellow", expand=False)  # Text: no markup
-    _out().print(boxed)
+    _show(boxed)
 
 
 def say(text: str) -> None:
     """A line."""
-    _out().print(text, markup=False, soft_wrap=True)
+    _show(text, markup=False, soft_wrap=True)
 
 
 def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 10.0) -> Iterator[T]:
@@ -67,4 +79,4 @@ def table(frame: pd.DataFrame, title: str) -> None:
         shown.add_column(Text(str(column)), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
     for line in frame.itertuples(index=False):
         shown.add_row(*("" if pd.isna(v) else f"{v:.5f}" if isinstance(v, float) else str(v) for v in line))
-    _out().print(shown, markup=False)
+    _show(shown, markup=False)

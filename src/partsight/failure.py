@@ -1,6 +1,7 @@
 """Why a job of a sweep has no result: a text file in the job's folder, for the sweep's table and for people."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from partsight import whole_file
@@ -13,7 +14,8 @@ def record(folder: Path, reason: str) -> None:
     try:
         whole_file.write(folder / FILE, reason + "\n")
     except OSError as error:
-        print(f"{folder / FILE} cannot be written ({error}); it would say: {reason}", file=sys.stderr)
+        with suppress(OSError):  # where that disk also takes what is printed
+            print(f"{folder / FILE} cannot be written ({error}); it would say: {reason}", file=sys.stderr, flush=True)
 
 
 def forget(folder: Path) -> None:
