@@ -10,6 +10,7 @@ import pytest
 import ready_store
 from omegaconf import OmegaConf
 
+from partsight import failure
 from partsight.config import TrackingConfig
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task

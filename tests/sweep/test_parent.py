@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from partsight.config import Config, TrackingConfig, conf_folder, register
+from partsight.config import Config, TrackingConfig, TrainingConfig, conf_folder, register
 from partsight.run.stage import named_apart, run_name
 from partsight.sweep import jobs, parent
 
@@ -76,19 +76,52 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
     assert opened("a=1,2,3", study="first") != first
 
 
+def test_the_same_command_with_other_settings_is_another_sweep(tmp_path: Path) -> None:
+    """A use case that was edited since, or a folder of configs of one's own."""
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+
+    def opened(epochs: int, study: str | None = None) -> str:
+        training = TrainingConfig(epochs=epochs)
+        jobs = [Config(seed=1, backbone=name, training=training, tracking=tracking) for name in "ab"]
+        return parent.open_run(jobs, ["usecase=x", "backbone=a,b"], ["backbone"], tmp_path, study).run_id
+
+    first = opened(epochs=5)
+    assert opened(epochs=6) != first
+    assert opened(epochs=5) == first
+    assert opened(epochs=5, study="rates") == opened(epochs=6, study="rates")  # what may change in it, the study knows
+
+
+def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [
+        Config(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment=name))
+        for name in ("casting", "steel", "casting")
+    ]
+    parent.open_run(jobs[::2], ["fold=0,1"], ["fold"], tmp_path)
+    assert capsys.readouterr().out == ""
+    parent.open_run(jobs, ["usecase=casting,steel"], ["usecase"], tmp_path)
+    said = capsys.readouterr().out
+    assert "is in the MLflow experiment casting, and jobs are in steel too" in said
+    assert "tracking.experiment=NAME" in said
+
+
 @pytest.mark.parametrize(
     ("host", "process", "study", "joined"),
     [
         (platform.node(), str(os.getppid()), "rates", False),
         (platform.node(), "999999999", "rates", True),
         ("another", "999999999", "rates", False),  # its processes cannot be seen from here
-        ("another", "999999999", None, True),  # killed there, and begun again here
+        ("another", "999999999", None, False),  # nor can those of a sweep
         (platform.node(), str(os.getppid()), None, False),
     ],
-    ids=["alive", "dead", "a search elsewhere", "elsewhere", "a sweep alive"],
+    ids=["alive", "dead", "a search elsewhere", "a sweep elsewhere", "a sweep alive"],
 )
 def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
-    tmp_path: Path, host: str, process: str, study: str | None, joined: bool
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    host: str,
+    process: str,
+    study: str | None,
+    joined: bool,
 ) -> None:
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
@@ -99,3 +132,4 @@ def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
     client.set_tag(first, "host", host)
     client.set_tag(first, "process", process)
     assert (opened() == first) is joined
+    assert ("Where it is dead, end it in MLflow first" in capsys.readouterr().out) is (host == "another" and not study)

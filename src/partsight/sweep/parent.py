@@ -1,6 +1,7 @@
 """The parent run of a sweep: a file in the sweep folder tells every job, in whatever process, whose child it is."""
 
 import atexit
+import hashlib
 import json
 import os
 import platform
@@ -46,10 +47,10 @@ def open_run(
 ) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
-    A sweep of the same overrides, and of the same `study` where it is a search, that was begun before goes on in its
-    own parent, if its jobs will be known again and no other process is at work in it: of two workers of a search the
-    last would overwrite the table and the status of the first. One that is stopped before its end (Ctrl-C, SIGTERM)
-    ends its parent KILLED when the process exits.
+    A sweep of the same overrides and settings (files may have changed), or of the same overrides and `study` where it
+    is a search, that was begun before goes on in its own parent, if its jobs will be known again and no other process
+    is at work in it: of two the last would overwrite the table and the status of the first. One that is stopped before
+    its end (Ctrl-C, SIGTERM) ends its parent KILLED when the process exits.
 
     Args:
         jobs: settings of all of them, or of some where a sweeper draws them as it goes.
@@ -60,11 +61,19 @@ def open_run(
         listed: overrides of every job; None of a sweeper that draws its jobs as it goes.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
+    what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has looked at the settings itself
+    what = {"overrides": text, "kind": "sweep"} | what
     client, experiment = store.prepare(tracking)
+    if others := sorted({job.tracking.experiment for job in jobs} - {tracking.experiment}):
+        console.say(
+            f"The sweep's own run is in the MLflow experiment {tracking.experiment}, and jobs are in "
+            f"{', '.join(others)} too, where MLflow does not show them below it; tracking.experiment=NAME would keep "
+            "all together"
+        )
     run_id = None
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
-        same = [run for run in begun if run.data.tags["overrides"] == text and run.data.tags.get("study") == study]
+        same = [run for run in begun if what.items() <= run.data.tags.items()]
         run_id = next((run.info.run_id for run in same if not _at_work(run)), None)
     worker = {"host": platform.node(), "process": str(os.getpid())}
     if run_id:
@@ -72,8 +81,7 @@ def open_run(
         for name, value in worker.items():
             client.set_tag(run_id, name, value)
     else:
-        tags = {"overrides": text, "kind": "sweep"} | ({"study": study} if study else {}) | worker
-        run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=tags).info.run_id
+        run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=what | worker).info.run_id
     known = None if listed is None else tuple(tuple(job) for job in listed)
     parent = Parent(store.uri(tracking), run_id, tuple(swept), known, study)
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,16 +91,24 @@ def open_run(
     return parent
 
 
-def _at_work(run: Run) -> bool:
-    """Whether another process is at work in it, as far as can be seen from here.
+def _digest(jobs: Sequence[Config]) -> str:
+    """Of all settings of all jobs, in their order: that of transforms counts."""
+    return hashlib.blake2b(json.dumps([asdict(job) for job in jobs]).encode(), digest_size=8).hexdigest()
 
-    Of another machine a worker of a search is believed to be; any other sweep that is RUNNING there has been killed.
-    """
+
+def _at_work(run: Run) -> bool:
+    """Whether another process is at work in it, as far as can be seen from here: on another machine it may be."""
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
     if run.info.status != "RUNNING" or process in (0, os.getpid()):
         return False
     if tags["host"] != platform.node():
-        return "study" in tags
+        if "study" not in tags:  # which several workers share as a rule
+            console.say(
+                f"Run {run.info.run_id} of the same sweep on {tags['host']} is marked RUNNING: it is left alone, and "
+                "this sweep has a run of its own. Where it is dead, end it in MLflow first: the same command goes on "
+                "in it"
+            )
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
