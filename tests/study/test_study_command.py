@@ -88,7 +88,10 @@ def test_timed_runs_are_not_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["hydra.sweep.dir=/scratch", "hydra/sweeper=basic", "~hydra.callbacks.sweep=x", "hydra.launchers.n_jobs=2"],
+    [
+        *("hydra.sweep.dir=/scratch", "hydra.job.chdir=true", "hydra/sweeper=basic"),
+        *("~hydra.callbacks.sweep=x", "hydra.launchers.n_jobs=2"),
+    ],
 )
 def test_settings_of_hydra_that_would_take_the_jobs_elsewhere_are_refused(tmp_path: Path, setting: str) -> None:
     (tmp_path / "rates.yaml").write_text(STUDY)

@@ -46,6 +46,13 @@ def test_only_jobs_that_are_drawn_are_not_listed() -> None:
     assert jobs.listed(multirun(*SMALL, "hydra/sweeper=search")) is None
 
 
+def test_jobs_stay_in_the_folder_of_the_command() -> None:
+    """In a folder of its own each would look for data.root=parts there, and make an mlflow.db."""
+    with pytest.raises(PartsightError, match=r"hydra\.job\.chdir=true: data.root, .* leave it out"):
+        jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.job.chdir=true"))
+    assert jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.job.chdir=false"))
+
+
 def test_params_are_looked_at_as_a_command_line_is() -> None:
     with pytest.raises(Problems, match=r"training\.epoch: there is no such setting; did you mean training\.epochs\?"):
         jobs.checked(multirun(*SMALL, **{"training.epoch": "1,2"}))

@@ -21,7 +21,7 @@ class SweepCallback(Callback):
         """Checks every job in both stages, then opens the parent run."""
         from partsight.sweep import isolation, jobs, parent
 
-        if str(config.hydra.launcher._target_).endswith("IsolatedLauncher"):
+        if jobs.is_a(config.hydra.launcher, "IsolatedLauncher"):
             isolation.start_server()  # it imports while the jobs are checked
         try:
             settings = jobs.checked(config)

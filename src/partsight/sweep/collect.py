@@ -145,13 +145,13 @@ def _differing(jobs: Sequence[Job]) -> list[str]:
     return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
 
 
-def _track(folder: Path, jobs: Sequence[dict[str, object]], averages: pd.DataFrame, complete: bool) -> None:
+def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
     with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
-        _end_left_open(client, found.run_id, [Path(str(job["folder"])) for job in jobs])
+        _end_left_open(client, found.run_id, [job.folder for job in jobs])
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))

@@ -24,13 +24,19 @@ def checked(config: DictConfig) -> list[Config]:
 
     Raises:
         Problems: of all jobs together, each problem once, with the first job that has it.
-        PartsightError: the study of a search cannot be gone on with, or folders are not named by job number.
+        PartsightError: the study of a search cannot be gone on with, folders are not named by job number, or jobs would
+            change into them.
     """
     subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[call-overload, index]
     if subdir != _BY_NUMBER:
         raise PartsightError(
             f"hydra.sweep.subdir={subdir}: a sweep finds its jobs by their numbers; leave it out (sweep.csv and the "
             "names of the runs say what sets a job apart)"
+        )
+    if config.hydra.job.chdir:
+        raise PartsightError(
+            "hydra.job.chdir=true: data.root, tracking.uri and other relative paths would mean another place in each "
+            "job, and each would have an MLflow store of its own; leave it out (a job's files are in its folder anyway)"
         )
     folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
     overrides = _job_overrides(config, folders)
@@ -51,10 +57,15 @@ def checked(config: DictConfig) -> list[Config]:
 
 def listed(config: DictConfig) -> list[list[str]] | None:
     """The overrides of every job, by its number; None of a sweeper that draws its jobs as it goes."""
-    if not str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+    if not is_a(config.hydra.sweeper, "BasicSweeper"):
         return None
     parsed = OverridesParser.create().parse_overrides(given(config))
     return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+
+
+def is_a(plugin: DictConfig, name: str) -> bool:
+    """Whether hydra.sweeper or hydra.launcher is the class of this name."""
+    return str(plugin._target_).rpartition(".")[2] == name
 
 
 def given(config: DictConfig) -> list[str]:
@@ -80,7 +91,7 @@ def swept(config: DictConfig) -> list[str]:
 
 
 def _searches(config: DictConfig) -> bool:
-    return str(config.hydra.sweeper._target_).endswith("SearchSweeper")
+    return is_a(config.hydra.sweeper, "SearchSweeper")
 
 
 def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
@@ -88,7 +99,7 @@ def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
         from partsight.sweep.search import search  # Optuna is of use in a search alone
 
         return search.jobs(config, folders)
-    if str(config.hydra.sweeper._target_).endswith("BasicSweeper"):
+    if is_a(config.hydra.sweeper, "BasicSweeper"):
         if config.hydra.sweeper.get("params"):  # the command line itself has been looked at
             paths = [Path(folder) for folder in reversed(folders)]
             if problems := command_line.problems(given(config), paths, multirun=True):
