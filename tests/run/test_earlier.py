@@ -84,13 +84,19 @@ def test_a_finished_run_is_not_made_again(
         ({"WORLD_SIZE": "2"}, 1, True),  # torchrun
         ({"WORLD_SIZE": "2", "PARTSIGHT_FIRST_PROCESS": "1"}, 1, False),  # started by Lightning
         ({"SLURM_NTASKS": "4"}, 1, True),
+        ({"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"}, 1, False),  # salloc: Lightning starts them
         ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, 1, False),
         ({"NODE_RANK": "1", "PARTSIGHT_FIRST_PROCESS": "1"}, 2, True),
     ],
 )
 def test_processes_started_by_others_go_on_from_nothing(
-    environment: dict[str, str], nodes: int, apart: bool, monkeypatch: pytest.MonkeyPatch
+    environment: dict[str, str],
+    nodes: int,
+    apart: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     config = Config(seed=1, trainer=TrainerConfig(num_nodes=nodes))
@@ -98,6 +104,7 @@ def test_processes_started_by_others_go_on_from_nothing(
     if apart:
         with earlier.claimed(config, "0123", drawn=False) as known:
             assert known is None
+        assert "it is not looked for among earlier runs, and begins anew" in capsys.readouterr().out
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:

@@ -32,10 +32,13 @@ GRACE_SECONDS = 5
 def started_apart(config: Config) -> bool:
     """Whether the processes of this run are started by others (torchrun, Slurm, a person on each machine).
 
-    They cannot agree on what to go on from: each has a folder of its own, perhaps on a disk of its own.
+    They cannot agree on what to go on from: each has a folder of its own, perhaps on a disk of its own. In an
+    interactive allocation (salloc) Lightning starts the processes itself, however many tasks Slurm has room for.
     """
     by_others = int(os.environ.get("WORLD_SIZE", "1")) > 1 and _FIRST not in os.environ
-    return config.trainer.num_nodes > 1 or by_others or int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning tells
+    by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and not interactive
+    return config.trainer.num_nodes > 1 or by_others or by_slurm
 
 
 class OwnSigterm(Callback):

@@ -79,7 +79,13 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
         drawn: the seed was, so there can be no earlier run.
         in_sweep: the run is a job, whose sweep has reached the store.
     """
-    if drawn or processes.started_apart(config):
+    apart = processes.started_apart(config)
+    if apart and not (drawn or config.rerun):
+        console.say(
+            "Processes of this run are started by others (torchrun, several Slurm tasks, trainer.num_nodes): it is not "
+            "looked for among earlier runs, and begins anew"
+        )
+    if drawn or apart:
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
