@@ -81,7 +81,7 @@ def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys:
 
 
 def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> None:
-    """A process that the system kills leaves its run RUNNING, and other machines would leave it alone for ever."""
+    """A process that the system kills leaves its run RUNNING, and other machines would leave it alone."""
     uri, reasons = f"sqlite:///{tmp_path / 'mlflow.db'}", ["killed by SIGKILL", "exited with status 1", None, None]
     client, experiment = store.prepare(TrackingConfig(uri=uri))
     sweep = client.create_run(experiment).info.run_id
