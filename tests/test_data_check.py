@@ -35,6 +35,16 @@ def test_copies_in_two_folds_give_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "identical pictures across" in (tmp_path / "deep" / "page.html").read_text(encoding="utf-8")
 
 
+def test_rows_that_training_will_not_use_are_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, count, size in (("train", 30, 8), ("val", 6, 9)):
+        tree(tmp_path / "parts" / split, {"good": count, "bad": count}, size)
+    assert status(str(tmp_path / "parts")) == 0
+    assert "12 rows of a validation set" in capsys.readouterr().out
+    assert "data.validation_strategy=custom validates on them" in (tmp_path / "data_check.html").read_text("utf-8")
+    assert status(str(tmp_path / "parts"), "data.validation_strategy=custom") == 0
+    assert "not used" not in capsys.readouterr().out
+
+
 def test_a_broken_picture_gives_2_and_is_named_on_the_page(tmp_path: Path) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     (root / "good" / "0007.png").write_bytes(b"no picture")

@@ -81,11 +81,11 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)
-    row_parts, refused = _divided(examples, same, config)
+    row_parts, told = _divided(examples, same, config)
     audited = audit(examples, inspected, row_parts, same, config.image.channels, config.data.on_bad_image == "skip")
-    if refused:
-        finding = Finding("unusable", "division", 1, refused)
-        audited = dataclasses.replace(audited, findings=(finding, *audited.findings))
+    refused = [Finding("unusable", key, 1, text) for key, text in told.items() if row_parts is None]
+    unused = [Finding("note", key, 1, text) for key, text in told.items() if row_parts is not None]
+    audited = dataclasses.replace(audited, findings=(*refused, *audited.findings, *unused))
     console.table(audited.counts, f"{config.name}: rows")
     for finding in audited.findings:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
@@ -95,8 +95,8 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     return audit_page.audit_page(audited, examples.folder, title, subtitle, notes), EXIT[audited.level]
 
 
-def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[str] | None, str]:
-    """The part of each row, or why the rows cannot be divided."""
+def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[str] | None, dict[str, str]]:
+    """The part of each row and what the division does not use; or None and why the rows cannot be divided."""
     from partsight.data import fold_checks, folds
     from partsight.insight.audit import parts
 
@@ -104,8 +104,10 @@ def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[
         fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
         fold_checks.refuse(examples, fold, config)
     except PartsightError as error:
-        return None, str(error)
-    return parts(examples, fold, config.data.validation_strategy), ""
+        return None, {"division": str(error)}
+    notices = fold_checks.notices(examples, fold, config)
+    notices.pop("groups_torn", None)  # the audit finds groups across all parts itself
+    return parts(examples, fold, config.data.validation_strategy), notices
 
 
 _MARKS = {"unusable": "x", "look": "!", "note": "-"}
