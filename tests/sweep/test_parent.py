@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from partsight.config import Config, TrackingConfig, TrainingConfig, conf_folder, register
 from partsight.run.stage import named_apart, run_name
 from partsight.sweep import jobs, parent
+from partsight.sweep.search import trial
 
 
 def hydra(folder: Path, *overrides: str, mode: str = "RunMode.MULTIRUN") -> SimpleNamespace:
@@ -42,6 +43,17 @@ def test_a_name_that_is_given_stays(sweep: Path) -> None:
 def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
     alone = hydra(sweep, "head=gem", mode="RunMode.RUN")
     assert run_name(named_apart(Config(), parent.apart(alone))) == "resnet50 fold 0"
+
+
+def test_a_sweep_in_the_folder_of_a_search_reports_to_none_of_its_trials(tmp_path: Path) -> None:
+    announced = trial.Announced("sqlite:///optuna.db", "rates", 0, 1, "median")
+    for number in ("0", "1"):
+        trial.announce(tmp_path / number, announced)
+        trial.record_pruned(tmp_path / number, "pruned at evaluation 2")
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    parent.open_run([Config(tracking=tracking)] * 2, ["fold=0,1"], ["fold"], tmp_path, listed=[["fold=0"], ["fold=1"]])
+    assert [trial.of_run(tmp_path / number) for number in ("0", "1")] == [None, None]
+    assert trial.pruned(tmp_path / "0") is None
 
 
 def test_what_is_swept_is_read_off_the_command_line() -> None:

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from partsight import console, whole_file
 from partsight.config import Config
+from partsight.sweep.search import trial
 from partsight.tracking import store
 
 FILE = "parent_run.json"
@@ -86,6 +87,8 @@ def open_run(
     parent = Parent(store.uri(tracking), run_id, tuple(swept), known, study)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / FILE, json.dumps(asdict(parent)))
+    for number in range(len(listed or ())):
+        trial.forget(folder / str(number))
     atexit.register(_end_killed_if_running, client, parent.run_id)
     exit_on_sigterm()
     return parent

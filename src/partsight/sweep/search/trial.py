@@ -37,6 +37,12 @@ def announce(folder: Path, trial: Announced) -> None:
     (folder / ANNOUNCED).write_text(json.dumps(asdict(trial)), encoding="utf-8")
 
 
+def forget(folder: Path) -> None:
+    """The job that will run in `folder` is no trial, whatever has run there before."""
+    for stale in (ANNOUNCED, PRUNED):
+        (folder / stale).unlink(missing_ok=True)
+
+
 def of_run(folder: Path) -> Announced | None:
     """The trial of the run in `folder`; None where it is none."""
     path = folder / ANNOUNCED
