@@ -10,8 +10,7 @@ from typing import IO
 import pandas as pd
 import pytest
 
-from partsight import console
-from partsight.sweep import failure
+from partsight import console, failure
 
 
 def full_disk() -> IO[str]:

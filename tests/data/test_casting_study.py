@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from partsight.config import Config
+from partsight.config import Config, conf_folder
 from partsight.data import augmentation
 from partsight.study.definition import read_study
 
@@ -160,7 +160,7 @@ def test_hue_turns_all_the_way_round_and_leaves_grey_alone(only: Callable[..., l
 )
 def test_what_a_variant_leaves_out_is_out(variant: str, effects: list[str], config: Callable[..., Config]) -> None:
     """With all other effects switched off too, a picture is as it was; with the study's own strengths it is not."""
-    study = read_study("casting_augmentation", [config.conf_folder()])
+    study = read_study("casting_augmentation", [conf_folder()])
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
     def unchanged(name: str) -> bool:

@@ -351,7 +351,7 @@ def test_training_steps_alone_are_compiled(
     """What torch.compile makes of them is its own matter (tests/test_gpu.py trains so): here it returns what it got."""
     modes, gradients = [], []
 
-    def compiled(forward: Callable[..., torch.Tensor], mode: str) -> Callable[..., torch.Tensor]:
+    def compiled(forward: Callable[..., torch.Tensor], mode: str, dynamic: bool) -> Callable[..., torch.Tensor]:
         modes.append(mode)
 
         def noting(given: torch.Tensor) -> torch.Tensor:

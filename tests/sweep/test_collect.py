@@ -85,7 +85,7 @@ def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> 
     uri, reasons = f"sqlite:///{tmp_path / 'mlflow.db'}", ["killed by SIGKILL", "exited with status 1", None, None]
     client, experiment = store.prepare(TrackingConfig(uri=uri))
     sweep = client.create_run(experiment).info.run_id
-    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(parent.Parent(uri, sweep, jobs=4))))
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(parent.Parent(uri, sweep, jobs=[[]] * 4))))
     left = []
     for number, reason in enumerate(reasons):
         folder = job(tmp_path, number, f"fold={number}")
