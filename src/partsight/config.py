@@ -265,7 +265,7 @@ class TrainerConfig:
     """What a run computes on, in the words of Lightning's Trainer."""
 
     accelerator: str = one_of("auto", "cpu", "gpu", "cuda")
-    """auto: a GPU where there is one. gpu: CUDA or Apple's, whichever there is."""
+    """auto: a GPU where there is one. gpu and cuda are the same."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""
     strategy: str = "auto"

@@ -103,10 +103,9 @@ def _processor() -> str:
 
 def _device(accelerator: str) -> str:
     found = "cuda" if torch.cuda.is_available() else "cpu"
-    if accelerator not in ("auto", "cpu", found) and (accelerator != "gpu" or found == "cpu"):
-        there = "no GPU" if found == "cpu" else f"no such GPU, but {found}"
+    if accelerator in ("gpu", "cuda") and found == "cpu":
         raise PartsightError(
-            f"trainer.accelerator={accelerator}: PyTorch finds {there}; use trainer=auto or trainer=cpu"
+            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; use trainer=auto or trainer=cpu"
         )
     return "cpu" if accelerator == "cpu" else found
 

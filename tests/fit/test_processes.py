@@ -1,13 +1,16 @@
 """What processes that train together leave alone. Whole runs: test_earlier.py, test_ddp_in_a_sweep.py."""
 
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch.distributed as dist
 from pytorch_lightning import Trainer
 
-from partsight.fit.processes import OwnSigterm
+from partsight.fit import processes
+from partsight.fit.processes import OwnSigterm, together
 
 
 def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,10 +20,19 @@ def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: p
     monkeypatch.setattr(type(loop), "_broadcast_sigterm_tensor", lambda self: asked.append("others"))
     set_to: list[Any] = []
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append(handler))
-    for processes, expected in ((1, ["others"]), (2, [])):
+    for count, expected in ((1, ["others"]), (2, [])):
         asked.clear()
-        trainer: Any = SimpleNamespace(world_size=processes, fit_loop=SimpleNamespace(epoch_loop=loop))
+        trainer: Any = SimpleNamespace(world_size=count, fit_loop=SimpleNamespace(epoch_loop=loop))
         OwnSigterm().on_train_start(trainer, None)  # type: ignore[arg-type]
         loop._broadcast_sigterm_tensor()
         assert asked == expected
     assert set_to == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_job_that_has_trained_in_processes_leaves_no_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the figures of a next job on one device would be gathered from processes that have ended."""
+    monkeypatch.setattr(processes, "_name_this_job_alone", lambda: None)
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=SimpleNamespace(procs=[])))
+    with together(trainer, tmp_path):
+        dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    assert not dist.is_initialized()

@@ -93,3 +93,19 @@ def test_no_step_waits_for_the_device(info: DataInfo) -> None:
         classifier.training_step(given, 0)
         classifier.validation_step(given, 0)
     assert reads.count == 0
+
+
+@pytest.mark.parametrize(("mode", "resets"), [("none", 0), ("default", 1)])
+def test_a_fit_compiles_for_itself_and_for_each_size_of_batch(
+    mode: str, resets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch would take code for any size after the first short batch, and compile no more after eight times."""
+    asked: list[dict[str, object]] = []
+    forgotten: list[bool] = []
+    monkeypatch.setattr(torch, "compile", lambda forward, **how: asked.append(how) or forward)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: forgotten.append(True))
+    classifier = model()
+    classifier.config.trainer.compile = mode
+    classifier.on_fit_start()
+    assert len(forgotten) == resets
+    assert asked == [{"mode": mode, "dynamic": False}] * resets

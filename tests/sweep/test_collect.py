@@ -81,7 +81,7 @@ def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys:
 
 
 def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> None:
-    """A process that the system kills leaves its run RUNNING, and other machines would leave it alone."""
+    """A process that the system kills leaves its run RUNNING, and so does one whose store is away at its end."""
     uri, reasons = f"sqlite:///{tmp_path / 'mlflow.db'}", ["killed by SIGKILL", "exited with status 1", None, None]
     client, experiment = store.prepare(TrackingConfig(uri=uri))
     sweep = client.create_run(experiment).info.run_id
@@ -96,7 +96,7 @@ def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> 
     left.append(client.create_run(experiment, tags={"mlflow.parentRunId": left[0]}).info.run_id)
     assert not collect.conclude(tmp_path, [])
     statuses = [client.get_run(run).info.status for run in left]
-    assert statuses == ["KILLED", "FAILED", "RUNNING", "RUNNING", "KILLED"]
+    assert statuses == ["KILLED", "FAILED", "FINISHED", "RUNNING", "KILLED"]
 
 
 @pytest.mark.parametrize("failed", [False, True])

@@ -279,6 +279,13 @@ def test_points_wait_for_a_store_that_is_away(tracking: TrackingConfig, capsys: 
     assert run.info.status == "FINISHED"
 
 
+def test_points_that_are_refused_for_good_end_the_training(tracking: TrackingConfig) -> None:
+    """Waiting would not help, and a night's training would end in the same error."""
+    with pytest.raises(PartsightError, match="MLflow refuses the points of run"), tracked(tracking, "run") as track:
+        MlflowClient(str(tracking.uri)).delete_run(track.id)
+        track.points(curve(1))
+
+
 def test_a_point_that_had_arrived_is_not_told_twice(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store has taken it, and its answer was lost."""
     log_batch = MlflowClient.log_batch
@@ -321,11 +328,12 @@ def test_a_store_that_is_away_does_not_hide_why_a_run_failed(tracking: TrackingC
 
 
 def test_only_what_can_be_mended_or_sent_again_gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    tries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    tries, seconds = "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"
     monkeypatch.delenv(tries, raising=False)
+    monkeypatch.delenv(seconds, raising=False)
     with store.few_retries():
-        assert os.environ[tries] == "2"
-    assert tries not in os.environ
+        assert (os.environ[tries], os.environ[seconds]) == ("2", "10")
+    assert not {tries, seconds} & os.environ.keys()
     monkeypatch.setenv(tries, "5")  # the user's own
     with store.few_retries():
         assert os.environ[tries] == "5"

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -102,17 +103,16 @@ class BesideTraining(AsyncCheckpointIO):
 class Kept(ModelCheckpoint):
     """A ModelCheckpoint of runs that are resumed in another folder, where Lightning's forgets its best score."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Names of files without the folder, which is this machine's own business."""
+        return _each_path(super().state_dict(), lambda path: Path(path).name) | {"dirpath": None}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Its files are in the folder of this run by now, whichever it was."""
+        """With the folder of this run."""
         assert self.dirpath is not None
         folder = Path(self.dirpath)
-
-        def here(path: str) -> str:
-            return str(folder / Path(path).name) if path else ""
-
-        files = {key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")}
-        scores = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict(state_dict | files | {"best_k_models": scores, "dirpath": self.dirpath})
+        state = _each_path(state_dict, lambda path: str(folder / Path(path).name))
+        super().load_state_dict(state | {"dirpath": self.dirpath})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Under grad_accumulation several evaluations may share an optimizer step: Lightning's skips all but one, and
@@ -138,6 +138,12 @@ def _batches(checkpoint: Path) -> int:
     """Seen when it was written: several evaluations may share an optimizer step, under grad_accumulation."""
     loops = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]
     return int(loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"])
+
+
+def _each_path(state: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    names = ("best_model_path", "kth_best_model_path", "last_model_path")
+    paths = {name: change(state[name]) for name in names if state[name]}
+    return state | paths | {"best_k_models": {change(path): score for path, score in state["best_k_models"].items()}}
 
 
 class Patience(EarlyStopping):

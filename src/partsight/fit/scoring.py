@@ -26,12 +26,16 @@ def score(
     """
     model = model.to(machine.device).eval()
     scored = []
-    with torch.inference_mode(), machine.autocast():
-        for number, batch in enumerate(islice(data.to_score(positions), limit)):
-            there = Batch(*(part.to(machine.device, non_blocking=True) for part in batch))
-            scored.append(model.predict_step(there, number))
-    model.cpu()
-    return [Scores(*(part.cpu() for part in batch)) for batch in scored]
+    try:
+        with torch.inference_mode(), machine.autocast():
+            for number, batch in enumerate(islice(data.to_score(positions), limit)):
+                there = Batch(*(part.to(machine.device, non_blocking=True) for part in batch))
+                scored.append(model.predict_step(there, number))
+        return [Scores(*(part.cpu() for part in batch)) for batch in scored]
+    finally:
+        model.cpu()
+        if machine.device == "cuda":
+            torch.cuda.empty_cache()  # other runs may share the GPU while this one writes its report
 
 
 def predictions_table(

@@ -73,8 +73,8 @@ def identity(
         "folds": folds,
         "results_version": RESULTS_VERSION,
     }
-    if config.training.class_weights != "none":
-        parts["class_weights_in"] = "float32"  # in bfloat16 they were rounded, for as long as this did not stand here
+    if config.training.class_weights != "none" and machine.precision != "32-true":
+        parts["class_weights_in"] = "float32"  # mixed precision used to round them: those runs are others
     if plugins:
         parts["plugin_sources"] = dict(plugins)
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()

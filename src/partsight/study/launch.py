@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,13 +18,22 @@ from hydra.types import HydraContext
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from partsight import RESULTS_VERSION, check, command, failure, whole_file
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import quoted, search_path
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import isolation
-from partsight.sweep.parent import FILE, Parent, exit_on_sigterm, read, running_children, store_errors_reported
+from partsight.sweep.parent import (
+    FILE,
+    Parent,
+    end_left_open,
+    exit_on_sigterm,
+    read,
+    running_children,
+    store_errors_reported,
+)
 from partsight.tracking import store
 
 
@@ -123,8 +132,8 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
             Plugins.instance().instantiate_launcher(
                 hydra_context=context, task_function=task_of(plan.study.kind), config=composed
             )
-    except HydraException as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
         raise PartsightError(f"{' '.join(hydra)}: Hydra refuses it: {reason} (docs/scaling.md)") from None
 
 
@@ -154,10 +163,12 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         status = "FAILED"
         raise
     finally:
-        with store_errors_reported(plan.folder):
+        with store_errors_reported(plan.folder), store.few_retries() if status == "KILLED" else nullcontext():
             client.set_terminated(found.run_id, status)
-            for run in running_children(client, found.run_id):  # the system killed it, so it could not do so itself
-                client.set_terminated(run.info.run_id, "KILLED")
+            end_left_open(client, found.run_id, [run.folder for run in plan.runs])
+            if plan.study.kind == "time":  # what measures has no folder to go on from: it begins anew, as another run
+                for run in running_children(client, found.run_id):
+                    client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _is_there(client: MlflowClient, run_id: str) -> bool:

@@ -151,7 +151,7 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
         return
     with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
-        _end_left_open(client, found.run_id, [job.folder for job in jobs])
+        parent.end_left_open(client, found.run_id, [job.folder for job in jobs])
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))
@@ -161,16 +161,3 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
         client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
-
-
-def _end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path]) -> None:
-    """Ends the runs of jobs that could not do so themselves, for the system killed them or the store was away.
-
-    Left RUNNING, a run looks as if somebody were at work on it, and no other machine goes on with it.
-    """
-    reasons = {str(folder.resolve()): failure.reason(folder) for folder in folders}
-    for run in parent.running_children(client, parent_id):
-        if reason := reasons.get(run.data.tags.get("folder", "")):
-            status = "KILLED" if reason.startswith("killed by") else "FAILED"
-            for left in (*parent.running_children(client, run.info.run_id), run):  # a first run, for pseudo-labels
-                client.set_terminated(left.info.run_id, status)

@@ -16,8 +16,9 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from partsight import console, whole_file
+from partsight import console, failure, whole_file
 from partsight.config import Config
+from partsight.run_files import FIGURES
 from partsight.sweep.search import trial
 from partsight.tracking import store
 
@@ -140,6 +141,25 @@ def running_children(client: MlflowClient, run_id: str) -> list[Run]:
     return list(client.search_runs(experiments, children))
 
 
+def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path]) -> None:
+    """Ends the runs of jobs that could not do so themselves, because the system killed them or the store was away.
+
+    Left RUNNING, a run looks as if somebody were at work on it, and no other machine goes on with it. A job that has
+    left neither a result nor a reason may still be at work, under Slurm for instance: its run is not touched.
+    """
+    there = {str(folder.resolve()): folder for folder in folders}
+    for run in running_children(client, parent_id):
+        folder = there.get(run.data.tags.get("folder", ""))
+        if folder is None:
+            continue
+        reason = failure.reason(folder)
+        if reason is None and not (folder / FIGURES).is_file():
+            continue
+        status = "FINISHED" if reason is None else "KILLED" if reason.startswith("killed by") else "FAILED"
+        for left in (*running_children(client, run.info.run_id), run):  # a first run, for pseudo-labels
+            client.set_terminated(left.info.run_id, status)
+
+
 @contextmanager
 def store_errors_reported(folder: Path) -> Iterator[None]:
     """Round what is told to the parent of the sweep in `folder`: it lies there already, with or without MLflow."""
@@ -159,7 +179,7 @@ def read(folder: Path) -> Parent | None:
         return None
     stored = json.loads(path.read_text(encoding="utf-8"))
     jobs = stored.get("jobs")
-    known = None if jobs is None else tuple(tuple(job) for job in jobs)
+    known = tuple(tuple(job) for job in jobs) if isinstance(jobs, list) else None
     return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), known, stored.get("study"))
 
 

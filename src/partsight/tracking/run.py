@@ -71,6 +71,10 @@ class TrackedRun:
             with store.few_retries():
                 self._send()
         except store.FAULTS as error:
+            if getattr(error, "error_code", None) in store.REFUSALS:
+                raise PartsightError(
+                    f"MLflow refuses the points of run {self.id} ({_short(error)}). {_AGAIN}"
+                ) from error
             if not waited:
                 console.say(
                     f"The MLflow store does not take the points of the curves ({_short(error)}). The training goes on; "
@@ -113,7 +117,8 @@ class TrackedRun:
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Ends the run, with its last points and these tags; a store that is away by now is said, and no error."""
-        with store.few_retries() if status == "KILLED" else nullcontext():  # who stops a run does not wait for minutes
+        # Who stops a run does not wait for minutes, and of one that has failed the store may be the reason.
+        with nullcontext() if status == "FINISHED" else store.few_retries():
             try:
                 if status == "FINISHED":
                     self._send()

@@ -19,7 +19,10 @@ TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
 """Opens the experiment in the UI with its training runs; without it MLflow 3 shows its page for language models."""
 FAULTS = (MlflowException, SQLAlchemyError, OSError)
 """What a call raises when the store cannot be reached or refuses it."""
-_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
+"""MLflow's codes of answers that will be the same tomorrow, such as that of a run that somebody has deleted."""
+_FEW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""Environment variables of MLflow, whose own values are 7 retries and 120 s."""
 
 
 @contextmanager
@@ -28,13 +31,13 @@ def few_retries() -> Iterator[None]:
 
     For what can be mended at the keyboard, or is sent again later. What a run says only once is worth the minutes.
     """
-    given = os.environ.get(_RETRIES)
-    os.environ[_RETRIES] = given or "2"
+    lower = {name: value for name, value in _FEW.items() if name not in os.environ}
+    os.environ.update(lower)
     try:
         yield
     finally:
-        if given is None:
-            del os.environ[_RETRIES]
+        for name in lower:
+            del os.environ[name]
 
 
 def uri(tracking: TrackingConfig) -> str:
