@@ -281,7 +281,7 @@ def test_points_wait_for_a_store_that_is_away(tracking: TrackingConfig, capsys: 
 
 def test_points_that_are_refused_for_good_end_the_training(tracking: TrackingConfig) -> None:
     """Waiting would not help, and a night's training would end in the same error."""
-    with pytest.raises(PartsightError, match="MLflow refuses the points of run"), tracked(tracking, "run") as track:
+    with pytest.raises(PartsightError, match="MLflow refuses the points of run"), tracked(tracking, "run") as track:  # noqa: PT012
         MlflowClient(str(tracking.uri)).delete_run(track.id)
         track.points(curve(1))
 
