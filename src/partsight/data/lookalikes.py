@@ -36,6 +36,7 @@ _NEAR, _QUIET = 2.0, 4.0  # standard deviation of what counts as local, pixels; 
 _STEPS = 32  # of one standard deviation in the stored byte
 _KEPT, _SAMPLE = 128, 4096  # dimensions that are compared first; pictures that they are chosen from
 _BLOCK = 2048
+_TOGETHER = 1 << 20  # pairs that are compared at once
 _DENSE = 50  # pairs of a block, to one that may be alike, up to which all of them are compared at once
 
 _NONE = pd.DataFrame({"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)})
@@ -83,14 +84,13 @@ def search(signatures: Sequence[bytes]) -> Found:
     stored = np.frombuffer(b"".join(signatures), np.int8).reshape(-1, SIDE, SIDE)
     count = 0
     for first, second in _candidates(_described(stored)):
-        if len(first) == 0:
-            continue
-        parts.append(_compared(stored, first, second))
-        count += len(parts[-1])
-        if count > most:
-            parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
-            count = len(parts[0])
-            most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
+        for at in range(0, len(first), _TOGETHER):
+            parts.append(_compared(stored, first[at : at + _TOGETHER], second[at : at + _TOGETHER]))
+            count += len(parts[-1])
+            if count > most:
+                parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
+                count = len(parts[0])
+                most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
     found = pd.concat(parts, ignore_index=True)
     return Found(found if whole else _nearest(found, len(stored)), whole)
 
