@@ -538,9 +538,7 @@ def test_bad_pictures_are_found_before_training(
 ) -> None:
     with pytest.raises(SystemExit):
         run(tmp_path, f"data.root={damaged}")
-    assert (
-        "2 pictures: cannot be decoded (of no known format): rows 3, 27, first 'a/0003.png'" in capsys.readouterr().err
-    )
+    assert "2 pictures: cannot be decoded (unknown format): rows 3, 27, first 'a/0003.png'" in capsys.readouterr().err
     assert mlflow_runs(tmp_path) == []
 
 

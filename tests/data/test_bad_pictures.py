@@ -36,7 +36,7 @@ def test_all_of_them_are_named_with_rows_and_remedy(root: Path) -> None:
         usable(root)
     text = str(caught.value)
     assert len(caught.value.problems) == 2
-    assert "2 pictures: cannot be decoded (of no known format): rows 1, 8, first 'bad/0001.png'" in text
+    assert "2 pictures: cannot be decoded (unknown format): rows 1, 8, first 'bad/0001.png'" in text
     assert "a picture: 4 channels, image.channels=3 needs 3: row 10, first 'good/four.npy'" in text
     assert "set data.on_bad_image=skip" in text
 

@@ -45,8 +45,8 @@ def test_something_must_be_left_to_train_on() -> None:
 
 def test_every_class_that_no_training_row_holds_is_named() -> None:
     text = refused(examples([0, 0, 1, 1, 2]), [1, 1, 0, 0, -1], Config(fold=0))
-    assert "class 'good': no row of it trains (all 2 validate)" in text
-    assert "class 'odd': no row of it trains. Take the class out, or give it rows" in text
+    assert "class 'good': none of its rows train (all 2 validate)" in text
+    assert "class 'odd': none of its rows train. Take the class out, or give it rows" in text
 
 
 def test_a_single_output_needs_both_classes() -> None:
@@ -80,7 +80,7 @@ def test_a_validation_set_that_is_not_used_is_named() -> None:
     table = examples([0, 1, 2])
     table.frame.loc[2, "split"] = "validation"
     said = fold_checks.notices(table, np.array([0, 1, -1]), Config())
-    assert said["validation_rows_unused"].startswith("1 rows of a validation set")
+    assert said["validation_rows_unused"].startswith("1 rows of the separate validation set")
     assert "rows_left_out" not in said
 
 

@@ -74,7 +74,7 @@ def test_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_pictures_outside_every_class_are_said(tmp_path: Path) -> None:
     tree = folders.read(touched(tmp_path, ["loose.png", "a/1.png", "b/2.png"]))
     assert len(tree.rows["train"]) == 2
-    assert "1 pictures lie in no folder of a class" in tree.notes[0]
+    assert "1 pictures are in no class folder" in tree.notes[0]
 
 
 def test_a_test_folder_may_hold_pictures_without_classes(tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_folder_that_holds_two_data_sets_is_answered_with_the_choices(tmp_path
     [
         (["train/a/1.png", "Training/b/2.png"], "Training, train are both train"),
         (["val/a/1.png", "test/b/2.png"], "there is no train folder"),
-        (["train/1.png", "test/b/2.png"], "pictures lie in train itself"),
-        (["train/a/1.png", "val/2.png"], "pictures lie in val itself"),
+        (["train/1.png", "test/b/2.png"], "pictures are in train itself"),
+        (["train/a/1.png", "val/2.png"], "pictures are in val itself"),
         (["bad/train/1.png", "bad/test/2.png", "good/train/3.png"], "Put the split first"),
     ],
 )

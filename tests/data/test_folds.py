@@ -250,7 +250,7 @@ def test_a_fold_column_says_which_value_became_which_fold(tmp_path: Path, capsys
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(["1", "", "2", ""], "empty in rows 1, 3; every row needs a fold"), (["1", "1"], "holds .*1.* alone")],
+    [(["1", "", "2", ""], "empty in rows 1, 3; every row needs a fold"), (["1", "1"], "holds only .*1")],
 )
 def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: str) -> None:
     with pytest.raises(PartsightError, match=message):
@@ -280,16 +280,16 @@ def test_what_does_not_match_in_a_folds_file_is_said_at_once(tmp_path: Path) -> 
     with pytest.raises(Problems) as raised:
         folds.assign(table, DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv")))
     text = str(raised.value)
-    assert "row 3 stand" in text
-    assert "rows 2, 5 of the table are not in it" in text
+    assert "more than one line for row 3;" in text
+    assert "rows 2, 5 of the table are missing" in text
     assert "row 17" in text
-    assert "rows 1, 3: another picture than the table's, first 'other.png' where the table has '1.png'" in text
+    assert "rows 1, 3: another picture than in the table, first 'other.png' where the table has '1.png'" in text
 
 
 def test_a_folds_file_holds_whole_numbers(tmp_path: Path) -> None:
     folds.write(examples(3), np.array([0, 1, 0]), tmp_path / "folds.csv")
     (tmp_path / "folds.csv").write_text((tmp_path / "folds.csv").read_text().replace("bad,0", "bad,left"))
-    with pytest.raises(PartsightError, match=r"not so in 1 of its train rows, counted from 0: 0"):
+    with pytest.raises(PartsightError, match=r"1 of its train rows are not, counted from 0: 0"):
         folds.assign(examples(3), DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv")))
 
 
@@ -304,7 +304,7 @@ def test_all_that_keeps_rows_from_being_divided_is_said_at_once() -> None:
     text = str(raised.value)
     assert "class 'bad': 2 rows, and data.validation_strategy=stratified_grouped needs 5" in text
     assert "or data.folds=2" in text
-    assert "column 'part': empty in row 0; a row without group" in text
+    assert "column 'part': empty in row 0; a row without a group" in text
     assert "3 groups are fewer than 5 folds" in text
 
 

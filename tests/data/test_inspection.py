@@ -116,7 +116,7 @@ def test_a_picture_without_rgb_that_breaks_off_is_a_warning(tmp_path: Path, mode
     ("name", "content", "expected"),
     [
         ("empty.png", b"", "the file is empty"),
-        ("text.jpg", b"no picture", "of no known format"),
+        ("text.jpg", b"no picture", "unknown format"),
         ("cut.png", None, "truncated"),
         ("objects.npy", b"\x93NUMPY\x01\x00", "not an array that can be read"),
         ("open.npy", b"\x93NUMPY\x01\x00\x10\x00{'descr': ('<f4',\n", "not an array that can be read"),

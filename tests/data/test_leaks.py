@@ -148,7 +148,7 @@ def test_group_cannot_mend_a_test_set() -> None:
     table, inspected = made(f"{ROWS} I H G", "." * 12 + "ttt")
     with pytest.raises(Problems) as raised:
         division.divide(table, inspected, settings("group"))
-    assert "test rows cannot be divided anew" in str(raised.value)
+    assert "test rows cannot move to another fold" in str(raised.value)
     assert "test row 13 H (good) = training row 10 h (bad): same bytes" in str(raised.value)
     warned = division.divide(table, inspected, settings("warn")).notices["leaks"]
     assert "test rows (" in warned
@@ -157,7 +157,7 @@ def test_group_cannot_mend_a_test_set() -> None:
 def test_a_division_that_is_given_is_to_be_mended_by_hand() -> None:
     table, inspected = made("a b c A", "...v", "bgbg")
     divided = division.divide(table, inspected, Config(data=DataConfig(validation_strategy="custom")))
-    assert "The division is given and cannot be drawn anew: mend it by hand" in divided.notices["leaks"]
+    assert "The division is given, not drawn: fix it by hand" in divided.notices["leaks"]
     assert divided.notices["conflicting_labels"].endswith("a (bad) = A (good)")
 
 
@@ -176,7 +176,7 @@ def test_too_many_pictures_to_compare_are_said(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(lookalikes, "MOST_PICTURES", 3)
     table, inspected = made("a A b b' c d e")
     divided = division.divide(table, inspected, settings("warn"))
-    assert "only files of the same bytes were looked for" in divided.notices["leaks_incomplete"]
+    assert "only files with the same bytes were searched for" in divided.notices["leaks_incomplete"]
     assert leaks.alike(table, inspected).pairs.empty
 
 

@@ -165,7 +165,7 @@ def test_a_full_disk_costs_the_run_nothing(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 100, 100))
     assert prepare(root, {"Resize": {"height": 9, "width": 9}}) is None
-    assert "are free" in capsys.readouterr().out
+    assert "of the disk must stay free" in capsys.readouterr().out
 
 
 def test_a_cache_that_cannot_be_written_costs_the_run_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,7 +295,7 @@ def test_what_is_being_made_is_not_removed(root: Path, capsys: pytest.CaptureFix
     with FileLock(picture_cache.lock(place)):  # as who makes more pictures there
         assert prepare(root, {"Resize": {"height": 10, "width": 8}}, cache_limit=limit) is None
     assert file_of(first).exists()
-    assert "which are in use" in capsys.readouterr().out
+    assert "pictures other runs are using, exceeds" in capsys.readouterr().out
 
 
 def test_room_is_taken_before_it_is_filled(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,7 +280,7 @@ def test_one_sigmoid_cannot_tell_three_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("loss", ["cross_entropy", "softmax_focal"])
 def test_one_sigmoid_cannot_be_trained_with_a_loss_of_one_class_of_many(tmp_path: Path, loss: str) -> None:
     text = refusal(lambda: read(tmp_path, labelled([0, 1, 1]), loss=loss))
-    assert f"training.loss={loss}: a 0/1 column is a single sigmoid output, which needs bce" in text
+    assert f"training.loss={loss}: a 0/1 column gives a single sigmoid output, which needs bce" in text
 
 
 @pytest.mark.parametrize("loss", ["bce", "sigmoid_focal", "classification"])
@@ -291,7 +291,7 @@ def test_the_losses_that_a_message_names_are_taken(tmp_path: Path, loss: str) ->
 def test_several_columns_hold_zeros_and_ones(tmp_path: Path) -> None:
     frame = labelled([1, 2, 1, 0], "rust").assign(dent=[1, 0, 0, 7])
     text = refusal(lambda: read(tmp_path, frame, label_columns=["rust", "dent"]))
-    assert "other values than 0 and 1 in rows 1, 3" in text
+    assert "values other than 0 and 1 in rows 1, 3" in text
 
 
 def test_everything_wrong_with_a_table_is_said_at_once(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_rows_of_several_label_columns_that_disagree_are_refused(tmp_path: Path)
 def test_rows_of_a_picture_that_agree_are_said(tmp_path: Path) -> None:
     examples = read(tmp_path, pd.DataFrame({"image": ["a.jpg", "b.jpg", "a.jpg"], "class": list("xyx")}))
     assert len(examples) == 3
-    said = "pictures that more than one row names: 1, again in row 2, first 'a.jpg'"
+    said = "1 pictures appear in more than one row; repeats in row 2, first 'a.jpg'"
     assert said in examples.notes["repeated_rows"]
 
 
@@ -549,7 +549,7 @@ def test_pairs_of_picture_and_class_hold_where_there_is_a_mask(tmp_path: Path) -
     assert examples.frame["image"].tolist() == ["a.jpg", "a.jpg", "c.jpg"]
     assert examples.frame["label"].tolist() == ["1", "3", "4"]
     assert examples.frame["row"].tolist() == [0, 2, 11]
-    assert "3 of 12 rows hold, those whose EncodedPixels is not empty" in examples.notes["data_layout"]
+    assert "3 of 12 rows count, those whose EncodedPixels is not empty" in examples.notes["data_layout"]
 
 
 def test_under_multi_hot_a_picture_without_a_mask_is_of_none(tmp_path: Path) -> None:

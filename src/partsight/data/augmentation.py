@@ -1,7 +1,7 @@
 """Albumentations pipelines from names and arguments, and what is wrong with them.
 
-A mapping cannot hold a name twice: a transform that is to stand there again is called `HorizontalFlip_2`. OneOf,
-SomeOf, OneOrOther, Sequential and RandomOrder hold a mapping `transforms` of the same form.
+A mapping cannot hold a name twice: a second HorizontalFlip is called `HorizontalFlip_2`. OneOf, SomeOf, OneOrOther,
+Sequential and RandomOrder hold a mapping `transforms` of the same form.
 """
 
 import inspect
@@ -22,13 +22,13 @@ COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
 """Transforms of other transforms."""
 
 FIXED = (A.Resize, A.CenterCrop, A.Crop)
-"""Transforms that always do the same to the same picture, unless they are done by chance."""
+"""Transforms that always do the same to the same picture, unless their `p` is below 1."""
 LARGE = (5003, 7001)
-"""Height and width of a large camera's picture: what even this is too small for is refused."""
+"""Height and width of a large camera's picture: transforms that fail even on this are refused."""
 
 
 def divided(transforms: Transforms) -> tuple[Transforms, Transforms]:
-    """The transforms up to the first random one, and the rest. Done one after the other they give what all give."""
+    """The transforms up to the first random one, and the rest; applied in turn they equal the whole pipeline."""
     fixed: dict[str, Mapping[str, Any]] = {}
     for name, arguments in transforms.items():
         if _class(name) not in FIXED or _class(name)(**arguments).p < 1 or arguments.get("pad_position") == "random":
@@ -38,7 +38,7 @@ def divided(transforms: Transforms) -> tuple[Transforms, Transforms]:
 
 
 def pipeline(transforms: Transforms) -> A.Compose:
-    """The transforms in order. `problems` has found no fault with them."""
+    """The transforms in order. `problems` must have found no fault with them."""
     return A.Compose(_built(transforms))
 
 
@@ -63,17 +63,17 @@ def _is_composed(name: str) -> bool:
 
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Transforms one picture; its randomness is a function of `seed` alone, so workers and resumes cannot change it."""
+    """Transforms one picture; its randomness depends only on `seed`, so workers and resumes cannot change it."""
     _seed(compose, seed)
     transformed: NDArray[np.uint8] = compose(image=picture)["image"]
     return transformed
 
 
 def _seed(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
-    """Own draws for every transform, those within OneOf and its kin too.
+    """Gives every transform its own draws, including those within OneOf and the like.
 
-    set_random_seed of a Compose would give all of them the same: a picture would be flipped, turned and covered, or
-    nothing of it.
+    Compose.set_random_seed would give all of them the same draws: a picture would be flipped, turned and covered, or
+    none of these.
     """
     drawn = np.random.SeedSequence(seed).generate_state(len(composed.transforms))
     for transform, own in zip(reversed(composed.transforms), drawn, strict=True):
@@ -83,7 +83,7 @@ def _seed(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
 
 
 def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:
-    """Unknown transforms and arguments (albumentations only warns of these), and pictures of the wrong size."""
+    """Unknown transforms and arguments (albumentations only warns about these), and pictures of the wrong size."""
     found = []
     for part in ("train", "inference"):
         transforms = getattr(augmentation, part)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from partsight.data.table import Examples
 
 _REMEDY = "repair them, take their rows out, or set data.on_bad_image=skip"
-_MOST_KINDS = 20  # of messages about pictures: beyond, a count says enough
+_MOST_KINDS = 20  # of messages about pictures; the rest are only counted
 
 
 def usable(examples: "Examples", inspected: pd.DataFrame, config: Config) -> "Examples":
-    """The examples whose pictures can be used; what was left out and what is doubtful stands in `skipped` and `notes`.
+    """The examples whose pictures can be used; `skipped` and `notes` list what was left out and what is doubtful.
 
     Args:
         examples: all rows.
@@ -27,7 +27,7 @@ def usable(examples: "Examples", inspected: pd.DataFrame, config: Config) -> "Ex
         config: on_bad_image, channels.
 
     Raises:
-        Problems: under on_bad_image=error, all pictures that cannot be used; else classes of which none is left.
+        Problems: under on_bad_image=error, all pictures that cannot be used; else classes that have none left.
     """
     frame, notes = examples.frame, dict(examples.notes)
     warned = inspected[inspected["warning"].notna()]
@@ -65,7 +65,7 @@ def reasons(inspected: pd.DataFrame, channels: int) -> dict[str, str]:
 
 
 def told(frame: pd.DataFrame, bad: dict[str, str], remedy: str = _REMEDY) -> list[str]:
-    """Messages about pictures that cannot be used, a reason each, with their rows."""
+    """Messages about pictures that cannot be used, one per reason, with their rows."""
     found = [f"{text}; {remedy}" for text in _grouped(frame, bad)]
     more = [f"and {len(found) - _MOST_KINDS} more kinds of bad pictures"] if len(found) > _MOST_KINDS else []
     return found[:_MOST_KINDS] + more

@@ -29,7 +29,7 @@ class FoldData(LightningDataModule):
         examples: all rows.
         fold: (rows,) the fold of each; -1: neither trains nor validates.
         config: with the seed resolved.
-        inspected: as of `inspection.inspect`: pictures are prepared now, once for all. None: they are read each time.
+        inspected: the result of `inspection.inspect`: pictures are prepared now. None: they are read each time.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class FoldData(LightningDataModule):
         return DataLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
     def first_training_batch(self) -> Batch:
-        """The first batch that training draws, augmented; of several processes, the first one's."""
+        """The first batch that training draws, augmented; under several processes, that of the first."""
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
         return Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
@@ -95,7 +95,7 @@ class FoldData(LightningDataModule):
         return EpochOrder(len(self.train_positions), self.seed, True, *self._process(), chances)
 
     def validation_pictures(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(n, height, width, channels): as the model gets them, validation rows by their numbers in their table."""
+        """(n, height, width, channels): validation rows, by their numbers in their table, as the model gets them."""
         frame = self.examples.frame.iloc[self.validation_positions]
         place = {int(row): index for index, row in enumerate(frame["row"])}
         dataset = self._dataset(self.validation_positions, "inference")
@@ -126,13 +126,13 @@ def loading(workers: int | None, accelerator: str) -> dict[str, Any]:
     """DataLoader arguments that cannot change a result.
 
     Args:
-        workers: loader processes. None: one a core, at most 8.
-        accelerator: that the batches are for. With cpu a GPU is not touched, and pinning memory would open it.
+        workers: loader processes. None: one per core, at most 8.
+        accelerator: what the batches are for. With cpu, memory is not pinned, because that would open the GPU.
     """
     workers = min(8, len(os.sched_getaffinity(0))) if workers is None else workers
     return {
         "num_workers": workers,
         "persistent_workers": workers > 0,
-        "multiprocessing_context": "fork" if workers else None,  # Python 3.14 has others, that would copy the pictures
+        "multiprocessing_context": "fork" if workers else None,  # Python 3.14's default would copy the pictures
         "pin_memory": accelerator != "cpu" and torch.cuda.is_available(),
     }

@@ -15,15 +15,15 @@ from partsight.data import augmentation, pictures
 from partsight.data.prepared import Prepared
 
 Key = tuple[int, ...]
-"""(position in the dataset, epoch), and where an epoch draws a row again, the number of the copy, from 1. All of it
-travels with the position: a worker has no state to be out of date."""
+"""(position in the dataset, epoch); if an epoch draws a row again, also the number of the copy, from 1. The key holds
+all of this so that a worker has no state that could be out of date."""
 
 
 class Batch(NamedTuple):
     """One example, or a batch of them with a leading dimension."""
 
     pictures: Tensor
-    """(height, width, channels) uint8: a batch turned to NCHW is then already in the channels_last memory format."""
+    """(height, width, channels) uint8: a batch permuted to NCHW is then already in channels_last memory format."""
     targets: Tensor
     """(outputs,) float32."""
     positions: Tensor
@@ -41,7 +41,7 @@ class PictureDataset(Dataset[Batch]):
         transforms: albumentations by name.
         channels: of the pictures.
         seed: of the run.
-        prepared: pictures on which the first of the transforms has been done already.
+        prepared: pictures to which the first transforms have already been applied.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class EpochOrder(Sampler[Key]):
     """The positions that one process visits in an epoch, shuffled or drawn by (seed, epoch), or in order.
 
     Lightning calls `set_epoch`. Among `world` processes every position is visited once: shuffled orders drop the
-    remainder (at most world - 1 rows, others each epoch) because training steps must match; orders that are not
-    shuffled keep it, so that validation covers every row exactly once.
+    remainder (at most world - 1 rows, different ones each epoch) because training steps must match; unshuffled orders
+    keep it, so that validation covers every row exactly once.
 
     With `chances`, (length,) that sum to 1, a shuffled epoch is `length` draws with replacement.
     """
@@ -120,7 +120,7 @@ class EpochOrder(Sampler[Key]):
 
 
 def _numbered(keys: list[Key]) -> list[Key]:
-    """Keys that occur again get the number of the copy, so that copies are augmented apart."""
+    """Repeated keys get the number of the copy, so that each copy is augmented differently."""
     seen: Counter[Key] = Counter()
     numbered = []
     for key in keys:

@@ -1,4 +1,4 @@
-"""The division of this run: who trains, who validates, and what has to be said of it."""
+"""The division of this run: which rows train, which validate, and what to tell the user about it."""
 
 from dataclasses import dataclass
 
@@ -25,18 +25,18 @@ class Division:
     """Folds and what was found about them."""
 
     fold: NDArray[np.int64]
-    """(rows,), as of `folds.assign`; -1 too where data.share leaves a row out."""
+    """(rows,), from `folds.assign`; also -1 for rows that data.share leaves out."""
     leaks: pd.DataFrame
-    """As of `leaks.find`."""
+    """From `leaks.find`."""
     notices: dict[str, str]
-    """What changes the meaning of the figures, by tag."""
+    """What changes the meaning of the scores, by tag."""
 
 
 def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Division:
     """Divides the rows and looks for leaks.
 
     Raises:
-        PartsightError: the rows cannot be divided, the fold cannot be trained on, or data.on_leak forbids what it has.
+        PartsightError: the rows cannot be divided, the fold cannot be trained on, or data.on_leak forbids its leaks.
     """
     same = leaks.alike(examples, inspected)
     fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
@@ -48,18 +48,18 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     if len(found):
         remedy = _remedy(found, config)
         notices["leaks"] = (
-            f"{leaks.summary(found)}: the figures flatter. See leaks.csv and, after the run, pictures/leaks.png. "
-            f"{remedy}"
+            f"{leaks.summary(found)}: the scores are too optimistic. See leaks.csv and, after the run, "
+            f"pictures/leaks.png. {remedy}"
         )
     if not same.complete:
         notices["leaks_incomplete"] = (
-            f"More than {lookalikes.MOST_PICTURES:,} pictures: only files of the same bytes were looked for."
+            f"More than {lookalikes.MOST_PICTURES:,} pictures: only files with the same bytes were searched for."
         )
     if not same.every_pair:
         notices["leaks_uncounted"] = (
-            f"More than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, as the frames of a fixed camera are. Of "
-            f"each picture the {lookalikes.NEAREST} nearest are kept, and all groups: more rows may leak than are "
-            "counted. Name a data.group_column, or set data.on_leak=group."
+            f"More than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, such as frames of a fixed camera. "
+            f"Only the {lookalikes.NEAREST} nearest of each picture and all groups are kept: more rows may leak than "
+            "are counted. Name a data.group_column, or set data.on_leak=group."
         )
     if conflicting := leaks.conflicts(examples, same):
         notices["conflicting_labels"] = (
@@ -71,7 +71,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
 
 
 def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
-    """Under `error` any leak, and what may be one; under `group` those of test rows, which no division can mend."""
+    """Refuses known and possible leaks under `error`; under `group` those of test rows, which no division can fix."""
     if config.data.on_leak == "error" and not same.every_pair:
         raise PartsightError(
             f"data.on_leak=error: more than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, so leaks cannot be "
@@ -82,15 +82,15 @@ def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
     test = found[found["split"] == "test"]
     if config.data.on_leak == "group" and len(test):
         raise Problems(
-            f"data.on_leak=group: {leaks.summary(test)}, and test rows cannot be divided anew. Take these training "
-            "rows out of the table, or set data.on_leak=warn",
+            f"data.on_leak=group: {leaks.summary(test)}, and test rows cannot move to another fold. Take these "
+            "training rows out of the table, or set data.on_leak=warn",
             leaks.named(test),
         )
 
 
 def _remedy(found: pd.DataFrame, config: Config) -> str:
     if (found["split"] == "test").all():
-        return "Take these rows out of the training table: a test set cannot be divided anew."
+        return "Take these rows out of the training table: test rows cannot move to another fold."
     if config.data.validation_strategy in folds.DIVIDED:
         return "data.on_leak=group keeps look-alikes in one fold."
-    return "The division is given and cannot be drawn anew: mend it by hand, or draw one (grouped, data.on_leak=group)."
+    return "The division is given, not drawn: fix it by hand, or draw one (grouped, data.on_leak=group)."

@@ -1,4 +1,4 @@
-"""What the data is, apart from where it lies: a hash of the table and of every picture's content.
+"""What the data is, regardless of where it is stored: a hash of the table and of every picture's content.
 
 A copy of the data on another machine has the same fingerprint.
 """

@@ -1,4 +1,4 @@
-"""Whether a division can be trained on, and what a person should know of it."""
+"""Whether a division can be trained on, and what the user should know about it."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from partsight.data.table import Examples
 from partsight.errors import Problems
 
 FOLD_COLUMN = "fold"
-"""The column that Hydrogen Torch divides by wherever a table has it."""
+"""Hydrogen Torch divides by this column if a table has it."""
 
 TITLES = {
     "groups_torn": "GROUPS TORN APART",
@@ -22,7 +22,7 @@ TITLES = {
 
 
 def refuse(examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
-    """Raises Problems where the fold of this run has nothing to validate or to train on, or lacks a class."""
+    """Raises Problems if the fold of this run has nothing to validate or to train on, or lacks a class."""
     if problems := _problems(examples, fold, config):
         raise Problems(f"fold={config.fold} of data.validation_strategy={config.data.validation_strategy}", problems)
 
@@ -40,10 +40,10 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config) -> li
         return ["every row validates and none is left to train on"]
     absent = np.flatnonzero(_per_class(examples, trains) == 0)
     return [
-        f"class {examples.info.classes[number]!r}: no row of it trains (all {held} validate), so it cannot be learnt. "
+        f"class {examples.info.classes[number]!r}: none of its rows train (all {held} validate): it cannot be learnt. "
         "Take another fold or stratified folds, or take the class out"
         if (held := _per_class(examples, validates)[number])
-        else f"class {examples.info.classes[number]!r}: no row of it trains. Take the class out, or give it rows"
+        else f"class {examples.info.classes[number]!r}: none of its rows train. Take the class out, or give it rows"
         for number in absent
     ]
 
@@ -57,20 +57,20 @@ def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]
 
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
-    """What is no mistake and yet changes what the figures mean, by tag: groups torn apart, folds or rows not used."""
+    """What is not a mistake but changes what the scores mean, by tag: groups torn apart, folds or rows not used."""
     found: dict[str, str] = {}
     strategy = config.data.validation_strategy
     if torn := torn_groups(examples, fold, config.fold):
         remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
         found["groups_torn"] = (
             f"{torn} groups of data.group_column={config.data.group_column} have rows on both sides of this split: "
-            "the figures flatter."
-            + (f" data.validation_strategy={remedy} keeps them whole." if remedy else " Mend the division by hand.")
+            "the scores are too optimistic."
+            + (f" data.validation_strategy={remedy} keeps them whole." if remedy else " Fix the division by hand.")
         )
     unused = int((examples.frame["split"] == "validation").sum())
     if unused and strategy != "custom":
         found["validation_rows_unused"] = (
-            f"{unused} rows of a validation set of its own are not used: "
+            f"{unused} rows of the separate validation set are not used: "
             "data.validation_strategy=custom validates on them."
         )
     left_out = int(((fold == -1) & (examples.frame["split"] == "train")).sum())

@@ -1,4 +1,4 @@
-"""Folder trees: which folders are classes, which are splits, and where among nested folders the data set begins."""
+"""Folder trees: which folders are classes, which are splits, and at which nested folder the data set begins."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ SPLITS = {
 """Names of split folders, in any case."""
 
 _Folders = dict[str, list[str]]
-"""Names of the pictures right in each folder that has some, by its path within the tree; "" is the top."""
+"""Names of the pictures directly in each folder, by the folder's path within the tree; "" is the top."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Tree:
     """The pictures of a folder tree."""
 
     folder: Path
-    """Whose folders are the classes or the splits."""
+    """Its subfolders are the classes or the splits."""
     rows: dict[str, pd.DataFrame]
     """split -> image (path within `folder`, sorted), class (null in a test folder without class folders)."""
     notes: list[str] = field(default_factory=list)
-    """How the tree was read, where that is not plain."""
+    """How the tree was read, if that is not obvious."""
 
 
 def pictures_below(folder: Path) -> list[str]:
-    """Paths of the pictures at every depth, relative and sorted; not those in hidden folders and of archivers."""
+    """Paths of the pictures at every depth, relative and sorted; hidden and archiver folders are skipped."""
     return sorted(_joined(at, name) for at, names in _folders(folder).items() for name in names)
 
 
@@ -49,9 +49,9 @@ def read(given: Path) -> Tree:
     found = _folders(given)
     at = _data_set(found, given)
     folder, names = given / at, _below(found, at)
-    notes = [f"{given} holds {at} alone: the data set is {folder}"] if at else []
+    notes = [f"{given} holds only {at}: the data set is {folder}"] if at else []
     if at in found:
-        notes.append(f"{folder}: {len(found[at])} pictures lie in no folder of a class and are not read")
+        notes.append(f"{folder}: {len(found[at])} pictures are in no class folder and are not read")
     if _all_splits(names):
         rows, said = _splits(found, at, folder)
         return Tree(folder, rows, notes + said)
@@ -64,10 +64,10 @@ def read(given: Path) -> Tree:
 
 
 def _folders(top: Path) -> _Folders:
-    """Links to folders are followed, but never to a folder that one is in.
+    """Links to folders are followed, except to a folder that contains the link.
 
     Raises:
-        PartsightError: pictures whose names are not UTF-8, which no table could hold.
+        PartsightError: picture names that are not UTF-8, which no table could hold.
     """
     found: _Folders = {}
 
@@ -101,13 +101,13 @@ def _folders(top: Path) -> _Folders:
 def _is_utf8(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError:  # Python reads other bytes as half of a surrogate pair each
+    except UnicodeEncodeError:  # Python reads each other byte as half of a surrogate pair
         return False
     return True
 
 
 def _data_set(found: _Folders, given: Path) -> str:
-    """Where the classes or splits are: single folders around them, as downloads have, are passed through."""
+    """Where the classes or splits are: single folders around them, common in downloads, are skipped."""
     at = _through(found, "")
     names = _below(found, at)
     own = [name for name in names if _is_data_set(found, _joined(at, name))]
@@ -120,13 +120,13 @@ def _data_set(found: _Folders, given: Path) -> str:
         return at
     what = "its pictures are in no class folder" if found else "there are no pictures in it"
     raise PartsightError(
-        f"data.root={given}: {what}. Expected one folder a class, such as {given}/good/1.png, "
+        f"data.root={given}: {what}. Expected one folder per class, such as {given}/good/1.png, "
         "or a table (data.table=labels.csv)."
     )
 
 
 def _through(found: _Folders, at: str) -> str:
-    """From `at` down as long as there is one folder alone, and folders in it."""
+    """From `at` down as long as there is only one folder, and it holds folders."""
     while at not in found and len(names := _below(found, at)) == 1:
         inner = _joined(at, names[0])
         if inner in found or not _below(found, inner):
@@ -136,7 +136,7 @@ def _through(found: _Folders, at: str) -> str:
 
 
 def _is_data_set(found: _Folders, at: str) -> bool:
-    """Split folders with classes in them, or a folder within one of its own name: no class looks like that."""
+    """Split folders with classes in them, or a folder inside one of the same name: no class looks like that."""
     end = _through(found, at)
     names = _below(found, end)
     if _all_splits(names) and any(_below(found, _joined(end, name)) for name in names):
@@ -154,7 +154,7 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
         problems.append("there is no train folder")
     for name in [by_split[split][0] for split in ("train", "validation") if split in by_split]:
         if _joined(at, name) in found:
-            problems.append(f"pictures lie in {name} itself, in no folder of a class")
+            problems.append(f"pictures are in {name} itself, in no class folder")
     if problems:
         raise PartsightError(
             f"{folder}: read as split folders ({_listed(_below(found, at))}), but {'; '.join(problems)}"
@@ -167,14 +167,14 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
     said = {
         "train": "{} trains",
         "validation": "{} holds validation rows (data.validation_strategy=custom)",
-        "test": "{} is kept apart, for testing alone",
+        "test": "{} is kept apart, only for testing",
     }
     what = [said[split].format(by_split[split][0]) for split in rows]
     return rows, [f"{folder} has split folders: {', '.join(what)}"]
 
 
 def _rows(found: _Folders, at: str) -> pd.DataFrame:
-    """image (within `at`), class: the first folder below `at`, null for pictures right in it if there are no others."""
+    """image (within `at`), class: the first folder below `at`, null for pictures directly in it if no others."""
     start = len(at) + 1 if at else 0
     inner = {path[start:]: names for path, names in found.items() if path.startswith(at + "/" if at else "") and path}
     if not inner:

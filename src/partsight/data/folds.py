@@ -29,7 +29,7 @@ Folds = NDArray[np.int64]
 Groups = NDArray[np.int64]
 
 DIVIDED = ("kfold", "stratified", "grouped", "stratified_grouped", "holdout")
-"""Strategies that draw a division; the others are given one."""
+"""Strategies that draw a division; the others read one."""
 
 WHOLE = {
     "kfold": "grouped",
@@ -38,13 +38,13 @@ WHOLE = {
     "stratified_grouped": "stratified_grouped",
     "holdout": "holdout",
 }
-"""What a strategy becomes where look-alikes have to stay together."""
+"""What a strategy becomes if look-alikes have to stay together."""
 
 
 def assign(examples: Examples, data: DataConfig, together: Groups | None = None) -> Folds:
-    """The fold, from 0, in which each row validates; it trains in all others. -1: neither (test rows above all).
+    """The fold, from 0, in which each row validates; it trains in all others. -1: neither (mainly test rows).
 
-    A holdout and a validation set of its own are fold 0, and their training rows fold 1, which nobody asks for.
+    A holdout or a separate validation set is fold 0; the training rows are then fold 1, which no run validates.
 
     Args:
         examples: the rows; those of split `train` are divided.
@@ -52,7 +52,7 @@ def assign(examples: Examples, data: DataConfig, together: Groups | None = None)
         together: (rows,) numbers of groups of look-alikes that no fold may split, joined with data.group_column.
 
     Raises:
-        PartsightError: the rows cannot be divided so, all reasons together.
+        PartsightError: the rows cannot be divided this way; all reasons together.
     """
     fold = np.full(len(examples), -1, dtype=np.int64)
     train = np.flatnonzero(examples.frame["split"] == "train")
@@ -105,11 +105,11 @@ def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, dat
         ),
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # rare combinations of labels: `strata` says what is done
+        warnings.simplefilter("ignore", UserWarning)  # rare combinations of labels: see `strata`
         try:
             for turn, (_, validation) in enumerate(dividers[strategy]().split(stratum, stratum, groups)):
                 fold[validation] = turn
-        except ValueError as error:  # of a holdout so small that a class or a side gets nothing
+        except ValueError as error:  # the holdout is so small that a class or a side gets nothing
             raise PartsightError(
                 f"data.validation_strategy={strategy} data.validation_share={data.validation_share}: {error}"
             ) from None
@@ -117,7 +117,7 @@ def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, dat
 
 
 def strata(labels: "pd.Series[Any]", least: int) -> NDArray[np.int64]:
-    """A number for each class; of several labels, for each combination.
+    """A number for each class, or under several labels for each combination.
 
     Combinations with fewer than `least` rows share one number: no fold could hold each of them.
     """
@@ -130,7 +130,7 @@ def strata(labels: "pd.Series[Any]", least: int) -> NDArray[np.int64]:
 
 
 def _groups(given: "pd.Series[Any]", column: str | None, together: Groups | None) -> Groups:
-    """Numbers of groups; given two ways, rows that either way holds together stay together."""
+    """Numbers of groups; rows that share a group of either kind stay together."""
     if column is None:
         assert together is not None  # check.rules: a grouped strategy has a column, or look-alikes
         return together
@@ -144,7 +144,7 @@ def _rare_classes(labels: "pd.Series[Any]", least: int, strategy: str) -> list[s
     counts = labels.value_counts()
     return [
         f"class {name!r}: {count} row{'s' if count > 1 else ''}, and data.validation_strategy={strategy} needs "
-        f"{least}, one a fold. Add pictures, take the class out, or use kfold"
+        f"{least}, one per fold. Add pictures, take the class out, or use kfold"
         + (f" or data.folds={count}" if count > 1 and strategy != "holdout" else "")
         for name, count in sorted(counts.items())
         if count < least
@@ -156,8 +156,8 @@ def _without_group(frame: pd.DataFrame, data: DataConfig) -> list[str]:
     if not len(empty):
         return []
     return [
-        f"column {data.group_column!r}: empty in {rows(empty)}; a row without group cannot be kept with its own. "
-        "Fill the cells, with a name of its own for a part that stands alone"
+        f"column {data.group_column!r}: empty in {rows(empty)}; a row without a group cannot be kept with others. "
+        "Fill the cells; give a part without relatives a name of its own"
     ]
 
 
@@ -167,5 +167,5 @@ def write(examples: Examples, fold: Folds, path: Path) -> None:
 
 
 def digest(fold: Iterable[int]) -> str:
-    """16 hex digits of a division: part of a run's identity, whichever way the division came about."""
+    """16 hex digits of a division: part of a run's identity, however the division was made."""
     return hashlib.blake2b(np.asarray(fold, dtype="<i8").tobytes(), digest_size=8).hexdigest()

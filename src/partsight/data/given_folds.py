@@ -1,4 +1,4 @@
-"""Folds that somebody else has drawn: a column of the table, or the folds.csv of an earlier run."""
+"""Folds that are given, not drawn: a column of the table, or the folds.csv of an earlier run."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     """Fold of each row of split `train`: the values of data.fold_column in order, numbers by size and texts by name.
 
     Raises:
-        PartsightError: no such column, empty cells, or one value alone.
+        PartsightError: no such column, empty cells, or only one value.
     """
     assert data.fold_column is not None  # check.rules
     path = sources.tables(data)["train"]
@@ -36,7 +36,7 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     numbers = pd.to_numeric(values, errors="coerce")
     codes, names = pd.factorize(values.astype(str) if numbers.isna().any() else numbers, sort=True)
     if len(names) < 2:
-        raise PartsightError(f"{where}: holds {names[0]!r} alone; it takes two values to train and to validate")
+        raise PartsightError(f"{where}: holds only {names[0]!r}; training and validating needs two values")
     shown = [f"{number} is {name:g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
              enumerate(names)]  # fmt: skip
     console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
@@ -47,7 +47,7 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     """Fold of each row of split `train` by data.folds_file, matched by row and image; rows of other splits are ignored.
 
     Raises:
-        PartsightError: all that does not match, together.
+        PartsightError: everything that does not match, together.
     """
     assert data.folds_file is not None  # check.rules
     path = Path(data.folds_file).expanduser()
@@ -62,7 +62,7 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
         lines = ", ".join(str(line) for line in broken[:8])
         raise PartsightError(
             f"{path}: row and fold must be whole numbers (fold -1: neither trains nor validates); "
-            f"not so in {len(broken)} of its train rows, counted from 0: {lines}"
+            f"{len(broken)} of its train rows are not, counted from 0: {lines}"
         )
     given = given.assign(row=given["row"].astype(np.int64), fold=given["fold"].astype(np.int64))
     twice = given["row"][given["row"].duplicated()]
@@ -74,16 +74,16 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     other = np.flatnonzero(images != shared["image"].to_numpy())
     problems = []
     if len(twice):
-        problems.append(f"{rows(twice.to_numpy())} stand in it more than once; leave one line for each")
+        problems.append(f"more than one line for {rows(twice.to_numpy())}; keep one for each")
     if len(missing):
-        problems.append(f"{rows(missing)} of the table are not in it; add them, or divide anew (kfold, ...)")
+        problems.append(f"{rows(missing)} of the table are missing; add them, or divide again (kfold, ...)")
     if len(foreign):
         problems.append(f"{rows(foreign)} are not in the table; it was made for other data, or rows were taken out")
     if len(other):
         first = shared.iloc[other[0]]
         problems.append(
-            f"{rows(shared['row'].to_numpy()[other])}: another picture than the table's, first {images[other[0]]!r} "
-            f"where the table has {first['image']!r}; it was made for other data, or the table was sorted anew"
+            f"{rows(shared['row'].to_numpy()[other])}: another picture than in the table, first {images[other[0]]!r} "
+            f"where the table has {first['image']!r}; it was made for other data, or the table has been re-sorted"
         )
     if problems:
         raise Problems(f"data.folds_file={data.folds_file}", problems)

@@ -1,4 +1,4 @@
-"""All that a model knows of its data, and all that a checkpoint needs to speak for itself."""
+"""What a model knows of its data, and what makes a checkpoint self-sufficient."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,14 +13,14 @@ Output = Literal["softmax", "binary", "multilabel"]
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Classes and label kind. Builtins alone, so that it travels in a checkpoint."""
+    """Classes and label kind. Only builtin types, so that a checkpoint can hold it."""
 
     classes: tuple[str, ...]
     """In the order of targets and probabilities; under binary output (negative, positive)."""
     output: Output
-    """softmax, binary (one sigmoid) or multilabel (a sigmoid a class)."""
+    """softmax, binary (one sigmoid) or multilabel (one sigmoid per class)."""
     counts: tuple[int, ...]
-    """Rows a class in the whole table."""
+    """Rows per class in the whole table."""
     label_columns: tuple[str, ...]
     good_classes: tuple[str, ...] = ()
 
@@ -30,7 +30,7 @@ class DataInfo:
         return 1 if self.output == "binary" else len(self.classes)
 
     def said(self, target: NDArray[np.float32]) -> str:
-        """A target (outputs,) in words: `dent`, of a mixed picture `0.70 dent + 0.30 good`, of no label `none`."""
+        """A target (outputs,) in words: `dent`; mixed: `0.70 dent + 0.30 good`; without a label: `none`."""
         shares = np.array([1 - target[0], target[0]]) if self.output == "binary" else target
         given = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
         parts = [self.classes[i] if shares[i] == 1 else f"{shares[i]:.2f} {self.classes[i]}" for i in given]

@@ -1,7 +1,7 @@
-"""Every picture looked at once: what it is, how it looks, and what is wrong with it.
+"""Looks at every picture once: what it is, how it looks, and what is wrong with it.
 
 One pass decodes all pictures in parallel and keeps what it found in the user's cache, against path, size and times of
-change; a second run reads the cache alone. The fingerprint's hashes and the signatures of look-alikes come from it.
+change; a second run only reads the cache. The fingerprint's hashes and the signatures of look-alikes come from it.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from partsight.data.inspection_cache import Facts, InspectionCache, Key
 from partsight.errors import PartsightError
 
 COLUMNS = ["image", "bytes", *Facts._fields]
-_BATCH = 256  # pictures between two writes to the cache: what a stopped pass has seen is not looked at again
+_BATCH = 256  # pictures between two writes to the cache: a stopped pass loses at most these
 
 
 def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
-    """One row a distinct picture, in order of first appearance.
+    """One row per distinct picture, in order of first appearance.
 
     Columns: image (path within `folder`), bytes (size of the file), hash (BLAKE2b of the content, 32 hex digits; empty
     for a file that cannot be read), width, height (pixels, EXIF rotation applied; 0 where unknown), channels, dtype (as
@@ -60,7 +60,7 @@ def _looked_at(keys: list[Key], cache: InspectionCache) -> Iterator[tuple[Key, F
 
 
 def look_at(path: Path) -> Facts:
-    """The facts of one file, decoded unless its header already forbids it."""
+    """The facts of one file, decoded unless its header rules that out."""
     try:
         encoded = path.read_bytes()
     except OSError as error:

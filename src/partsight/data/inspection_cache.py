@@ -1,6 +1,6 @@
 """What `inspection` found, kept in the user's cache: an SQLite file that any number of processes may use at once.
 
-It is a cache: a file that is damaged is thrown away, one that cannot be written is done without, and both are said.
+A damaged file is deleted; if it cannot be written, pictures are inspected without a cache. Both are reported.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from partsight import console
 from partsight.data import pictures
 
 INSPECTION_VERSION = 5
-"""Raise it when `inspection` finds something else in the same picture: what older versions found is not used."""
+"""Raise it when `inspection` finds something else in the same picture, so that older findings are not used."""
 
 
 class Key(NamedTuple):
@@ -27,7 +27,7 @@ class Key(NamedTuple):
     size: int
     mtime_ns: int
     ctime_ns: int
-    """Another one where a file was renamed or unpacked with the modification time that it had."""
+    """Changes even if a file was renamed or unpacked with its old modification time."""
 
 
 class Facts(NamedTuple):
@@ -48,7 +48,7 @@ class InspectionCache:
     """Facts by key. Use it as a context manager, in one thread."""
 
     def __init__(self) -> None:
-        # What cannot be decoded today may be by another build tomorrow.
+        # What cannot be decoded now may be with another build later.
         decoders = hashlib.blake2b("".join(pictures.decoders()).encode(), digest_size=4).hexdigest()
         self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}-{decoders}.db"
         self._connection: sqlite3.Connection | None = None
@@ -65,12 +65,12 @@ class InspectionCache:
             self._connection.close()
 
     def known(self, keys: Iterable[Key]) -> dict[str, Facts]:
-        """Facts by path, of the keys whose file has not changed since. One query, however many keys."""
+        """Facts by path, for keys whose file has not changed since. One query, however many keys."""
         wanted = list(keys)
         with self._or_without():
             if self._connection is None or not wanted:
                 return {}
-            with self._connection as connection:  # ended here: an open one would keep other processes from writing
+            with self._connection as connection:  # commits here: an open transaction would keep others from writing
                 connection.execute(
                     "CREATE TEMP TABLE IF NOT EXISTS wanted "
                     "(path TEXT, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER)"
@@ -85,7 +85,7 @@ class InspectionCache:
         return {}
 
     def keep(self, found: Sequence[tuple[Key, Facts]]) -> None:
-        """Adds them, but for files that could not be read: that may change though the file does not."""
+        """Adds them, except for files that could not be read: that may change although the file does not."""
         rows = [(*key, *facts) for key, facts in found if facts.hash]
         with self._or_without():
             if self._connection is not None:
@@ -113,9 +113,7 @@ class InspectionCache:
                 self._connection.close()
                 self._connection = None
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-                console.say(
-                    f"{self.path}: the cache is damaged ({error}) and begins anew; pictures are looked at again"
-                )
+                console.say(f"{self.path}: the cache is damaged ({error}) and is rebuilt; pictures are looked at again")
                 _remove(self.path)
                 self._thrown_away = True
             else:

@@ -12,7 +12,7 @@ from partsight.data.info import Output
 from partsight.data.messages import rows
 from partsight.errors import PartsightError, Problems
 
-_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # nothing is lost in such a number: 007 and 1e3 stay text
+_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # numbers that survive a round trip: 007 and 1e3 stay text
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Labels:
     """(rows, outputs); zeros where a row has no label."""
     classes: tuple[str, ...]
     counts: tuple[int, ...]
-    """Training rows a class."""
+    """Training rows per class."""
     output: Output
 
 
@@ -48,7 +48,7 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
 
     Args:
         frame: split, row, and `columns`: text of `texts`, or lists of it in a single column (several_rows=multi_hot).
-        columns: one, or several of 0 and 1.
+        columns: one, or several that hold 0 and 1.
         config: of the run.
 
     Raises:
@@ -68,8 +68,8 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
     ]
     if labels.output == "binary" and config.training.loss in SOFTMAX_LOSSES:
         problems.append(
-            f"training.loss={config.training.loss}: a 0/1 column is a single sigmoid output, which needs bce, "
-            "sigmoid_focal or classification; or give both classes an output with model.output=softmax"
+            f"training.loss={config.training.loss}: a 0/1 column gives a single sigmoid output, which needs bce, "
+            "sigmoid_focal or classification; or give each class an output with model.output=softmax"
         )
     if problems:
         raise Problems("The settings do not fit the labels", problems)
@@ -114,7 +114,7 @@ def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
     wrong = ~values.isin(["0", "1"]).all(axis=1) & ~values.isna().all(axis=1)
     if wrong.any():
         raise PartsightError(
-            f"Label columns {', '.join(columns)}: other values than 0 and 1 in {rows(frame.loc[wrong, 'row'])}"
+            f"Label columns {', '.join(columns)}: values other than 0 and 1 in {rows(frame.loc[wrong, 'row'])}"
         )
     return _multilabel(frame, (values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
 

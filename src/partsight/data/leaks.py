@@ -1,4 +1,4 @@
-"""Look-alikes on both sides of a split: a model that has seen the one need not understand the other."""
+"""Look-alikes on both sides of a split: a model can remember the one instead of understanding the other."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from partsight.data.table import Examples
 COLUMNS = ["kind", "similarity", "split", "row", "image", "label", "train_row", "train_image", "train_label"]
 
 KINDS = ("same picture", "same bytes", "look-alike")
-"""Rows that name one file, files of one content, pictures that are alike: the plainest first."""
+"""Rows that name the same file, files with the same content, pictures that are alike: the plainest first."""
 
 Numbers = NDArray[np.int64]
 
@@ -25,17 +25,17 @@ class Alike:
     picture: Numbers
     """(rows,) number of each row's picture."""
     content: Numbers
-    """(rows,) number of each row's content: of the first picture with these bytes."""
+    """(rows,) number of each row's content: the number of the first picture with these bytes."""
     pairs: pd.DataFrame
-    """Contents that are alike: first, second, similarity. Of very many those of `lookalikes.search`."""
+    """Contents that are alike: first, second, similarity; of very many, those that `lookalikes.search` keeps."""
     complete: bool
-    """Whether there were few enough pictures to look for more than copies."""
+    """Whether pictures were few enough to search for more than copies."""
     every_pair: bool = True
-    """Whether there were few enough pairs to keep all of them."""
+    """Whether pairs were few enough to keep them all."""
 
     @property
     def together(self) -> Numbers:
-        """(rows,) numbers of groups of rows that are alike, also through others."""
+        """(rows,) numbers of groups of rows that are alike, directly or through others."""
         pairs, count = self.pairs, int(self.content.max()) + 1
         return lookalikes.groups(pairs["first"].to_numpy(), pairs["second"].to_numpy(), count)[self.content]
 
@@ -54,7 +54,7 @@ def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:
 
 
 def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.DataFrame:
-    """Each row that validates in fold `number`, or is a test row, and has a look-alike that trains: its nearest.
+    """Rows that validate in fold `number`, or test, and look like a training row; the nearest one is named.
 
     Columns: `COLUMNS`; validation before test, then the plainest first.
     """
@@ -92,7 +92,7 @@ def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.Data
 
 
 def of_test_rows(examples: Examples, same: Alike) -> pd.DataFrame:
-    """Each test row that has a look-alike among all other rows, whichever fold they are in; as `find`."""
+    """Each test row that has a look-alike among all other rows, whichever fold they are in; columns as in `find`."""
     test = (examples.frame["split"] == "test").to_numpy()
     return find(examples, same, np.where(test, -1, 0).astype(np.int64), -1)
 
@@ -127,7 +127,7 @@ def named(leaks: pd.DataFrame, number: int = 8) -> list[str]:
 
 
 def conflicts(examples: Examples, same: Alike) -> list[str]:
-    """Files of one content whose rows have different labels: `a.png (good) = b.png (bad)`."""
+    """Files with the same content whose rows have different labels: `a.png (good) = b.png (bad)`."""
     frame = pd.DataFrame({"content": same.content, "image": examples.frame["image"]})
     frame["label"] = [None if label is None else _text(label) for label in examples.frame["label"]]
     frame = frame.dropna().drop_duplicates(["image", "label"])

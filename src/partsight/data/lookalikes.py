@@ -1,8 +1,8 @@
-"""Pictures that show the same thing: copies, and what flips, turns, brightness or another encoder made of them.
+"""Pictures that show the same thing: copies, also flipped, turned, brightened or encoded anew.
 
-A picture speaks through a small signature, in which large shapes and lighting are taken out: castings are all aligned
-discs and steel strips all light on one side, so that thumbnails and plain perceptual hashes of them collide. Two
-pictures are look-alikes where their signatures correlate by `ALIKE` or more, flipped and turned as fits best.
+Pictures are compared by a small signature from which large shapes and lighting are removed: castings are all aligned
+discs and steel strips are all light on one side, so that thumbnails and plain perceptual hashes of them collide. Two
+pictures are look-alikes if their signatures correlate by `ALIKE` or more in the best of all flips and turns.
 docs/data.md shows how the threshold was chosen, and what it finds and misses on five real sets.
 """
 
@@ -24,20 +24,20 @@ ALIKE = 0.97
 """Least correlation of look-alikes."""
 
 MOST_PICTURES = 200_000
-"""Time grows with the square of their number: of more, only copies are looked for, and that is said."""
+"""Time grows with the square of the number: above this, only copies are searched for, and a notice says so."""
 
 MOST_PAIRS = 1_000_000
-"""Pairs that are all kept. The frames of a fixed camera are all alike: 20,000 of them are 200 million pairs, 10 GB."""
+"""Up to here all pairs are kept. Frames of a fixed camera are all alike: 20,000 make 200 million pairs, 10 GB."""
 
 NEAREST = 32
-"""Of more pairs those are kept that are among so many nearest of either picture, and those that join a group."""
+"""Above that, a pair is kept if it is among this many nearest of either picture, or if it joins two groups."""
 
 _NEAR, _QUIET = 2.0, 4.0  # standard deviation of what counts as local, pixels; contrast of noise, grey levels
 _STEPS = 32  # of one standard deviation in the stored byte
-_KEPT, _SAMPLE = 128, 4096  # dimensions that are compared first; pictures that they are chosen from
+_KEPT, _SAMPLE = 128, 4096  # dimensions compared first; pictures from which these are chosen
 _BLOCK = 2048
-_TOGETHER = 1 << 20  # pairs that are compared at once
-_DENSE = 50  # pairs of a block, to one that may be alike, up to which all of them are compared at once
+_TOGETHER = 1 << 20  # pairs compared at once
+_DENSE = 50  # a block is compared as a whole if it has at most this many pairs per pair that may be alike
 
 _NONE = pd.DataFrame({"first": np.zeros(0, np.int64), "second": np.zeros(0, np.int64), "similarity": np.zeros(0)})
 
@@ -49,8 +49,8 @@ def signature(picture: NDArray[np.uint8]) -> bytes:
     """`SIDE` x `SIDE` signed bytes: grey values, less their local mean, by their local contrast.
 
     Args:
-        picture: (height, width, channels) uint8 as decoded; of more than two channels the first three are colours, of
-            two the second is alpha.
+        picture: (height, width, channels) uint8 as decoded: with two channels the second is alpha, with more the first
+            three are colours.
     """
     colours = np.ascontiguousarray(picture[..., :3] if picture.shape[2] > 2 else picture[..., :1])
     small = cv2.resize(colours, (4 * SIDE, 4 * SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -68,15 +68,15 @@ class Found(NamedTuple):
     pairs: pd.DataFrame
     """first < second (positions), similarity (`ALIKE` to 1)."""
     whole: bool
-    """Whether these are all pairs; if not, the groups are still those of all, and so is each picture's nearest."""
+    """Whether these are all pairs; if not, the groups and each picture's nearest are still those of all pairs."""
 
 
 def search(signatures: Sequence[bytes]) -> Found:
-    """All look-alikes; of more than `MOST_PAIRS` those that are nearest. Flat pictures look like nothing.
+    """All look-alikes, or the nearest if there are more than `MOST_PAIRS`. Flat pictures are like no other.
 
-    No pair is missed: the first comparison is of numbers that flips and quarter turns leave alone, whose distance is
-    never more than that of the signatures; what it lets pass is then compared in all eight positions. Memory is that
-    of the signatures, of a block of pairs and of what is kept.
+    No pair is missed: the first comparison is of numbers that flips and quarter turns do not change, whose distance is
+    never more than that of the signatures; pairs that pass are then compared in all eight positions. Memory holds
+    the signatures, one block of pairs, and the pairs kept.
     """
     parts, whole, most = [_NONE], True, MOST_PAIRS
     if len(signatures) < 2:
@@ -90,15 +90,15 @@ def search(signatures: Sequence[bytes]) -> Found:
             if count > most:
                 parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
                 count = len(parts[0])
-                most = max(MOST_PAIRS, 2 * count)  # so that the time for this stays in proportion
+                most = max(MOST_PAIRS, 2 * count)  # keeps the time for this in proportion
     found = pd.concat(parts, ignore_index=True)
     return Found(found if whole else _nearest(found, len(stored)), whole)
 
 
 def _nearest(found: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Pairs that are among the `NEAREST` of either picture; and the nearest that join what these leave apart.
+    """Pairs among the `NEAREST` of either picture, and the nearest pairs that join the groups these leave apart.
 
-    Taken again of what was kept and of further pairs, it keeps the nearest, and the groups, of all at once.
+    Called again on what it kept and further pairs, it gives the same nearest and groups as one call on all pairs.
     """
     first, second, similarity = (found[name].to_numpy() for name in found)
     ends, others = np.concatenate([first, second]), np.concatenate([second, first])
@@ -117,8 +117,8 @@ def _nearest(found: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _candidates(described: Floats) -> Iterator[tuple[Numbers, Numbers]]:
-    """Positions first < second of all that may be look-alikes, block by block."""
-    reach = np.float32(ALIKE - 1 - 1e-4)  # of correlation and distance: |a - b|² / 2 = 1 - correlation
+    """Positions first < second of all pairs that may be look-alikes, block by block."""
+    reach = np.float32(ALIKE - 1 - 1e-4)  # because |a - b|² / 2 = 1 - correlation
     half = (described * described).sum(axis=1) / 2
     blocks = [slice(begin, begin + _BLOCK) for begin in range(0, len(described), _BLOCK)]
     for number, rows in enumerate(blocks):
@@ -134,8 +134,8 @@ def _candidates(described: Floats) -> Iterator[tuple[Numbers, Numbers]]:
 def _described(stored: NDArray[np.int8]) -> Floats:
     """(pictures, _KEPT): a projection of numbers that are the same for all eight positions of a picture.
 
-    A flip changes signs in the cosine transform, a turn swaps the axes as well: sizes of its terms, each sorted with
-    its mirror term, are left alone. Taking sizes, sorting and projecting can only bring two pictures nearer.
+    A flip changes signs in the cosine transform, and a turn also swaps the axes: neither changes the sizes of its
+    terms, each sorted with its mirror term. Taking sizes, sorting and projecting can only bring two pictures nearer.
     """
     if len(stored) <= 4 * _KEPT:  # no gain
         return _invariants(stored)
@@ -164,7 +164,7 @@ def _unit(stored: NDArray[np.int8]) -> Floats:
 
 
 def _compared(stored: NDArray[np.int8], first: Numbers, second: Numbers) -> pd.DataFrame:
-    """Those of the pairs that are look-alikes."""
+    """The pairs that are look-alikes."""
     rows, row = np.unique(first, return_inverse=True)
     columns, column = np.unique(second, return_inverse=True)
     if len(rows) * len(columns) <= _DENSE * len(first):  # frames of a fixed camera: nearly all pairs of a block
@@ -179,7 +179,7 @@ def _compared(stored: NDArray[np.int8], first: Numbers, second: Numbers) -> pd.D
 
 
 def _pair_by_pair(ours: Floats, theirs: Floats) -> Floats:
-    """(n,) correlations of n and n pictures in the position that fits best."""
+    """(n,) correlations of n pictures with n others, each in the position that fits best."""
     best = np.full(len(ours), -1, np.float32)
     for position in _positions(theirs):
         np.maximum(best, np.einsum("nij,nij->n", ours, position), out=best)
@@ -187,7 +187,7 @@ def _pair_by_pair(ours: Floats, theirs: Floats) -> Floats:
 
 
 def _each_with_each(ours: Floats, theirs: Floats) -> Floats:
-    """(n, m) the same of n pictures with m: a hundred times as fast a pair."""
+    """(n, m) the same for each of n pictures with each of m: a hundred times as fast per pair."""
     best = np.full((len(ours), len(theirs)), -1, np.float32)
     for position in _positions(theirs):
         np.maximum(best, ours.reshape(len(ours), -1) @ position.reshape(len(theirs), -1).T, out=best)
@@ -203,12 +203,12 @@ def _positions(pictures: Floats) -> Iterator[Floats]:
 
 
 def groups(first: Numbers, second: Numbers, count: int) -> Numbers:
-    """(count,) numbers of groups: what pairs join, through others too, is one group; the rest stand alone."""
+    """(count,) numbers of groups: what pairs join, directly or through others; the rest are groups of one."""
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def united(first: Numbers, second: Numbers) -> Numbers:
-    """(rows,) numbers of the finest groups that keep together what either of two groupings does."""
+    """(rows,) numbers of the finest groups that keep together whatever either grouping keeps together."""
     offset = int(first.max()) + 1
     return groups(first, offset + second, offset + int(second.max()) + 1)[first]

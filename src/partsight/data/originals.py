@@ -1,4 +1,4 @@
-"""The rows of the input tables that examples came from, with every column, for files that repeat them."""
+"""The rows of the input tables that examples came from, with every column, for output files that repeat them."""
 
 import pandas as pd
 
@@ -8,13 +8,13 @@ from partsight.errors import PartsightError
 
 
 def rows(config: Config, split: str, examples: pd.DataFrame) -> pd.DataFrame:
-    """Every column of the input table of `split`, in the order of `examples`: text as it stands in a csv.
+    """Every column of the input table of `split`, in the order of `examples`; from a csv, unchanged text.
 
     A folder tree has the columns `image` and `class`. Tables are read again, which costs less than carrying columns
     that nothing else asks for through a run.
 
     Args:
-        config: that the examples were read by.
+        config: with which the examples were read.
         split: train (rows divided into folds), validation or test (rows of their own).
         examples: of this split, with `row`, `image` and `label`.
 
@@ -33,7 +33,7 @@ def rows(config: Config, split: str, examples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _same(table: pd.DataFrame, column: str, images: pd.Series) -> bool:
-    """Whether the rows name these pictures; test pictures may lie in a folder beside, `../test/1.png` for `1.png`."""
+    """Whether the rows name these pictures; test pictures may be in a sibling folder, `../test/1.png` for `1.png`."""
     if column not in table:  # Severstal's older form: picture and class in one
         return True
     named = table[column].astype(str)

@@ -1,6 +1,6 @@
-"""The folder of prepared pictures: where it is, and how much may lie in it.
+"""The folder of prepared pictures: where it is, and how much it may hold.
 
-It holds a folder for each way of making pictures, of whatever data sets, and a lock beside each.
+It holds one folder per way of making pictures, shared by all data sets, and a lock beside each.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ FREE = 0.05
 
 
 def root(data: DataConfig) -> Path | None:
-    """None: data.cache=off. A folder that the user names may hold other things: ours is one of our own in it."""
+    """None: data.cache=off. A folder that the user names may hold other things, so ours is a subfolder of it."""
     if data.cache == "off":
         return None
     if data.cache == "auto":
@@ -32,17 +32,17 @@ def root(data: DataConfig) -> Path | None:
 
 
 def lock(place: Path) -> Path:
-    """The lock of whoever makes pictures in this folder."""
+    """The lock held by the process that makes pictures in this folder."""
     return place.with_name(f"{place.name}.lock")
 
 
 def reserve(place: Path, file: FileIO, more: int, limit: float) -> bool:
     """Gives a folder's file of pictures `more` bytes of the disk. The caller holds the lock of the folder.
 
-    What was used longest ago, and is not being made, is removed so that all folders stay within `limit` (GB). False,
-    and the reason is said, where that is not enough.
+    Removes the folders used longest ago, except those being written, so that all stay within `limit` (GB). If that is
+    not enough, prints the reason and returns False.
     """
-    with FileLock(place.parent / "lock"):  # what others reserve counts from now on
+    with FileLock(place.parent / "lock"):  # so that what others reserve is counted
         folders = (folder for folder in place.parent.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY}}}", folder.name))
         sizes = {place: 0, **{folder: _size(folder) for folder in folders}}
         excess = sum(sizes.values()) + more - limit * 1e9
@@ -54,11 +54,11 @@ def reserve(place: Path, file: FileIO, more: int, limit: float) -> bool:
                 excess -= sizes[other]
         if excess > 0:
             return _without(
-                f"{wanted}, and with those of others, which are in use, more than data.cache_limit={limit:g}"
+                f"{wanted}, which, with the cached pictures other runs are using, exceeds data.cache_limit={limit:g}"
             )
         disk = shutil.disk_usage(place)
         if disk.free - more < FREE * disk.total:
-            free = f"{place.parent}: {disk.free / 1e9:.1f} GB are free, of which {FREE:.0%} of the disk stay so"
+            free = f"{place.parent}: {disk.free / 1e9:.1f} GB free, but {FREE:.0%} of the disk must stay free"
             return _without(f"{wanted}. {free}; data.cache names another folder")
         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
     return True
@@ -72,13 +72,13 @@ def _without(reason: str) -> bool:
 def _size(folder: Path) -> int:
     size = 0
     for name in ("pictures", "index"):
-        with contextlib.suppress(FileNotFoundError):  # its owner begins it anew just now
+        with contextlib.suppress(FileNotFoundError):  # its owner is just recreating it
             size += (folder / name).stat().st_size
     return size
 
 
 def _removed(folder: Path) -> bool:
-    """Whether this folder could be removed: nobody makes pictures in it. Who has mapped them goes on reading them."""
+    """Removes a folder unless a process is making pictures in it. Processes that have mapped it can go on reading."""
     try:
         with FileLock(lock(folder), timeout=0):
             shutil.rmtree(folder, ignore_errors=True)

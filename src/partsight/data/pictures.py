@@ -1,13 +1,13 @@
 """A picture file as an array: what is stored in it, and how that becomes (height, width, channels) uint8.
 
-One rule for every format, told by its first bytes and not by its name:
+One rule for every format (recognized by the file's first bytes, not by its name):
 
-- Depth: 8 bits as they are; of unsigned 16 bits the upper 8; floats must lie within 0 and 1 and are multiplied by 255
-  and rounded; False and True are 0 and 255; other integers must lie within 0 and 255.
+- Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8; floats must be within 0 and 1 and are multiplied by
+  255 and rounded; False and True become 0 and 255; other integers must be within 0 and 255.
 - Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114) for 1; alpha is dropped and the colours below
   it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and alpha, 4: colour and alpha). A
   palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have exactly `channels`.
-- Orientation: EXIF rotation is applied. Of several pages the first is read.
+- Orientation: EXIF rotation is applied. If there are several pages, the first is read.
 """
 
 import io
@@ -25,7 +25,7 @@ from partsight.errors import PartsightError
 
 # Loader processes already use all cores; OpenCV's own threads would only get in their way.
 cv2.setNumThreads(0)
-# What OpenCV would write to standard error about a bad picture is said by our own message, with its name.
+# Our own message about a bad picture, which has its name, replaces what OpenCV would write to standard error.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 MOST_PIXELS = 89_478_485
@@ -36,14 +36,14 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG"
 _BITS_PER_SAMPLE, _ORIENTATION = 258, 0x0112
 _MISSING = [128, *range(62, 67)]
-"""Greys that decoders make of a JPEG's missing blocks: the middle of each component, and what that is in CMYK."""
+"""Greys with which decoders fill a JPEG's missing blocks: the middle of each component, and its equivalents in CMYK."""
 _BANDS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
 _DTYPES = {"1": "bool", "I": "int32", "F": "float32"}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture before anything is decoded."""
+    """What a file says about its picture before anything is decoded."""
 
     width: int
     """Pixels, EXIF rotation applied."""
@@ -53,11 +53,11 @@ class Header:
     dtype: str
     """As stored: uint8, uint16, float32, ..."""
     array: bool = False
-    """An .npy file, whose channels are what they are: a fourth one need not be alpha."""
+    """An .npy file, whose channels have no fixed meaning: a fourth one need not be alpha."""
 
 
 def decoders() -> tuple[str, ...]:
-    """Versions and builds, as far as they tell, of what turns files into pixels; others may give other pixels."""
+    """Known versions and builds of the decoders; others may give other pixels."""
     codecs = [str(features.version(name)) for name in ("libjpeg_turbo", "jpg", "zlib", "libtiff", "webp", "jpg_2000")]
     return (cv2.getBuildInformation(), PIL.__version__, *codecs)
 
@@ -66,7 +66,7 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
     """Reads a picture as (height, width, channels) uint8, red first, by the rule of this module.
 
     Raises:
-        PartsightError: not there, not decodable, or of values or channels that the rule does not cover.
+        PartsightError: not there, not decodable, or with values or channels that the rule does not cover.
     """
     try:
         encoded = path.read_bytes()
@@ -82,25 +82,25 @@ def header(encoded: bytes) -> Header:
     """What the first bytes of a file say. Decodes nothing.
 
     Raises:
-        PartsightError: no kind of picture that is known.
+        PartsightError: not a known kind of picture.
     """
     if encoded.startswith(_NUMPY):
         shape, dtype = _array_header(encoded)
         return Header(shape[1], shape[0], shape[2] if len(shape) == 3 else 1, dtype, array=True)
-    size = ""  # where Pillow itself refuses, it is not told
+    size = ""  # unknown if Pillow itself refuses
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             width, height = picture.size
             size = f"{width} x {height} pixels, "
             mode, bits = picture.mode, _bits(encoded, picture)
-            if width * height > MOST_PIXELS:  # Pillow itself refuses from twice as many on
+            if width * height > MOST_PIXELS:  # Pillow itself refuses only from twice as many
                 raise Image.DecompressionBombError
-            tiff = picture.format == "TIFF"  # whose size Pillow has turned already
-            # The plain class's method: that of a PNG decodes the whole picture first.
+            tiff = picture.format == "TIFF"  # Pillow has already turned its size
+            # The base class's method: the PNG class's own decodes the whole picture first.
             turned = not tiff and Image.Image.getexif(picture).get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Image.DecompressionBombError:
         raise PartsightError(f"{size}more than the {MOST_PIXELS:,} pixels that are allowed") from None
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+    except Exception as error:  # on a broken file Pillow's readers may raise anything
         if not encoded.startswith(_TIFF):
             raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
         array = _tiff_by_opencv(encoded)  # e.g. colour in floats, which Pillow does not know
@@ -111,7 +111,7 @@ def header(encoded: bytes) -> Header:
 
 
 def refuse_large(head: Header) -> None:
-    """To be asked before a file that nobody has inspected is decoded.
+    """To be called before decoding a file that has not been inspected.
 
     Raises:
         PartsightError: more than MOST_PIXELS.
@@ -129,7 +129,7 @@ def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
     """
     if encoded.startswith(_NUMPY):
         return _array(encoded, channels)
-    if channels in (1, 3) and not encoded.startswith(_TIFF):  # OpenCV keeps our rule here, and is faster
+    if channels in (1, 3) and not encoded.startswith(_TIFF):  # here OpenCV follows our rule, and is faster
         flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
         picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), flag) if encoded else None
         if picture is None:
@@ -154,20 +154,20 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
         picture: (height, width, channels), as `decode` gives it.
     """
     if ends_early(encoded, picture):
-        return "the file ends early: what is missing is grey, or blurred in a progressive picture"
+        return "the file ends early: the missing part is grey, or blurred in a progressive picture"
     if head.dtype == "uint16" and picture.max() < 16:
         return "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
     return None
 
 
 def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
-    """Whether a JPEG that decodes breaks off before its last pixel; decoders fill the rest with one grey in silence.
+    """Whether a JPEG that decodes breaks off before its last pixel; decoders silently fill the rest with one grey.
 
-    Other bytes put before its end marker change nothing in a whole picture and are taken for missing pixels in one
-    that breaks off. Only pictures with that grey in a corner, and progressive ones, are decoded so, with and without,
-    at a quarter of their size, where libjpeg takes a seventh of the time; at an eighth progressive pictures would look
-    whole. Not found: what is missing of the last coding unit alone (16 x 16 pixels at most, and a line beside them),
-    and the last bits of a fine progressive picture.
+    Bytes inserted before the end marker change nothing in a complete picture, but are read as the missing pixels of a
+    truncated one. So the picture is decoded with and without them, at a quarter of its size, which takes libjpeg a
+    seventh of the time (at an eighth, progressive pictures would look whole). This is done only for progressive
+    pictures and those with that grey in a corner. Not found: losses within the last coding unit (16 x 16 pixels at
+    most, and a line beside them), and the last bits of a fine progressive picture.
 
     Args:
         encoded: the file.
@@ -180,7 +180,7 @@ def ends_early(encoded: bytes, picture: NDArray[np.uint8]) -> bool:
     if not np.isin(corners, _MISSING).all(axis=1).any() and b"\xff\xc2" not in encoded[:end]:
         return False
     filled = encoded[:end] + bytes(range(1, 200)) * 20 + encoded[end:]
-    try:  # by Pillow: OpenCV would write a line to standard error for each picture that is whole
+    try:  # by Pillow: OpenCV would write a line to standard error for each complete picture
         return _at_quarter_size(encoded) != _at_quarter_size(filled)
     except OSError:
         return True
@@ -203,7 +203,7 @@ def _stored(encoded: bytes) -> NDArray[Any]:
                 alpha = picture.mode == "PA" or "transparency" in picture.info
                 picture = picture.convert("RGBA" if alpha else "RGB")
             return np.asarray(picture)
-    except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
+    except Exception as error:  # on a broken file Pillow's readers may raise anything
         if encoded.startswith(_TIFF):
             return _tiff_by_opencv(encoded)
         raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
@@ -220,7 +220,7 @@ def _tiff_by_opencv(encoded: bytes) -> NDArray[Any]:
 
 
 def _turned(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """EXIF orientation 1 to 8 applied: mirrored where even up to 4 and odd above, then turned."""
+    """Applies EXIF orientation 1 to 8: mirrors for 2, 4, 5 and 7, then turns."""
     if orientation in (2, 4, 5, 7):
         picture = picture[:, ::-1]
     quarters = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
@@ -228,7 +228,7 @@ def _turned(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _bits(encoded: bytes, picture: Image.Image) -> int:
-    """Bits a sample: Pillow shows 16-bit colour as 8."""
+    """Bits per sample: Pillow shows 16-bit colour as 8."""
     if encoded.startswith(_PNG):
         return encoded[24]
     if encoded.startswith(_TIFF):
@@ -243,7 +243,7 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         version = np.lib.format.read_magic(file)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
-    except Exception as error:  # NumPy evaluates the text, which a damaged file may end anywhere
+    except Exception as error:  # NumPy evaluates the header's text, which a damaged file may cut anywhere
         raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
         raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")
@@ -271,11 +271,11 @@ def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
     if picture.dtype == np.bool_:
         return np.where(picture, np.uint8(255), np.uint8(0))
     if picture.dtype.kind not in "iuf":
-        raise PartsightError(f"{picture.dtype}, not numbers of a picture")
+        raise PartsightError(f"{picture.dtype} is not a numeric pixel type")
     most = 1 if picture.dtype.kind == "f" else 255
     if not ((picture >= 0) & (picture <= most)).all():  # false for NaN too
         low, high = np.min(picture), np.max(picture)
-        raise PartsightError(f"{picture.dtype} from {low:g} to {high:g}, where values must lie within 0 and {most}")
+        raise PartsightError(f"{picture.dtype} from {low:g} to {high:g}, where values must be within 0 and {most}")
     scaled: NDArray[np.uint8] = np.rint(picture * 255 if most == 1 else picture).astype(np.uint8)
     return scaled
 
@@ -296,7 +296,7 @@ def _fitting(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
 
 
 def _reason(encoded: bytes, error: Exception | None = None) -> str:
-    """What Pillow has to say of bytes that cannot be decoded."""
+    """What Pillow says about bytes that cannot be decoded."""
     if not encoded:
         return "the file is empty"
     if error is None:
@@ -306,7 +306,7 @@ def _reason(encoded: bytes, error: Exception | None = None) -> str:
         except Exception as raised:  # whatever it is, it is the reason
             error = raised
     if error is None:
-        return "its data are damaged"
+        return "its data is damaged"
     if isinstance(error, UnidentifiedImageError):
-        return "of no known format"
+        return "unknown format"
     return " ".join(str(error).split()) or type(error).__name__

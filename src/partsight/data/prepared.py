@@ -1,11 +1,11 @@
 """Pictures as they are before their first random transform: made once, shared by epochs, folds, runs and processes.
 
 For each way of making them (transforms, channels, decoders and their versions) a folder of the cache holds `pictures`,
-one array after the other, and `index`, the content hashes of their files in that order. A picture counts when its hash
-is in the index, and that is written after the picture is on the disk: what a killed builder or a full disk leaves
-behind is written over. A changed file has another hash. Readers map the file and need no lock; builders take turns.
+one array after the other, and `index`, the content hashes of their files in that order. A picture counts once its hash
+is in the index, which is written only after the picture is on the disk: leftovers of a killed builder or a full disk
+are overwritten. A changed file has another hash. Readers map the file and need no lock; builders take turns.
 
-Two cores load 6,250 prepared pictures of 224 x 224 a second; reading and resizing a JPEG of 512 x 512 takes one of them
+Two cores load 6,250 prepared pictures of 224 x 224 a second; reading and resizing a JPEG of 512 x 512 takes one core
 2.5 ms (docs/performance.md).
 """
 
@@ -44,14 +44,14 @@ class Prepared:
     """Prepared pictures of a data set."""
 
     pictures: NDArray[np.uint8]
-    """(pictures, height, width, channels), mapped; loader processes, forks, have the same pages."""
+    """(pictures, height, width, channels), mapped; loader processes are forks and share its pages."""
     slots: Mapping[str, int]
-    """Image, by its path within its folder, to its place among the pictures."""
+    """From an image's path within its folder to its place among the pictures."""
     rest: Transforms
-    """What is left to do."""
+    """Transforms left to do."""
 
     def picture(self, image: str) -> NDArray[np.uint8]:
-        """(height, width, channels), to be changed at will."""
+        """(height, width, channels), a copy that the caller may change."""
         return np.array(self.pictures[self.slots[image]])
 
 
@@ -63,21 +63,21 @@ def prepare(
     channels: int,
     data: DataConfig,
 ) -> Prepared | None:
-    """The prepared pictures of these images; what is missing of them is made now, in parallel.
+    """The prepared pictures of these images; missing ones are made now, in parallel.
 
-    None where the pipeline begins with a random transform or keeps the pictures' own sizes, data.cache=off, or there is
-    no room; the latter is said.
+    None if the pipeline begins with a random transform or keeps the pictures' own sizes, if data.cache=off, or if
+    there is no room, which is reported.
 
     Args:
         folder: of the pictures.
         images: paths within it.
-        inspected: as of `inspection.inspect`.
+        inspected: from `inspection.inspect`.
         transforms: augmentation.train or augmentation.inference.
         channels: of the pictures.
         data: its cache settings are used.
 
     Raises:
-        PartsightError: a picture cannot be read, or is not the file any more that was inspected.
+        PartsightError: a picture cannot be read, or has changed since it was inspected.
     """
     root = picture_cache.root(data)
     fixed, rest = augmentation.divided(transforms)
@@ -98,8 +98,8 @@ def prepare(
                 whole, known = _stored(place, shape)
         if not known.keys() >= set(wanted.values()):
             raise FileNotFoundError("deleted while they were made")
-        with contextlib.suppress(OSError):  # another user's folder can be read all the same
-            os.utime(place)  # used now: what was used longest ago makes room
+        with contextlib.suppress(OSError):  # another user's folder can still be read
+            os.utime(place)  # marks it as just used: the folder used longest ago is removed first
     except OSError as error:
         console.say(f"{place}: prepared pictures cannot be kept ({error}); each epoch reads the files themselves")
         return None
@@ -115,7 +115,7 @@ def _common_shape(
     for image, height, width in inspected.loc[list(ends), ["image", "height", "width"]].itertuples(index=False):
         try:
             shapes.add(augmentation.apply(compose, np.zeros((height, width, channels), np.uint8), (0,)).shape)
-        except Exception as error:  # albumentations' own, of a picture smaller than its crop
+        except Exception as error:  # albumentations' own, if a picture is smaller than its crop
             raise PartsightError(
                 f"{folder / image}: the augmentation fails on {height} x {width} pixels: {error}"
             ) from None
@@ -129,12 +129,12 @@ def _key(fixed: Transforms, channels: int) -> str:
 
 
 def _stored(place: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], dict[bytes, int]]:
-    """The pictures that are there whole, mapped, and the slot of each by the hash of its file's content."""
+    """The complete pictures, mapped, and the slot of each by the hash of its file's content."""
     with contextlib.suppress(FileNotFoundError), (place / "pictures").open("rb") as file:
         listed = (place / "index").read_bytes()
         opened = os.fstat(file.fileno())
         count = min(len(listed) // _HASH, opened.st_size // int(np.prod(shape)))
-        # A file that was begun anew meanwhile is another file, and the index may be either's.
+        # If the file has been recreated meanwhile, the index may belong to either.
         if count and os.path.samestat(opened, (place / "pictures").stat()):
             slots = {listed[slot * _HASH : (slot + 1) * _HASH]: slot for slot in range(count)}
             return np.memmap(file, np.uint8, "r", shape=(count, *shape)), slots
@@ -149,20 +149,20 @@ def _complete(
     channels: int,
     limit: float,
 ) -> bool:
-    """Makes what is missing of these pictures, by the hashes of their files; False where there is no room for it."""
+    """Makes the missing ones of these pictures, keyed by the hashes of their files; False if there is no room."""
     place.mkdir(parents=True, exist_ok=True)
     size, (whole, known) = int(np.prod(shape)), _stored(place, shape)
     done, missing = len(whole), {content: path for content, path in sources.items() if content not in known}
-    if len(sources) * size <= limit * 1e9 < (done + len(missing)) * size:  # with those of other sets and older files
+    if len(sources) * size <= limit * 1e9 < (done + len(missing)) * size:  # counting other data sets and older files
         done, missing = 0, dict(sources)
     if not missing:  # another process has made them
         return True
     if done == 0:
-        for name in ("index", "pictures"):  # who has mapped them goes on reading them
+        for name in ("index", "pictures"):  # processes that have mapped them can go on reading
             (place / name).unlink(missing_ok=True)
     for name in ("index", "pictures"):
         (place / name).touch()
-    # Opened once: whoever deletes the folder meanwhile may begin files of these names anew.
+    # Opened once: if the folder is deleted meanwhile, files of these names may be recreated.
     with (place / "pictures").open("r+b", buffering=0) as made, (place / "index").open("r+b", buffering=0) as index:
         made.truncate(done * size)
         index.truncate(done * _HASH)
@@ -184,7 +184,7 @@ def _append(
     channels: int,
 ) -> None:
     """Writes the pictures of these files behind those that the index names."""
-    local = threading.local()  # a pipeline has a state
+    local = threading.local()  # a pipeline has state
 
     def picture_of(content: bytes, path: Path) -> bytes:
         if not hasattr(local, "compose"):
@@ -192,9 +192,9 @@ def _append(
         try:
             encoded = path.read_bytes()
             if hashlib.blake2b(encoded, digest_size=_HASH).digest() != content:
-                raise PartsightError("has changed since this run looked at it; start it again")
+                raise PartsightError("has changed since this run inspected it; start the run again")
             picture = augmentation.apply(local.compose, pictures.decode(encoded, channels), (0,))
-        except Exception as error:  # a transform may raise anything, e.g. of a picture smaller than its crop
+        except Exception as error:  # a transform may raise anything, e.g. on a picture smaller than its crop
             raise PartsightError(f"{path}: {error}") from None
         assert picture.shape == shape
         return picture.tobytes()
@@ -212,5 +212,5 @@ def _append(
             file.flush()
             os.fdatasync(file.fileno())
             hashes = b"".join(content for content, _ in batch)
-            if index.write(hashes) < len(hashes):  # what lies behind a gap would be named by other hashes
+            if index.write(hashes) < len(hashes):  # after a gap, hashes would name the wrong pictures
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

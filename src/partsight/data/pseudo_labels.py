@@ -15,14 +15,14 @@ SPLIT = "unlabeled"
 def choose(table: pd.DataFrame, task: Task, at_least: float, held_out: set[str]) -> pd.DataFrame:
     """The table with the columns `confidence` and `used`, and the most probable label as `prediction`.
 
-    The confidence is the probability of that label; of several labels a row, of the least certain of them, given or
-    not. A label is used from `at_least` on, the threshold of decisions apart.
+    The confidence is the probability of that label; under multi-label, that of the row's least certain decision,
+    present or not. Labels are used if it is at least `at_least`, whatever the decision threshold.
 
     Args:
         table: predictions of unlabeled rows.
         task: what its columns mean.
         at_least: the least confidence.
-        held_out: images never used: pictures that also validate or test.
+        held_out: images that are never used, because they also validate or test.
     """
     given = probabilities(table, task)
     sides = np.maximum(given, 1 - given)
@@ -33,7 +33,7 @@ def choose(table: pd.DataFrame, task: Task, at_least: float, held_out: set[str])
 
 
 def counts(chosen: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """class, unlabeled (rows in which it is the likeliest, or among them), used: one line a class."""
+    """class, unlabeled (rows predicted to have it), used: one line per class."""
     each = chosen.explode("prediction") if task.output == "multilabel" else chosen
     seen, used = each["prediction"].value_counts(), each.loc[each["used"], "prediction"].value_counts()
     lines = [(name, int(seen.get(name, 0)), int(used.get(name, 0))) for name in task.classes]

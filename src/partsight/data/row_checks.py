@@ -13,7 +13,7 @@ from partsight.data.messages import rows
 
 
 def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Columns with empty cells. The index is the row's number, as in all of this module."""
+    """Columns with empty cells. The index is the row's number, as throughout this module."""
     return [
         f"column {column!r}: empty in {rows(frame.index[frame[column].isna()])}; fill the cells or leave the rows out"
         for column in columns
@@ -22,7 +22,7 @@ def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
 
 
 def mixed_types(frame: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Label columns (of parquet) that hold text and numbers, or what is neither."""
+    """Label columns (of parquet) that hold both text and numbers, or values that are neither."""
     problems = []
     for column in columns:
         if frame[column].dtype != object:
@@ -44,7 +44,7 @@ def mixed_types(frame: pd.DataFrame, columns: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What became of looking for the pictures of a table."""
+    """Result of looking for the pictures of a table."""
 
     problems: list[str]
     """Paths that leave the folder."""
@@ -53,7 +53,7 @@ class Pictures:
 
 
 def find_pictures(images: pd.Series, folder: Path) -> Pictures:
-    """Looks for each named picture. One look at each folder, however many rows name pictures in it."""
+    """Looks for each named picture; lists each folder once, however many rows name pictures in it."""
     cells = images.to_numpy(dtype=object)
     names = [cell if isinstance(cell, str) else None if pd.isna(cell) else str(cell) for cell in cells]
     by_parent: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -98,7 +98,7 @@ def absent_problem(images: pd.Series, absent: NDArray[np.int64], folder: Path) -
     if not len(absent):
         return []
     first = str(images.iloc[absent[0]])
-    hint = "its names hold backslashes, write /" if "\\" in first else "is data.images right?"
+    hint = "the names hold backslashes, write /" if "\\" in first else "is data.images right?"
     return [f"pictures not found in {folder}: {rows(images.index[absent])}, first {first!r}; {hint}"]
 
 
@@ -108,7 +108,7 @@ def _within(path: str, top: str) -> bool:
 
 
 def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Names of the files in a folder, and of those which are links."""
+    """Names of the files in a folder, and names of its links."""
     files, links = [], []
     try:
         with os.scandir(folder) as entries:

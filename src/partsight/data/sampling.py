@@ -12,8 +12,8 @@ from partsight.data.table import Examples
 def keep_share(examples: Examples, fold: Folds, config: Config) -> Folds:
     """The division with -1 for the rows that `data.share` leaves out of the roles in `data.share_of`.
 
-    Drawn by `data.fold_seed` from each class apart (of several labels, from each combination; rare ones together): the
-    share of its rows, rounded, and one at least. The rows of a smaller share are among those of a larger one.
+    `data.fold_seed` draws the share of the rows of each class (multi-label: of each combination, rare ones together),
+    rounded, at least one row. The rows of a smaller share are among those of a larger one.
 
     Args:
         examples: all rows.
@@ -36,9 +36,9 @@ def keep_share(examples: Examples, fold: Folds, config: Config) -> Folds:
 
 
 def balanced(targets: NDArray[np.float32], output: Output) -> NDArray[np.float64]:
-    """The chance of each row in a draw that takes a class first, all alike, and then one of its rows; (n,), sums to 1.
+    """(n,), sums to 1: the chance of each row if first a class is drawn, all equally likely, then one of its rows.
 
-    A row with several labels is in the class of each of them; rows without label are a class of their own.
+    A row with several labels counts for each of their classes; rows without a label are a class of their own.
 
     Args:
         targets: (n, outputs) of the training rows.

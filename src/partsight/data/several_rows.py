@@ -1,4 +1,4 @@
-"""Pictures that several rows name: a mistake, rows of their own, or one row with several classes."""
+"""Pictures that appear in several rows: a mistake, separate examples, or one example with several classes."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from partsight.data.messages import rows
 
 
 def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
-    """Pictures whose rows have different labels. Rows without a label contradict none.
+    """Pictures whose rows have different labels. Rows without a label contradict nothing.
 
     Args:
         frame: split, row, image and the label columns.
@@ -28,24 +28,24 @@ def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     several = f"{len(pictures)} pictures have rows" if len(pictures) > 1 else "a picture has rows"
     return [
         f"{several} with different labels: {rows(others)}, first {pictures[0]!r}, {told}. Correct them, or say what "
-        "they mean: data.several_rows=separate (each row is an example) or multi_hot (one a picture, with all its "
-        "classes)"
+        "they mean: data.several_rows=separate (each row is an example) or multi_hot (one example per picture, with "
+        "all its classes)"
     ]
 
 
 def repeated(frame: pd.DataFrame) -> str | None:
-    """What to say of pictures that rows of one split name more than once."""
+    """A note about pictures that appear in more than one row of a split; None if there are none."""
     again = frame[frame.duplicated(["split", "image"])]
     if again.empty:
         return None
     return (
-        f"pictures that more than one row names: {again['image'].nunique()}, again in {rows(again['row'])}, first "
+        f"{again['image'].nunique()} pictures appear in more than one row; repeats in {rows(again['row'])}, first "
         f"{again['image'].iloc[0]!r}. Each row is an example, and rows of one picture may both train and validate"
     )
 
 
 def merged(frame: pd.DataFrame, column: str, labelled: frozenset[str]) -> tuple[pd.DataFrame, list[str]]:
-    """One row a picture, in order of first appearance: its first row's, with the list of the classes of all its rows.
+    """One row per picture, in order of first appearance: its first row, with the list of the classes of all its rows.
 
     An empty cell says that the picture is of none of the classes.
 
@@ -55,7 +55,7 @@ def merged(frame: pd.DataFrame, column: str, labelled: frozenset[str]) -> tuple[
         labelled: splits whose table has the label column; rows of others get null.
 
     Returns:
-        The rows, and problems: pictures that are of no class and of one, or of two groups.
+        The rows, and problems: pictures with both an empty class cell and a class, or with two groups.
     """
     number = frame.groupby(["split", "image"], sort=False).ngroup()
     first = frame[~frame.duplicated(["split", "image"])].copy()

@@ -1,4 +1,4 @@
-"""Where rows come from: the data set's folder and its tables or folder trees, as one plain table a split."""
+"""Where rows come from: the data set's folder and its tables or folder trees, as one plain table per split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class Source:
     where: str
     """The table or folder, for messages."""
     rows: pd.DataFrame
-    """image, label (or a column for each of several labels), and group where there is one; null where empty. The index
+    """image, label (or a column for each of several labels), and group if there is one; null where empty. The index
     is the row's number in the table."""
     folder: Path
     """What `image` is relative to."""
@@ -34,11 +34,11 @@ class Sources:
     labels: list[str]
     """Names of the label columns in `rows`."""
     notes: list[str]
-    """What was decided by a rule and not by a setting: to be said."""
+    """What was decided by a rule and not by a setting, to be reported."""
 
 
 def root(data: DataConfig) -> Path:
-    """The folder of the data set; made now, in the user's cache, where the sample stands in for it."""
+    """The folder of the data set; if the sample stands in for it, made now in the user's cache."""
     if data.root is not None:
         return Path(data.root).expanduser().resolve()
     assert data.sample is not None  # check.rules
@@ -56,7 +56,7 @@ def gather(data: DataConfig) -> Sources:
     """Reads every table or folder tree that the settings name.
 
     Raises:
-        PartsightError: all that cannot be read or lacks a column, together.
+        PartsightError: everything that cannot be read or lacks a column, together.
     """
     top = root(data)
     table, images, notes = locate(data, top)
@@ -94,10 +94,10 @@ def gather(data: DataConfig) -> Sources:
 
 
 def locate(data: DataConfig, top: Path) -> tuple[Path | None, Path, list[str]]:
-    """Table (None: a folder tree), the folder of the pictures, and what has to be said of them.
+    """Table (None: a folder tree), the folder of the pictures, and notes for the user.
 
-    What the user names is taken as it is. Where neither table nor images is named, a use case's usual ones are taken
-    where they lie in `top`; else `top` is read as a folder tree.
+    What the user names is taken as it is. If neither table nor images is named, the use case's usual ones are used if
+    they exist in `top`; otherwise `top` is read as a folder tree.
     """
     usual = top / data.usual_images if data.usual_images and (top / data.usual_images).is_dir() else top
     images = top / data.images if data.images else usual

@@ -1,4 +1,4 @@
-"""One validated table of examples, whatever the pictures came from."""
+"""One validated table of examples, wherever the pictures came from."""
 
 import dataclasses
 import os
@@ -24,10 +24,10 @@ class Examples:
     """The rows that a run may use, in the order of their input tables: training, validation, test, unlabeled."""
 
     frame: pd.DataFrame
-    """split (`train`: divided into folds; `validation`, `test`, `unlabeled`: a table or folder of its own), row (int64,
-    number in the row's own input table; with the split the key), image (text, path within `folder`; "../..." in a
-    folder of test pictures beside it), group (text or null), label (text; a list of texts under multi-label; None for
-    a test or unlabeled row without label, whose targets are zeros)."""
+    """split (`train`: divided into folds; `validation`, `test`, `unlabeled`: a separate table or folder), row (int64,
+    number in the row's own input table; unique within its split), image (text, path within `folder`; "../..."
+    for test pictures in a sibling folder), group (text or null), label (text; a list of texts under multi-label; None
+    for a test or unlabeled row without a label, whose targets are zeros)."""
     targets: NDArray[np.float32]
     """(rows, outputs): one-hot, multi-hot, or one column of 0/1 for a single output."""
     info: DataInfo
@@ -36,13 +36,13 @@ class Examples:
     skipped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_SKIPPED))
     """split, row, image, reason of the rows left out (data.on_bad_image=skip)."""
     notes: dict[str, str] = field(default_factory=dict)
-    """What has to be said of the data and stays on the run: the name of a tag, and its text."""
+    """Remarks on the data that are printed and kept on the run: tag name to text."""
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def chosen(self, keep: NDArray[np.bool_]) -> "Examples":
-        """The rows where `keep`, (rows,), is true; counts follow."""
+        """The rows where `keep`, (rows,), is true, with counts updated."""
         targets = self.targets[keep]
         frame = self.frame[keep].reset_index(drop=True)
         on = targets[(frame["split"] == "train").to_numpy()]
@@ -54,11 +54,11 @@ class Examples:
 
 
 def read(config: Config) -> Examples:
-    """Reads and validates the data set of a config. Pictures are looked for, and not opened.
+    """Reads and validates the data set of a config. Pictures are looked for but not opened.
 
     Raises:
-        PartsightError: everything that is wrong with the tables, together, with row numbers; then also the pictures
-            that cannot be used, so that one answer holds all.
+        PartsightError: everything that is wrong with the tables, with row numbers; if anything is, also the pictures
+            that cannot be used, so that one message lists all.
     """
     found = sources.gather(config.data)
     parts = [_check(part, found, config.data) for part in found.parts]
@@ -92,7 +92,7 @@ def read(config: Config) -> Examples:
 
 @dataclass(frozen=True)
 class _Checked:
-    """One source: its sound rows under the names of `Examples.frame`, and what is wrong with it."""
+    """One source: its valid rows with the columns of `Examples.frame`, and what is wrong with it."""
 
     frame: pd.DataFrame
     problems: list[str]
@@ -124,9 +124,9 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:
-    """With the pictures that cannot be used among those that are there."""
+    """Raises the problems, and with them the existing pictures that cannot be used."""
     where = found.parts[0].where if len(found.parts) == 1 else str(sources.root(config.data))
-    console.say(f"{where}: the rows are not sound; looking at the pictures before all problems are listed")
+    console.say(f"{where}: the table has errors; checking the pictures too, so that all problems are listed together")
     is_there = [isinstance(name, str) and (folder / name).is_file() for name in frame["image"]]
     there = frame[np.array(is_there, dtype=bool)]
     reasons = bad_pictures.reasons(inspection.inspect(folder, there["image"]), config.image.channels)

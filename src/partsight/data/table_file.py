@@ -1,4 +1,4 @@
-"""A csv or parquet file as rows: the columns that the settings name, as they stand."""
+"""A csv or parquet file as rows: the columns that the settings name, unchanged."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[str]]:
-    """Columns image, the label columns under their names, and group if there is one; and what has to be said.
+    """Columns image, the label columns under their names, and group if there is one; and notes for the user.
 
     The index is the row's number in the file. Labels are optional in a test table and ignored in an unlabeled one; a
     group column is optional in all but the training table.
 
     Raises:
-        PartsightError: another kind of file, an unreadable one, or columns that are not there.
+        PartsightError: another kind of file, an unreadable one, or missing columns.
     """
     known = columns(path)
     labels = list(data.label_columns)
@@ -37,7 +37,7 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
 
 
 def cells(path: Path, wanted: list[str] | None = None, known: list[str] | None = None) -> pd.DataFrame:
-    """The named columns, or all; missing cells are null, all else as it stands, a csv all text.
+    """The named columns, or all, unchanged; missing cells are null, and all cells of a csv are text.
 
     Raises:
         PartsightError: as `read`.
@@ -90,20 +90,20 @@ def columns(path: Path) -> list[str]:
 
 
 def _of_pairs(path: Path, pair: str, label: str, known: list[str], several_rows: str) -> tuple[pd.DataFrame, list[str]]:
-    """Severstal's older form: a row for each picture and class, named `picture_class`; it holds where a mask is given.
+    """Severstal's older form: a row for each picture and class, named `picture_class`, which counts if it has a mask.
 
-    Without exactly one other column, which is the mask, every row holds. A picture of which no row holds is left out,
-    but under multi_hot, where it is a picture of none of the classes.
+    The mask is the one other column; if there is not exactly one, every row counts. A picture without any row that
+    counts is left out, except under multi_hot, where it has none of the classes.
     """
     others = [name for name in known if name != pair]
     mask = others[0] if len(others) == 1 else None
     frame = cells(path, [pair, mask] if mask else [pair], known)
     parts = frame[pair].str.rpartition("_")
     rows = pd.DataFrame({"image": parts[0].where(parts[0] != "", frame[pair]), label: parts[2].where(parts[2] != "")})
-    note = f"{path}: {pair} names a picture and a class in one"
+    note = f"{path}: {pair} names picture and class in one"
     if mask:
         holds = frame[mask].notna()
-        note += f"; {holds.sum()} of {len(holds)} rows hold, those whose {mask} is not empty"
+        note += f"; {holds.sum()} of {len(holds)} rows count, those whose {mask} is not empty"
         none = ~holds.groupby(rows["image"]).transform("any") if several_rows == "multi_hot" else ~holds & False
         rows = rows[holds | none]
         rows.loc[none, label] = None

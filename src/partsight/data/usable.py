@@ -8,13 +8,13 @@ from partsight.data.table import Examples
 
 
 def usable_examples(config: Config) -> tuple[Examples, pd.DataFrame]:
-    """Reads the tables, looks at every picture, and refuses or leaves out (data.on_bad_image) those of no use.
+    """Reads the tables, looks at every picture, and refuses or leaves out (data.on_bad_image) unusable ones.
 
     Returns:
         the examples, and `inspection.inspect` of all pictures, those left out too.
 
     Raises:
-        PartsightError: whatever is wrong with rows or pictures, all of it together.
+        PartsightError: everything that is wrong with rows or pictures, together.
     """
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])

@@ -86,7 +86,7 @@ class Scorer:
             raise PartsightError(f"{len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
         found = pictures.header(encoded)
         if np.dtype(found.dtype).kind not in "biuf":
-            raise PartsightError(f"{found.dtype}, not numbers of a picture")
+            raise PartsightError(f"{found.dtype} is not a numeric pixel type")
         if found.width * found.height > limits["pixels"]:
             size = f"{found.width} x {found.height}"
             raise PartsightError(f"{size} pixels, more than the {limits['pixels']:,} of limits.pixels")
