@@ -224,7 +224,7 @@ def server_without_files() -> Iterator[str]:
 
 
 def assert_remedy(text: str) -> None:
-    assert "ImageNet weights of resnet10t cannot be had" in text
+    assert "ImageNet weights of resnet10t are not available" in text
     assert "https://huggingface.co/timm/resnet10t" in text
     assert "model.weights=FILE" in text
     assert "model.pretrained=false" in text
@@ -308,7 +308,7 @@ def test_a_run_from_random_weights_in_place_of_others_is_tagged(
     run(tmp_path, f"data.root={root}", "backbone=resnet10t", "model.pretrained=true", "training.epochs=1")
     tags = mlflow_runs(tmp_path)[0].data.tags
     assert tags["weights"] == "random"
-    assert "cannot be had" in tags["weights_missing"]
+    assert "are not available" in tags["weights_missing"]
 
 
 @pytest.mark.slow

@@ -27,20 +27,20 @@ class Shape:
     is_map: bool
     """A convolutional feature map (N, width, h, w), to be pooled by our head; else the model pools by itself."""
     width: int
-    """Features a picture after its own or an average pooling."""
+    """Features per picture after its own or an average pooling."""
     own_pool: str
     """timm's name of the model's own pooling."""
     unused: tuple[str, ...] = ()
-    """Parameters that have no part in the feature map: those of a head of its own."""
+    """Parameters that the feature map does not depend on, as those of the model's own head."""
 
 
 class Backbone(nn.Module):
     """A timm model without its classifier.
 
     The forward pass takes (N, channels, height, width) and gives the feature map (N, width, h, w) of a convolutional
-    net, or the pooled (N, width) of a model of tokens, which keeps its own pooling. VGG16 therefore gives 512 features
+    net, or the pooled (N, width) of a token model, which keeps its own pooling. VGG16 therefore gives 512 features
     and not the 4096 of its classifier layers. Widths are read off a forward pass: timm's `num_features` differs for
-    some models (mambaout, hgnet). Layers behind the feature map are taken out (of VGG16 119 million parameters): DDP
+    some models (mambaout, hgnet). Layers after the feature map are removed (119 million parameters of VGG16): DDP
     would wait for their gradients in vain.
     """
 
@@ -61,7 +61,7 @@ class Backbone(nn.Module):
 
 
 def create(name: str, channels: int, height: int, width: int, state: dict[str, Tensor] | None = None) -> Any:
-    """The timm model without classifier; with `state`, its published or local weights (stem adapted to `channels`)."""
+    """The timm model without its classifier; `state`: its published or local weights (stem adapted to `channels`)."""
     arguments: dict[str, Any] = {"num_classes": 0, "in_chans": channels}
     known = timm.get_pretrained_cfg(name)
     if known is not None and known.fixed_input_size:
@@ -73,10 +73,10 @@ def create(name: str, channels: int, height: int, width: int, state: dict[str, T
 
 @functools.cache
 def shape(name: str, channels: int, height: int, width: int) -> Shape:
-    """Reads shapes off a forward pass without memory or arithmetic (the meta device).
+    """Reads shapes off a forward pass on the meta device, which takes no memory or arithmetic.
 
     Raises:
-        RuntimeError, ValueError, AssertionError: as the model does for an unknown name or a size it cannot take.
+        RuntimeError, ValueError, AssertionError: from the model, for an unknown name or a size it cannot take.
     """
     with warnings.catch_warnings(), torch.device("meta"), torch.enable_grad():
         warnings.simplefilter("ignore")
@@ -110,14 +110,14 @@ def _parameters_of(result: Tensor) -> set[int]:
 
 
 def problems(config: Config) -> list[str]:
-    """Unknown backbone, picture size it cannot take, or a pooling that a model of tokens would have to ignore."""
+    """Unknown backbone, picture size it cannot take, or a pooling that a token model would have to ignore."""
     logging.getLogger("timm").setLevel(logging.ERROR)
     name, image = config.backbone, config.image
     if not timm.is_model(name):
         return [_unknown(name)]
     try:
         found = shape(name, image.channels, image.height, image.width)
-    except Exception as error:  # timm's models raise what they like
+    except Exception as error:  # timm's models may raise anything
         if re.search("pretrained tag", str(error)):
             return [
                 f"backbone={name}: {error} Known: {', '.join(timm.list_pretrained(name.split('.')[0] + '.*')[:12])}"

@@ -19,10 +19,10 @@ _LEAST = 2  # BatchNorm needs two pictures
 
 
 def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
-    """The config with the batch size that is trained with: itself, unless training.adjust_batch_size.
+    """The config with the batch size to train with; unchanged unless training.adjust_batch_size.
 
-    On a GPU, the largest power of two, at most the size asked for, with which two training steps fit its memory. A CPU
-    takes the size asked for: where its memory ends, the system ends processes, and nothing can be tried safely.
+    On a GPU: the largest power of two, up to the size asked for, for which two training steps fit in memory. A CPU
+    takes the size asked for: trying is not safe there, because the system kills processes when memory runs out.
 
     Raises:
         PartsightError: not even two pictures fit, or processes started from outside cannot agree on a size.
@@ -62,7 +62,7 @@ def _largest(config: Config, machine: Machine, info: DataInfo) -> int:
 
 
 def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int) -> None:
-    """The second step is the larger one: the optimizer has its state by then. Beside them lies what a run has there."""
+    """The second step needs more memory, as the optimizer then has its state. A run's other copies are held too."""
     image = config.image
     model = Classifier(config, info).to(machine.device).train()
     beside = [torch.empty_like(part) for part in model.parameters() for _ in range(_copies(config, machine))]
@@ -74,16 +74,16 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
         with machine.autocast():
             logits = model(pictures)
         losses = loss.example_losses(model.loss, logits.float(), targets)
-        created.zero_grad()  # as Lightning has it: the gradients before lie beside all that a forward pass keeps
+        created.zero_grad()  # as in Lightning: old gradients are still held during the forward pass
         losses.mean().backward()  # type: ignore[no-untyped-call]
         created.step()
-    del beside  # until here
+    del beside  # held until here
 
 
 def _copies(config: Config, machine: Machine) -> int:
-    """How often a run has the weights on a GPU besides the model and its optimizer.
+    """How many copies of the weights a run holds on a GPU besides the model and its optimizer.
 
-    Two checkpoints are written while it trains on, the weights of one and the weights and both moments of the other;
-    averaged weights, and their copy for a file; and what processes exchange of the gradients.
+    Two checkpoints written while training continues: the weights of one, the weights and both moments of the other.
+    Averaged weights and their copy for a file. Buffers in which processes exchange gradients.
     """
     return 4 + (2 if config.training.ema_decay else 0) + (1 if machine.processes > 1 else 0)

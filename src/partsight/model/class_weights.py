@@ -9,10 +9,10 @@ from partsight.data.info import Output
 
 
 def balanced(targets: NDArray[np.float32], output: Output) -> Tensor:
-    """float32, one weight a class in class order.
+    """float32, one weight per class in class order.
 
-    One class a row (softmax, binary): n / (k * count), scikit-learn's `balanced`, n rows in the k classes that occur
-    among them; an example counts by the weight of its class, and the mean weight of the rows is 1. Several labels: the
+    One class per row (softmax, binary): n / (k * count), scikit-learn's `balanced`, for n rows in the k classes that
+    occur among them; an example is weighted by its class, and the mean weight of the rows is 1. Multi-label: the
     weight of a label where it is true, (rows without it) / (rows with it), as PyTorch advises for `pos_weight`; 1 for a
     label that all rows or none have.
 

@@ -25,7 +25,7 @@ from partsight.model.normalization import Normalization
 
 
 class Scores(NamedTuple):
-    """What the model says of a batch."""
+    """The model's output for a batch."""
 
     positions: Tensor
     """(N,) int64: positions in the dataset."""
@@ -75,32 +75,32 @@ class Classifier(LightningModule):
         return logits
 
     def training_forward(self) -> Callable[[Tensor], Tensor]:
-        """`forward` as training steps take it, compiled where asked. Validation is not: its batches have two sizes.
+        """`forward` for training steps, compiled if asked for. Validation is not compiled: its batches have two sizes.
 
-        A short last batch is compiled for itself: code for any size, which PyTorch would make of both, is slower.
+        A short last batch is compiled separately: code for any size, which PyTorch would make of both, is slower.
         """
         mode = self.config.trainer.compile
         return self.forward if mode == "none" else torch.compile(self.forward, mode=mode, dynamic=False)
 
     def on_fit_start(self) -> None:
-        """What is compiled belongs to this process and to this fit, and to none of the model's copies."""
+        """Compiles here, so that the code belongs to this process and fit and not to copies of the model."""
         if self.config.trainer.compile != "none":
-            torch.compiler.reset()  # PyTorch compiles a function eight times, and then no more: all fits share one
+            torch.compiler.reset()  # PyTorch compiles a function at most eight times, counted over all fits
             self._compiled_forward = self.training_forward()
 
     def on_train_start(self) -> None:
-        """A checkpoint holds the train metric of all processes; in a resumed run the first goes on from it."""
+        """A checkpoint holds the train metric of all processes; on resuming, only the first continues from it."""
         if self.train_metric is not None and not self.trainer.is_global_zero:
             self.train_metric.reset()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Dropout becomes a function of (seed, step, rank): a resumed run draws what the unbroken one would have."""
+        """Makes dropout depend on (seed, step, rank), so that a resumed run draws the same as an uninterrupted one."""
         torch.manual_seed(
             seeds.mixed(seeds.run_seed(self.config), self.trainer.fit_loop.total_batch_idx, self.global_rank)
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean loss of the batch, mixed where the settings say so, with label smoothing and class weights."""
+        """Mean loss of the batch, mixed if the settings say so, with label smoothing and class weights."""
         batch = self._mixed(batch)
         forward = self._compiled_forward or self.forward
         logits = forward(_channels_first(batch.pictures)).float()
@@ -112,13 +112,13 @@ class Classifier(LightningModule):
         ).mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Gathers the epoch's figures."""
+        """Adds the batch to the epoch's scores."""
         scores = self.scores(batch)
         self.validation_loss.update(scores.losses)
         self.validation_metrics.update(scores.probabilities, self._labels(batch.targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs validation_loss, the nine metrics and train_<metric> of the batches since, over all processes."""
+        """Logs validation_loss, the nine metrics and train_<metric> since the last time, over all processes."""
         figures = {"validation_loss": self.validation_loss.compute(), **self.validation_metrics.compute()}
         if self.train_metric is not None and self.train_metric.update_called:
             figures[f"train_{self.config.prediction.metric}"] = self.train_metric.compute()
@@ -130,7 +130,7 @@ class Classifier(LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Scores:
         """Probabilities and losses, each the mean over the views of prediction.test_time_augmentation.
 
-        The epochs' own validation looks once: it is there to watch, and would take up to four times as long.
+        Validation during training uses one view: it only monitors, and all views would take up to four times as long.
         """
         each = [self.scores(batch, view) for view in views.views(self.config.prediction.test_time_augmentation)]
         probabilities = torch.stack([scores.probabilities for scores in each]).mean(dim=0)
@@ -154,7 +154,7 @@ class Classifier(LightningModule):
         return {"optimizer": created, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds, as builtins, all that is needed to build the model again and to understand its output."""
+        """Adds, as builtins, everything needed to rebuild the model and to interpret its output."""
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, AveragedWeights):
                 callback.put_into(checkpoint)
@@ -170,7 +170,7 @@ class Classifier(LightningModule):
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> "Classifier":
-        """The model of a checkpoint file, without its data set or its config files. Loads tensors and builtins only.
+        """The model of a checkpoint file, without its data set or config files. Loads only tensors and builtins.
 
         Raises:
             PartsightError: not there, not a partsight checkpoint.
@@ -198,7 +198,7 @@ class Classifier(LightningModule):
         return batch._replace(pictures=pictures, targets=targets)
 
     def _labels(self, targets: Tensor) -> Tensor:
-        """Class numbers (N,), under multilabel 0 and 1 (N, C); of soft targets what has the larger share."""
+        """Class numbers (N,), under multilabel 0 and 1 (N, C); for soft targets, the larger share."""
         if self.info.output == "softmax":
             return targets.argmax(dim=1)
         labels = targets.round().int()

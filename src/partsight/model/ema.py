@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is validated, kept and used is the average."""
+"""Exponential moving average of the weights: the average is validated, saved and used."""
 
 from itertools import compress
 from typing import Any
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 class AveragedWeights(WeightAveraging):
-    """Lightning's weight averaging, with a decay that grows into its own, in every checkpoint.
+    """Lightning's weight averaging, with a decay that rises to `decay`, in every checkpoint.
 
     After step t the average moves by 1 - d towards weights and BatchNorm statistics, d = min(decay, (1 + t)/(10 + t))
     as in TensorFlow's ExponentialMovingAverage: without the rise, a run of a few hundred steps would end near its
-    random start. Validation sees the average; so do `best` and, when training ends, the model. A checkpoint of a run to
-    be resumed holds both. Processes of DDP average alike, for their weights are alike.
+    random start. Validation sees the average; so do `best` and, when training ends, the model. A checkpoint for
+    resuming holds both. DDP processes compute the same average, because they have the same weights.
 
     Args:
         decay: above 0, below 1.
@@ -26,12 +26,12 @@ class AveragedWeights(WeightAveraging):
         super().__init__(device=device)
         self.decay = decay
         self._averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
-        """Averages, and what they follow."""
+        """Averages, and the values they follow."""
         self._counted: tuple[list[Tensor], list[Tensor]] = ([], [])
-        """BatchNorm's numbers of batches, which are copied."""
+        """BatchNorm's batch counts, which are copied."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks up once what is averaged and what is counted: going through all modules takes milliseconds a time."""
+        """Collects once what is averaged and what is copied: walking all modules takes milliseconds each time."""
         assert self._average_model is not None
         average, current = (
             [*module.parameters(), *module.buffers()] for module in (self._average_model.module, pl_module)
@@ -45,10 +45,10 @@ class AveragedWeights(WeightAveraging):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the average once per step of the optimizer: a batch is only a part of one while gradients accumulate.
+        """Moves the average once per optimizer step, which spans several batches while gradients accumulate.
 
-        `AveragedModel.update_parameters` would do it, but reads its count of steps from the GPU four times, and so
-        waits for all that is computed there.
+        `AveragedModel.update_parameters` would do it, but reads its step count from the GPU four times, and each
+        time waits for everything computed there.
         """
         averaged, steps = self._average_model, self._latest_update_step
         if averaged is None or trainer.global_step == steps:
@@ -61,6 +61,6 @@ class AveragedWeights(WeightAveraging):
         self._latest_update_step = trainer.global_step
 
     def put_into(self, checkpoint: dict[str, Any]) -> None:
-        """The averages as the checkpoint's weights. Lightning's callback does so for full checkpoints alone."""
+        """Puts in the averages as the checkpoint's weights. Lightning's callback does so only for full checkpoints."""
         if self._average_model is not None:
             checkpoint["state_dict"] = self._average_model.module.state_dict()

@@ -1,7 +1,7 @@
-"""The mean loss and the nine metrics while training, these torchmetrics twins of `evaluation/metrics`.
+"""The mean loss and the nine metrics while training, as torchmetrics counterparts of `evaluation/metrics`.
 
-The figures that are reported come from there; a test holds the two equal. A batch costs a few counts and an append:
-nothing that waits for the accelerator.
+Reported scores come from `evaluation/metrics`; a test checks that both agree. A batch costs a few counts and an append,
+and never waits for the accelerator.
 """
 
 from typing import Any
@@ -33,9 +33,9 @@ def epoch_metrics(task: Task) -> MetricCollection:
 
 
 class MeanLoss(Metric):
-    """Mean of the losses that are numbers; NaN if none is.
+    """Mean of the losses that are not NaN; NaN if all are.
 
-    torchmetrics' MeanMetric asks each batch whether one is NaN, and so waits twice for all that a GPU has to compute.
+    torchmetrics' MeanMetric checks each batch for NaN, and so waits twice for everything the GPU is computing.
     """
 
     is_differentiable = False
@@ -63,7 +63,7 @@ class MeanLoss(Metric):
         self.left_out += absent.sum()
 
     def compute(self) -> Tensor:
-        """The mean of everything seen. Says what it leaves out."""
+        """The mean of everything seen. Warns of losses left out."""
         if left_out := int(self.left_out):
             rank_zero_warn(f"{left_out} losses are NaN and are left out of the mean loss of this evaluation.")
         return self.mean_value / self.weight
@@ -77,9 +77,9 @@ class DecisionMetric(Metric):
     full_state_update = False
 
     cells: Tensor
-    """int64 (K, K), true by decided: K classes, or under multilabel no and yes of all labels alike."""
+    """int64 (K, K), true by decided: K classes, or under multilabel no and yes over all labels."""
     right: Tensor
-    """int64, examples decided right with all their labels."""
+    """int64, examples with all their labels decided right."""
     seen: Tensor
 
     def __init__(self, task: Task, name: str, **options: Any) -> None:
@@ -120,10 +120,10 @@ class DecisionMetric(Metric):
 
 
 class _ScoreMetric(Metric):
-    """A metric of the probabilities themselves; both of them share one state, every row of the epoch.
+    """A metric of the probabilities themselves; ROC_AUC and LogLoss share one state, every row of the epoch.
 
-    Rows are kept flat and targets as floats because under DDP torchmetrics puts an empty float vector in place of a
-    process that has seen no batch, and gathers only what agrees in type and number of dimensions.
+    Rows are kept flat and targets as floats because under DDP torchmetrics uses an empty float vector for a process
+    that has seen no batch, and gathers only states of equal type and number of dimensions.
     """
 
     is_differentiable = False
@@ -144,7 +144,7 @@ class _ScoreMetric(Metric):
         self.targets.append(targets.detach().float().flatten())
 
     def _rows(self) -> tuple[Tensor, Tensor]:
-        """Probabilities float64 (N, C) and one-hot truth bool (N, C), on the CPU, where every type is at hand."""
+        """Probabilities float64 (N, C) and one-hot truth bool (N, C), on the CPU, which supports every type."""
         classes = len(self.task.classes)
         probabilities = dim_zero_cat(self.probabilities).cpu().double().view(-1, classes)
         targets = dim_zero_cat(self.targets).cpu()
@@ -154,7 +154,7 @@ class _ScoreMetric(Metric):
 
 
 class RocAuc(_ScoreMetric):
-    """Mean exact area under the ROC curve of the classes that have positives and negatives; NaN if none has."""
+    """Mean exact area under the ROC curve over the classes that have positives and negatives; NaN if none has."""
 
     higher_is_better = True
 
@@ -184,7 +184,7 @@ class LogLoss(_ScoreMetric):
 
 
 def _decide(probabilities: Tensor, task: Task) -> Tensor:
-    """Class numbers (N,), under multilabel 0 and 1 (N, C), as `evaluation.task.decide_indices` has them."""
+    """Class numbers (N,), under multilabel 0 and 1 (N, C), as `evaluation.task.decide_indices` gives them."""
     if task.output == "softmax":
         return probabilities.argmax(dim=1)
     threshold = _float32_threshold(task.threshold)
@@ -195,7 +195,7 @@ def _decide(probabilities: Tensor, task: Task) -> Tensor:
 
 
 def _float32_threshold(threshold: float) -> float:
-    """The least float32 not below `threshold`: torch would round it, to where it decides other than float64 does."""
+    """The least float32 not below `threshold`: rounded by torch, it could decide differently from float64."""
     nearest = np.float32(threshold)
     return float(nearest if float(nearest) >= threshold else np.nextafter(nearest, np.float32(2.0)))
 

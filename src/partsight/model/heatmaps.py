@@ -1,4 +1,4 @@
-"""Grad-CAM (Selvaraju et al. 2017): where in a picture the evidence for a class lies, by Captum, for any backbone."""
+"""Grad-CAM (Selvaraju et al. 2017): where in a picture the evidence for a class is, by Captum, for any backbone."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -14,21 +14,21 @@ from partsight.errors import PartsightError
 from partsight.model.classifier import Classifier
 
 MOST_PREFIX = 16
-"""Tokens before those of positions: the class, distillation, registers."""
+"""At most so many tokens precede those of positions: class, distillation, registers."""
 
 
 def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(N, height, width) within 0 and 1: where pictures speak for a class, each map scaled to a largest value of 1.
+    """(N, height, width) within 0 and 1: where pictures support a class, each map scaled to a largest value of 1.
 
-    A map of zeros: no position speaks for the class. Computed in float32 on the device of the model.
+    A map is all zeros if no position supports the class. Computed in float32 on the device of the model.
 
     Args:
         model: trained.
         pictures: (N, height, width, channels), as the model gets them.
-        classes: (N,) numbers of classes, one a picture.
+        classes: (N,) class numbers, one per picture.
 
     Raises:
-        PartsightError: the backbone has no place where positions can still be told apart.
+        PartsightError: the backbone has no layer where positions can still be told apart.
     """
     from captum.attr import LayerGradCam
 
@@ -50,7 +50,7 @@ def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[n
 
 
 class _Seen(nn.Module):
-    """The map that Grad-CAM looks at. Nothing before it needs a gradient, be its weights frozen or not."""
+    """The map that Grad-CAM looks at. Layers before it need no gradient, whether frozen or not."""
 
     def forward(self, features: Tensor) -> Tensor:
         """The same values."""
@@ -58,7 +58,7 @@ class _Seen(nn.Module):
 
 
 def _class_scores(model: Classifier) -> Callable[[Tensor], Tensor]:
-    """Logits (N, classes): a single output speaks for its positive class, and by its negative for the other."""
+    """Logits (N, classes): a single output is that of the positive class, and its negative that of the other."""
 
     def scores(pictures: Tensor) -> Tensor:
         logits: Tensor = model(pictures).float()
@@ -73,7 +73,7 @@ class _Layout(NamedTuple):
     map: Callable[[Tensor], Tensor]
     """Output to (N, channels, h, w)."""
     back: Callable[[Tensor, Tensor], Tensor]
-    """(map, output) to an output of the layer's own shape, with what is no position as it was."""
+    """(map, output) to an output of the layer's shape, with everything but positions unchanged."""
 
 
 class _Place(NamedTuple):
@@ -86,11 +86,11 @@ _CHANNELS_LAST = _Layout(lambda output: output.permute(0, 3, 1, 2), lambda chang
 
 
 def _place(model: Classifier, picture: Tensor) -> _Place:
-    """Where Grad-CAM looks: of a convolutional net at the feature map that its head pools, else at the last layer, as
-    wide as the features, from which more than half of the positions reach the result.
+    """Where Grad-CAM looks: in a convolutional net, at the feature map that its head pools; otherwise at the last layer
+    that is as wide as the features and from which more than half of the positions reach the result.
 
-    A model that reads its class token alone has no gradient at any other token after its last attention. What is left
-    is the norm before that attention, or the values within it; of models that pool all tokens it is the last norm.
+    A model that only reads its class token has no gradient at other tokens after its last attention. This leaves the
+    norm before that attention, or the values within it; in models that pool all tokens it is the last norm.
     """
     if model.backbone.is_map:
         return _Place(model.backbone, _MAP)
@@ -132,7 +132,7 @@ def _layout(output: Tensor, size: torch.Size, width: int) -> _Layout | None:
 
 
 def _grid(tokens: int, height: int, width: int) -> tuple[int, int] | None:
-    """Rows and columns of the tokens that stand for positions, of the picture's aspect ratio; the others come first."""
+    """Rows and columns of the position tokens, in the picture's aspect ratio; other tokens come before them."""
     for positions in range(tokens, max(tokens - MOST_PREFIX, 4) - 1, -1):
         rows, columns = round(sqrt(positions * height / width)), round(sqrt(positions * width / height))
         if rows * columns == positions:

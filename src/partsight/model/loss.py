@@ -1,4 +1,4 @@
-"""Losses by name, each giving one value a picture: batches take the mean, the predictions table keeps them."""
+"""Losses by name, each giving one value per picture: batches take the mean, the predictions table keeps them."""
 
 import torch
 from torch import Tensor
@@ -18,20 +18,20 @@ def loss_for(name: str, output: Output) -> str:
 
 
 def example_losses(loss: str, logits: Tensor, targets: Tensor, positive_weights: Tensor | None = None) -> Tensor:
-    """One loss a picture.
+    """One loss per picture.
 
     Args:
         loss: cross_entropy, bce, sigmoid_focal or softmax_focal (`loss_for` turns classification into one of them).
         logits: (N, outputs) float32.
         targets: (N, outputs) float32: one-hot, multi-hot, or one column for a single output. May be soft.
-        positive_weights: (outputs,) float32, of what is true; of bce and sigmoid_focal alone.
+        positive_weights: (outputs,) float32, weights of true labels; only for bce and sigmoid_focal.
 
     Returns:
         (N,) float32. bce is the mean over outputs, so that its batch mean equals binary cross-entropy over all
         one-hot outputs (Hydrogen Torch's BCE: ln 2 at the first step whatever the class count). The focal losses are
         those of Lin et al. 2017 (arXiv 1708.02002, equation 4) with gamma 2 and no alpha, each term -(1 - p)^2 ln p:
-        softmax_focal of the true class; sigmoid_focal of every output, p for what is true and 1 - p for what is not,
-        the mean over outputs as bce has it. Soft targets weigh the terms.
+        softmax_focal for the true class; sigmoid_focal for every output, with p for true labels and 1 - p for the
+        others, averaged over outputs like bce. Soft targets weight the terms.
     """
     if loss == "cross_entropy":
         return functional.cross_entropy(logits, targets, reduction="none")
@@ -61,7 +61,7 @@ def training_losses(
         logits: (N, outputs) float32.
         targets: (N, outputs) float32; may be soft.
         smoothing: label_smoothing, 0 for none.
-        class_weights: as `class_weights.balanced` gives them, or None.
+        class_weights: from `class_weights.balanced`, or None.
     """
     smooth = smoothed(targets, smoothing, output)
     if class_weights is None:
@@ -69,7 +69,7 @@ def training_losses(
     if output == "multilabel":
         return example_losses(loss, logits, smooth, class_weights)
     of_classes = torch.cat([1 - targets, targets], dim=1) if output == "binary" else targets
-    # not `of_classes @ class_weights`: autocast takes a matrix product to bfloat16, and weights to three digits with it
+    # not `of_classes @ class_weights`: autocast would compute that in bfloat16, which keeps three digits
     return example_losses(loss, logits, smooth) * (of_classes * class_weights).sum(dim=1)
 
 

@@ -1,7 +1,7 @@
-"""Mixing the pictures of a training batch with each other, and their labels alike: mixup and cutmix.
+"""Mixing the pictures of a training batch with each other, and their labels in the same way: mixup and cutmix.
 
 mixup: Zhang et al. 2018, arXiv 1710.09412. cutmix: Yun et al. 2019, arXiv 1905.04899. The names of the settings are
-Hydrogen Torch's; what it does under random, max, iterations and corner is published nowhere, so that is ours.
+Hydrogen Torch's; what it does under random, max, iterations and corner is not published, so that is our own.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from partsight import seeds
 from partsight.config import Config, MixConfig
 
 _STREAM = (
-    0x6D6978  # "mix": these draws are not those of the shuffling and the augmentation, which begin with the seed too
+    0x6D6978  # "mix": keeps these draws apart from those of shuffling and augmentation, which also begin with the seed
 )
 
 
@@ -22,14 +22,14 @@ def seed(config: Config, step: int, process: int) -> tuple[int, ...]:
 
 
 def mixed(pictures: Tensor, targets: Tensor, settings: MixConfig, drawn_from: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The batch that the model is trained on. A function of the batch and of `drawn_from` alone (see `seed`).
+    """The batch that the model is trained on. Depends only on the batch and on `drawn_from` (see `seed`).
 
     Whether the batch is mixed is drawn once; then, `iterations` times, each picture meets another one of the batch (or,
     rarely, itself), all under one lambda drawn from Beta(concentration, concentration):
 
     - mixup: lambda x picture + (1 - lambda) x other, rounded to whole pixel values.
     - cutmix: a rectangle of 1 - lambda of the area, sides in the ratio of the picture's, shows the other. It is centred
-      anywhere and cut off at the edges; under `corner` it fills one of the four corners, whole. Lambda becomes the
+      anywhere and cut off at the edges; under `corner` it lies in one of the four corners, uncut. Lambda becomes the
       share of pixels that stayed.
     - random: one of the two, drawn each time.
 
@@ -42,7 +42,7 @@ def mixed(pictures: Tensor, targets: Tensor, settings: MixConfig, drawn_from: tu
         drawn_from: whole numbers from 0.
 
     Returns:
-        pictures (N, H, W, C) uint8 and targets (N, outputs) float32; those given, where there is nothing to mix.
+        pictures (N, H, W, C) uint8 and targets (N, outputs) float32; the given ones if nothing is mixed.
     """
     draws = np.random.default_rng((*drawn_from, _STREAM))
     if settings.image == "disabled" or draws.random() >= settings.probability:
@@ -67,7 +67,7 @@ def mixed(pictures: Tensor, targets: Tensor, settings: MixConfig, drawn_from: tu
 
 
 def _on(device: torch.device, order: Tensor) -> Tensor:
-    """The order where the pictures are; a GPU is not waited for, which a copy from other than pinned memory does."""
+    """The order on the pictures' device. From pinned memory, so that the copy does not wait for the GPU."""
     return order.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else order.to(device)
 
 

@@ -14,7 +14,7 @@ from timm.models.nasnet import CellStem0, CellStem1, FirstCell, NormalCell, Redu
 from torch import Tensor, nn
 
 CELLS = 4
-"""Cells of a stage, its first one counted."""
+"""Cells per stage, including the first."""
 
 
 class Stage(nn.Module):
@@ -115,7 +115,7 @@ class NASNetMobile(nn.Module):
 
 default_cfgs = generate_default_cfgs(
     {
-        "nasnetamobile.untrained": {  # nobody publishes weights under these names
+        "nasnetamobile.untrained": {  # no published weights have these names
             "url": "",
             "input_size": (3, 224, 224),
             "pool_size": (7, 7),

@@ -1,4 +1,4 @@
-"""How pixel values 0..255 become the model's input. Part of the model, so that an exported graph holds it too."""
+"""How pixel values 0..255 become the model's input. Part of the model, so that an exported graph includes it."""
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Normalization(nn.Module):
     """Normalises a batch (N, C, H, W) of 0..255 to float32.
 
-    simple: x/255. inception: (x/255 - 0.5)/0.5. imagenet: (x/255 - mean)/std of ImageNet; other than three channels
-    take the mean of the three. none: x. Of each picture alone, after augmentation:
+    simple: x/255. inception: (x/255 - 0.5)/0.5. imagenet: (x/255 - mean)/std of ImageNet; other channel counts
+    take the mean of the three. none: x. From each picture itself, after augmentation:
     channel: (x - mean)/(std + 1e-6) per channel, clipped to +-20; image: the same over all channels at once;
     min_max: (x - min)/(max - min + 1e-6). These follow Hydrogen Torch's Simple, Inception, ImageNet, No, Channel, Image
     and Min_Max.
@@ -27,7 +27,7 @@ class Normalization(nn.Module):
         std = torch.tensor(IMAGENET_STD)
         if channels != 3:
             mean, std = mean.mean().expand(channels), std.mean().expand(channels)
-        # Buffers move with the module; not persistent, for they are constants and no part of the weights.
+        # Buffers, to move with the module; not persistent, because they are constants and not weights.
         self.register_buffer("mean", mean.reshape(1, -1, 1, 1).clone(), persistent=False)
         self.register_buffer("std", std.reshape(1, -1, 1, 1).clone(), persistent=False)
 

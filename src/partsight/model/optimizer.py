@@ -11,11 +11,11 @@ from partsight.errors import did_you_mean
 from partsight.model import param_groups
 
 SECOND_ORDER = ("adahessian",)
-"""Differentiate twice, which a training step here does not prepare for."""
+"""These differentiate twice, which our training step does not support."""
 
 
 def problems(name: str) -> list[str]:
-    """An optimizer that timm does not know, answered with the nearest, or one that cannot be used here."""
+    """An optimizer that timm does not know (the nearest is suggested), or one that cannot be used here."""
     known = [str(optimizer) for optimizer in timm.optim.list_optimizers()]
     if name not in known:
         return [f"training.optimizer={name}: timm has no such optimizer{did_you_mean(name, known, cutoff=0.6)}"]
@@ -23,13 +23,13 @@ def problems(name: str) -> list[str]:
         return [f"training.optimizer={name}: needs second derivatives, which this training does not compute"]
     try:
         timm.optim.get_optimizer_class(name)
-    except (ImportError, AssertionError) as error:  # of libraries that are not installed, or that need a GPU
+    except (ImportError, AssertionError) as error:  # needs a library that is not installed, or a GPU
         return [f"training.optimizer={name}: cannot be used on this machine: {error}"]
     return []
 
 
 def create(model: torch.nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    """timm's optimizer of that name over `param_groups.groups`.
+    """timm's optimizer of that name, on `param_groups.groups`.
 
     Hydrogen Torch's five: adam, adamw, sgd (momentum 0.9, Nesterov), rmsprop (momentum and smoothing 0.9), adadelta.
     """

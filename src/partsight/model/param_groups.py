@@ -14,13 +14,13 @@ from partsight.model.head import Head
 
 
 def groups(model: nn.Module, training: TrainingConfig) -> list[dict[str, Any]]:
-    """Groups for the optimizer, those of the plain learning rate first.
+    """Groups for the optimizer, those with the plain learning rate first.
 
-    Biases and the weights of norms take no weight decay: timm's rule, parameters of one dimension.
+    Biases and norm weights have no weight decay: timm's rule, parameters of one dimension.
 
     Args:
-        model: whose layers are backbone and head.
-        training: learning_rate, weight_decay, and what makes rates differ.
+        model: made of backbone and head.
+        training: learning_rate, weight_decay, and the settings that make rates differ.
     """
     rates = learning_rates(model, training)
     members: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
@@ -36,7 +36,7 @@ def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, floa
 
     differential_learning_rate for a name that holds one of differential_learning_rate_layers. Under layer_decay d the
     head takes the learning rate and the k-th layer below it d^k times that (BEiT, Bao et al. 2022; ELECTRA, Clark et
-    al. 2020), layers as timm orders them (`group_matcher`): the figures timm gives a model with a classifier.
+    al. 2020), layers as timm orders them (`group_matcher`): the rates timm gives a model with a classifier.
     """
     rates = {name: training.learning_rate for name, _ in model.named_parameters()}
     if training.differential_learning_rate is not None:
@@ -51,7 +51,7 @@ def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, floa
 
 
 def layers(model: Any) -> dict[str, int]:
-    """Parameter names of a timm model, each with its layer counted from the input; empty where timm knows no order."""
+    """Parameter names of a timm model, each with its layer counted from the input; empty if timm knows no order."""
     if not hasattr(model, "group_matcher"):
         return {}
     found: dict[str, int] = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
@@ -59,7 +59,7 @@ def layers(model: Any) -> dict[str, int]:
 
 
 def problems(config: Config) -> list[str]:
-    """Layers that match no parameter, answered with near names; layer decay for a model without an order of layers."""
+    """Layers that match no parameter (near names are suggested); layer decay for a model without a layer order."""
     training = config.training
     if not training.differential_learning_rate_layers and training.layer_decay == 1:
         return []
@@ -91,7 +91,7 @@ def _skeleton(config: Config) -> nn.Module:
 
 
 def _near(text: str, names: list[str]) -> str:
-    """The nearest part of a name, such as layer4 for layr4, else a few of the names there are."""
+    """The nearest part of a name, such as layer4 for layr4, else a few of the existing names."""
     parts = {".".join(words[start:stop]) for name in names for words in [name.split(".")]
              for start in range(len(words)) for stop in range(start + 1, min(start + 3, len(words)) + 1)}  # fmt: skip
     if hint := did_you_mean(text, sorted(parts), cutoff=0.6):

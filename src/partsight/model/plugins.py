@@ -1,4 +1,4 @@
-"""The one door for a user's own code: modules named in `plugins` are imported before any name is looked up."""
+"""The one way in for a user's own code: modules named in `plugins` are imported before any name is looked up."""
 
 import hashlib
 import importlib
@@ -15,15 +15,15 @@ def load(modules: Sequence[str]) -> list[str]:
     for module in modules:
         try:
             importlib.import_module(module)
-        except Exception as error:  # whatever a stranger's module does wrong, the person must learn of it here
+        except Exception as error:  # a user's module may raise anything, and the user must see it here
             problems.append(f"plugins: {module} cannot be imported: {type(error).__name__}: {error}")
     return problems
 
 
 def sources(modules: Sequence[str]) -> dict[str, str]:
-    """Module to 16 hex digits over its file, or over all Python files of a package; not over what these import.
+    """From module to 16 hex digits over its file, or all Python files of a package, but not over what these import.
 
-    A module that is not there has the digits of no file.
+    A missing module has the digits of no file.
     """
     _search_here(modules)
     return {module: _digest(_files(module)) for module in modules}
@@ -38,7 +38,7 @@ def _search_here(modules: Sequence[str]) -> None:
 def _files(module: str) -> list[Path]:
     try:
         spec = importlib.util.find_spec(module)
-    except ImportError:  # of the package it is in
+    except ImportError:  # its package cannot be imported
         spec = None
     if spec is None:
         return []

@@ -1,4 +1,4 @@
-"""Where a backbone's first weights come from: a file, timm's hub, or chance; never one for another in silence."""
+"""Where a backbone's first weights come from: a file, timm's hub, or chance; one never silently replaces another."""
 
 import hashlib
 import threading
@@ -27,7 +27,7 @@ class Weights:
     state: dict[str, Tensor] | None
     """The backbone's state, or None for random weights."""
     warning: str | None = None
-    """What was asked for and could not be had."""
+    """What was asked for but not available."""
 
 
 def find(config: Config) -> Weights:
@@ -45,10 +45,10 @@ def find(config: Config) -> Weights:
         try:
             return _from_hub(config.backbone)
         except Exception as error:  # timm, the hub's client and the file system each raise their own
-            reason = f"The ImageNet weights of {config.backbone} cannot be had: {type(error).__name__}: {error}"
+            reason = f"The ImageNet weights of {config.backbone} are not available: {type(error).__name__}: {error}"
     if config.model.on_missing_weights == "error":
         raise PartsightError(f"{reason}\n{_remedy(config.backbone)}")
-    warning = f"{reason} Going on from RANDOM weights (model.on_missing_weights=random)."
+    warning = f"{reason} Starting from RANDOM weights (model.on_missing_weights=random)."
     return Weights("random", None, warning)
 
 
@@ -56,7 +56,7 @@ def load(model: nn.Module, weights: Weights, name: str, channels: int, height: i
     """Puts the weights into a backbone made by `backbone.create`; timm adapts the stem to other channel counts."""
     if weights.state is not None:
         loaded = backbone.create(name, channels, height, width, dict(weights.state))
-        kept = model.state_dict().keys()  # without a head of its own
+        kept = model.state_dict().keys()  # without timm's own head
         model.load_state_dict({key: value for key, value in loaded.state_dict().items() if key in kept})
 
 
@@ -85,7 +85,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # broken or unsafe files raise many kinds
         raise PartsightError(
             f"model.weights={path}: cannot be read ({type(error).__name__}: {str(error).splitlines()[0]}). "
-            "Use safetensors, or a file of tensors alone that torch.load(weights_only=True) accepts."
+            "Use safetensors, or a file that holds only tensors, which torch.load(weights_only=True) accepts."
         ) from None
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
@@ -107,7 +107,7 @@ def _only_stem(keys: list[str]) -> bool:
 
 
 def _hub_problem(name: str) -> str | None:
-    """Why the hub's weights cannot be had, or None. Waits at most HUB_SECONDS, name resolution included."""
+    """Why the hub's weights are not available, or None. Waits at most HUB_SECONDS, name resolution included."""
     known = timm.get_pretrained_cfg(name)
     if known is None or not known.has_weights:
         return f"timm publishes no pretrained weights for {name}."
@@ -126,16 +126,16 @@ def _hub_problem(name: str) -> str | None:
         try:
             HfApi().model_info(repository, timeout=HUB_SECONDS)
             outcome.append(None)
-        except Exception as error:  # any failure means: not to be had now
+        except Exception as error:  # after any failure they count as not available
             outcome.append(error)
 
-    asking = threading.Thread(target=ask, daemon=True)  # a thread, for a name server can hang without a time limit
+    asking = threading.Thread(target=ask, daemon=True)  # a thread, because a name server can hang without a time limit
     asking.start()
     asking.join(HUB_SECONDS)
     if outcome and outcome[0] is None:
         return None
     why = type(outcome[0]).__name__ if outcome else f"no answer in {HUB_SECONDS:.0f} s"
-    return f"The ImageNet weights of {name} cannot be had: the hub could not be reached ({why})."
+    return f"The ImageNet weights of {name} are not available: the hub could not be reached ({why})."
 
 
 def _from_hub(name: str) -> Weights:
