@@ -1,1 +1,1 @@
-"""What a person looks at after a run: charts and picture sheets. Nothing here needs torch or a model."""
+"""What people look at after a run: charts and picture sheets. Nothing here needs torch or a model."""

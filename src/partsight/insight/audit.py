@@ -1,4 +1,4 @@
-"""What a data set holds and what is wrong with it, as tables: no model, no settings of training, no drawing.
+"""What a data set holds and what is wrong with it, as tables: no model, no training settings, no drawing.
 
 audited = audit(examples, inspected, parts(examples, fold))
 audited.findings, audited.counts, audited.copies, ...
@@ -21,17 +21,17 @@ Level = Literal["unusable", "look", "note"]
 _NO_PAIRS = pd.DataFrame({"first": [], "second": [], "similarity": []})
 
 UNEVEN = 10
-"""The largest class has so many times the rows of the smallest before that is said."""
+"""Reported from this ratio of the largest class's rows to the smallest's."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a person should know of the data."""
+    """Something the user should know about the data."""
 
     level: Level
-    """unusable: training refuses it. look: it can make a score wrong. note: it explains what is seen later."""
+    """unusable: training refuses it. look: it can make a score wrong. note: it explains later results."""
     key: str
-    """What it is, in one word; the same in every audit."""
+    """Its name, the same in every audit."""
     count: int
     text: str
 
@@ -41,7 +41,7 @@ class Audit:
     """The tables of `audit`. Empty tables keep their columns."""
 
     rows: pd.DataFrame
-    """One row an example: `Examples.frame`, `part` (text: `fold 0`, ..., `train`, `validation`, `test`) and the
+    """One row per example: `Examples.frame`, `part` (text: `fold 0`, ..., `train`, `validation`, `test`) and the
     columns of `inspection.inspect`."""
     counts: pd.DataFrame
     """class, rows, share (of all rows, %), and a column of rows for each split and fold."""
@@ -52,23 +52,23 @@ class Audit:
     brightness: pd.DataFrame
     """class, pictures, and the mean brightness of a picture (0 to 1) at 5, 25, 50, 75 and 95 % of them."""
     copies: pd.DataFrame
-    """One row a set of byte-identical pictures: pictures (list), parts (list), labels (list of texts, one a picture),
-    across (they lie in several parts), conflict (they are labelled differently)."""
+    """One row per set of byte-identical pictures: pictures (list), parts (list), labels (list of texts, one per
+    picture), across (they are in several parts), conflict (they are labelled differently)."""
     look_alikes: pd.DataFrame
-    """One row a pair of pictures in different parts that show the same thing and are no copies, the likest first:
+    """One row per pair of pictures in different parts that show the same thing but are not copies, most similar first:
     image, part, label, other, other_part, other_label, similarity (1: the same)."""
     repeated: pd.DataFrame
-    """One row a picture with several rows: image, rows, labels (text such as `1 + 3`), parts (list)."""
+    """One row per picture with several rows: image, rows, labels (text such as `1 + 3`), parts (list)."""
     broken: pd.DataFrame
     """split, row, image, problem: rows whose picture cannot be used."""
     suspicious: pd.DataFrame
-    """image, warning: pictures that can be used and are not as they should be."""
+    """image, warning: pictures that can be used but have a defect."""
     findings: tuple[Finding, ...]
-    """The gravest first."""
+    """Most severe first."""
 
     @property
     def level(self) -> Level | None:
-        """The gravest level found; notes do not count."""
+        """The most severe level found; notes do not count."""
         return next((f.level for f in self.findings if f.level != "note"), None)
 
 
@@ -86,9 +86,9 @@ def audit(
         examples: its rows.
         inspected: `inspection.inspect` of their pictures.
         row_parts: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
-        same: `leaks.alike` of the same two. None: look-alikes are not shown.
-        channels: image.channels, which pictures have to fit.
-        skip_broken: training leaves broken pictures out (data.on_bad_image=skip) and does not refuse them.
+        same: `leaks.alike` of the same rows and pictures. None: look-alikes are not shown.
+        channels: image.channels, which pictures must fit.
+        skip_broken: training leaves broken pictures out (data.on_bad_image=skip) instead of refusing them.
     """
     rows = examples.frame.merge(inspected, on="image", how="left", validate="many_to_one")
     rows = rows.assign(part=examples.frame["split"].tolist() if row_parts is None else row_parts)
@@ -132,7 +132,7 @@ def audit(
 
 
 def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:
-    """Where each row lies: `fold 0`, ... where the strategy divides into folds; else the name of its split.
+    """The part of each row: `fold 0`, ... if the strategy divides into folds, else the name of its split.
 
     Args:
         examples: the rows.
@@ -146,7 +146,7 @@ def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") 
 
 
 def label_text(label: Any) -> str:
-    """A label as people read it: several are joined by commas, a missing one is empty."""
+    """A label as text: several are joined by commas, a missing one is empty."""
     if label is None or (isinstance(label, float) and np.isnan(label)):
         return ""
     return ", ".join(map(str, label)) or "none" if isinstance(label, list | tuple) else str(label)
@@ -195,7 +195,7 @@ def _brightness(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _copies(rows: pd.DataFrame) -> pd.DataFrame:
     pictures = _labelled(rows)
-    # Only the hashes that occur twice are walked through: a set of a million pictures may have none.
+    # Loops only over hashes that occur twice: among a million pictures there may be none.
     twice = pictures[pictures.duplicated("hash", keep=False)]
     found = []
     for _, same in twice.groupby("hash", sort=False):
@@ -233,7 +233,7 @@ def _repeated(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a picture: image, hash, label (text; of several rows `1 + 3`), parts (list)."""
+    """One row per picture: image, hash, label (text; from several rows `1 + 3`), parts (list)."""
     texts = rows[["image", "hash", "part"]].assign(label=[label_text(label) for label in rows["label"]])
     once = texts.drop_duplicates("image")
     again = texts[texts.duplicated("image", keep=False)].groupby("image", sort=False)
@@ -285,11 +285,11 @@ def _look_alike_findings(pairs: pd.DataFrame, pictures: pd.DataFrame) -> list[Fi
 
 def _incomplete_findings(same: Alike | None) -> list[Finding]:
     if same is not None and not same.every_pair:
-        text = f"more than {lookalikes.MOST_PAIRS:,} pairs of look-alikes: the nearest are kept, and all groups"
+        text = f"more than {lookalikes.MOST_PAIRS:,} pairs of look-alikes: only the nearest and all groups are kept"
         return [Finding("note", "look_alikes_uncounted", 1, text)]
     if same is None or same.complete:
         return []
-    text = f"more than {lookalikes.MOST_PICTURES:,} pictures: copies are looked for, look-alikes are not"
+    text = f"more than {lookalikes.MOST_PICTURES:,} pictures: only copies are searched for, not look-alikes"
     return [Finding("note", "look_alikes_unknown", 1, text)]
 
 
@@ -333,7 +333,7 @@ def _class_findings(counts: pd.DataFrame, trained: Sequence[int]) -> list[Findin
     folds = [name for name in counts if str(name).startswith("fold ")]
     lacking = [str(name) for name, least in zip(counts["class"], counts[folds].min(axis=1), strict=True) if least == 0]
     if folds and lacking:
-        text = f"some fold has no rows of class {', '.join(lacking)}: its score says nothing of it there"
+        text = f"some fold has no rows of class {', '.join(lacking)}: its score says nothing about it there"
         found.append(Finding("look", "class_not_in_fold", len(lacking), text))
     most, least = int(counts["rows"].max()), int(counts["rows"].min())
     if least and most >= UNEVEN * least:

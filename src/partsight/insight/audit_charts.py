@@ -1,4 +1,4 @@
-"""Charts of an audit: rows a class, brightness a class, sizes of pictures."""
+"""Charts of an audit: rows per class, brightness per class, picture sizes."""
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,15 @@ from partsight.insight import style
 
 WIDTH = 9.0
 MOST = 60
-"""Classes that a chart has room for."""
+"""Most classes that a chart has room for."""
 
 
 def class_chart(counts: pd.DataFrame) -> Figure:
-    """Rows a class as bars, the largest class on top. counts: `Audit.counts`."""
+    """Rows per class as bars, the largest class on top. counts: `Audit.counts`."""
     shown = counts.nlargest(MOST, "rows").iloc[::-1]
     figure = _rows_figure(len(shown))
     axes = figure.subplots()
-    style.dress(axes, "Rows a class", _cut(counts))
+    style.dress(axes, "Rows per class", _cut(counts))
     bars = axes.barh(range(len(shown)), shown["rows"], color=style.BLUE, height=0.7)
     axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=style.SMALL_SIZE, color=style.MUTED)
     axes.grid(False, axis="y")
@@ -47,7 +47,7 @@ def brightness_chart(brightness: pd.DataFrame) -> Figure:
 
 
 def size_chart(sizes: pd.DataFrame) -> Figure:
-    """Width against height, the area of a dot for the number of pictures. sizes: `Audit.sizes`."""
+    """Width against height; a dot's area is the number of pictures. sizes: `Audit.sizes`."""
     figure = style.new_figure(WIDTH, 4.2)
     axes = figure.subplots()
     style.dress(axes, "Sizes of pictures", f"{len(sizes):,} sizes; a dot's area shows the number of pictures")

@@ -1,4 +1,4 @@
-"""The audit of a data set as one html page: a verdict on top, then every table with the pictures it speaks of."""
+"""The audit of a data set as one html page: a verdict on top, then every table with its pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from partsight.insight.contact import Group, contact_sheet
 from partsight.insight.page import Block, Section, figures, notice, page, picture, table, text
 
 SHOWN = 24
-"""Examples of each finding that a page shows; it says how many more there are."""
+"""Examples of each finding shown on a page, which says how many more there are."""
 A_CLASS = 6
 CLASSES = 40
-"""Sample pictures of a class, and classes, on a page."""
+"""Sample pictures per class, and classes, on a page."""
 
 _VERDICT = {
-    None: ("good", "Nothing was found that would spoil a score."),
+    None: ("good", "Nothing was found that would distort a score."),
     "look": ("warning", "Usable, but look at what is listed here before you trust a score."),
     "unusable": ("error", "Training refuses this data set as it is."),
 }
@@ -32,10 +32,10 @@ def audit_page(audited: Audit, folder: Path, title: str, subtitle: str, notes: S
 
     Args:
         audited: the tables.
-        folder: that the paths of the pictures are relative to.
+        folder: to which the picture paths are relative.
         title: of the page.
-        subtitle: where the data is, for instance.
-        notes: what was decided while reading, and has to be said.
+        subtitle: for instance, where the data is.
+        notes: decisions made while reading, to be reported.
     """
     return page(
         title,
@@ -46,7 +46,7 @@ def audit_page(audited: Audit, folder: Path, title: str, subtitle: str, notes: S
             Section("Identical pictures", _copies(audited, folder)),
             Section("Look-alikes across splits and folds", _look_alikes(audited, folder)),
             Section("Pictures to look at", _suspicious(audited, folder)),
-            Section("Several rows a picture", _repeated(audited, folder)),
+            Section("Several rows per picture", _repeated(audited, folder)),
             Section("Classes", _classes(audited)),
             Section("Samples of every class", _samples(audited, folder)),
             Section("Sizes and formats", _sizes(audited)),
@@ -113,7 +113,7 @@ def _copies(audited: Audit, folder: Path) -> list[Block]:
         for found in _records(worst.head(SHOWN))
     ]
     return [
-        picture(contact_sheet(groups, folder), "byte for byte the same file: two of each set"),
+        picture(contact_sheet(groups, folder), "byte for byte the same file: two pictures of each set"),
         table(listed, _of(len(worst), "sets of identical pictures")),
     ]
 
@@ -131,7 +131,7 @@ def _look_alikes(audited: Audit, folder: Path) -> list[Block]:
     pairs = audited.look_alikes
     if pairs.empty:
         return []
-    # The whole range, and not the likest alone: the far end shows whether the threshold is right.
+    # The whole range, not only the most similar: the far end shows whether the threshold is right.
     chosen = pairs.iloc[_spread(len(pairs), SHOWN)]
     groups = [
         Group(
@@ -140,7 +140,7 @@ def _look_alikes(audited: Audit, folder: Path) -> list[Block]:
         )
         for pair in _records(chosen)
     ]
-    caption = f"{len(chosen)} of {len(pairs):,} pairs, the likest first, the least alike last"
+    caption = f"{len(chosen)} of {len(pairs):,} pairs, from the most to the least similar"
     return [picture(contact_sheet(groups, folder), caption), table(chosen)]
 
 
@@ -195,5 +195,5 @@ def _sizes(audited: Audit) -> list[Block]:
 def _brightness(audited: Audit) -> list[Block]:
     if audited.brightness.empty:
         return []
-    caption = "mean brightness of a picture, 0 to 1; a class that differs is told apart by its light alone"
+    caption = "mean brightness of a picture, 0 to 1; a class that differs can be recognized by its brightness alone"
     return [picture(audit_charts.brightness_chart(audited.brightness)), table(audited.brightness, caption)]

@@ -1,4 +1,4 @@
-"""What augmentation makes of a picture."""
+"""What augmentation does to a picture."""
 
 from matplotlib.figure import Figure
 
@@ -9,7 +9,7 @@ from partsight.insight.contact import Panels, panel_sheet
 
 
 def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epochs: int = 5) -> Figure:
-    """A line a picture: as it is stored, then as training sees it in each of so many epochs.
+    """One line per picture: as it is stored, then as training sees it in each of `epochs` epochs.
 
     Args:
         examples: their first rows and others from all over the table are shown.

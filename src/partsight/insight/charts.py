@@ -45,7 +45,7 @@ def chart_sheet(history: pd.DataFrame, title: str, metric: str) -> Figure:
     """Four curves of a run on one sheet: learning rate, training batch loss, validation loss, validation metric.
 
     history: long table of `samples` (int64, pictures seen so far), `series` (text: "learning_rate", "train_loss",
-        "validation_loss", or of a metric) and `value` (float). A series that is absent is shown as "no points".
+        "validation_loss", or a metric) and `value` (float). A series that is absent is shown as "no points".
     metric: the series of the fourth chart, such as "validation_ROC_AUC".
     """
     figure = style.new_figure(11.0, 6.8)
@@ -79,13 +79,13 @@ def _curve(axes: Axes, points: pd.DataFrame, series: str, heading: str) -> None:
         axes.plot(x, y, color=style.BLUE, alpha=0.35, linewidth=0.8)
         axes.plot(x, smoothed(y), color=style.BLUE, linewidth=2.0)
     else:
-        # Beyond some forty points the dots merge into a thick line; below, they show where the curve was measured.
+        # Beyond about forty points dots merge into a thick line; with fewer, they show where the curve was measured.
         dots = "o" if len(y) <= 40 else ""
         axes.plot(x, y, color=style.BLUE, linewidth=1.8, linestyle="-", marker=dots, markersize=4.5)
     if series in {"learning_rate", "train_loss", "validation_loss"}:
         axes.set_ylim(bottom=0.0 if y.min() >= 0 else None, top=1.06 * y.max() if y.max() > 0 else None)
     elif y.max() <= 1:
-        # A perfect score is a place on the axis; nothing lies beyond it.
+        # A perfect score must be visible; nothing can be beyond it.
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, min(top, 1 + 0.05 * (1 - bottom)))
 
@@ -95,7 +95,7 @@ def _metric_name(series: str) -> str:
 
 
 def _curve_note(y: NDArray[np.float64], series: str) -> str:
-    """The figures a reader looks for: the last value and the best one; and, loudly, values that are not numbers."""
+    """The values a reader looks for, the last and the best, and a prominent warning if some are not finite."""
     finite = y[np.isfinite(y)]
     if not finite.size:
         return ""
@@ -127,12 +127,12 @@ def _thousands(value: float) -> str:
 
 
 def probability_histogram(table: pd.DataFrame, good_classes: Sequence[str] | None, title: str) -> Figure:
-    """How sure the model is where it is right and where it is wrong, each part on a scale of its own.
+    """How confident the model is when right and when wrong, each part on its own scale.
 
     table: predictions table (`label`, `prediction`, `prob_<class>`). Under multi-label each pair of example and class
         is one decision. Rows without a label are left out.
-    good_classes: with them, and one label a row, a second column shows P(good), their summed probability, for parts
-        that are good and for parts that are bad.
+    good_classes: if given, and with one label per row, a second column shows P(good), their summed probability, for
+        good parts and for bad parts.
     """
     probability, right = decisions(table)
     pairs = [("probability of the prediction", ("Right", probability[right]), ("Wrong", probability[~right]))]
@@ -144,13 +144,13 @@ def probability_histogram(table: pd.DataFrame, good_classes: Sequence[str] | Non
     figure = style.new_figure(1.2 + 5.0 * len(pairs), 4.8)
     panels = figure.subplots(2, len(pairs), squeeze=False, sharex=True)
     for (upper, lower), (label, above, below) in zip(panels.T, pairs, strict=True):
-        # The hatch tells the two apart in a black and white print.
+        # The hatch distinguishes the two in black and white print.
         _histogram(upper, *above, colour=style.RIGHT, hatch="")
         _histogram(lower, *below, colour=style.WRONG, hatch="///")
         lower.set_xlabel(label)
         for axes in (upper, lower):
             axes.set_ylabel("decisions" if is_multilabel(table) else "examples")
-    style.headline(figure, title, "square-root scales, one for each chart: a single example stays visible")
+    style.headline(figure, title, "square-root scales, one per chart: a single example stays visible")
     return style.finish(figure)
 
 
@@ -171,7 +171,7 @@ def _histogram(axes: Axes, name: str, values: NDArray[np.float64], *, colour: st
 
 
 def _count_ticks(top: float) -> list[float]:
-    """0, and of 1, 2, 5, 10, 20 ... those that keep their distance on a square-root scale up to `top`."""
+    """0 and those of 1, 2, 5, 10, 20 ... that are far enough apart on a square-root scale up to `top`."""
     ticks: list[float] = []
     gap = 0.15 * top**0.5
     for tick in sorted((step * 10.0**power for power in range(8) for step in (1, 2, 5)), reverse=True):
@@ -188,7 +188,7 @@ def escape_overkill_chart(sweep: pd.DataFrame, chosen: float | None, title: str)
     """Both rates against the threshold on P(good): a part whose P(good) reaches the threshold is called good.
 
     sweep: columns `threshold`, `escape_rate`, `escape_low`, `escape_high`, `overkill_rate`, `overkill_low`,
-        `overkill_high`, rates in [0, 1]. The square-root scale has room for a tenth of a percent and for zero.
+        `overkill_high`, rates in [0, 1]. The square-root scale shows both a tenth of a percent and zero.
     chosen: the threshold in use; the caption gives its rates, or those of the nearest threshold in the table.
     """
     figure = style.new_figure(8.6, 5.4)
@@ -196,7 +196,7 @@ def escape_overkill_chart(sweep: pd.DataFrame, chosen: float | None, title: str)
     style.dress(axes)
     sweep = sweep.sort_values("threshold", kind="stable")
     threshold = sweep["threshold"].to_numpy(np.float64)
-    # Between far thresholds a line is a guess: the dots say where it is not.
+    # Between distant thresholds the line is a guess: dots show the computed points.
     dots = "o" if len(threshold) <= 40 else ""
     for name, colour, dashes in [("escape", style.WRONG, "-"), ("overkill", style.BLUE, "--")]:
         rate, low, high = (sweep[f"{name}_{part}"].to_numpy(np.float64) for part in ("rate", "low", "high"))

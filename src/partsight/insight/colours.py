@@ -1,4 +1,4 @@
-"""What colours the pictures of each class have: a class that differs by its colour alone is no test of a model."""
+"""The colours of each class's pictures: a class that differs by colour alone does not test a model."""
 
 import cv2
 import numpy as np
@@ -17,8 +17,8 @@ GREY = 0.15
 
 
 def hues(examples: Examples, most: int = 50) -> pd.DataFrame:
-    """One row a class: class, pictures looked at (at most `most`, from all over the table), grey (share of pixels), and
-    `hue_0` ... `hue_350`, shares of the other pixels by hue in degrees."""
+    """One row per class: class, pictures looked at (at most `most`, from all over the table), grey (share of pixels),
+    and `hue_0` ... `hue_350`, shares of the other pixels by hue in degrees."""
     single = examples.frame[["image", "label"]].explode("label").dropna().drop_duplicates()
     rows = []
     for name, found in single.groupby("label", sort=True)["image"]:
@@ -32,7 +32,7 @@ def hues(examples: Examples, most: int = 50) -> pd.DataFrame:
 
 
 def _counts(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(BINS + 1,): pixels a hue, and the grey ones at the end, as shares of the picture."""
+    """(BINS + 1,): shares of the picture's pixels per hue, and at the end the share of grey ones."""
     small = cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA)
     hue, saturation, _ = cv2.split(np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV)))
     grey = saturation < 255 * GREY
@@ -41,13 +41,13 @@ def _counts(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def hue_chart(table: pd.DataFrame) -> Figure:
-    """A strip a class: every hue in its own colour, the stronger the more pixels have it. table: `hues`."""
+    """One strip per class: every hue in its own colour, stronger the more pixels have it. table: `hues`."""
     figure = style.new_figure(9.0, 1.1 + 0.26 * max(len(table), 2))
     axes = figure.subplots()
     style.dress(axes, "Hues of each class", f"of pixels that are not grey (saturation below {GREY:.0%})")
     shares = table.filter(like="hue_").to_numpy(np.float64)
     colours = hsv_to_rgb(np.stack([np.linspace(0, 1, BINS, endpoint=False), np.ones(BINS), np.ones(BINS)], axis=1))
-    # Much of a hue is painted, none is paper; against the largest of the whole chart, so that classes compare.
+    # Much of a hue is painted strongly, none is paper; scaled by the chart's largest, so that classes compare.
     strength = np.sqrt(shares / max(shares.max(), 1e-12))[..., None]
     axes.imshow(1 - strength * (1 - colours), aspect="auto", extent=(0, 360, len(table) - 0.5, -0.5))
     names = [

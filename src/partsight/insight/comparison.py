@@ -1,4 +1,4 @@
-"""Charts of several runs: one figure of each, and their curves."""
+"""Charts of several runs: one score of each, and their curves."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
 
 
 def curve_chart(curves: pd.DataFrame, runs: pd.DataFrame, series: str) -> Figure:
-    """A line a run. curves: `tracking.comparison.curves`; runs: their names."""
+    """One line per run. curves: `tracking.comparison.curves`; runs: their names."""
     figure = style.new_figure(9.0, 4.2)
     axes = figure.subplots()
     style.dress(axes, series)

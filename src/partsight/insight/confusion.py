@@ -1,4 +1,4 @@
-"""The confusion chart: which class is taken for which, from 2 to some 40 classes."""
+"""The confusion chart: which class is taken for which, for 2 to about 40 classes."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,8 @@ from partsight.insight import style
 def confusion_chart(confusion: pd.DataFrame, title: str) -> Figure:
     """Counts and row percentages: rows are the true classes, columns the predicted ones.
 
-    confusion: integers, index and columns = class names in the same order; from 2 to about 40 classes. What is right
-        is tinted blue, what is wrong orange, by its share of the row. Beyond 20 classes empty cells stay blank.
+    confusion: integers, index and columns = class names in the same order; from 2 to about 40 classes. Right cells
+        are tinted blue, wrong ones orange, by their share of the row. Beyond 20 classes empty cells stay blank.
     """
     counts = confusion.to_numpy(np.int64)
     totals = counts.sum(axis=1, keepdims=True)

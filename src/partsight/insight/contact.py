@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures in groups, with a line of text below each; made for pages of hundreds."""
+"""Contact sheets: many small pictures in groups, with a line of text below each; suitable for hundreds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from partsight.insight.sheets import WIDE, read_picture
 WIDTH = 12.0
 HEADING, CAPTION, GAP = 0.26, 0.19, 0.1
 TALLEST = 1.9
-"""Inches; so is all above."""
+"""Inches, like everything above."""
 
 
 Picture = NDArray[np.uint8] | str
@@ -24,11 +24,11 @@ Picture = NDArray[np.uint8] | str
 
 @dataclass(frozen=True)
 class Panels:
-    """Pictures that belong together, side by side; not broken over two lines unless they are wider than one."""
+    """Pictures that belong together, side by side; they share a line unless they are wider than one."""
 
     heading: str
     pictures: Sequence[tuple[Picture, str]]
-    """A picture, and what stands below it."""
+    """A picture, and the text below it."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Group:
 
     heading: str
     pictures: Sequence[tuple[str, str]]
-    """Path within the folder, and what stands below it."""
+    """Path within the folder, and the text below it."""
 
 
 def contact_sheet(groups: Sequence[Group], folder: Path, columns: int = 6) -> Figure:
-    """The files of the groups as `panel_sheet`; one that cannot be read is a grey box that says so."""
+    """A `panel_sheet` of picture files; an unreadable one is a grey box that says so."""
     loaded = [
         Panels(group.heading, [(read_picture(folder, i), words) for i, words in group.pictures]) for group in groups
     ]
@@ -49,7 +49,7 @@ def contact_sheet(groups: Sequence[Group], folder: Path, columns: int = 6) -> Fi
 
 
 def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
-    """The groups one after the other, `columns` pictures a line; half as many where pictures are wide.
+    """The groups one after the other, `columns` pictures per line, or half as many if pictures are wide.
 
     Each picture keeps its proportions.
     """
@@ -81,7 +81,7 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
 
 
 class _Canvas:
-    """Boxes of a fixed size in pixels, for pictures of any."""
+    """Boxes of a fixed size in pixels, for pictures of any size."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = round(width * style.DPI), round(height * style.DPI)

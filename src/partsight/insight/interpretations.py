@@ -1,4 +1,4 @@
-"""The interpretation sheet: pictures with a heat map over them, where the evidence for the predicted class lies."""
+"""The interpretation sheet: pictures with a heat map that shows where the evidence for the predicted class is."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from partsight.insight import sheets
 from partsight.insight.rows import PREFIX, class_names, is_multilabel
 
 STRONGEST = 0.55
-"""Opacity where the evidence is strongest: the part must stay visible below it."""
+"""Opacity where the evidence is strongest: the part must stay visible beneath."""
 NOTE = "red: the strongest evidence for the predicted class (Grad-CAM) · yellow, green: weaker · untinted: none"
 
 
@@ -29,12 +29,12 @@ def explained_classes(rows: pd.DataFrame) -> NDArray[np.int64]:
 def interpretation_sheet(
     rows: pd.DataFrame, pictures: Path | NDArray[np.uint8], heat: NDArray[np.float32], title: str
 ) -> Figure:
-    """Pictures with their heat maps, 4 a line (2 where they are wide); above each what a prediction sheet says.
+    """Pictures with their heat maps, 4 per line (2 if wide); above each, the text of a prediction sheet.
 
     rows: of a predictions table, N of them.
-    pictures: the folder of the originals, onto which the maps are stretched; or, where the model sees a part of a
-        picture, what it sees: (N, H, W, C) uint8.
-    heat: (N, h, w) within 0 and 1, of `explained_classes`; a map of zeros leaves its picture as it is.
+    pictures: the folder of the originals, onto which the maps are stretched; or, if the model sees only a
+        part of a picture, that part: (N, H, W, C) uint8.
+    heat: (N, h, w) within 0 and 1, of `explained_classes`; a map of zeros leaves its picture unchanged.
     """
     multilabel, names = is_multilabel(rows), class_names(rows)
     panels = []
@@ -42,7 +42,7 @@ def interpretation_sheet(
         given = sheets.read_picture(pictures, str(row["image"])) if isinstance(pictures, Path) else pictures[index]
         shown = given if isinstance(given, str) else overlay(sheets.as_rgb(given), heat[index])
         panel = sheets.prediction_panel(row, shown, multilabel)
-        if multilabel:  # among several labels the one explained is to be named
+        if multilabel:  # with several labels, name the one explained
             panel = dataclasses.replace(panel, lines=(*panel.lines[:2], f"heat: {names[number]}   {panel.lines[2]}"))
         panels.append(panel)
     return sheets.sheet(panels, title, NOTE.replace("predicted", "named") if multilabel else NOTE)

@@ -1,4 +1,4 @@
-"""The sheet of leaks: a picture that validates or tests, beside the one that trains."""
+"""The sheet of leaks: each picture that validates or tests, beside the one that trains."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ _SIDE, _GAP = 420, 12  # pixels of the larger side of one picture, and between t
 
 
 def leak_sheet(leaks: pd.DataFrame, picture_folder: Path, title: str, number: int) -> Figure:
-    """Pairs, two pictures a panel; above them kind and similarity, then name and label of both.
+    """Pairs, two pictures per panel; above them kind and similarity, then name and label of both.
 
     Args:
         leaks: `data.leaks.find`: split, image, label, train_image, train_label, kind, similarity.
         picture_folder: what the images are relative to.
         title: of the sheet.
-        number: pairs; spread evenly over the table, so that doubtful ones are shown beside plain ones.
+        number: of pairs, spread evenly over the table, to show doubtful ones as well as clear ones.
     """
     chosen = leaks.iloc[np.unique(np.linspace(0, len(leaks) - 1, min(number, len(leaks))).round().astype(int))]
     panels = []
@@ -40,7 +40,7 @@ def leak_sheet(leaks: pd.DataFrame, picture_folder: Path, title: str, number: in
 
 
 def _beside(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Both at one size a side, a white gap between; wide strips stand above each other."""
+    """Both at the same size with a white gap between, side by side, or one above the other if wide."""
     small, other = _scaled(ours), _scaled(theirs)
     axis = 0 if max(small.shape[0] / small.shape[1], other.shape[0] / other.shape[1]) < 0.5 else 1
     across = max(small.shape[1 - axis], other.shape[1 - axis])

@@ -1,4 +1,4 @@
-"""The metrics chart: a dot with its interval for each figure of a run."""
+"""The metrics chart: a dot with its interval for each score of a run."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ def metrics_chart(summary: pd.DataFrame, title: str) -> Figure:
     """A dot with its interval for each metric, in the order of the table.
 
     summary: columns `metric` (text), `value`, `low`, `high` (float; NaN = undefined, no interval). Escape and overkill
-        rate get an axis of their own below: beside 0.98 they would stretch a common one until no interval is seen.
+        rate get their own axis below: on a common one with 0.98, no interval would be visible.
         LogLoss, which has no upper end, goes to the caption.
     """
     in_caption = summary["metric"] == "LogLoss"

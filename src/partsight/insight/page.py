@@ -1,9 +1,9 @@
-"""One html file that opens anywhere: text, tables that sort by click, and pictures, with no network and no other file.
+"""One html file that opens anywhere: text, tables that sort by click, and pictures, without a network or other files.
 
     page("Title", "subtitle", [Section("Data", [table(frame), picture(figure, "caption")])])
 
-Every text is escaped: class names and file names are arbitrary. A content security policy in the page forbids the
-browser to load anything that is not in it.
+Every text is escaped: class names and file names are arbitrary. A content security policy in the page keeps the
+browser from loading anything that is not in it.
 """
 
 import base64
@@ -29,19 +29,19 @@ WIDEST = 1600
 PIXELS_PER_INCH = 96
 """CSS pixels."""
 COLOURS_OF_A_CHART = 4096
-"""A picture of more colours is, or holds, a photograph."""
+"""A picture with more colours is or holds a photograph."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A finished piece of a page; made by the functions below."""
+    """A finished piece of a page, made by the functions below."""
 
     html: Markup
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and the blocks below it."""
 
     title: str
     blocks: Sequence[Block]
@@ -59,14 +59,14 @@ def text(words: str) -> Block:
 
 
 def notice(kind: Literal["good", "warning", "error"], words: str) -> Block:
-    """A coloured box; lines stay lines."""
+    """A coloured box; line breaks are kept."""
     return _block("notice", kind=kind, lines=words.splitlines())
 
 
 def figures(values: Sequence[tuple[str, str]]) -> Block:
-    """Key figures in large letters: (name, value as it is to be read), such as ("ROC AUC", "0.991 [0.978, 0.997]").
+    """Key figures in large letters: (name, value as text), such as ("ROC AUC", "0.991 [0.978, 0.997]").
 
-    What stands in brackets at the end, such as an interval, is set small beneath.
+    Brackets at the end, such as an interval, are set small beneath.
     """
     return _block("figures", values=[(name, *_head_and_rest(value)) for name, value in values])
 
@@ -74,7 +74,7 @@ def figures(values: Sequence[tuple[str, str]]) -> Block:
 def table(frame: pd.DataFrame, caption: str = "") -> Block:
     """A data frame without its index; a click on a column's name sorts by it.
 
-    Numbers are shown to five significant digits and sorted by their full value; cells without a value stay empty, and
+    Numbers are shown to five significant digits and sorted by their full value; cells without a value stay empty and
     are sorted to the end. Lists are joined by commas.
     """
     numeric = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
@@ -84,7 +84,7 @@ def table(frame: pd.DataFrame, caption: str = "") -> Block:
 
 
 def picture(source: Figure | Path | bytes, caption: str = "") -> Block:
-    """A figure, a picture file or the bytes of one, inside the page as WebP; a click shows it in full size."""
+    """A figure, a picture file or the bytes of one, embedded in the page as WebP; a click shows it in full size."""
     data, width, height = _webp(source)
     uri = "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
     return _block("picture", uri=uri, width=width, height=height, caption=caption)
@@ -94,7 +94,7 @@ def picture(source: Figure | Path | bytes, caption: str = "") -> Block:
 class _Cell:
     shown: str
     key: str
-    """What the browser sorts by; empty: nothing is known."""
+    """The browser's sort key; empty: no value."""
 
 
 def _cell(value: Any) -> _Cell:
@@ -114,9 +114,9 @@ def _head_and_rest(value: str) -> tuple[str, str]:
 
 
 def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
-    """Bytes, and the width and height to show them at: charts without loss, photographs with a little.
+    """Bytes, and the width and height to show them at: charts without loss, photographs with little.
 
-    A picture that states its resolution, as figures do, is shown in its own size: inches stay inches.
+    A picture that states its resolution, as figures do, is shown at its physical size: inches stay inches.
     """
     opened = Image.open(io.BytesIO(_png(source)) if isinstance(source, Figure) else _file(source))
     with opened:
@@ -127,7 +127,7 @@ def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
-    picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # without loss, quality is mere effort
+    picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # lossless: quality only sets the effort
     return encoded.getvalue(), *shown
 
 

@@ -8,9 +8,9 @@ from partsight.insight import style
 
 
 def range_chart(curve: pd.DataFrame, found: float, title: str) -> Figure:
-    """Training loss against learning rate, and the rate that was found.
+    """Training loss against learning rate, and the rate found.
 
-    curve: columns `learning_rate`, `loss`, `smoothed` (float), a row a batch.
+    curve: columns `learning_rate`, `loss`, `smoothed` (float), one row per batch.
     found: the rate the run takes.
     """
     figure = style.new_figure(8.6, 5.0)
@@ -25,6 +25,6 @@ def range_chart(curve: pd.DataFrame, found: float, title: str) -> Figure:
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     finite = smoothed[np.isfinite(smoothed)]
-    axes.set_ylim(0.0, 1.6 * finite[0])  # what runs away is of no interest
-    style.headline(figure, title, f"dotted: {found:.2g}, a tenth of the rate of the least smoothed loss (thick)")
+    axes.set_ylim(0.0, 1.6 * finite[0])  # divergence is of no interest
+    style.headline(figure, title, f"dotted: {found:.2g}, a tenth of the rate with the lowest smoothed loss (thick)")
     return style.finish(figure)

@@ -10,11 +10,11 @@ from partsight.evaluation.rankings import Ranking
 from partsight.insight import style
 
 MOST_NAMED = 7
-"""Curves with a colour and a name. Of more classes those with the smallest area have one, the others are grey."""
+"""Most curves with a colour and a name: with more classes, those with the smallest areas; the others are grey."""
 
 
 def ranking_chart(rankings: Sequence[Ranking], title: str) -> Figure:
-    """ROC at the left, precision against recall at the right, a curve a class, areas in the legends."""
+    """ROC at the left, precision against recall at the right, one curve per class, areas in the legends."""
     figure = style.new_figure(11.0, 5.6)
     left, right = figure.subplots(1, 2)
     _frame(left, "ROC", "false positive rate", "true positive rate")

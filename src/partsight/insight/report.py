@@ -20,9 +20,9 @@ def draw(
         history: its curves (series, samples, value).
         metric: the validation metric that the chart sheet shows.
         pictures: the folder of the original pictures.
-        number: pictures a sheet.
+        number: pictures per sheet.
         title: names the run on every picture.
-        folder: where the png files go; is made.
+        folder: where the png files go; created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     named = history.assign(series=history["series"].replace({f"validation_{metric}": metric}))

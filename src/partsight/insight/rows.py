@@ -1,4 +1,4 @@
-"""What the rows of a predictions table say, whether they hold one class each or (multi-label) a list of classes."""
+"""Reads the rows of a predictions table, whether they hold one class each or (multi-label) a list of classes."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ PREFIX = "prob_"
 
 
 def class_names(table: pd.DataFrame) -> list[str]:
-    """The classes in their order, read off the `prob_<class>` columns."""
+    """The classes in order, from the `prob_<class>` columns."""
     return [str(column).removeprefix(PREFIX) for column in table.columns if str(column).startswith(PREFIX)]
 
 
@@ -20,7 +20,7 @@ def is_multilabel(table: pd.DataFrame) -> bool:
 
 
 def answers(value: object) -> tuple[str, ...] | None:
-    """A cell of `label` or `prediction` as a tuple of class names; None where there is no label.
+    """A cell of `label` or `prediction` as a tuple of class names; None if there is no label.
 
     Lists come back from parquet as arrays.
     """
@@ -30,7 +30,7 @@ def answers(value: object) -> tuple[str, ...] | None:
 
 
 def probability_of(table: pd.DataFrame, classes: Iterable[str]) -> NDArray[np.float64]:
-    """The summed probability of `classes`, one value a row."""
+    """The summed probability of `classes`, one value per row."""
     columns = [f"{PREFIX}{name}" for name in classes]
     summed: NDArray[np.float64] = table[columns].to_numpy(np.float64).sum(axis=1)
     return summed
@@ -39,8 +39,8 @@ def probability_of(table: pd.DataFrame, classes: Iterable[str]) -> NDArray[np.fl
 def decisions(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The probability of each decision, and whether it was right; rows without a label are left out.
 
-    One class a row: one decision a row, with the predicted class's probability. Multi-label: one decision for each row
-    and class, with p where the class was predicted and 1 - p where it was not.
+    One class per row: one decision per row, with the predicted class's probability. Multi-label: one decision for each
+    row and class, with p if the class was predicted and 1 - p if not.
     """
     labelled = table[table["label"].notna()]
     names = class_names(table)

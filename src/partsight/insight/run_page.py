@@ -1,4 +1,4 @@
-"""report.html: one run on one page, for people who were not there."""
+"""report.html: one run on one page, for people who did not run it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +15,20 @@ WORST_ROWS = 50
 """Rows of the table of worst predictions."""
 
 CAPTIONS = {
-    "metrics": "Every figure with its 95 % interval.",
-    "escape_overkill": "What each threshold on P(good) lets out and throws away.",
+    "metrics": "Every score with its 95 % interval.",
+    "escape_overkill": "Bad parts let out and good parts thrown away at each threshold on P(good).",
     "confusion": "Which class is taken for which.",
     "roc_precision_recall": "How well each class is ranked above the others, whatever the threshold.",
-    "probabilities": "How sure the model is where it is right and where it is wrong.",
-    "chart_sheet": "Training: learning rate, loss, and the validation figures at each evaluation.",
-    "train_batch": "What the model was shown first: training pictures after augmentation.",
+    "probabilities": "How confident the model is when right and when wrong.",
+    "chart_sheet": "Training: learning rate, loss, and the validation scores at each evaluation.",
+    "train_batch": "The first batch: training pictures after augmentation.",
     "validation_worst": "The rows with the highest loss.",
     "interpretations_worst": "The same rows: where the evidence for the prediction lies.",
     "validation_random": "Rows drawn at random.",
     "interpretations_random": "The same rows: where the evidence for the prediction lies.",
     "validation_best": "The rows with the lowest loss.",
 }
-"""Pictures of a run by the names of their files, without .png."""
+"""Captions of a run's pictures, by file name without .png."""
 
 
 def run_page(
@@ -47,12 +47,12 @@ def run_page(
 
     Args:
         result: of the run, on its validation rows.
-        test: the figures of its test rows, as `result.summary` has them; None where none have labels.
-        title, subtitle: what run this is.
-        metric: the metric that leads.
-        banners: (title, text) of everything that was said to be degraded.
-        settings: those that differ from the defaults: setting, value, default.
-        facts: by name, what the run ran on.
+        test: the scores of its test rows, in the form of `result.summary`; None if no test row has a label.
+        title, subtitle: which run this is.
+        metric: the main metric.
+        banners: (title, text) of everything that is degraded.
+        settings: those that differ from the defaults, as setting, value, default.
+        facts: what the run ran on, by name.
         pictures: the folder with its png files; those that are missing are left out.
     """
 
@@ -63,8 +63,8 @@ def run_page(
     kept = pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
     sections = [
         Section("Result", [*_notices(banners), page.figures(_key_figures(result.summary, metric))]),
-        Section("Figures", [page.table(result.summary, "95 % intervals; n: what they rest on."), *shown("metrics")]),
-        Section("Test rows", [] if test is None else [page.table(test, "Looked at once, after training.")]),
+        Section("Figures", [page.table(result.summary, "95 % intervals; n: number of cases."), *shown("metrics")]),
+        Section("Test rows", [] if test is None else [page.table(test, "Scored once, after training.")]),
         Section("Good parts and bad parts", [*shown("escape_overkill"), *_thresholds(result)]),
         Section("Classes", [*shown("confusion"), page.table(result.per_class, "Each class against the rest.")]),
         Section("Probabilities", shown("roc_precision_recall", "probabilities")),
@@ -81,7 +81,7 @@ def _notices(banners: Sequence[tuple[str, str]]) -> list[Block]:
 
 
 def _key_figures(summary: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
-    """The metric that leads, accuracy, and where they exist escape and overkill."""
+    """The main metric, accuracy, and, if they exist, escape and overkill."""
     names = dict.fromkeys([metric, "Accuracy", "escape_rate", "overkill_rate"])
     rows = {row["metric"]: row for _, row in summary.iterrows()}
     return [(_spoken(name), _figure(rows[name])) for name in names if name in rows]
@@ -107,7 +107,7 @@ def _thresholds(result: Result) -> list[Block]:
 
 
 def _worst_table(result: Result) -> Block:
-    """The rows to look at: mislabelled pictures are among them."""
+    """The rows to look at: mislabelled pictures are often among them."""
     rows = result.predictions.sort_values("loss", ascending=False, kind="stable").head(WORST_ROWS)
     told = {column: [answers(cell) for cell in rows[column]] for column in ("label", "prediction")}
     table = pd.DataFrame(
@@ -120,9 +120,9 @@ def _worst_table(result: Result) -> Block:
             "loss": rows["loss"],
         }
     )
-    return page.table(table, f"The {len(table)} rows with the highest loss; labels that are wrong are among them.")
+    return page.table(table, f"The {len(table)} rows with the highest loss; wrong labels are often among them.")
 
 
 def _p_true(row: "pd.Series[float]", names: tuple[str, ...] | None) -> float:
-    """Probability of the true class; NaN where a row has several true classes, or none."""
+    """Probability of the true class; NaN if a row has several true classes or none."""
     return float(probability_of(row.to_frame().T, names)[0]) if names is not None and len(names) == 1 else float("nan")

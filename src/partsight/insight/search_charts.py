@@ -1,4 +1,4 @@
-"""Charts of a search: how it went on, and which settings its results depended on."""
+"""Charts of a search: its progress, and the settings on which its results depended."""
 
 from collections.abc import Mapping
 
@@ -13,8 +13,8 @@ from partsight.insight import style
 def history_chart(trials: pd.DataFrame, metric: str, higher_is_better: bool, title: str) -> Figure:
     """The value of each trial in the order they began, and the best so far.
 
-    trials: columns `trial` (int), `state` (complete, pruned, failed or another) and `value` (float, of a pruned trial
-        the one at which it was ended; nan without any).
+    trials: columns `trial` (int), `state` (complete, pruned, failed or another) and `value` (float; for a pruned trial
+        the last one; nan without any).
     """
     figure = style.new_figure(8.6, 4.6)
     axes = figure.subplots()
@@ -22,7 +22,7 @@ def history_chart(trials: pd.DataFrame, metric: str, higher_is_better: bool, tit
     kinds = {state: trials[trials["state"] == state] for state in ("complete", "pruned", "failed")}
     complete, pruned, failed = kinds["complete"], kinds["pruned"].dropna(subset="value"), kinds["failed"]
     if len(pruned):
-        axes.plot(pruned["trial"], pruned["value"], "x", color=style.MUTED, markersize=6, label="pruned, where it was")
+        axes.plot(pruned["trial"], pruned["value"], "x", color=style.MUTED, markersize=6, label="pruned, last value")
     if len(complete):
         values = complete["value"].to_numpy(np.float64)
         best = np.maximum.accumulate(values) if higher_is_better else np.minimum.accumulate(values)
@@ -46,7 +46,7 @@ def history_chart(trials: pd.DataFrame, metric: str, higher_is_better: bool, tit
 
 
 def importance_chart(importances: Mapping[str, float], title: str) -> Figure:
-    """A bar a setting, the most important on top. importances: shares that add up to 1."""
+    """One bar per setting, the most important on top. importances: shares that add up to 1."""
     names, shares = list(importances)[::-1], list(importances.values())[::-1]
     figure = style.new_figure(8.6, 1.3 + 0.34 * max(len(names), 2))
     axes = figure.subplots()
@@ -62,6 +62,6 @@ def importance_chart(importances: Mapping[str, float], title: str) -> Figure:
     axes.set_yticks(at, [style.shorten(name, 44) for name in names])
     axes.set_xlim(0.0, 1.12 * max(shares))
     axes.xaxis.set_major_formatter(style.plain_numbers(style.percent))
-    axes.set_xlabel("share of what is explained")
-    style.headline(figure, title, "PED-ANOVA over the complete trials; of few trials it is a hint, not a finding")
+    axes.set_xlabel("share of the importance")
+    style.headline(figure, title, "PED-ANOVA over the complete trials; with few trials a hint, not a finding")
     return style.finish(figure)

@@ -1,4 +1,4 @@
-"""Picture sheets: what the model saw (the first training batch) and what it said (predictions on original pictures)."""
+"""Picture sheets: what the model saw (first training batch) and what it predicted (on original pictures)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from partsight.insight.rows import PREFIX, answers, is_multilabel
 
 Choice = Literal["best", "worst", "random"]
 
-# Inches. A sheet is 12 wide whatever it holds, so that sheets of several runs can be laid side by side.
+# Inches. Every sheet is 12 wide, so that sheets of several runs can be compared side by side.
 WIDTH, MARGIN, GAP = 12.0, 0.2, 0.22
 HEADER = 0.8
 LINE = 0.19
 TALLEST = 3.6
 
-# Above it, two columns of wide pictures show more than four columns of slivers.
+# Above this, two columns of wide pictures show more than four columns of slivers.
 WIDE = 2.5
 
 SIDE = 1200
-"""Pixels: a larger picture is reduced to this side while it is read. No panel has more."""
+"""Pixels: larger pictures are reduced to this side while being read. No panel has more."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def prediction_sheet(
 
     table: predictions table (`row`, `image`, `label`, `prediction`, `loss`, `prob_<class>`); `image` is the path within
         `picture_folder`. Labels may be missing, and are lists under multi-label.
-    number: pictures on the sheet, 4 a line (2 where they are wide); fewer where the table has fewer.
-    choice: best = lowest loss first, worst = highest loss first, random = the same rows at each call.
+    number: pictures on the sheet, 4 per line (2 if wide); fewer if the table has fewer.
+    choice: best = lowest loss first, worst = highest loss first, random = random rows, the same at each call.
     """
     chosen = choose(table, number, choice)
     multilabel = is_multilabel(table)
@@ -64,8 +64,8 @@ def prediction_sheet(
 def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, number: int = 8) -> Figure:
     """The first pictures of a training batch as the model gets them, augmented, with their labels.
 
-    pictures: (N, H, W, C) uint8. One channel is shown grey, of three or more the first three as RGB, of two the mean.
-    labels: N texts, as they are to be printed (mixed pictures have such as `0.7 scratch + 0.3 dent`).
+    pictures: (N, H, W, C) uint8. One channel is shown grey, two as their mean, three or more by the first three as RGB.
+    labels: N texts to print (for mixed pictures, for example, `0.7 scratch + 0.3 dent`).
     """
     if pictures.ndim != 4 or len(labels) != len(pictures):
         raise ValueError(f"batch_sheet wants (N, H, W, C) and N labels, not {pictures.shape} and {len(labels)} labels")
@@ -80,9 +80,9 @@ def batch_sheet(pictures: NDArray[np.uint8], labels: Sequence[str], title: str, 
 
 
 def choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
-    """`number` rows: best = lowest loss first, worst = highest loss first, random = the same ones at each call.
+    """`number` rows: best = lowest loss first, worst = highest loss first, random = random ones, the same at each call.
 
-    Equal losses, common among saturated predictions, are put in the order of rows: the sheet must not flicker.
+    Equal losses, common among saturated predictions, are sorted by row, so that the sheet does not change.
     """
     table = table.sort_values("row", kind="stable")
     if choice == "random":
@@ -92,7 +92,7 @@ def choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
 
 
 def prediction_panel(row: "pd.Series[str]", picture: NDArray[np.uint8] | str, multilabel: bool) -> Panel:
-    """A picture, or the text in its place, below what a row of a predictions table says of it."""
+    """A picture, or the text in its place, below the content of its row of a predictions table."""
     true, predicted = answers(row["label"]), answers(row["prediction"]) or ()
     probabilities = [float(row[f"{PREFIX}{name}"]) for name in predicted]
     if multilabel:
@@ -118,7 +118,7 @@ def prediction_panel(row: "pd.Series[str]", picture: NDArray[np.uint8] | str, mu
 
 
 def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
-    """The picture as (H, W, 3) uint8, at most `SIDE` pixels a side; where it cannot be read, a text that says so."""
+    """The picture as (H, W, 3) uint8, at most `SIDE` pixels per side; if it cannot be read, a text that says so."""
     try:
         if image.lower().endswith(".npy"):
             values = np.atleast_3d(np.load(folder / image, allow_pickle=False))[:SIDE, :SIDE]
@@ -134,19 +134,19 @@ def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
             return np.asarray(picture, dtype=np.uint8)
     except FileNotFoundError:
         return f"no such picture:\n{image}"
-    # Broken files end in any of these, depending on where in the file the damage is.
+    # Broken files raise any of these, depending on where the damage is.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return f"cannot be read:\n{image}"
 
 
 def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Deep grey pictures seldom use their whole range: it is stretched to what is seen."""
+    """Deep grey pictures seldom use their whole range: the used range is stretched."""
     low, high = values.min(), values.max()
     return np.asarray(255.0 * (values - low) / max(high - low, 1e-12), dtype=np.uint8)
 
 
 def as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, C) as (H, W, 3): one channel grey, of two the mean, of more the first three."""
+    """(H, W, C) as (H, W, 3): one channel as grey, two as their mean, more by the first three."""
     if picture.shape[2] < 3:
         grey = picture.mean(axis=2, keepdims=True).astype(np.uint8)
         return np.repeat(grey, 3, axis=2)
@@ -157,9 +157,9 @@ def as_rgb(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
-    """A title, a note, and the panels on a grid whose cells are as high as their pictures want.
+    """A title, a note, and the panels on a grid whose cells are as high as their pictures need.
 
-    The grid is computed here, in inches: matplotlib's own layouts size rows alike and let long texts run over.
+    The grid is computed here, in inches: matplotlib's own layouts make rows equally high and let long texts overflow.
     """
     shapes = [panel.picture.shape for panel in panels if not isinstance(panel.picture, str)]
     aspects = [width / height for height, width, *_ in shapes]
@@ -185,7 +185,7 @@ def _sheet_header(figure: Figure, title: str, note: str) -> None:
 
 
 def _draw_lines(figure: Figure, panel: Panel, left: float, top: float, width: float) -> None:
-    """The last line shares its room with the mark, which is short; names get whole lines."""
+    """The last line, which is short, shares its space with the mark; names get whole lines."""
     for number, line in enumerate(panel.lines):
         colour = style.WRONG if panel.wrong and number == 1 else style.INK
         _line(figure, line, left, top + number * LINE, width, 9.0, colour)

@@ -1,4 +1,4 @@
-"""Charts of a study: its lines beside each other, a dot and an interval each."""
+"""Charts of a study: its lines side by side, each with a dot and an interval."""
 
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -13,17 +13,17 @@ from matplotlib.ticker import MaxNLocator
 from partsight.insight import style
 
 ROW = 0.34
-"""Inches a line."""
+"""Inches per line."""
 
 
 def figure_chart(
     lines: pd.DataFrame, metrics: Sequence[str], title: str, published_by: str, in_percent: Collection[str]
 ) -> Figure:
-    """A panel a metric: ours with its 95 % interval, what was published as a hollow diamond.
+    """One panel per metric: ours with its 95 % interval, the published value as a hollow diamond.
 
-    lines: a row a line and metric: name, metric, mean, low, high, published (shares within 0 and 1), and weights,
-        whose kinds have a colour each.
-    in_percent: metrics whose axis is in per cent; a mean of logarithms (LogLoss) is no share.
+    lines: one row per line and metric: name, metric, mean, low, high, published (shares within 0 and 1), and weights,
+        each kind of which has its own colour.
+    in_percent: metrics whose axis is in percent; a mean of logarithms (LogLoss) is not a share.
     """
     names = list(dict.fromkeys(lines["name"]))
     kinds = list(dict.fromkeys(lines["weights"]))
@@ -84,7 +84,7 @@ def _legend(figure: Figure, kinds: Sequence[str], published_by: str) -> None:
 
 
 def speed_chart(speeds: pd.DataFrame, title: str) -> Figure:
-    """Two panels, training and inference: pictures a second of each variant, a colour a batch size.
+    """Two panels, training and inference: pictures per second of each variant, one colour per batch size.
 
     speeds: variant, batch_size, train_images_per_second, inference_images_per_second.
     """
@@ -93,7 +93,7 @@ def speed_chart(speeds: pd.DataFrame, title: str) -> Figure:
     figure = style.new_figure(10.0, 1.4 + ROW * max(len(names), 2))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, kind in zip(panels, ("train", "inference"), strict=True):
-        style.dress(axes, {"train": "training", "inference": "inference"}[kind], "images a second")
+        style.dress(axes, {"train": "training", "inference": "inference"}[kind], "images per second")
         axes.grid(False, axis="y")
         for number, size in enumerate(sizes):
             of_size = speeds[speeds["batch_size"] == size]

@@ -1,4 +1,4 @@
-"""The one look of every chart and sheet: colours, sizes, and the few drawing steps that all of them share.
+"""The one look of every chart and sheet: colours, sizes, and the few drawing steps that they share.
 
 Everything is set on the artists themselves. `rcParams` and `pyplot` are global state: a user's own style sheet would
 leak into the pictures of a run, and two threads that draw at once would disturb each other.
@@ -16,7 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
-# Okabe and Ito's palette ("Color Universal Design", 2008): told apart under every common colour blindness.
+# Okabe and Ito's palette ("Color Universal Design", 2008): distinguishable under every common colour blindness.
 BLUE = "#0072B2"
 VERMILION = "#D55E00"
 GREEN = "#009E73"
@@ -38,10 +38,10 @@ DPI = 150
 POINTS_PER_INCH = 72
 
 STEPS = [1, 2, 2.5, 5, 10]
-"""Distances of ticks, for MaxNLocator: left alone it also counts by 1.5, 3 and 8."""
+"""Steps between ticks, for MaxNLocator: by default it also counts by 1.5, 3 and 8."""
 
-# DejaVu Sans comes with matplotlib. It has no Chinese, Japanese or Korean letters, and class names may be written in
-# them: where one of these families is installed, it lends the letters that DejaVu lacks.
+# DejaVu Sans comes with matplotlib. It has no Chinese, Japanese or Korean letters, which class names may use: if one
+# of these families is installed, it provides the letters that DejaVu lacks.
 _LENDERS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "Hiragino Sans", "SimHei")
 FONT = ["DejaVu Sans", *sorted(set(_LENDERS) & set(font_manager.get_font_names()), key=_LENDERS.index)]
 
@@ -56,7 +56,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
         linewidth=0.0,
     )
     FigureCanvasAgg(figure)
-    # Given to the constructor, "none" would mean the user's rcParams.
+    # In the constructor, "none" would mean the user's rcParams.
     figure.set_layout_engine(
         ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.04) if constrained else "none"
     )
@@ -64,7 +64,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def headline(figure: Figure, title: str, caption: str = "") -> None:
-    """The title at the top left and a quiet caption at the bottom left, both broken into lines that fit the figure."""
+    """The title at the top left and a quiet caption at the bottom left, both wrapped to fit the figure."""
     width = figure.get_figwidth()
     left = 0.14 / width
     figure.suptitle(wrapped(title, width, TITLE_SIZE), x=left, ha="left", fontsize=TITLE_SIZE, color=INK, weight="bold")
@@ -75,7 +75,7 @@ def headline(figure: Figure, title: str, caption: str = "") -> None:
 
 
 def wrapped(text: str, width: float, size: float) -> str:
-    """`text` broken into lines for `width` inches at font `size`; lines already there are kept."""
+    """`text` wrapped to `width` inches at font `size`; existing line breaks are kept."""
     letters = max(int((width - 0.3) * POINTS_PER_INCH / (0.62 * size)), 8)
     return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
 
@@ -106,7 +106,7 @@ def write(axes: Axes, text: str, size: float = TEXT_SIZE) -> None:
 
 
 def square_root(axes: Axes) -> None:
-    """A vertical scale that has room for the small and still holds zero, which a logarithm does not."""
+    """A vertical scale that shows small values well and, unlike a logarithm, zero."""
     axes.set_yscale("function", functions=(lambda y: np.sqrt(np.clip(y, 0.0, None)), np.square))
 
 
