@@ -163,7 +163,7 @@ def _set(column, line, value):
         (_set("prob_ok", 5, 0.0), r"sum to 1: row 5"),
         (_set("label", 7, "scrach"), r"label \['scrach'\] not among the classes: row 7"),
         (_set("label", 7, None), r"no label: row 7"),
-        (_set("label", 7, ["ok"]), "label must be one class name a row"),
+        (_set("label", 7, ["ok"]), "label must be one class name per row"),
         (_set("prediction", 7, None), r"no prediction: row 7"),
         (_set("prediction", 7, "?"), r"prediction \['\?'\] not among"),
     ],

@@ -50,7 +50,7 @@ def test_it_is_packed_tests_itself_and_decides_as_the_run(
     monkeypatch.setattr(int8, "MOST_CHANGED", 0.15)  # of 8 rows one may change
     export(home, tmp_path / "scorer")
     said = capsys.readouterr().out
-    for expected in ("8 validation rows", "Accuracy", "escape_rate", "overkill_rate", "ms a picture, p50", "MB"):
+    for expected in ("8 validation rows", "Accuracy", "escape_rate", "overkill_rate", "ms/picture, p50", "MB"):
         assert expected in said
     pipeline = json.loads((tmp_path / "scorer" / "pipeline.json").read_text())
     assert pipeline["precision"] == "int8"
@@ -78,7 +78,7 @@ def test_it_is_refused_where_it_decides_otherwise(
         export(home, tmp_path / "scorer")
     assert caught.value.code == 2
     said = capsys.readouterr()
-    assert "of 8 validation rows otherwise" in said.err
+    assert "of 8 validation rows differently" in said.err
     assert "without --int8" in said.err
     assert "Accuracy" in said.out  # what it would have cost is told all the same
     assert not (tmp_path / "scorer").exists()
@@ -161,4 +161,4 @@ def test_a_checkpoint_by_itself_says_what_cannot_be_checked(
     alone.mkdir(parents=True)
     shutil.copyfile(home / "run" / "checkpoints" / "last.ckpt", alone / "last.ckpt")
     export(alone.parents[1], tmp_path / "scorer", "--root", home / "parts")
-    assert "could not be checked" in capsys.readouterr().out
+    assert "cannot check that the model was trained on" in capsys.readouterr().out

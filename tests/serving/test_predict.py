@@ -151,7 +151,7 @@ def test_broken_pictures_are_all_named_at_once_and_nothing_is_written(
     (tmp_path / "new" / "0010.png").unlink()
     (tmp_path / "new" / "0010.png").symlink_to("absent.png")
     said = refusal(capsys, checkpoint, tmp_path / "new", "--batch-size", size)
-    assert "2 pictures: cannot be decoded (unknown format): rows 3, 5, first '0003.png'; repair them" in said
+    assert "2 pictures: cannot be decoded (unknown format): rows 3, 5, first '0003.png'; repair or remove them" in said
     assert "a picture: cannot be read: No such file or directory: row 10, first '0010.png'" in said
     assert not Path("scored.parquet").exists()
 

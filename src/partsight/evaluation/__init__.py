@@ -1,1 +1,1 @@
-"""Figures of a run as pure functions of its predictions table: no model, no picture, no torch."""
+"""Scores of a run as pure functions of its predictions table: no model, no pictures, no torch."""

@@ -1,7 +1,7 @@
-"""Confidence intervals: how far each figure may be from the one that the same model would have on endless pictures.
+"""Confidence intervals: how far each score may be from that of the same model on infinitely many pictures.
 
-They speak of one trained model and of examples drawn independently. They do not hold the luck of training, and rows of
-one part or of one capture run make them too narrow.
+They hold for one trained model and examples drawn independently. They do not include the luck of training, and several
+rows of the same part or capture run make them too narrow.
 """
 
 from collections.abc import Callable
@@ -20,23 +20,23 @@ from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts
 COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
 SEED = 0
-"""Fixed: the same table has the same intervals."""
+"""Fixed, so that the same table has the same intervals."""
 
 
 def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
-    """Each metric with its two-sided interval: `metric`, `value`, `low`, `high`, `method`, `n`; one row a metric.
+    """Each metric with its two-sided interval: `metric`, `value`, `low`, `high`, `method`, `n`; one row per metric.
 
-    method "wilson" is for proportions, n their trials; under multilabel the label decisions of one example count as
-    trials of their own, which makes Precision and Recall a little too narrow. No trials: the whole of [0, 1].
-    method "newcombe" is for ROC_AUC, "bootstrap" for the others, n being the number of examples. A bootstrap knows
-    only what it saw: of a table without a mistake it has no width.
+    method "wilson" is for proportions, n their trials; under multilabel the label decisions of an example count as
+    separate trials, which makes the intervals of Precision and Recall a little too narrow. Without trials: [0, 1].
+    method "newcombe" is for ROC_AUC, "bootstrap" for the others, with n examples. A bootstrap only knows the given
+    examples: on a table without a mistake its width is 0.
     """
     given = scored(table, task)
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
         low, high, method, n = _interval(name, given, confidence)
-        # A percentile interval need not hold the figure itself, and a root is exact to rounding only.
+        # A percentile interval need not include the value itself, and a root is only exact up to rounding.
         rows.append((name, value, min(low, value), max(high, value), method, n))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -56,7 +56,7 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float
     centre = share + z * z / (2 * trials)
     spread = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
     scale = 1 + z * z / trials
-    # Exactly 0 and 1 at the ends, where rounding would leave a limit on the wrong side of the share itself.
+    # Exactly 0 and 1 at the ends, where rounding could put a limit on the wrong side of the share.
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == trials else (centre + spread) / scale
     return low, high
@@ -67,8 +67,8 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 
     Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
     Statistics in Medicine 25, method 5: the limits are the areas t for which |t - auc| = z sqrt(V(t)), with
-    V(t) = t (1 - t) [1 + k ((1 - t)/(2 - t) + t/(1 + t))] / (m n) and k = (m + n)/2 - 1. The variance is taken at the
-    limit, not at the estimate, so that an area of 1 keeps a lower limit below 1: that is why it was chosen.
+    V(t) = t (1 - t) [1 + k ((1 - t)/(2 - t) + t/(1 + t))] / (m n) and k = (m + n)/2 - 1. It was chosen because
+    the variance is taken at the limit, not at the estimate, so that an area of 1 has a lower limit below 1.
     Raises ValueError unless auc is within 0 and 1, the counts are not negative, and 0 < confidence < 1.
     """
     if not 0.0 <= auc <= 1.0 or min(positives, negatives) < 0:
@@ -83,7 +83,7 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
         variance = t * (1 - t) * (1 + k * ((1 - t) / (2 - t) + t / (1 + t))) / pairs
         return (t - auc) ** 2 - z * z * variance
 
-    # At auc = 1 (or 0) the estimate itself is a root as well; the one that is wanted lies inside.
+    # At auc = 1 (or 0) the estimate is a root too; the one wanted lies inside.
     nudge = 1e-12
     low = 0.0 if auc <= nudge else float(brentq(beyond, 0.0, min(auc, 1 - nudge), xtol=1e-12))
     high = 1.0 if auc >= 1 - nudge else float(brentq(beyond, max(auc, nudge), 1.0, xtol=1e-12))
@@ -93,13 +93,13 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 def bootstrap(
     patterns: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval (Efron 1979) of a statistic of counts, examples being resampled 1000 times.
+    """Percentile interval (Efron 1979) of a statistic of counts; examples are resampled 1000 times.
 
     patterns: (N, K) int64, what each example adds to K counts.
-    statistic: from counts (R, K), one row a resample, to (R,) figures.
+    statistic: from counts (R, K), one row per resample, to (R,) values.
 
-    Examples that add the same are alike, so a resample is one multinomial draw of how many there are of each kind. That
-    also makes the result independent of the order of the examples.
+    Examples that add the same are interchangeable, so a resample is one multinomial draw of how many there are of each
+    kind. This also makes the result independent of the order of the examples.
     """
     kinds, sizes = np.unique(patterns, axis=0, return_counts=True)
     drawn = np.random.default_rng(SEED).multinomial(len(patterns), sizes / len(patterns), size=RESAMPLES)
@@ -139,7 +139,7 @@ def _interval(name: str, given: Scored, confidence: float) -> tuple[float, float
 def macro_auc_interval(given: Scored, confidence: float = 0.95) -> tuple[float, float]:
     """The means of the classes' Newcombe limits; (NaN, NaN) if ROC_AUC covers no class.
 
-    Conservative: it is the interval that would be right if the classes were all high, or all low, together.
+    Conservative: right if the classes were always all high or all low together.
     """
     areas = class_aucs(given)
     positives = given.one_hot.sum(axis=0)
@@ -177,7 +177,7 @@ def _binary_mcc(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _gorodkin_interval(given: Scored, confidence: float) -> tuple[float, float]:
-    """Bootstrap of the MCC of several classes (Gorodkin 2004), over those cells of the confusion that are not empty."""
+    """Bootstrap of the MCC of several classes (Gorodkin 2004), over the nonempty cells of the confusion matrix."""
     matrix = confusion_matrix(given)
     true, said = matrix.nonzero()
     count = int(matrix.sum())

@@ -1,8 +1,8 @@
 """The nine metrics of a predictions table, as Hydrogen Torch names and averages them, by scikit-learn and NumPy.
 
-Averages over classes: softmax counts F1, F2, F05, Precision and Recall over all decisions alike (micro), so that they
-equal Accuracy; binary takes those of the positive class; multilabel counts all N x C label decisions alike (micro), its
-Accuracy is the share of examples with every label right, and its MCC that of the flattened label matrix.
+Averages over classes: under softmax, F1, F2, F05, Precision and Recall count all decisions equally (micro), so they
+equal Accuracy; under binary they are those of the positive class; under multilabel they count all N x C label decisions
+equally (micro), Accuracy is the share of examples with every label right, and MCC that of the flattened label matrix.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LOG_LOSS_FLOOR = 1e-15
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a table."""
+    """One score of a table."""
 
     higher_is_better: bool
     formula: Callable[[Scored], float]
@@ -37,15 +37,15 @@ def compute(table: pd.DataFrame, task: Task) -> dict[str, float]:
 def compute_one(name: str, table: pd.DataFrame, task: Task) -> float:
     """The metric called `name`, one of METRICS."""
     if name not in METRICS:
-        raise PredictionsError(f"no metric is called {name!r}; there are {', '.join(METRICS)}")
+        raise PredictionsError(f"no metric is called {name!r}; the metrics are {', '.join(METRICS)}")
     return METRICS[name].formula(scored(table, task))
 
 
 def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Number of examples, int64: a row a true class, a column a predicted one, both in class order.
+    """Number of examples, int64: one row per true class, one column per predicted class, both in class order.
 
-    Multilabel has no such matrix. There it is a long table, four rows a class: `class`, `true` and `predicted` (bool:
-    has the label), `count`.
+    Multilabel has no such matrix but a long table, four rows per class: `class`, `true` and `predicted` (bool: has the
+    label), `count`.
     """
     given = scored(table, task)
     if task.output != "multilabel":
@@ -64,10 +64,9 @@ def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """One row a class against the rest: `class`, `count` (examples that have it), `precision`, `recall`, `f1`, `auc`.
+    """One row per class, against the rest: `class`, `count` (examples with it), `precision`, `recall`, `f1`, `auc`.
 
-    Where there is nothing to divide by (no example, or never predicted) the figure is NaN, not 0: a 0 would read as
-    all wrong.
+    If the divisor is 0 (no example, or never predicted) the value is NaN, not 0, which would read as all wrong.
     """
     given = scored(table, task)
     true_positives, false_positives, false_negatives, _ = outcome_counts(given).sum(axis=0).T
@@ -85,10 +84,10 @@ def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def class_aucs(given: Scored) -> NDArray[np.float64]:
-    """Area under the ROC curve of each class against the rest, (C,); NaN for one that lacks positives or negatives.
+    """Area under the ROC curve of each class against the rest, (C,); NaN for a class that lacks positives or negatives.
 
-    Ties count half (Mann and Whitney 1947). Binary: both classes have that of the positive one, because 1 - p rounds
-    small probabilities into ties.
+    Ties count half (Mann and Whitney 1947). Binary: both classes get the area of the positive one, because 1 - p
+    rounds small probabilities into ties.
     """
     truth, scores = given.one_hot, given.probabilities
     if given.task.output == "binary":
@@ -100,8 +99,8 @@ def class_aucs(given: Scored) -> NDArray[np.float64]:
 def log_losses(given: Scored) -> NDArray[np.float64]:
     """Log loss of each example, (N,), in nats; LogLoss is their mean.
 
-    -ln p of what is true, p clipped to [1e-15, 1]: under softmax of the true class, under binary of the true one of
-    p and 1 - p, under multilabel the mean over the labels. The rows are not rescaled to sum to 1.
+    -ln p, with p the probability of the truth clipped to [1e-15, 1]: that of the true class (softmax), p or 1 - p
+    (binary), or the mean of the losses of the labels (multilabel). The rows are not rescaled to sum to 1.
     """
     if given.task.output == "softmax":
         true = np.take_along_axis(given.probabilities, given.targets[:, None], axis=1)
@@ -128,7 +127,7 @@ def _accuracy(given: Scored) -> float:
 
 
 def _micro(score: Callable[..., float], **options: float) -> Callable[[Scored], float]:
-    """`score` of the decisions by threshold; 0 where it would divide by 0. Of an argmax it is the accuracy."""
+    """`score` of the decisions by threshold, 0 where it would divide by 0; under softmax, the accuracy."""
 
     def formula(given: Scored) -> float:
         if given.task.output == "softmax":
@@ -139,7 +138,7 @@ def _micro(score: Callable[..., float], **options: float) -> Callable[[Scored], 
 
 
 def _mcc(given: Scored) -> float:
-    """Gorodkin 2004; 0 where it is 0/0, which is where only one class occurs or only one is decided."""
+    """Gorodkin 2004; 0 where it is 0/0, because only one class occurs or only one is predicted."""
     pair = (given.targets, given.decisions) if given.task.output == "softmax" else given.yes_no
     if any(values.min() == values.max() for values in pair):
         return 0.0

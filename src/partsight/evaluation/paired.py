@@ -11,19 +11,19 @@ from scipy.signal import convolve
 from scipy.stats import binom
 
 MOST_REPEATS = 1000
-"""Most repeats a model may have: shares of more would differ by less than floats round."""
+"""Most repeats a model may have: with more, shares could differ by less than rounding errors."""
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """Two-sided p value of no difference in accuracy on the same examples.
 
-    first, second: (N,) share of a model's repeats that decided the example right; of one repeat 0 or 1.
+    first, second: (N,) share of a model's repeats that decided the example right; with one repeat, 0 or 1.
 
     Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
-    is the chance of a sum at least as far from zero, computed and not drawn, down to some 1e-15. Of one repeat
-    each it is McNemar's test in its exact form (McNemar 1947, Psychometrika 12; recommended for models trained once by
-    Dietterich 1998, Neural Computation 10). It speaks of the pictures; the luck of training shows in the spread over
-    repeats.
+    is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one
+    repeat each it is McNemar's test in its exact form (McNemar 1947, Psychometrika 12; recommended for models trained
+    once by Dietterich 1998, Neural Computation 10). It accounts for the luck of the pictures; the luck of training
+    shows in the spread over repeats.
     """
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} and {second.shape} are not the same examples")
@@ -31,16 +31,16 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     steps = _in_whole_steps(gaps)
     chances = np.ones(1)
     for size, count in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
-        of_size = np.zeros(count * size + 1)  # how many of them are positive, `size` places for each
+        of_size = np.zeros(count * size + 1)  # how many gaps of this size are positive, `size` places for each
         of_size[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
-        chances = np.maximum(convolve(chances, of_size), 0)  # by Fourier's way zeros are some 1e-17 off
+        chances = np.maximum(convolve(chances, of_size), 0)  # by FFT, zeros are about 1e-17 off
     sums = 2 * np.arange(len(chances)) - np.abs(steps).sum()
     return min(1.0, float(chances[np.abs(sums) >= abs(steps.sum())].sum()))
 
 
 def _in_whole_steps(gaps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The gaps that are not zero, times the smallest number that makes all of them whole: shares of repeats are
-    fractions, which floats round."""
+    """The nonzero gaps times the smallest number that makes them all whole: shares of repeats are fractions,
+    which floats round."""
     values, places = np.unique(gaps, return_inverse=True)
     fractions = [Fraction(value).limit_denominator(MOST_REPEATS**2) for value in values]
     common = math.lcm(*(one.denominator for one in fractions))
@@ -50,7 +50,7 @@ def _in_whole_steps(gaps: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for there being several, in their order (Holm 1979, Scandinavian Journal of Statistics 6)."""
+    """p values corrected for multiple comparisons, in their order (Holm 1979, Scandinavian Journal of Statistics 6)."""
     order = np.argsort(p_values, kind="stable")
     scaled = [p_values[at] * (len(p_values) - rank) for rank, at in enumerate(order)]
     corrected = np.minimum(np.maximum.accumulate(scaled), 1.0) if scaled else np.array([])
@@ -60,10 +60,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def against_best(right: Mapping[str, NDArray[np.float64]]) -> tuple[str, dict[str, float]]:
-    """The most accurate model, and for every other the corrected p value of its distance to it.
+    """The most accurate model, and for every other model the corrected p value of its distance to the best.
 
-    right: by model, as `difference` takes them. Corrected over all pairs and not only over those with the best, for
-    which one is best was not known beforehand (Demšar 2006, JMLR 7). Of equals the first is the best.
+    right: by model, as `difference` takes them. Corrected over all pairs, not only those with the best, because which
+    one is best was not known beforehand (Demšar 2006, JMLR 7). Among equals the first is the best.
     """
     best = max(right, key=lambda name: float(right[name].mean()))
     pairs = list(combinations(right, 2))

@@ -1,10 +1,10 @@
-"""The predictions table: one row an example, all that is known of a run after its model is put away.
+"""The predictions table: one row per example; every score of a run is computed from it, without the model.
 
 Columns, in order: `row` (int64, number in the input table, the key), `image` (text, path within the picture folder),
 `group` (text or null), `split` (text), `fold` and `repeat` (int64), `label` (text, or null for new pictures),
 `prediction` (text), `loss` (float64, the training loss of that example, or NaN), and a float64 `prob_<class>` for each
-class in class order. Under multilabel `label` and `prediction` are lists of text: an empty one is a label, null is not.
-Other columns may follow and are left alone.
+class in class order. Under multilabel `label` and `prediction` are lists of text: an empty list is a label, null
+is not. Other columns may follow and are left alone.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ __all__ = [
 
 COLUMNS = ("row", "image", "group", "split", "fold", "repeat", "label", "prediction", "loss")
 KEY = ["split", "fold", "repeat", "row"]
-"""Names one example of one run; within a run the first three are constant but for the split."""
+"""Names one example of one run; within a run fold and repeat are constant."""
 SUM_TOLERANCE = 1e-4
-"""How far from 1 the probabilities of a row may sum: a float16 softmax over many classes comes near it."""
+"""How far from 1 the probabilities of a row may sum: a float16 softmax over many classes comes close to it."""
 
 
 def build(
@@ -53,10 +53,10 @@ def build(
     """The table from plain arrays of N examples; validated.
 
     probabilities: (N, C) float64, columns in class order; under binary both columns.
-    labels: class numbers (N,), or 0 and 1 (N, C) under multilabel, or None where nobody knows them.
+    labels: class numbers (N,), or 0 and 1 (N, C) under multilabel, or None if they are unknown.
     losses: (N,) float64, or None.
     split, fold, repeat: one for all examples, or one each.
-    Raises PredictionsError if a shape is wrong or `validate` finds fault.
+    Raises PredictionsError if a shape is wrong or `validate` finds a fault.
     """
     given = np.asarray(probabilities, dtype=np.float64)
     count, classes = len(image), len(task.classes)
@@ -92,16 +92,16 @@ def probabilities(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
 def targets(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
     """The labels as class numbers, int64 (N,); under multilabel 0 and 1, int64 (N, C).
 
-    Raises PredictionsError if a row has no label or one that is no class.
+    Raises PredictionsError if a row has no label or a label that is not a class.
     """
     return _numbers(table, "label", task)
 
 
 def decisions(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
-    """The predictions as `targets` gives the labels.
+    """The predictions in the form in which `targets` gives the labels.
 
-    Raises PredictionsError if they are not what `task` decides from the probabilities: figures of a threshold other
-    than the one asked for would be worse than none. `redecide` makes the table of another threshold.
+    Raises PredictionsError if they are not what `task` decides from the probabilities: scores for another threshold
+    than the one asked for would be worse than none. `redecide` makes the table for another threshold.
     """
     stored = _numbers(table, "prediction", task)
     if rows := _disagreeing(table, stored, task):
@@ -110,7 +110,7 @@ def decisions(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
 
 
 def redecide(table: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """A copy of the table whose predictions are those of `task`, for instance of another threshold."""
+    """A copy of the table with the predictions of `task`, for instance at another threshold."""
     return table.assign(prediction=object_column(decide(probabilities(table, task), task), index=table.index))
 
 
@@ -152,13 +152,13 @@ def _probability_problems(table: pd.DataFrame, task: Task) -> list[str]:
 
 
 def _numbers(table: pd.DataFrame, column: str, task: Task) -> NDArray[np.int64]:
-    """A column of labels as class numbers (N,) or as 0 and 1 (N, C)."""
+    """A column of labels as class numbers (N,), or as 0 and 1 (N, C)."""
     values = list(table[column])
     if (absent := np.array([is_null(value) for value in values], dtype=bool)).any():
         raise PredictionsError(f"no {column}: {_rows(table, absent)}")
     many = task.output == "multilabel"
     if any(isinstance(value, str) is many for value in values):
-        raise PredictionsError(f"{column} must be {'a list of class names' if many else 'one class name'} a row")
+        raise PredictionsError(f"{column} must be {'a list of class names' if many else 'one class name'} per row")
     index = {name: number for number, name in enumerate(task.classes)}
     named = [list(value) for value in values] if many else [[value] for value in values]
     if (unknown := np.array([any(name not in index for name in names) for names in named], dtype=bool)).any():
@@ -180,7 +180,7 @@ def _disagreeing(table: pd.DataFrame, stored: NDArray[np.int64], task: Task) -> 
 
 def _redecide_advice(task: Task) -> str:
     rule = "the most probable class" if task.output == "softmax" else f"the threshold {task.threshold:g}"
-    return f"predictions that are not those of {rule} (`redecide` makes them so)"
+    return f"predictions that do not follow {rule} (`redecide` corrects them)"
 
 
 def _indices(labels: ArrayLike, count: int, task: Task) -> NDArray[np.int64]:

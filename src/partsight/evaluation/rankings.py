@@ -13,7 +13,7 @@ from partsight.evaluation.scored import scored
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well the probability of one class puts the examples that have it before the others."""
+    """How well the probability of a class ranks the examples that have it before the others."""
 
     name: str
     positives: int
@@ -24,13 +24,13 @@ class Ranking:
     auc: float
     """Area below the ROC curve."""
     recall: NDArray[np.float64]
-    """(Q,), rising from 0 to 1; `precision` (Q,) belongs to it."""
+    """(Q,), rising from 0 to 1; `precision` (Q,) matches it."""
     precision: NDArray[np.float64]
     average_precision: float
 
 
 def rankings(table: pd.DataFrame, task: Task) -> list[Ranking]:
-    """One a class against the rest, in class order; under binary of the positive class alone.
+    """One per class against the rest, in class order; under binary only for the positive class.
 
     A class that no example has, or that all have, cannot be ranked and is left out.
     """

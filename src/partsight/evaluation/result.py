@@ -1,4 +1,4 @@
-"""All that follows from a predictions table."""
+"""Everything that is computed from a predictions table."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from partsight.evaluation.task import Task
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found out, as tables."""
+    """The results of a run, as tables."""
 
     task: Task
     predictions: pd.DataFrame
@@ -19,11 +19,11 @@ class Result:
     confusion: pd.DataFrame
     per_class: pd.DataFrame
     sweep: pd.DataFrame | None
-    """Escape and overkill by threshold, where good classes are named."""
+    """Escape and overkill by threshold, if good classes are named."""
 
     @property
     def ships_from(self) -> float | None:
-        """P(good) from which the table's decisions ship a part; None where argmax decides among several classes."""
+        """P(good) from which the table's decisions ship a part; None if argmax decides among several classes."""
         if self.task.output == "binary":
             good_is_positive = self.task.positive_class in self.task.good_classes
             return self.task.threshold if good_is_positive else 1 - self.task.threshold
@@ -31,7 +31,7 @@ class Result:
 
     @property
     def auc_gap(self) -> str | None:
-        """Which classes ROC_AUC leaves out, for want of rows with or without them, and how many it is the mean of."""
+        """Which classes ROC_AUC leaves out because no rows, or all rows, have them, and how many it averages."""
         left_out = self.per_class.loc[self.per_class["auc"].isna(), "class"].tolist()
         if not left_out:
             return None
@@ -42,12 +42,12 @@ class Result:
         )
 
     def value(self, metric: str) -> float:
-        """One figure of the summary."""
+        """One value of the summary."""
         return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])
 
 
 def of_table(table: pd.DataFrame, task: Task) -> Result:
-    """Figures, intervals, confusions and thresholds of a predictions table."""
+    """Scores, intervals, confusions and thresholds of a predictions table."""
     return Result(
         task,
         table,

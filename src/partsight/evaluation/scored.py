@@ -1,4 +1,4 @@
-"""A predictions table as the arrays that figures are made of."""
+"""A predictions table as the arrays from which scores are computed."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Scored:
 
     @property
     def yes_no(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Truth and decision as 0 and 1: of the positive class (N,), or under multilabel of all labels (N * C,)."""
+        """Truth and decision as 0 and 1: for the positive class (N,), or under multilabel for all labels (N * C,)."""
         if self.task.output == "multilabel":
             return self.targets.ravel(), self.decisions.ravel()
         positive = self.task.positive_index
@@ -43,20 +43,20 @@ class Scored:
 
 
 def scored(table: pd.DataFrame, task: Task) -> Scored:
-    """The arrays of a table. Raises PredictionsError if it is empty, lacks labels, or was decided otherwise."""
+    """The arrays of a table. Raises PredictionsError if it is empty, lacks labels, or was decided by another rule."""
     if table.empty:
-        raise PredictionsError("the predictions table has no rows, so it has no figures")
+        raise PredictionsError("the predictions table has no rows, so it has no scores")
     return Scored(task, targets(table, task), decisions(table, task), probabilities(table, task))
 
 
 def confusion_matrix(given: Scored) -> NDArray[np.int64]:
-    """(C, C) numbers of examples, true class by predicted class; not of multilabel."""
+    """(C, C) numbers of examples, true class by predicted class; not for multilabel."""
     size = len(given.task.classes)
     return np.bincount(given.targets * size + given.decisions, minlength=size * size).reshape(size, size)
 
 
 def outcome_counts(given: Scored) -> NDArray[np.int64]:
-    """(N, C, 4) of 0 and 1: is the example, for that class, a true or false positive, a false or true negative?"""
+    """(N, C, 4) of 0 and 1: true positive, false positive, false negative, true negative, for each class."""
     true = given.one_hot == 1
     said = given.decisions == 1
     if given.task.output != "multilabel":

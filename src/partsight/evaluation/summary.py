@@ -10,7 +10,7 @@ from partsight.evaluation.thresholds import escape_overkill
 
 
 def summarise(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
-    """All figures of a table with their intervals: `metric`, `value`, `low`, `high`, `method`, `n`.
+    """All scores of a table with their intervals: `metric`, `value`, `low`, `high`, `method`, `n`.
 
     The nine metrics, then escape_rate and overkill_rate (n: bad parts, good parts) if the task names good classes.
     """
@@ -22,15 +22,15 @@ def summarise(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
 
 
 def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: float = 0.95) -> pd.DataFrame:
-    """A row a figure: `metric`; `mean`, `sd` and `n` over the tables; `pooled`, `low`, `high`, `method`, `pooled_n`.
+    """One row per metric: `metric`; `mean`, `sd`, `n` over the tables; `pooled`, `low`, `high`, `method`, `pooled_n`.
 
-    tables: one a fold, of one split; of one repeat or of several.
-    mean, sd: of the folds' own figures, n of them that are not NaN; sd with n - 1, so NaN for one fold.
-    pooled: the figure of all rows together, each counted once, with its interval as in `summarise`. For LogLoss and
-        ROC_AUC it compares the probabilities of different models with one another, and so may lie below the mean
+    tables: one per fold, all of one split, of one or several repeats.
+    mean, sd: over the folds' own values, of which n are not NaN; sd divides by n - 1, so it is NaN for one fold.
+    pooled: the value over all rows together, each counted once, with its interval as in `summarise`. For LogLoss and
+        ROC_AUC it compares probabilities of different models with one another, and so may be below the mean
         (Forman and Scholz 2010, "Apples-to-apples in cross-validation studies").
-    Of several repeats, value and limits are the means over the repeats, because the same rows again are no new
-    examples: repeating does not narrow the interval.
+    With several repeats, value and limits are means over the repeats: the same rows again are no new examples, so
+    repeating does not narrow the interval.
     Raises PredictionsError if there is no table, or if a row occurs twice within a repeat.
     """
     if not tables:

@@ -20,8 +20,8 @@ PARQUET = (".parquet", ".pq")
 def write(table: pd.DataFrame, path: Path | str) -> None:
     """Write the table as parquet (.parquet, .pq) or csv (.csv), by the path's suffix; the folder is made.
 
-    In csv a list of labels is JSON text, and so is a single label that could be mistaken for JSON text: `read` gives
-    back the same table, whatever the class names are.
+    In csv a list of labels is JSON text, and so is a single label that could be mistaken for JSON: `read` returns
+    the same table, whatever the class names are.
     """
     path = Path(path)
     _refuse_other_suffix(path)
@@ -55,10 +55,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
     table = pd.read_csv(
         path,
         dtype={name: str for name in [*TEXT, *floats] if name in header},
-        keep_default_na=False,  # a class may be called NA or None; nothing but an empty cell is a null
+        keep_default_na=False,  # a class may be called NA or None; only an empty cell is a null
         na_values=[""],
     )
-    # By Python's own float, which is exact: what pandas reads may differ in the last bit, and how varies by version.
+    # By Python's own float, which is exact: what pandas reads may differ in the last bit, depending on its version.
     return table.assign(**{name: table[name].to_numpy(dtype=object).astype(np.float64) for name in floats})
 
 
@@ -68,7 +68,7 @@ def _refuse_other_suffix(path: Path) -> None:
 
 
 def _schema(table: pd.DataFrame) -> Any:
-    """Types by column name: left to guess, a column of nulls or of empty lists would be written without a type."""
+    """Types by column name: guessed, a column of nulls or of empty lists would have no type."""
     many = any(not isinstance(value, str) for value in table["prediction"])
     label = pa.list_(pa.string()) if many else pa.string()
     fixed = {name: pa.string() for name in TEXT} | dict.fromkeys(LABELS, label)
@@ -100,10 +100,10 @@ def _null(value: Any) -> Any:
 
 
 def is_null(value: object) -> bool:
-    """Whether `value` is one of those by which pandas says that there is none."""
+    """Whether `value` is one that pandas uses for a missing value."""
     return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
 def object_column(values: Sequence[object], index: pd.Index | None = None) -> pd.Series:
-    """A column of Python objects: left to itself, pandas stores text, lists and nulls differently by version."""
+    """A column of Python objects: by default, how pandas stores text, lists and nulls depends on its version."""
     return pd.Series(list(values), index=index, dtype=object)

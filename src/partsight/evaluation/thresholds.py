@@ -1,6 +1,6 @@
 """Escape and overkill: bad parts that ship, good parts that do not, and how a threshold trades one for the other.
 
-A part is bad when it has a label outside `good_classes`, and is called bad when such a label is predicted. So under
+A part is bad if it has a label outside `good_classes`, and is called bad if such a label is predicted. So under
 multilabel a part without labels is good.
 """
 
@@ -20,8 +20,8 @@ MOST_POINTS = 201
 def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
     """Both rates at the decisions of the table: `metric`, `rate`, `count`, `out_of`, `low`, `high`; two rows.
 
-    escape_rate: `count` bad parts called good, `out_of` all bad ones; overkill_rate: good parts called bad, of all good
-    ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
+    escape_rate: `count` bad parts called good, `out_of` all bad ones; overkill_rate: good parts called bad, `out_of`
+    all good ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
     Raises PredictionsError if the task names no good classes.
     """
     given = _scored(table, task)
@@ -34,10 +34,10 @@ def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -
 
 
 def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
-    """What is held against the threshold, (N,) within 0 and 1; needs no labels.
+    """What is compared with the threshold, (N,) within 0 and 1; needs no labels.
 
     The probability of being good: the sum over the good classes. Under multilabel 1 - the largest probability of a bad
-    class, which is no probability of being good, but rises and falls with the one threshold that all labels share.
+    class, which is not a probability of being good, but decides in the same way, as all labels share one threshold.
     Raises PredictionsError if the task names no good classes.
     """
     good = _good_columns(task)
@@ -51,11 +51,11 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     """Escape and overkill for every threshold worth choosing, rising; a part ships when its goodness >= threshold.
 
     Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
-    `overkill_rate`, `overkill_low`, `overkill_high`. The limits are Wilson's, each threshold by itself.
+    `overkill_rate`, `overkill_low`, `overkill_high`. The limits are Wilson's, for each threshold by itself.
 
-    The thresholds are goodnesses that occur, without those that another one beats in one count and equals in the other;
-    the first lets all ship (0), the last none (just above the highest goodness). Of more than 201 points, 201 evenly
-    spread by rank are kept. Those in `also`, such as the threshold in use, are there whatever they are worth.
+    The thresholds are goodnesses that occur, except those that another one beats in one count and equals in the other;
+    the first lets all ship (0), the last none (just above the highest goodness). If there are more than 201, 201 evenly
+    spread by rank are kept. Those in `also`, such as the threshold in use, are always included.
     Raises PredictionsError if the task names no good classes.
     """
     given = _scored(table, task)

@@ -1,1 +1,1 @@
-"""A checkpoint at work: scoring new pictures, exporting it, packing it for the line."""
+"""Using a checkpoint: scoring new pictures, exporting it, packing it for the line."""

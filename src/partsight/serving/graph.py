@@ -1,4 +1,4 @@
-"""The model as an ONNX graph: stored pictures in, probabilities out, normalization and all else inside."""
+"""The model as an ONNX graph: stored pictures in, probabilities out, normalization and everything else inside."""
 
 import logging
 import warnings
@@ -17,7 +17,7 @@ from partsight.model.classifier import Classifier
 OPSET = 17
 """ONNX operators of the graph: the newest set that the exporter writes by itself; onnxruntime knows it since 1.12."""
 TOLERANCE = 1e-4
-"""Largest difference of a probability that is put down to rounding, in float32."""
+"""Largest difference of a probability that counts as rounding, in float32."""
 
 
 class ScoringGraph(nn.Module):
@@ -28,7 +28,7 @@ class ScoringGraph(nn.Module):
         self.model = model
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The way of a prediction in float32, from pictures as `pictures.decode` gives them, mean over its views."""
+        """A float32 prediction from pictures as `pictures.decode` gives them, averaged over its views."""
         given, output = pictures.permute(0, 3, 1, 2), self.model.info.output
         flips = views.views(self.model.config.prediction.test_time_augmentation)
         seen = [self.model(given.flip(dimensions) if dimensions else given) for dimensions in flips]
@@ -36,25 +36,25 @@ class ScoringGraph(nn.Module):
 
 
 def session(path: Path) -> Any:
-    """A graph on ONNX Runtime, on the processor, with its own choice of threads, as the packed scorer opens it."""
+    """A graph opened by ONNX Runtime on the CPU, with its default threads, as the packed scorer opens it."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors alone
+    options.log_severity_level = 3  # only errors
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def write(model: Classifier, path: Path) -> None:
-    """Writes the graph, for any number of pictures at a time, and holds it against PyTorch.
+    """Writes the graph, for any number of pictures at a time, and compares it with PyTorch.
 
-    PyTorch's exporter by tracing is used: 1 to 3 s of a core where the one by torch.export takes 15 to 22, and the same
-    answers for every architecture tried. A trace can take a size for a constant, so the graph, traced with 2 pictures,
-    is run with 1 and 3.
+    Uses PyTorch's tracing exporter: it takes a core 1 to 3 s, the one by torch.export 15 to 22 s, with the same results
+    for every architecture tried. Tracing can mistake a size for a constant, so the graph, traced with 2 pictures, is
+    run with 1 and 3.
 
     Args:
-        model: on the processor, in evaluation mode.
+        model: on the CPU, in evaluation mode.
         path: model.onnx.
 
     Raises:
-        PartsightError: the model cannot be exported, or the graph answers otherwise than the model.
+        PartsightError: the model cannot be exported, or the graph's probabilities differ from the model's.
     """
     image = model.config.image
     graph = ScoringGraph(model).eval()
@@ -62,7 +62,7 @@ def write(model: Classifier, path: Path) -> None:
     given = torch.randint(0, 256, (4, image.height, image.width, image.channels), dtype=torch.uint8, generator=draw)
     try:
         with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of constants in the trace: the comparison below decides
+            warnings.simplefilter("ignore")  # about constants in the trace: the comparison below decides
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
                 graph,
@@ -79,11 +79,11 @@ def write(model: Classifier, path: Path) -> None:
             expected = graph(given).numpy()
         parts = [given[:1].numpy(), given[1:].numpy()]
         found = np.concatenate([opened.run(None, {"pictures": part})[0] for part in parts])
-    except Exception as error:  # exporter and runtime raise what they like
+    except Exception as error:  # exporter and runtime may raise anything
         reason = " ".join(str(error).split())[:300]
         raise PartsightError(f"{model.config.backbone} cannot be exported to ONNX: {reason}") from error
     worst = float(np.abs(found - expected).max())
     if not worst <= TOLERANCE:  # NaN too
         raise PartsightError(
-            f"{model.config.backbone}: the ONNX graph answers otherwise than the model, by {worst:.1e} in a probability"
+            f"{model.config.backbone}: the ONNX graph's probabilities differ from the model's by up to {worst:.1e}"
         )

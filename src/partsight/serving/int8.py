@@ -1,7 +1,7 @@
 """The graph in eight-bit integers: a quarter of the size, and faster where the processor multiplies integers faster.
 
 Post-training static quantization by ONNX Runtime: weights by output channel, ranges of activations from training
-pictures. It is taken only if the run's validation rows are decided as the float32 graph decides them.
+pictures. It is used only if it decides the run's validation rows as the float32 graph does.
 """
 
 import dataclasses
@@ -35,23 +35,23 @@ from partsight.run_files import FACTS
 from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005
-"""Largest share of the validation rows that may be decided otherwise; no share of right decisions can fall by more."""
+"""Largest share of validation rows that may be decided differently; accuracy cannot fall by more than this."""
 CALIBRATION = 128
-"""Training pictures that the ranges of activations are taken from."""
+"""Training pictures from which the ranges of activations are taken."""
 QUANTIZED = ["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool", "MaxPool", "Clip", "Relu"]
 """Operators that compute in integers: not the softmax, whose probabilities would no longer sum to 1."""
 TOLERANCE = 0.02
 """Largest difference of a probability in the packed scorer's own test: processors round sums in different places."""
 
 TURN, BEFORE = 20, 5
-"""Pictures that one graph is timed on before the other's turn; and those before them that prepare and do not count."""
+"""Pictures timed with one graph before the other's turn, and warm-up pictures before them that do not count."""
 PAUSE = 0.3
-"""Seconds between turns: a session's threads go on looking for work when it is done, and take cores from the other."""
+"""Seconds between turns: a session's threads keep looking for work when it is done, and take cores from the other."""
 
 
 @dataclass(frozen=True)
 class Int8:
-    """That a model is to be packed in int8."""
+    """A request to pack a model in int8."""
 
     root: str | None = None
     """The data set of its run; None: where the run found it."""
@@ -59,13 +59,13 @@ class Int8:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The int8 graph beside the float32 graph, on the same validation rows and one picture at a time."""
+    """The int8 graph compared with the float32 graph, on the same validation rows and one picture at a time."""
 
     figures: pd.DataFrame
     """what, float32, int8: metrics of the validation rows, p50 and p95 of one picture in ms, MB of the file."""
     rows: int
     changed: int
-    """Rows that are decided otherwise."""
+    """Rows that are decided differently."""
     largest_difference: float
     """Between the two probabilities of a class, over all rows."""
     faster: float
@@ -73,11 +73,11 @@ class Comparison:
 
 
 def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root: str | None) -> Comparison:
-    """Writes the int8 graph, and holds it against the float32 one.
+    """Writes the int8 graph and compares it with the float32 one.
 
     Args:
         model: of the checkpoint; its settings say which rows trained and which validated.
-        checkpoint: in the folder of its run, which says what data it had.
+        checkpoint: in the folder of its run, which records the data.
         graph: model.onnx of that model, float32.
         out: the int8 graph.
         root: where the data set is now; None: where the run found it.
@@ -98,10 +98,10 @@ def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root:
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=QUANTIZED,
                 per_channel=True,
-                activation_type=QuantType.QUInt8,  # VNNI multiplies unsigned by signed: twice as fast as signed ones
+                activation_type=QuantType.QUInt8,  # VNNI takes unsigned times signed, twice as fast as both signed
                 weight_type=QuantType.QInt8,
             )
-    except Exception as error:  # it raises what it likes
+    except Exception as error:  # it may raise anything
         raise PartsightError(f"{model.config.backbone} cannot be quantized to int8: {error}") from error
     finally:
         prepared.unlink(missing_ok=True)
@@ -109,10 +109,10 @@ def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root:
 
 
 def refusal(found: Comparison) -> str | None:
-    """Why the int8 graph must not take the place of the float32 one; None where it may."""
+    """Why the int8 graph must not replace the float32 one; None if it may."""
     if found.changed > MOST_CHANGED * found.rows:
         return (
-            f"int8 decides {found.changed} of {found.rows} validation rows otherwise than float32, "
+            f"int8 decides {found.changed} of {found.rows} validation rows differently from float32, "
             f"more than {MOST_CHANGED:.1%}: pack it in float32, without --int8"
         )
     if found.faster <= 1:
@@ -125,7 +125,7 @@ def refusal(found: Comparison) -> str | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice that ONNX Runtime gives through the root logger."""
+    """Suppresses the advice that ONNX Runtime gives through the root logger."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -136,9 +136,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
-    """The rows of the run that made the checkpoint, divided as it divided them: the model has not seen those that
-    validate. Where the checkpoint has left the folder of its run nobody can tell, and that is said."""
-    config = dataclasses.replace(model.config, trainer=TrainerConfig(accelerator="cpu"))  # whatever has trained it
+    """The rows of the run that made the checkpoint, divided as it divided them, so that the model has not seen those
+    that validate. If the checkpoint is no longer in its run's folder, this cannot be checked; a message says so."""
+    config = dataclasses.replace(model.config, trainer=TrainerConfig(accelerator="cpu"))  # whatever trained it
     if root is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
     place = sources.root(config.data)
@@ -155,23 +155,23 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
     }
     facts = checkpoint.resolve().parent.parent / FACTS
     if not facts.is_file():
-        console.say(f"{facts} is not there: that {place} is what the model was trained on could not be checked")
+        console.say(f"{facts} is not there: cannot check that the model was trained on {place}")
     elif today.items() - yaml.safe_load(facts.read_text(encoding="utf-8")).items():
         raise PartsightError(
-            f"{place}: its rows, test rows too, its pictures or their folds are not those of the run ({facts}), so the "
-            "model may have been trained on what is to validate it; name the data set as it was, with --root"
+            f"{place}: its rows (also test rows), pictures or folds are not those of the run ({facts}), so the model "
+            "may have been trained on rows that now validate; name the unchanged data set with --root"
         )
     return FoldData(examples, fold, config, inspected)
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
-    """Batches of these rows as the graph takes them."""
+    """Batches of these rows in the form that the graph takes."""
 
     def __init__(self, data: FoldData, positions: NDArray[np.int64]) -> None:
         self.batches: Iterator[Batch] = iter(data.to_score(positions))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """What ONNX Runtime asks for; None after the last."""
+        """The next batch for ONNX Runtime; None after the last."""
         batch = next(self.batches, None)
         return None if batch is None else {"pictures": batch.pictures.numpy()}
 
@@ -185,13 +185,13 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
         for name, of in sessions.items():
             found = torch.from_numpy(of.run(None, {"pictures": batch.pictures.numpy()})[0])
             scores[name].append(Scores(batch.positions, found, torch.full((len(found),), torch.nan)))
-    assert one is not None  # a fold without validation rows is refused before
+    assert one is not None  # a fold without validation rows has been refused
     given = (data.config, data.examples, data.validation_positions)
     tables = {name: scoring.predictions_table(*given, of, "validation") for name, of in scores.items()}
     times = _milliseconds(sessions, one)
     columns = {
         name: _figures(tables[name], data)
-        | {f"ms a picture, p{q}": float(np.percentile(times[name], q)) for q in (50, 95)}
+        | {f"ms/picture, p{q}": float(np.percentile(times[name], q)) for q in (50, 95)}
         | {"MB": path.stat().st_size / 1e6}
         for name, path in (("float32", graph), ("int8", quantized))
     }
@@ -218,7 +218,7 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
 
 
 def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:
-    """By session, one picture at a time, some of each in turn: a machine that changes its speed changes it for both."""
+    """By session, one picture at a time, in turns, so that a change in the machine's speed affects both."""
     taken: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(count // TURN):
         for name, of in sessions.items():

@@ -1,4 +1,4 @@
-"""A packed scorer as an MLflow model: the files that make MLflow understand the folder. No pickle is written."""
+"""A packed scorer as an MLflow model: the files by which MLflow understands the folder. No pickle is written."""
 
 import importlib.metadata
 import platform
@@ -14,8 +14,8 @@ from partsight.data.info import Output
 def write(folder: Path, output: Output) -> None:
     """Writes MLmodel, requirements-rest.txt and python_env.yaml beside rest.py, which MLflow runs ("model from code").
 
-    By `add_to_model`, and not by `mlflow.pyfunc.save_model`: that would nest the folder in another one, run the model,
-    and spend seconds on guessing requirements that are known.
+    Uses `add_to_model`, because `mlflow.pyfunc.save_model` would nest the folder in another one, run the model, and
+    spend seconds on guessing known requirements.
     """
     model = Model(signature=_signature(output))
     mlflow.pyfunc.add_to_model(

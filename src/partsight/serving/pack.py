@@ -33,10 +33,10 @@ from partsight.serving.resize_rule import resize_rule
 MOST_BYTES = 64 * 1024 * 1024
 """Limit of an encoded picture: a 20-megapixel bitmap in colour."""
 SAMPLES = 8
-"""Sample pictures at most."""
+"""Most sample pictures."""
 
 COPIED = ("serving/packed/score.py", "serving/packed/rest.py", "data/pictures.py", "errors.py")
-"""Files of this package that a scorer consists of: one source of the rules, here and there."""
+"""Files of this package that a scorer is made of, so that both follow the same code."""
 _README = Path(__file__).parent / "packed" / "README.md"
 _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "pillow")
@@ -50,23 +50,23 @@ def pack(
     origin: Mapping[str, str] | None = None,
     smaller: Int8 | None = None,
 ) -> None:
-    """Packs the model of a checkpoint, and lets the packed scorer test itself in a process of its own.
+    """Packs the model of a checkpoint, and lets the packed scorer test itself in a separate process.
 
     Args:
         checkpoint: best.ckpt or last.ckpt of a run.
-        folder: is made; what is in it already is replaced when the scorer is right, and not before.
-        samples: pictures that go with it, the first SAMPLES of them. Empty: drawn ones.
-        origin: what else is known of the model: identity, data fingerprint.
-        smaller: pack it in int8, and where its validation rows are. None: in float32.
+        folder: created; a scorer already there is replaced only once the new one has passed its test.
+        samples: pictures to include, the first SAMPLES of them. Empty: made pictures.
+        origin: what else is known about the model: identity, data fingerprint.
+        smaller: pack it in int8, with this data set. None: in float32.
 
     Raises:
         PartsightError: no checkpoint, an inference pipeline or a model that cannot be packed, an int8 graph that is not
-            faster or decides otherwise, or a scorer that fails its own test.
+            faster or decides differently, or a scorer that fails its own test.
     """
     model = Classifier.from_checkpoint(checkpoint).eval()
     rule = resize_rule(model.config.augmentation.inference)
     if folder.exists() and not (folder / "pipeline.json").is_file() and any(folder.iterdir()):
-        raise PartsightError(f"{folder}: is there already, and no scorer; name another folder")
+        raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
         work = Path(made) / folder.name
@@ -84,10 +84,10 @@ def pack(
 
 
 def _in_int8(model: Classifier, checkpoint: Path, folder: Path, smaller: Int8) -> int8.Comparison:
-    """Puts the int8 graph in the place of the other, and tells the difference."""
+    """Replaces the graph with its int8 version, and prints the comparison."""
     graph_file, made = folder / "model.onnx", folder / "int8.onnx"
     compared = int8.quantized(model, checkpoint, graph_file, made, smaller.root)
-    title = f"int8 beside float32: {compared.rows} validation rows, {compared.changed} decided otherwise"
+    title = f"int8 vs. float32: {compared.rows} validation rows, {compared.changed} decided differently"
     console.table(compared.figures, title)
     if why := int8.refusal(compared):
         raise PartsightError(why)
@@ -102,7 +102,7 @@ def _write_pipeline(
     origin: Mapping[str, str],
     compared: int8.Comparison | None,
 ) -> None:
-    """pipeline.json: all that score.py needs to know, and where the model comes from."""
+    """pipeline.json: everything that score.py needs to know, and where the model comes from."""
     config, info = model.config, model.info
     pipeline = {
         "name": config.name,
@@ -139,7 +139,7 @@ def _write_pipeline(
 
 
 def _write_samples(model: Classifier, given: Sequence[Path], work: Path, compared: int8.Comparison | None) -> None:
-    """Pictures, and what PyTorch says of them (in int8, the graph itself): the scorer's own test, on any machine."""
+    """Pictures and PyTorch's output for them (in int8, the graph's), with which the scorer can test itself anywhere."""
     folder = work / "samples"
     for number, path in enumerate(given[:SAMPLES]):
         shutil.copyfile(path, folder / f"{number}{path.suffix.lower()}")
@@ -191,7 +191,7 @@ def _write_programs(model: Classifier, folder: Path) -> None:
 
 
 def _without_package(source: str) -> str:
-    """Files that lie beside each other import each other by name: `from partsight.data import pictures` is
+    """Files in the same folder import each other by name: `from partsight.data import pictures` is
     `import pictures`, and `from partsight.errors import X` is `from errors import X`."""
     names = "|".join(Path(name).stem for name in COPIED)
     source = re.sub(rf"^from partsight[\w.]* import ({names})$", r"import \1", source, flags=re.M)
@@ -199,7 +199,7 @@ def _without_package(source: str) -> str:
 
 
 def _selftest(folder: Path) -> None:
-    """In a process of its own, that knows no variable of this one's Python (-E) and leaves no files (-B)."""
+    """In a separate process that ignores Python's environment variables (-E) and leaves no files (-B)."""
     command = [sys.executable, "-E", "-B", str(folder / "score.py"), "--selftest"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SELFTEST_SECONDS, check=False)
     if done.returncode != 0:

@@ -39,11 +39,11 @@ def predict(
         images: the folder that the table's image column is relative to. None: the table's own folder.
         image_column: of the table. None: the one the checkpoint was trained with.
         batch_size: pictures at a time; cannot change the result.
-        workers: loader processes. None: one a core, at most 8.
+        workers: loader processes. None: one per core, at most 8.
         accelerator: auto, cpu, gpu.
 
     Raises:
-        PartsightError: what is wrong with checkpoint, source or a picture.
+        PartsightError: what is wrong with the checkpoint, the source or a picture.
     """
     model = Classifier.from_checkpoint(checkpoint)
     folder, names = _pictures(source, images, image_column or model.config.data.image_column)
@@ -65,7 +65,7 @@ def predict(
 
 
 class Read(NamedTuple):
-    """A new picture as the model takes it, or a batch of them."""
+    """A new picture in the form that the model takes, or a batch of them."""
 
     picture: Tensor
     """(height, width, channels) uint8; black if there is a problem."""
@@ -76,7 +76,7 @@ class Read(NamedTuple):
 
 
 class NewPictures(Dataset[Read]):
-    """Pictures nobody has inspected: each is read once, and what is wrong with it is told and not raised."""
+    """Pictures that have not been inspected: each is read once; problems are returned, not raised."""
 
     def __init__(self, folder: Path, names: list[str], transforms: Transforms, image: ImageConfig) -> None:
         self.folder, self.names, self.image = folder, names, image
@@ -99,7 +99,7 @@ class NewPictures(Dataset[Read]):
         height, width, _ = picture.shape
         try:
             picture = augmentation.apply(self.compose, picture, (0, 0, position))
-        except Exception as error:  # albumentations' own, of a picture smaller than its crop
+        except Exception as error:  # albumentations' own, if a picture is smaller than its crop
             return self._black(f"the augmentation fails on {height} x {width} pixels: {error}")
         return Read(torch.from_numpy(np.ascontiguousarray(picture)), "", doubt)
 
@@ -111,24 +111,24 @@ class NewPictures(Dataset[Read]):
 def _probabilities(
     model: Classifier, new: NewPictures, loader: DataLoader[Read], machine: Machine
 ) -> NDArray[np.float64]:
-    """(n, classes), batch by batch: memory does not grow with the number of pictures, but for a row of figures each.
+    """(n, classes), batch by batch: per picture, memory only grows by its row of scores.
 
-    From the first picture that cannot be scored on, the rest is only read, so that one answer names all of them.
+    After the first picture that cannot be scored, the rest are only read, so that one message names all bad pictures.
 
     Raises:
-        Problems: those pictures.
+        Problems: the bad pictures.
     """
     device = machine.device
     model = model.to(device).eval()
-    # Made at once: with memory kept (machine.keep_memory), an array kept from each batch would lie where large ones of
-    # the next had been, which would then take fresh memory: 0.8 GB more after 30,000 pictures. On the device: to read
-    # the figures of a batch is to wait for it, and a GPU would do nothing until the next one is there.
+    # Allocated at once: under machine.keep_memory, an array kept from each batch would occupy space that large arrays
+    # of the next batch need, which would then take fresh memory: 0.8 GB more after 30,000 pictures. On the device:
+    # reading the scores of each batch would wait for it, and leave the GPU idle until the next one is there.
     scored = torch.empty(len(new), len(model.info.classes), device=device)
     done = 0
     problems: list[str] = []
     doubts: list[str] = []
     usable = True
-    # The model itself leaves autocast unless it was trained with prediction.mixed_precision.
+    # The model itself turns autocast off unless it was trained with prediction.mixed_precision.
     with torch.inference_mode(), machine.autocast():
         for number, read in enumerate(console.progress(loader, len(loader), "Scoring, in batches")):
             problems += read.problem
@@ -144,7 +144,7 @@ def _probabilities(
                 scored[done : done + count] = model.predict_step(batch, number).probabilities
                 done += count
     if not usable:
-        raise Problems(str(new.folder), _told(new.names, problems, "repair them, or take them out"))
+        raise Problems(str(new.folder), _told(new.names, problems, "repair or remove them"))
     for text in _told(new.names, doubts, "scored as it is"):
         console.say(f"{new.folder}: {text}")
     return scored.cpu().numpy().astype(np.float64)

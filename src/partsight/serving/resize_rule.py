@@ -1,4 +1,4 @@
-"""What of an inference pipeline a packed scorer can do: albumentations' Resize, to the bit, and nothing else."""
+"""The part of an inference pipeline that a packed scorer can do: albumentations' Resize, to the bit, nothing else."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ def resize_rule(transforms: Transforms) -> dict[str, Any]:
     others = [f"augmentation.inference.{name}" for name in transforms if name != "Resize"]
     if others:
         raise PartsightError(
-            f"a scorer resizes and does nothing else to a picture, so {', '.join(others)} cannot be packed. "
-            "Predict with `partsight predict`, or train with Resize alone."
+            f"a scorer can only resize pictures, so {', '.join(others)} cannot be packed. "
+            "Predict with `partsight predict`, or train with Resize only."
         )
     if "Resize" not in transforms:
-        raise PartsightError("augmentation.inference has no Resize: a scorer needs to know how pictures get their size")
+        raise PartsightError("augmentation.inference has no Resize: a scorer needs to know how to resize pictures")
     resize = A.Resize(**transforms["Resize"])
     if resize.p < 1:
         raise PartsightError(f"augmentation.inference.Resize.p={resize.p}: a scorer cannot resize by chance")

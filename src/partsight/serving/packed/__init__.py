@@ -1,1 +1,1 @@
-"""What is copied into a packed scorer. These files may import, of partsight, nothing but `pack.COPIED`."""
+"""What is copied into a packed scorer. From partsight, these files may only import `pack.COPIED`."""

@@ -24,11 +24,11 @@ class RestScorer(PythonModel):
     """Column `image`: picture files as base64 text. Returns a list of prediction and probabilities."""
 
     def load_context(self, context: Any) -> None:
-        """Loads the model, once a server process."""
+        """Loads the model, once per server process."""
         self.scorer = score.Scorer(FOLDER)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[score.Answer]:
-        """One answer a row; refuses the request, with the reason, if one of its pictures cannot be scored."""
+        """One answer per row; refuses the request, with the reason, if one of its pictures cannot be scored."""
         if model_input.empty:
             raise Refusal("there is no picture in the request")
         try:
@@ -40,7 +40,7 @@ class RestScorer(PythonModel):
         most = self.scorer.pipeline["limits"]["bytes"]
         for number, text in enumerate(texts, 1):
             if not isinstance(text, str):
-                raise Refusal(f"picture {number}: not a text")
+                raise Refusal(f"picture {number}: not text")
             if len(text) * 3 // 4 > most + 2:
                 raise Refusal(f"picture {number}: more than the {most:,} bytes of limits.bytes")
             try:
@@ -50,7 +50,7 @@ class RestScorer(PythonModel):
 
 
 class Refusal(MlflowException):
-    """HTTP 400 with a reason. MLflow's server would put the whole request before it, pictures and all."""
+    """HTTP 400 with a reason. MLflow's server would prefix it with the whole request, pictures included."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
 
-# Read by OpenCV when it is imported: the limit for TIFF files that Pillow cannot tell the size of.
+# Read by OpenCV when it is imported: the limit for TIFF files whose size Pillow cannot read.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(100_000_000))
 
 import cv2
@@ -33,10 +33,10 @@ BATCH = 16
 
 
 class Answer(TypedDict):
-    """What the model says of a picture."""
+    """The model's answer for a picture."""
 
     prediction: str | list[str]
-    """A class; under multi-label output the classes that are there, maybe none."""
+    """A class; under multi-label output the classes present, maybe none."""
     probabilities: dict[str, float]
     """Class to probability, in class order."""
 
@@ -52,7 +52,7 @@ class Scorer:
         self.folder = folder
         self.pipeline: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors alone
+        options.log_severity_level = 3  # only errors
         self.session = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
@@ -61,7 +61,7 @@ class Scorer:
         """Scores the bytes of one picture file.
 
         Raises:
-            PartsightError: too large, or no picture that can be read; says which.
+            PartsightError: too large, or not a readable picture; says which.
         """
         return self.answers([self.picture(encoded)])[0]
 
@@ -80,7 +80,7 @@ class Scorer:
             yield from self.answers(batch)
 
     def picture(self, encoded: bytes) -> NDArray[np.uint8]:
-        """The model's input, (height, width, channels) uint8. Limits are looked at before anything is decoded."""
+        """The model's input, (height, width, channels) uint8. Limits are checked before anything is decoded."""
         limits, channels = self.pipeline["limits"], self.pipeline["image"]["channels"]
         if len(encoded) > limits["bytes"]:
             raise PartsightError(f"{len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
@@ -95,7 +95,7 @@ class Scorer:
         return self._resized(pictures.decode(encoded, channels))
 
     def answers(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Scores arrays that `picture` has made, all in one pass through the model."""
+        """Scores arrays made by `picture`, all in one pass through the model."""
         (probabilities,) = self.session.run(None, {"pictures": np.stack(prepared)})
         classes = self.pipeline["classes"]
         return [
@@ -104,7 +104,7 @@ class Scorer:
         ]
 
     def _resized(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """As albumentations' Resize: by cv2.resize, and not at all where the size is right."""
+        """Like albumentations' Resize: by cv2.resize, and unchanged if the size is right."""
         height, width = self.pipeline["image"]["height"], self.pipeline["image"]["width"]
         rule = self.pipeline["resize"]
         if picture.shape[:2] == (height, width):
@@ -115,7 +115,7 @@ class Scorer:
         return np.concatenate([np.asarray(part, np.uint8).reshape(height, width, -1) for part in parts], axis=2)
 
     def _decided(self, row: NDArray[np.float32]) -> str | list[str]:
-        """softmax: the most probable class. Else a label is given from the threshold on, in double precision."""
+        """softmax: the most probable class. Otherwise a label is given from the threshold on, in double precision."""
         classes, threshold, given = self.pipeline["classes"], self.pipeline["threshold"], row.astype(np.float64)
         if self.pipeline["output"] == "multilabel":
             return [name for name, p in zip(classes, given, strict=True) if p >= threshold]
@@ -125,7 +125,7 @@ class Scorer:
 
 
 def _divided(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Up to four channels at a time, the last two of six alone: OpenCV rounds by how many there are."""
+    """Four channels at a time, a final pair one by one: OpenCV's rounding depends on their number."""
     channels = picture.shape[2]
     starts = [*range(4, channels, 4), *([channels - 1] if channels > 4 and channels % 4 == 2 else [])]
     return [np.ascontiguousarray(part) for part in np.split(picture, starts, axis=2)]
@@ -137,7 +137,7 @@ def _own() -> Scorer:
 
 
 def score(encoded: bytes) -> Answer:
-    """What the model of this folder says of the bytes of a picture file; loads it the first time."""
+    """The answer of this folder's model for the bytes of a picture file; loads the model the first time."""
     return _own().score(encoded)
 
 
@@ -145,7 +145,7 @@ def selftest(folder: Path = FOLDER) -> list[str]:
     """What is wrong: a model that is not the packed one, or an answer that differs from the expected one."""
     said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
     if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
-        return ["model.onnx is not the file that pipeline.json speaks of"]
+        return ["model.onnx is not the file named in pipeline.json"]
     scorer, tolerance, faults = Scorer(folder), said["tolerance"], []
     for expected in json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8")):
         found = scorer.score((folder / "samples" / expected["image"]).read_bytes())
@@ -157,7 +157,7 @@ def selftest(folder: Path = FOLDER) -> list[str]:
 
 
 def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
-    """A file as it is; the pictures of a folder at every depth, sorted, not those in hidden folders."""
+    """A file as it is; the pictures of a folder at every depth, sorted, except those in hidden folders."""
     if not given.is_dir():
         return [given]
     found = (path for path in given.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
@@ -165,7 +165,7 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
-    """A line of the table a file: image, problem, prediction, probabilities. A broken picture stops nothing."""
+    """One table line per file: image, problem, prediction, probabilities. A broken picture does not stop it."""
     for path in files:
         try:
             answer = scorer.score(path.read_bytes())
@@ -203,7 +203,7 @@ def main() -> int:
             table.writerow(line)
             broken += line[1] is not None
     if broken:
-        print(f"{broken} of {len(files)} pictures could not be scored: see the column problem", file=sys.stderr)
+        print(f"{broken} of {len(files)} pictures could not be scored: see the column `problem`", file=sys.stderr)
     return 1 if broken else 0
 
 
