@@ -79,8 +79,8 @@ def keep_memory() -> None:
     """Under glibc: freed memory stays with the process, for the next step.
 
     By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages,
-    which is dear on virtual machines: EfficientNet-B4 trained at 6.9 pictures a second without and 9.1 with it on two
-    cores (`benchmarks/step_tricks.py`, docs/performance.md). The price is up to a third more memory. No result changes.
+    which is dear on virtual machines (`benchmarks/step_tricks.py`, docs/performance.md). The price is up to a third
+    more memory. No result changes.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

@@ -5,8 +5,8 @@ one array after the other, and `index`, the content hashes of their files in tha
 is in the index, which is written only after the picture is on the disk: leftovers of a killed builder or a full disk
 are overwritten. A changed file has another hash. Readers map the file and need no lock; builders take turns.
 
-Two cores load 6,250 prepared pictures of 224 x 224 a second; reading and resizing a JPEG of 512 x 512 takes one core
-2.5 ms (docs/performance.md).
+Two cores load 6,250 prepared pictures of 224 x 224 per second; reading a JPEG of 512 x 512 takes one core 1.6 ms
+(docs/performance.md).
 """
 
 import contextlib
