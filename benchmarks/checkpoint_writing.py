@@ -1,10 +1,10 @@
-"""What writing a checkpoint in a thread takes from Python in the thread that trains: Lightning's way and ours.
+"""How much writing a checkpoint in a thread slows Python in the training thread: Lightning's way and ours.
 
     python benchmarks/checkpoint_writing.py resnet50 --folder /dev/shm
 
-Weights and two moments a weight, as AdamW has them. While a thread writes them the main thread counts, as it would
-launch steps of a GPU, and notes how long each thousand takes, some 15 microseconds; one that takes over a millisecond
-waited for Python's lock, or for a processor. In turns, `--rounds` times.
+Weights and two moments per weight, as in AdamW. While a thread writes them, the main thread counts, as it would launch
+GPU steps, and times each thousand, about 15 microseconds; one that takes over a millisecond waited for Python's lock
+or for a CPU core. In turns, `--rounds` times.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from partsight.fit.checkpoints import WholeFiles
 
 
 def main() -> None:
-    """Prints a line a way and round."""
+    """Prints one line per way and round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbone")
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
@@ -31,7 +31,7 @@ def main() -> None:
     parsed = parser.parse_args()
     checkpoint = made(parsed.backbone)
     with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
-        tempfile.tempdir = folder  # where Lightning writes first: on the same disk it need not copy
+        tempfile.tempdir = folder  # where Lightning writes first: on the same disk it does not copy
         for _ in range(parsed.rounds):
             for way in (TorchCheckpointIO(), WholeFiles()):
                 path = Path(folder, type(way).__name__)
@@ -52,7 +52,7 @@ def made(backbone: str) -> dict[str, Any]:
 
 
 def while_counting(write: Callable[[], None]) -> tuple[float, float, float]:
-    """(seconds until it is written, seconds of them that counting waited, the longest time that it waited)."""
+    """(seconds until it is written, seconds of them that counting waited, longest wait)."""
     writing = threading.Thread(target=write)
     taken = []
     began = time.perf_counter()

@@ -3,7 +3,7 @@
     python benchmarks/convolutions.py mobilenetv2_100 efficientnet_b4 convnext_tiny resnext50_32x4d
 
 Channels last, 224 x 224, batch 16, median of three. Prints the milliseconds of all convolutions together, and the
-layers where bfloat16 takes half as long again as float32 and 4 ms more.
+layers where bfloat16 takes at least 1.5 times as long as float32 and 4 ms more.
 """
 
 import sys
@@ -23,7 +23,7 @@ PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the
 
 
 def main() -> None:
-    """Prints a paragraph a backbone."""
+    """Prints one paragraph per backbone."""
     machine.keep_memory()
     for backbone in sys.argv[1:]:
         totals, slow = Counter[str](), []
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def convolutions(backbone: str) -> Counter[tuple[nn.Conv2d, int]]:
-    """Layers and the side of their input; equal ones are counted under the first."""
+    """Layers and the side of their input; identical ones are counted together."""
     found: Counter[tuple[nn.Conv2d, int]] = Counter()
     known: dict[str, nn.Conv2d] = {}
 
@@ -57,7 +57,7 @@ def convolutions(backbone: str) -> Counter[tuple[nn.Conv2d, int]]:
 
 
 def milliseconds(layer: nn.Conv2d, side: int, part: str, kind: torch.dtype) -> float:
-    """Of one part of the layer in one dtype."""
+    """Milliseconds of one part of the layer in one dtype."""
     given = torch.randn(BATCH, layer.in_channels, side, side, dtype=kind).contiguous(memory_format=torch.channels_last)
     weight = layer.weight.detach().to(kind)
     shape = (layer.stride, layer.padding, layer.dilation)

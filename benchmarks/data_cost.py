@@ -1,4 +1,4 @@
-"""What reading, folding and comparing cost: the figures of docs/data.md.
+"""The cost of reading, folding and comparing, as given in docs/data.md.
 
 python benchmarks/data_cost.py read 1000000 csv|parquet|tree
 python benchmarks/data_cost.py compare 10000
@@ -19,7 +19,7 @@ from partsight.data import folds, lookalikes, table
 
 
 def read(count: int, kind: str) -> None:
-    """Empty files in 200 folders of ten classes, and a table of them: read, each looked for, divided by kfold."""
+    """Empty files in 200 folders of ten classes, and their table: reads it, looks for each file, divides by kfold."""
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
         images = [f"class {i % 10}/{i // 10 % 20:02}/{i:07}.jpg" for i in range(count)]
@@ -40,7 +40,7 @@ def read(count: int, kind: str) -> None:
 
 
 def compare(count: int) -> None:
-    """Signatures of drawn patterns, compared each with each in all flips and turns."""
+    """Compares signatures of drawn patterns, each with each, in all flips and turns."""
     draw = np.random.default_rng(0)
     patterns = (draw.random((12, 12)).astype(np.float32) for _ in range(count))
     grown = (cv2.resize(p, (64, 64), interpolation=cv2.INTER_CUBIC).clip(0, 1) for p in patterns)

@@ -3,10 +3,10 @@
     python benchmarks/gpu_steps.py resnet50 --batch 256
     python benchmarks/gpu_steps.py efficientnet_b4 --batch 32 --ways plain search fused graphs
 
-nchw: as PyTorch lays pictures out. plain: channels last. search: cuDNN tries its ways of each convolution and keeps the
-fastest; the others search too: fused, AdamW in one kernel; compile, torch.compile; graphs, torch.compile with CUDA
-graphs. One after the other in one process, random weights, 224 x 224; seconds until steps run at their speed, then
-`--seconds` of steps.
+nchw: PyTorch's default layout. plain: channels last. search: cuDNN tries its algorithms for each convolution and keeps
+the fastest, as do the remaining ways: fused, AdamW in one kernel; compile, torch.compile; graphs, torch.compile with
+CUDA graphs. One after the other in one process, random weights, 224 x 224; first the seconds until steps run at full
+speed, then `--seconds` of steps.
 """
 
 import argparse
@@ -22,7 +22,7 @@ WAYS = ("nchw", "plain", "search", "fused", *MODES)
 
 
 def main() -> None:
-    """Prints a line a way."""
+    """Prints one line per way."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbone")
     parser.add_argument("--batch", type=int, default=256)
@@ -60,7 +60,7 @@ def prepared(way: str, backbone: str, batch: int) -> Callable[[], None]:
 
 
 def measured(step: Callable[[], None], batch: int, seconds: float) -> tuple[float, float, float]:
-    """(seconds of the first three steps, pictures a second after them, GB at the peak)."""
+    """(seconds of the first three steps, pictures per second after them, peak GB)."""
     torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
     for _ in range(3):

@@ -1,10 +1,10 @@
-"""A whole run as the number of pictures grows tenfold and again: seconds and memory.
+"""Time and memory of a whole run for tenfold and hundredfold numbers of pictures.
 
     python benchmarks/growth.py 1000 10000 100000 --out growth
 
 Made pictures of 64 x 64 pixels in two classes; `train.py usecase=custom`, two epochs of a small network at 32 x 32, so
-that what is not arithmetic shows. Each count runs twice: on a new set, and again once the set is known (its pictures
-looked at and prepared). Writes growth.csv and growth.png.
+that everything but arithmetic shows. Each count runs twice: on a new set, and again once its pictures have been
+inspected and prepared. Writes growth.csv and growth.png.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Prints a line a run."""
+    """Prints one line per run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("counts", nargs="+", type=int)
     parser.add_argument("--out", type=Path, default=Path("growth"), help="name of the csv and png, without suffix")
@@ -62,7 +62,7 @@ def whole_run(folder: Path, known: str) -> tuple[float, float]:
     settings += ["training.epochs=2", "training.batch_size=64", "report.pictures=false", "rerun=true"]
     settings += ["report.build_scoring_pipelines=false", f"data.cache={folder / 'cache'}", f"hydra.run.dir={known}"]
     settings += ["tracking.checkpoint=false"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "home")}  # what is known of pictures lies there
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "home")}  # inspection results are stored there
     began = time.perf_counter()
     with Path(folder, "log").open("w") as log:
         run = subprocess.Popen(
@@ -75,7 +75,7 @@ def whole_run(folder: Path, known: str) -> tuple[float, float]:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Two lines of points over the count, from zero: what grows with the pictures is a straight line."""
+    """Two lines of points over the count, from zero: linear growth is a straight line."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for axis, column, label in zip(axes, ("seconds", "gigabytes"), ("seconds, whole run", "memory, GB"), strict=True):
         for known, group in table.groupby("set", sort=False):

@@ -1,9 +1,9 @@
-"""One picture at a time: the exported graph on ONNX Runtime beside eager PyTorch, in one process, twenty in turn.
+"""One picture at a time: the exported graph on ONNX Runtime and eager PyTorch, in one process, twenty each in turn.
 
     python benchmarks/onnx_latency.py mobilenetv2_100 resnet50 efficientnet_b4
     python benchmarks/onnx_latency.py mobilenetv2_100 --threads 2 --pictures 300
 
-Random weights, 224 x 224, two classes, float32; what is measured is arithmetic, and does not depend on the weights.
+Random weights, 224 x 224, two classes, float32; this measures arithmetic, which does not depend on the weights.
 """
 
 import argparse
@@ -22,13 +22,13 @@ from partsight.model.classifier import Classifier
 from partsight.serving import graph
 
 TURN, BEFORE = 20, 5
-"""Pictures of one way before the other's turn; and those before them that do not count."""
+"""Pictures of one way before the other's turn, and warm-up pictures before them that do not count."""
 PAUSE = 0.3
-"""Seconds between turns: threads of ONNX Runtime wait for work without sleeping, and take a core from the next."""
+"""Seconds between turns: ONNX Runtime's threads wait for work without sleeping, and take a core from the other way."""
 
 
 def main() -> None:
-    """Prints a line a backbone."""
+    """Prints one line per backbone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbones", nargs="+")
     parser.add_argument("--threads", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The same work by the tools a user would pick instead, each a command of its own, whole command timed.
+"""The same work by alternative tools, each as its own command, timed as a whole.
 
     python benchmarks/peers.py --root /data/casting_512x512 --epochs 3 --peers /path/to/their/environment/bin/python
 
@@ -7,10 +7,10 @@
     ultralytics   YOLO.train for classification, with its own network of that kind
     partsight     `python train.py usecase=casting ...`, reports and scorer aside
 
-All train on the rows of fold 0 of usecase=casting at 224 x 224, batch 32, from random weights, flip at random where
-they let one say so, and are left at their defaults else: that is what is compared. The peers need an environment with
-`pip install fastai transformers accelerate ultralytics timm scikit-learn opencv-python-headless pandas`. Times are of
-one command each, with a cache of its own; rows are divided beforehand and handed to all.
+All train on the rows of fold 0 of usecase=casting at 224 x 224, batch 32, from random weights, with random flips
+if they have that setting, and otherwise with their defaults, which are what is compared. The peers need an environment
+with `pip install fastai transformers accelerate ultralytics timm scikit-learn opencv-python-headless pandas`. Each
+command is timed once, with its own cache; all get the same rows, divided beforehand.
 """
 
 import argparse
@@ -30,7 +30,7 @@ WAYS = ("fastai", "transformers", "ultralytics", "partsight")
 
 
 def main() -> None:
-    """Prints a line a tool; or, as `--only`, runs one and prints its figures as json."""
+    """Prints one line per tool; or, with `--only`, runs one and prints its results as json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="casting_512x512")
     parser.add_argument("--backbone", choices=("resnet50", "mobilenetv2_100"), default="resnet50")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def alone(way: str, parsed: argparse.Namespace) -> dict[str, float]:
-    """One tool in a process of its own, in a folder that is thrown away."""
+    """One tool in its own process, in a temporary folder."""
     command = [str(parsed.peers), str(Path(__file__).resolve()), "--only", way, "--root", str(parsed.root.resolve())]
     command += ["--backbone", parsed.backbone, "--epochs", str(parsed.epochs), "--rounds", str(parsed.rounds)]
     command += ["--given", str(parsed.given)]
@@ -176,7 +176,7 @@ def ultralytics(parsed: argparse.Namespace) -> dict[str, float]:
 
 
 def version(package: str) -> dict[str, str]:
-    """Of an installed tool."""
+    """Version of an installed tool."""
     return {"version": importlib.metadata.version(package)}
 
 

@@ -1,10 +1,10 @@
-"""`partsight predict` on many pictures beside the model alone, and its memory as they grow.
+"""`partsight predict` on many pictures compared with the model alone, and its memory as they grow in number.
 
     python benchmarks/prediction.py runs/.../checkpoints/last.ckpt /data/casting_512x512 --counts 1000 10000
 
 Pictures are those of the folder, repeated under other names until there are enough. The model alone scores one batch
-that lies in memory, at the precision of predict and with its memory kept, before and after; predict is a command of its
-own, its rate of whole seconds less those of predicting one picture (interpreter, libraries, checkpoint).
+in memory, at predict's precision and with its memory kept, before and after; predict is a separate command, whose rate
+leaves out the seconds that one picture takes (interpreter, libraries, checkpoint).
 """
 
 import argparse
@@ -28,7 +28,7 @@ BATCH = 32
 
 
 def main() -> None:
-    """Prints a line a count."""
+    """Prints one line per count."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("pictures", type=Path)
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def read(checkpoint: Path, folder: Path, count: int = 100) -> float:
-    """Seconds a picture that a loader process takes, of the first `count`."""
+    """Seconds per picture of a loader process, over the first `count`."""
     config = Classifier.from_checkpoint(checkpoint).config
     names = folders.pictures_below(folder)[:count]
     new = NewPictures(folder, names, config.augmentation.inference, config.image)
@@ -62,7 +62,7 @@ def read(checkpoint: Path, folder: Path, count: int = 100) -> float:
 
 
 def alone(checkpoint: Path, seconds: float = 10.0) -> float:
-    """Pictures a second of the model on one batch in memory."""
+    """Pictures per second of the model on one batch in memory."""
     model = Classifier.from_checkpoint(checkpoint).eval()
     machine = resolve(TrainerConfig(precision=model.config.trainer.precision))
     prepare(machine)
@@ -78,7 +78,7 @@ def alone(checkpoint: Path, seconds: float = 10.0) -> float:
         while time.perf_counter() - began < seconds:
             scores = model.predict_step(batch, 0)
             done += BATCH
-        scores.probabilities.cpu()  # once: a wait a batch would make the model slower than it is
+        scores.probabilities.cpu()  # once: waiting after each batch would slow the model down
         return done / (time.perf_counter() - began)
 
 
@@ -91,7 +91,7 @@ def predicted(checkpoint: Path, sources: list[Path], count: int) -> tuple[float,
             source = sources[number % len(sources)]
             (parts / f"{number:06}{source.suffix}").symlink_to(source.resolve())
         command = ["predict", str(checkpoint), str(parts), "--out", str(Path(folder, "scores.parquet"))]
-        environment = {**os.environ, "XDG_CACHE_HOME": folder}  # nothing is known of the pictures
+        environment = {**os.environ, "XDG_CACHE_HOME": folder}  # pictures have not been inspected
         began = time.perf_counter()
         run = subprocess.Popen(
             [sys.executable, "-c", "from partsight.cli import main; main()", *command],

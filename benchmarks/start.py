@@ -2,8 +2,8 @@
 
     python benchmarks/start.py usecase=casting data.root=/data/casting_512x512 backbone=resnet50 --rounds 3
 
-All rounds in one folder: the first looks at the pictures and makes the MLflow store, the others find both. The step
-itself counts.
+All rounds in one folder: the first inspects the pictures and creates the MLflow store, the others find both. The time
+includes the step itself.
 """
 
 import argparse
@@ -28,7 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def main() -> None:
-    """Prints a line a round."""
+    """Prints one line per round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def first_step(settings: list[str], folder: str) -> float:
-    """Seconds of a command, until it is ended after its first step."""
+    """Seconds of a command that is ended after its first step."""
     command = [sys.executable, "-c", FIRST_STEP, str(TRAIN), *settings, "hydra.run.dir=run"]
     environment = {**os.environ, "BEGAN": str(time.time())}
     done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -50,9 +50,9 @@ def first_step(settings: list[str], folder: str) -> float:
 
 
 def second_job(settings: list[str]) -> tuple[float, float]:
-    """Seconds from the last word of a sweep's first job, with its result, until its second begins and has its data.
+    """Seconds from the last output of a sweep's first job, with its result, until the second begins and has its data.
 
-    It begins where Hydra has written its settings and calls `partsight.experiment.run`. One batch each.
+    It begins when Hydra has written its settings and calls `partsight.experiment.run`. One batch each.
     """
     more = ["trainer.limit_train_batches=1", "trainer.limit_val_batches=1", "training.epochs=1", "seed=1"]
     more += ["report.pictures=false", "report.build_scoring_pipelines=false", "training.learning_rate=1e-3,1e-4"]

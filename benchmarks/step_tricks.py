@@ -1,9 +1,9 @@
-"""What partsight does to a training step on the CPU: a bare loop of bfloat16 steps, with and without.
+"""partsight's changes to a training step on the CPU: a bare loop of bfloat16 steps, with and without them.
 
     python benchmarks/step_tricks.py mobilenetv2_100 --rounds 3
 
-plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. Each in a process of its
-own, in turns. Random weights, 224 x 224, batch 32; two steps that do not count, then `--steps`.
+plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. Each in its own
+process, in turns. Random weights, 224 x 224, batch 32; two warm-up steps, then `--steps`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ WAYS = ("plain", "memory", "depthwise", "both")
 
 
 def main() -> None:
-    """Prints a line a run."""
+    """Prints one line per run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backbone")
     parser.add_argument("--rounds", type=int, default=3)

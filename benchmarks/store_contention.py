@@ -1,4 +1,4 @@
-"""Whether parallel jobs on a fresh SQLite store ever fail: the figures of docs/scaling.md.
+"""Whether parallel jobs on a fresh SQLite store ever fail, as reported in docs/scaling.md.
 
 python benchmarks/store_contention.py 16 20
 """
@@ -16,11 +16,11 @@ from partsight.tracking.point import Point
 from partsight.tracking.run import tracked
 
 EPOCHS, STEPS, SETTINGS = 5, 40, 150
-"""Calls to the store per job are those of a short run."""
+"""Each job calls the store as a short run does."""
 
 
 def job(number: int, folder: Path, together: Barrier) -> None:
-    """What a run tells its store: settings, tags, points of curves after each epoch, figures, files, its end."""
+    """What a run writes to its store: settings, tags, curve points after each epoch, scores, files, its end."""
     (folder / f"{number}.txt").write_text("kept\n", encoding="utf-8")
     together.wait()
     with tracked(_tracking(folder), f"job {number}") as run:
@@ -38,7 +38,7 @@ def _tracking(folder: Path) -> TrackingConfig:
 
 
 def at_once(jobs: int) -> list[str]:
-    """So many processes, released together on a store that does not exist; what went wrong."""
+    """Starts `jobs` processes at once on a store that does not exist; returns what went wrong."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["partsight.tracking.run"])
     with tempfile.TemporaryDirectory() as made:

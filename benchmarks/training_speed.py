@@ -1,15 +1,15 @@
-"""The same training three ways, each a command of its own: what a user would write, what the machine can do, partsight.
+"""The same training three ways, each its own command: what a user would write, what the machine can do, partsight.
 
     python benchmarks/training_speed.py --root /data/casting_512x512 --backbone resnet50 --epochs 5 --rounds 3
 
     lightning   plain Lightning as its manual begins: fp32, NCHW, each epoch decodes and resizes in loader processes
-    bare        a PyTorch loop and no more; all pictures decoded in memory, dtype and memory format as partsight's
+    bare        only a PyTorch loop; all pictures decoded in memory, dtype and memory format as in partsight
     partsight   `python train.py usecase=casting ...`, reports and scorer aside
 
 All train on the rows of fold 0 of usecase=casting, horizontal flips, AdamW at 1e-3, cosine to zero, batch 32, random
-weights, and validate after each epoch. Rounds go through the three in turn, so that a machine that changes its speed
-changes it for all; rates are of the second epoch on, validation apart, seconds of the whole command. Each command has a
-cache of its own, so that none finds what an earlier one has prepared; rows are divided beforehand and handed to all.
+weights, and validate after each epoch. Rounds go through the three in turn, so that a change in the
+machine's speed affects all; rates are from the second epoch on without validation, seconds are of the whole command.
+Each command has its own cache, so that none finds what another has prepared; all get the same rows, divided beforehand.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LIBRARIES = ("torch", "pytorch-lightning", "timm")
 
 
 def main() -> None:
-    """Prints a table; or, as `--only`, runs one way and prints its figures as json."""
+    """Prints a table; or, with `--only`, runs one way and prints its results as json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="casting_512x512")
     parser.add_argument("--backbone", default="resnet50")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def alone(way: str, parsed: argparse.Namespace, seed: int) -> dict[str, float]:
-    """One way in a process of its own."""
+    """One way in its own process."""
     command = [sys.executable, __file__, "--only", way, "--root", str(parsed.root), "--backbone", parsed.backbone]
     command += ["--epochs", str(parsed.epochs), "--rounds", str(seed), "--given", str(parsed.given)]
     with tempfile.TemporaryDirectory() as folder:
@@ -74,14 +74,14 @@ def alone(way: str, parsed: argparse.Namespace, seed: int) -> dict[str, float]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """With a cache in this folder. matplotlib's list of fonts, which takes long to make, stays where it is."""
+    """With a cache in this folder. matplotlib's font list, which is slow to build, stays where it is."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     fonts = os.environ.get("MPLCONFIGDIR", str(cache / "matplotlib"))
     return {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "MPLCONFIGDIR": fonts}
 
 
 def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
-    """The command, in a folder that is thrown away."""
+    """The command, in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ["usecase=casting", f"data.root={parsed.root.resolve()}", f"backbone={parsed.backbone}"]
         settings += [f"seed={seed}", "model.pretrained=false", f"training.epochs={parsed.epochs}"]
@@ -98,7 +98,7 @@ def partsight(parsed: argparse.Namespace, seed: int) -> dict[str, float]:
 
 
 def fewer(parsed: argparse.Namespace, file: Path) -> list[str]:
-    """Settings that have partsight train and validate on `rows`, listed in this file."""
+    """Settings that make partsight train and validate on `rows`, listed in this file."""
     train, validation, *_ = rows(parsed)
     paths = [path.relative_to(parsed.root.resolve()) for path in (*train, *validation)]
     folds = [1] * len(train) + [0] * len(validation)
@@ -113,7 +113,7 @@ def fewer(parsed: argparse.Namespace, file: Path) -> list[str]:
 
 
 def divided(parsed: argparse.Namespace, file: Path) -> Path:
-    """The file, with training and validation pictures and their labels as usecase=casting divides them."""
+    """The file, with training and validation pictures and their labels as divided by usecase=casting."""
     from partsight import command, machine
     from partsight.config import TrainerConfig
     from partsight.data import folds, table

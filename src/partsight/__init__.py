@@ -7,6 +7,6 @@ __version__ = "0.1.0"
 RESULTS_VERSION = 3
 """Raised whenever a change of the code alters the result of an unchanged config. Part of a run's identity."""
 
-# MLflow reports its use to its makers unless told otherwise. Apart from that, the thread that does so changes the
-# environment while a request to a server reads it: a job of a sweep failed with a KeyError.
+# MLflow sends usage data to its makers by default. Besides, the thread that does so changes the environment while a
+# request to a server reads it: a job of a sweep failed with a KeyError.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,6 +1,6 @@
 """Every mistake in the settings of a run, found together and before training.
 
-Stage one (`rules`) needs no heavy import; `overrides.py` looks at the command line and its files before Hydra does.
+Stage one (`rules`) needs no heavy import; `overrides.py` checks the command line and its files before Hydra does.
 Stage two (`names`) asks the libraries: models, optimizers, transforms, plugins. Each returns a list of problems;
 an empty list is a clean bill.
 """
@@ -23,9 +23,9 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def rules(config: Config, paths: bool = True) -> list[str]:
-    """Problems of a composed config: limits of settings, then those that contradict each other or the disk.
+    """Problems of a composed config: limits of settings, then contradictions between them or with the disk.
 
-    paths: whether what the config names has to lie there. Only a run reads it.
+    paths: whether the files that the config names must exist. Only a run reads them.
     """
     problems = [p for key, value, meta in leaves(config) if (p := _limit_problem(key, value, meta))]
     return problems + _contradictions(config) + (_missing_paths(config) if paths else [])
@@ -146,7 +146,7 @@ def _are_devices(devices: Any) -> bool:
 
 
 def _folds(c: Config) -> list[str]:
-    """Contradictions of a division: what its strategy needs and lacks, and what it would leave unused."""
+    """Contradictions of a division: settings that its strategy lacks, and settings that it would not use."""
     data, strategy = c.data, c.data.validation_strategy
     tree = data.root is not None and data.table is None and data.usual_table is None
     said, grouped, given = f"data.validation_strategy={strategy}", "grouped" in strategy, strategy in ("column", "file")

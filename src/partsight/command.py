@@ -77,7 +77,7 @@ def help_text() -> str:
     groups = "\n".join(
         f"  {group.name}={'|'.join(sorted(option.stem for option in group.glob('*.yaml')))}"
         for group in sorted(folder.iterdir())
-        if group.is_dir() and group.name != "study"  # which has a command of its own
+        if group.is_dir() and group.name != "study"  # it has its own command
     )
     settings = (folder / "train.yaml").read_text(encoding="utf-8").partition("\nhydra:")[0]
     return f"{USAGE}\nGroups, each option a file in conf/:\n{groups}\n\n{settings}"
@@ -107,18 +107,18 @@ def _check_command_line(given: Sequence[str]) -> None:
 
 
 def config_folders(own: str | None) -> list[Path]:
-    """The user's own folder of configs, where there is one, and partsight's."""
+    """The user's own folder of configs, if any, and partsight's."""
     return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), config.conf_folder()]
 
 
 def train_one(composed: DictConfig) -> float:
     """One job: returns the validation metric of the resulting checkpoint, for sweepers to optimise.
 
-    A job of a sweep that fails returns nan, so that the others run; the sweep's table and parent run tell of it.
+    A job of a sweep that fails returns nan, so that the others run; the sweep's table and parent run report it.
     """
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
-    if in_sweep:  # a job may be started again, under any launcher; processes that DDP adds are no jobs of their own
+    if in_sweep:  # a job may be started again, under any launcher; processes that DDP adds are not jobs
         failure.forget(Path(hydra.runtime.output_dir))
     try:
         settings = check.to_config(composed)

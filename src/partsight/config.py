@@ -1,7 +1,7 @@
 """The schema: every setting, its type, its default, its range and what it means.
 
 `conf/train.yaml` shows the same settings with their reasons; a use case changes some of them. Nothing else in the code
-holds a default, and nothing here is imported that makes starting slow.
+holds a default, and nothing is imported here that slows down the start.
 """
 
 import dataclasses
@@ -41,14 +41,14 @@ class DataConfig:
     root: str | None = None
     """Folder that holds the data set. None: the use case's made sample."""
     table: str | None = None
-    """csv or parquet table, relative to root. None: a folder tree with one folder a class."""
+    """csv or parquet table, relative to root. None: a folder tree with one folder per class."""
     images: str = ""
     """Folder that the image column is relative to, itself relative to root; without a table, the folder tree."""
     usual_table: str | None = None
-    """Set by a use case: the table of a known download, read if it lies in root and neither table nor images is given;
+    """Set by a use case: the table of a known download, read if it is in root and neither table nor images is given;
     else root is read as a folder tree."""
     usual_images: str | None = None
-    """Set by a use case: stands in for images if that is not given and this folder lies in root."""
+    """Set by a use case: used for images if that is not given and this folder is in root."""
     validation_table: str | None = None
     """Table of the validation rows (validation_strategy=custom), relative to root; pictures are in images."""
     test_table: str | None = None
@@ -56,8 +56,8 @@ class DataConfig:
     test_images: str | None = None
     """Folder of the test table's pictures, relative to root. None: images."""
     unlabeled_table: str | None = None
-    """Table of rows without labels, relative to root; pictures are in images. Given, the run trains twice: what a first
-    model is sure of is a label for the second (training.pseudo_label_confidence)."""
+    """Table of rows without labels, relative to root; pictures are in images. If given, the run trains twice: confident
+    predictions of a first model are labels for the second (training.pseudo_label_confidence)."""
     image_column: str = "image"
     """Column of the table that names the picture."""
     label_columns: list[str] = field(default_factory=lambda: ["class"])
@@ -65,50 +65,50 @@ class DataConfig:
     group_column: str | None = None
     """Column that says which rows belong together (a capture run, a part); carried into the predictions table."""
     several_rows: str = one_of("refuse", "separate", "multi_hot")
-    """Rows that name the same picture. refuse: an error where their labels differ; separate: each is an example;
-    multi_hot: one example a picture with all its classes, each with a sigmoid (an empty class cell: none of them)."""
+    """Rows that name the same picture. refuse: an error if their labels differ; separate: each is an example;
+    multi_hot: one example per picture with all its classes, each with a sigmoid (an empty class cell: none of them)."""
     on_bad_image: str = one_of("error", "skip")
-    """Pictures that are not there, cannot be decoded or do not fit image.channels: stop, or leave out and name them."""
+    """Pictures that are missing, cannot be decoded or do not fit image.channels: stop, or leave out and list them."""
     positive_class: str | None = None
-    """The class that a single sigmoid output speaks for. None: the last of the two."""
+    """The class whose probability a single sigmoid output gives. None: the last of the two."""
     good_classes: list[str] = field(default_factory=list)
-    """Classes that may ship. Given, escape and overkill rates are reported."""
+    """Classes that may ship. If given, escape and overkill rates are reported."""
     validation_strategy: str = one_of(
         "kfold", "stratified", "grouped", "stratified_grouped", "holdout", "custom", "column", "file"
     )
     """kfold: shuffled, neither stratified nor grouped, as Hydrogen Torch divides. stratified: the classes in each fold
-    as in all rows. grouped: groups of group_column stay whole. stratified_grouped: both, as nearly as can be. holdout:
-    one division, by validation_share. custom: a validation set of its own. column: fold_column. file: folds_file."""
+    as in all rows. grouped: groups of group_column stay whole. stratified_grouped: both, as far as possible. holdout:
+    one division, by validation_share. custom: a separate validation table. column: fold_column. file: folds_file."""
     folds: int = number(5, at_least=2)
     """Number of folds that kfold, stratified, grouped and stratified_grouped draw."""
     validation_share: float = number(0.2, above=0, below=1)
-    """Under holdout: the share of the rows that validate, stratified by class; with group_column, of the groups."""
+    """Under holdout: the share of the rows for validation, stratified by class; with group_column, of the groups."""
     fold_column: str | None = None
-    """Under column: its values, numbers or texts, are the folds in their order, counted from 0."""
+    """Under column: its values, numbers or texts, are the folds in sorted order, counted from 0."""
     folds_file: str | None = None
     """Under file: the folds.csv of an earlier run, edited or not; a path from the current folder."""
     on_leak: str = one_of("warn", "error", "group")
-    """Look-alike pictures on both sides of the split. warn: say, draw and tag them; error: stop before training; group:
-    divide so that look-alikes stay together."""
+    """Look-alike pictures on both sides of the split. warn: report, draw and tag them; error: stop before training;
+    group: divide so that look-alikes stay together."""
     fold_seed: int = number(0, at_least=0)
-    """Seed of the division. Its own, so that runs with different seeds share their folds."""
+    """Seed of the division; separate, so that runs with different seeds share their folds."""
     share: float = number(1.0, above=0, at_most=1)
-    """Share of the rows that is used, of each class; the fold seed says which."""
+    """Share of the rows of each class that is used; the fold seed decides which."""
     share_of: list[str] = field(
         default_factory=lambda: ["train", "validation"], metadata=each_of("train", "validation")
     )
     """The rows that share acts on."""
     sample: str | None = None
-    """Made sample that stands in while root is None: casting, product_defect, resistor or steel."""
+    """Made sample that is used while root is None: casting, product_defect, resistor or steel."""
     sample_count: int = number(300, at_least=1)
     """Number of pictures of the made sample."""
     cache: str = "auto"
     """Where pictures are kept as they are before their first random transform: auto (the user's cache), a folder, or
     off."""
     cache_limit: float = number(20.0, above=0.0)
-    """GB that they may take there; of several data sets and sizes the one used longest ago makes room."""
+    """GB that they may take there; beyond that, the data set and size used longest ago is removed."""
     workers: int | None = number(None, at_least=0)
-    """Loader processes. None: one a core, at most 8."""
+    """Loader processes. None: one per core, at most 8."""
 
 
 @dataclass
@@ -144,11 +144,12 @@ class MixConfig:
     target: str = one_of("ratio", "max")
     """ratio: both labels by their share of the picture. max: the larger of both targets, output by output."""
     concentration: float = number(1.0, above=0)
-    """a of Beta(a, a), from which the share of the first picture is drawn; 1: all shares alike, below: mostly one."""
+    """a of Beta(a, a), from which the share of the first picture is drawn; 1: all shares equally likely; below 1:
+    mostly one of the two."""
     probability: float = number(1.0, at_least=0, at_most=1)
-    """That a batch is mixed."""
+    """Probability that a batch is mixed."""
     iterations: int = number(1, at_least=1)
-    """Times over that a batch is mixed."""
+    """How many times a batch is mixed."""
     corner: bool = False
     """The rectangle of cutmix fills a corner."""
 
@@ -162,7 +163,7 @@ class HeadConfig:
     hidden: list[int] = field(default_factory=list)
     """Widths of ReLU layers between pooling and the last layer."""
     dropout: float = number(0.0, at_least=0, below=1)
-    """Before the last layer."""
+    """Dropout before the last layer."""
 
 
 @dataclass
@@ -174,9 +175,9 @@ class ModelConfig:
     weights: str | None = None
     """File with weights for the backbone (safetensors or torch); wins over pretrained."""
     on_missing_weights: str = one_of("error", "random")
-    """When pretrained weights cannot be had: stop, or go on from random weights with a warning and a tag."""
+    """If pretrained weights are not available: stop, or start from random weights with a warning and a tag."""
     output: str = one_of("auto", "softmax", "sigmoid")
-    """auto: softmax for one column of classes, a sigmoid for 0/1, a sigmoid each for several columns."""
+    """auto: softmax for one column of classes, a sigmoid for 0/1, one sigmoid per column for several."""
 
 
 @dataclass
@@ -184,7 +185,7 @@ class TrainingConfig:
     """The optimisation."""
 
     epochs: int = number(5, at_least=0)
-    """Passes over the training rows; 0 evaluates the first weights and no more."""
+    """Passes over the training rows; 0 only evaluates the first weights."""
     evaluation_epochs: float = number(1.0, above=0)
     """Epochs from one evaluation on the validation rows to the next; fractions allowed. The end is always evaluated."""
     evaluate_before_training: bool = False
@@ -192,7 +193,7 @@ class TrainingConfig:
     early_stopping: int = number(0, at_least=0)
     """Evaluations without a better prediction.metric after which training ends; 0: never."""
     batch_size: int = number(32, at_least=1)
-    """Pictures a step and device."""
+    """Pictures per step and device."""
     adjust_batch_size: bool = False
     """On a GPU: train with the largest power of two that fits its memory, at most batch_size. On a CPU: no effect."""
     learning_rate: float = number(1e-3, above=0)
@@ -204,15 +205,15 @@ class TrainingConfig:
     layer_decay: float = number(1.0, above=0, at_most=1)
     """Each layer below the head learns at this share of the rate of the layer above it; 1: all alike."""
     freeze_epochs: int = number(0, at_least=0)
-    """Epochs at the beginning in which the backbone stands still, BatchNorm statistics included."""
+    """Epochs at the beginning in which the backbone is frozen, BatchNorm statistics included."""
     find_learning_rate: bool = False
     """Replace learning_rate by what a range test of 100 steps finds."""
     optimizer: str = "adamw"
     """Any name timm knows; biases and norm weights take no weight decay."""
     weight_decay: float = number(0.0, at_least=0)
-    """Of all weights but biases and those of norms."""
+    """Applies to all weights except biases and those of norms."""
     schedule: str = one_of("cosine", "linear", "constant")
-    """Stepped a batch; reaches exactly 0 after the last step (constant: never)."""
+    """Stepped per batch; reaches exactly 0 after the last step (constant: never)."""
     warmup_epochs: float = number(0.0, at_least=0)
     """Epochs of linear rise before the schedule; fractions allowed."""
     loss: str = one_of("cross_entropy", "bce", "sigmoid_focal", "softmax_focal", "classification")
@@ -223,25 +224,25 @@ class TrainingConfig:
     class_weights: str = one_of("none", "balanced")
     """balanced: a training example counts n / (classes * examples of its class)."""
     sampling: str = one_of("shuffled", "balanced")
-    """shuffled: every row once an epoch. balanced: as many draws, in which each class is equally likely."""
+    """shuffled: every row once per epoch. balanced: as many draws, in which each class is equally likely."""
     train_on_validation: bool = False
     """Train on the validation rows too; their figures then say nothing about new pictures, and are marked so."""
     pseudo_label_confidence: float = number(0.9, above=0, at_most=1)
-    """Probability from which a label of an unlabeled row is used."""
+    """Lowest probability at which a label of an unlabeled row is used."""
     drop_last: bool = True
     """Leave out a last incomplete training batch."""
     gradient_clip: float = number(0.0, at_least=0)
     """Largest gradient norm; 0: no clipping."""
     grad_accumulation: int = number(1, at_least=1)
-    """Batches a step of the optimizer."""
+    """Batches per step of the optimizer."""
     checkpoint: str = one_of("last", "best")
     """Which weights are the result: after the last step, or with the best validation metric of all evaluations."""
     ema_decay: float = number(0.0, at_least=0, below=1)
-    """Decay of a moving average of the weights, exponential, which then is what is validated and kept. 0: none."""
+    """Decay of an exponential moving average of the weights; the average is validated and saved. 0: off."""
     train_metric: bool = False
-    """prediction.metric of the training batches since the last evaluation: augmented, while the weights move."""
+    """prediction.metric also of the training batches since the last evaluation: augmented, while the weights change."""
     log_gradient_norm: bool = False
-    """A curve of the gradient's norm before clipping, a point a step."""
+    """A curve of the gradient's norm before clipping, one point per step."""
 
 
 @dataclass
@@ -251,7 +252,7 @@ class PredictionConfig:
     metric: str = one_of(*METRICS)
     """The validation metric that is shown, compared and selects `best`."""
     threshold: float = number(0.5, above=0, below=1)
-    """A label is given from this probability on: single-output and multi-label models. Softmax takes the largest."""
+    """Lowest probability at which a label is given: single-output and multi-label models. Softmax takes the largest."""
     test_time_augmentation: list[str] = field(
         default_factory=list, metadata=each_of("horizontal_flip", "vertical_flip")
     )
@@ -265,7 +266,7 @@ class TrainerConfig:
     """What a run computes on, in the words of Lightning's Trainer."""
 
     accelerator: str = one_of("auto", "cpu", "gpu", "cuda")
-    """auto: a GPU where there is one. gpu and cuda are the same."""
+    """auto: a GPU if there is one. gpu and cuda are the same."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""
     strategy: str = "auto"
@@ -273,11 +274,11 @@ class TrainerConfig:
     num_nodes: int = number(1, at_least=1)
     """Machines of a DDP run."""
     precision: str = one_of("auto", "32-true", "bf16-mixed", "16-mixed")
-    """auto: bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
+    """auto: bfloat16 if the hardware computes in it, float16 on older GPUs, else float32."""
     compile: str = one_of("none", "default", "reduce-overhead", "max-autotune")
     """Mode of torch.compile for training steps; reduce-overhead: with CUDA graphs. Minutes of compiling come first."""
     limit_train_batches: int | None = number(None, at_least=1)
-    """Training batches an epoch, for debugging. None: all."""
+    """Training batches per epoch, for debugging. None: all."""
     limit_val_batches: int | None = number(None, at_least=1)
     """Batches of validation, test and unlabeled rows, for debugging. None: all; such a result is tagged as partial."""
 
@@ -301,11 +302,11 @@ class ReportConfig:
     """What is drawn after the result is safe."""
 
     pictures: bool = True
-    """Charts and picture sheets. Without them report.html holds tables alone."""
+    """Charts and picture sheets. Without them report.html holds only tables."""
     interpretations: bool = True
-    """Among them heat maps (Grad-CAM): where the evidence for a prediction lies."""
+    """Among them heat maps (Grad-CAM): where the evidence for a prediction is."""
     number_of_images: int = number(8, at_least=1)
-    """Pictures a sheet."""
+    """Pictures per sheet."""
     build_scoring_pipelines: bool = False
     """Pack the model as a scorer: ONNX, a script and a REST service that need nothing of this project."""
 
@@ -325,10 +326,10 @@ class Config:
     seed: int = number(-1, at_least=-1)
     """-1 draws one and records it: such a run is always a new one."""
     resume: str = one_of("auto", "never")
-    """auto: a run that was interrupted goes on from its last checkpoint, in the same MLflow run. never: it begins anew,
-    as a run of its own."""
+    """auto: an interrupted run resumes from its last checkpoint, in the same MLflow run. never: it starts from scratch,
+    as a new run."""
     rerun: bool = False
-    """Run again what has finished, and what another process is at work on."""
+    """Start a new run even if an identical one has finished or is running."""
     plugins: list[str] = field(default_factory=list)
     """Modules of your own to import first; they may register models with timm."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -365,7 +366,7 @@ def register() -> None:
 
 
 def transforms_in_order(config: Config) -> list[list[str]]:
-    """Names of the transforms of either pipeline as they follow one another: which comes first can change a picture."""
+    """Names of the transforms of both pipelines, in order: the order can change a picture."""
     return [list(config.augmentation.train), list(config.augmentation.inference)]
 
 

@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Nobody reads any more (`... | head`): rich sends the rest to nowhere, and would exit; a sweep must not."""
+        """Nobody reads any more (`... | head`): rich discards the rest, and would exit; a sweep must not."""
         with suppress(SystemExit):
             super().on_broken_pipe()
 
 
 def _show(what: Any, **how: Any) -> None:
-    """Shows it. An output that cannot be written (a full disk) ends nothing: what is said is also in files.
+    """Prints it. Output that cannot be written (a full disk) is dropped: what is printed is also in files.
 
-    The console is made for each text: where standard output leads may change (a job of a sweep has a pipe of its own).
+    The console is created for each text, because standard output may change (a job of a sweep has its own pipe).
     """
     with suppress(OSError):
         _Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(what, **how)
@@ -36,9 +36,9 @@ _noted: list[tuple[str, str]] = []
 
 
 def note_banners() -> list[tuple[str, str]]:
-    """A list that from now on, until the next call, grows by (title, text) of every banner.
+    """A list to which, until the next call, (title, text) of every banner is added.
 
-    So that a run's page can repeat what its terminal said.
+    With it a run's page can repeat what its terminal showed.
     """
     global _noted
     _noted = []
@@ -53,12 +53,12 @@ def banner(title: str, text: str) -> None:
 
 
 def say(text: str) -> None:
-    """A line."""
+    """Prints a line."""
     _show(text, markup=False, soft_wrap=True)
 
 
 def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 10.0) -> Iterator[T]:
-    """The items as they come, beside a live bar in a terminal, and a line every few seconds anywhere else."""
+    """Passes on the items, with a live bar in a terminal and a line every few seconds anywhere else."""
     if sys.stdout.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, transient=True) as bar:
@@ -73,7 +73,7 @@ def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 
 
 
 def table(frame: pd.DataFrame, title: str) -> None:
-    """A data frame; numbers to five places, intervals as they stand in the frame."""
+    """A data frame; numbers to five places, intervals as in the frame."""
     shown = Table(title=Text(title), title_justify="left")
     for column in frame.columns:
         shown.add_column(Text(str(column)), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")

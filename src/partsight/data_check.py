@@ -58,7 +58,7 @@ def main(given: Sequence[str]) -> int:
 
 
 def _as_settings(what: Sequence[str]) -> list[str]:
-    """A folder as data.root, of the use case custom unless one is named; settings as they stand."""
+    """A folder as data.root, of the use case custom unless one is named; settings unchanged."""
     settings: list[str] = []
     for text in what:
         if "=" in text and not Path(text).is_dir():
@@ -77,7 +77,7 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     from partsight.insight import audit_page
     from partsight.insight.audit import Finding, audit
 
-    # Pictures that are not there are listed with those that are broken, and not one kind at a time.
+    # Missing pictures are listed together with broken ones, not one kind at a time.
     examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)

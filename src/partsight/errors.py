@@ -1,4 +1,4 @@
-"""The one error for mistakes that the person at the keyboard can mend."""
+"""The one error for mistakes that the person at the keyboard can fix."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ class PartsightError(Exception):
 
 
 class Problems(PartsightError):
-    """Several mistakes found together, so that they can be mended together."""
+    """Several mistakes found together, so that they can be fixed together."""
 
     def __init__(self, heading: str, problems: Sequence[str]) -> None:
         self.problems = list(problems)
@@ -18,10 +18,10 @@ class Problems(PartsightError):
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
-    """The end of a message about an unknown name: "; did you mean X?", or nothing where none is near."""
+    """The end of a message about an unknown name: "; did you mean X?", or nothing if none is close."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 class Pruned(Exception):
-    """A trial of a search was ended before its last epoch, for it lags behind the others. Not a failure."""
+    """A trial of a search was ended before its last epoch, because it lags behind the others. Not a failure."""

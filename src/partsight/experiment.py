@@ -33,7 +33,7 @@ def run(config: Config) -> float:
         prediction.metric of the checkpoint that is the result, on the validation rows.
 
     Raises:
-        PartsightError: whatever is wrong with settings or data and can be mended.
+        PartsightError: anything wrong with settings or data that the user can fix.
     """
     processes.end_with_first()
     banners = console.note_banners()
@@ -59,7 +59,7 @@ def run(config: Config) -> float:
         data = FoldData(examples, divided.fold, config, inspected)
         facts.announce(config, examples, data, tags, start)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
-        keeping.write_facts(folder, tags)  # first: by them the folder is known as this run's
+        keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
         with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
@@ -71,7 +71,7 @@ def run(config: Config) -> float:
             keeping.write_hydrogen_files(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
             keeping.write_scorer(stage, tags, result, data.examples, fitted)
-            from partsight.run import reporting  # not before: a run begins sooner without its charts
+            from partsight.run import reporting  # only now: a run starts sooner without its charts
 
             about = reporting.RunFacts(tags, banners, divided.leaks)
             reporting.write(stage, about, result, test, curves.table(), data, fitted.model)
@@ -80,7 +80,7 @@ def run(config: Config) -> float:
 
 
 def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
-    """The stage with the learning rate that a range test finds, where one is asked for."""
+    """The stage with the learning rate that a range test finds, if one is requested."""
     config, folder = stage.config, stage.folder
     if not config.training.find_learning_rate:
         return stage
@@ -88,7 +88,7 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
     from partsight.insight.range_chart import range_chart
 
     kept = folder / "learning_rate_range.csv"
-    if not kept.is_file():  # it is there where a run goes on that was interrupted after it
+    if not kept.is_file():  # it exists if a run that was interrupted after it is resumed
         measured = range_test.find(config, stage.computer, data, data.examples.info, start, folder)
         whole_file.write(kept, measured.to_csv(index=False))
     curve = pd.read_csv(kept, float_precision="round_trip")
@@ -103,14 +103,14 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
 
 
 def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.DataFrame | None:
-    """Test rows are looked at here for the first time, by the checkpoint that is the result; their figures, if any."""
+    """Test rows are used here for the first time, by the checkpoint that is the result; their figures, if any."""
     if not len(data.test_positions):
         return None
     return keeping.write_test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
 
 
 def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | None) -> float:
-    """The result of a finished run of the same identity, in place of another."""
+    """The result of a finished run of the same identity, instead of another run."""
     if known.folder != folder.resolve():
         earlier.prepare_folder(folder, None)
     figures = earlier.fetch_result(config, known, folder, parent)

@@ -10,11 +10,11 @@ FILE = "failure.txt"
 
 
 def record(folder: Path, reason: str) -> None:
-    """Writes down why the job of `folder` ended without a result. A disk that is full too must not end other jobs."""
+    """Records why the job of `folder` ended without a result. A full disk must not end other jobs either."""
     try:
         whole_file.write(folder / FILE, reason + "\n")
     except OSError as error:
-        with suppress(OSError):  # where that disk also takes what is printed
+        with suppress(OSError):  # printed output may go to that disk too
             print(f"{folder / FILE} cannot be written ({error}); it would say: {reason}", file=sys.stderr, flush=True)
 
 
@@ -24,7 +24,7 @@ def forget(folder: Path) -> None:
 
 
 def reason(folder: Path) -> str | None:
-    """The first line of what was recorded; None where nothing was."""
+    """The first line of what was recorded; None if nothing was."""
     path = folder / FILE
     if not path.is_file():
         return None

@@ -12,7 +12,7 @@ _PUBLISHED = {
 
 
 def missing(name: str) -> str | None:
-    """What to install for the launcher `name`; None where it is installed or not one of these."""
+    """What to install for the launcher `name`; None if it is installed or not one of these."""
     plugin, extra = _PUBLISHED.get(name, ("", ""))
     if not plugin or find_spec(f"hydra_plugins.{plugin}"):
         return None

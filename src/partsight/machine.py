@@ -32,12 +32,12 @@ class Machine:
     threads: int
     """PyTorch's, on the CPU. Recorded: sums in another order differ in the last bits."""
     processes: int
-    """That train together, a device each, over all nodes."""
+    """How many train together, one device each, over all nodes."""
     gpu: int = 0
-    """The number, in this process's own count, of the GPU that the first of them takes."""
+    """The GPU that the first of them takes, as this process numbers it."""
 
     def autocast(self) -> torch.autocast:
-        """The context in which a model computes in this precision, as Lightning has it."""
+        """The context in which a model computes in this precision, as in Lightning."""
         dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(self.precision)
         return torch.autocast(self.device, dtype, enabled=dtype is not None)
 
@@ -62,14 +62,14 @@ def resolve(trainer: TrainerConfig) -> Machine:
 
 
 def prepare(computer: Machine) -> None:
-    """Sets this process up for the machine, before a model is made: fast, and float32 where float32 is said.
+    """Sets this process up for the machine, before a model is made: fast, and true float32 if that is chosen.
 
-    Not `cudnn.benchmark`: on an H200 it was no faster (benchmarks/gpu_steps.py), and draws kernels by stop-watch.
+    Not `cudnn.benchmark`: on an H200 it was no faster (benchmarks/gpu_steps.py), and it chooses kernels by timing.
     """
     if computer.device == "cpu":
         keep_memory()
     if computer.device == "cuda":
-        if seeds.is_first_process():  # what runs on one GPU, before and after training too; others take their own
+        if seeds.is_first_process():  # for work on one GPU, before and after training too; others take their own
             torch.cuda.set_device(computer.gpu)
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
         torch.set_float32_matmul_precision("highest")  # its default, which the environment may have changed
@@ -79,8 +79,8 @@ def keep_memory() -> None:
     """Under glibc: freed memory stays with the process, for the next step.
 
     By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages,
-    which is dear on virtual machines (`benchmarks/step_tricks.py`, docs/performance.md). The price is up to a third
-    more memory. No result changes.
+    which is expensive on virtual machines (`benchmarks/step_tricks.py`, docs/performance.md). The price is up to a
+    third more memory. No result changes.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
@@ -89,14 +89,14 @@ def keep_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Under glibc: the system gets what is freed by now, `keep_memory` or not."""
+    """Under glibc: returns freed memory to the system, even after `keep_memory`."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
 
 
 def _processor() -> str:
-    info = Path("/proc/cpuinfo")  # under Linux `platform` knows the architecture alone
+    info = Path("/proc/cpuinfo")  # under Linux `platform` knows only the architecture
     names = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     return names[0].partition(":")[2].strip() if names else platform.processor() or platform.machine()
 
@@ -120,7 +120,7 @@ def _device_count(device: str, devices: Any) -> int:
 
 
 def _fastest_precision(device: str, gpu: int) -> Precision:
-    """bfloat16 where the hardware computes in it, float16 on older GPUs, else float32."""
+    """bfloat16 if the hardware computes in it, float16 on older GPUs, else float32."""
     if device == "cuda":
         with torch.cuda.device(gpu):
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

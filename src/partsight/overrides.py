@@ -21,10 +21,10 @@ from partsight.errors import did_you_mean
 
 
 def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
-    """Problems of the overrides of a command and of the files they choose; with any, also of the settings they give.
+    """Problems of the overrides of a command and of the files they choose; if any, also of the resulting settings.
 
-    Hydra stops at its first error; this looks at all overrides and files before Hydra does. Nothing is composed while
-    all is well, so a right command pays no second composition.
+    Hydra stops at its first error; this checks all overrides and files before Hydra does. Nothing is composed if all is
+    well, so a correct command needs no second composition.
 
     Args:
         overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
@@ -59,7 +59,7 @@ def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
 
 
 def quoted(text: str) -> str:
-    """Any text as a value of an override, but for `${`: Hydra takes a backslash for one, except before a quote."""
+    """Any text, except with `${`, as the value of an override. Hydra keeps a backslash as is, except before a quote."""
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"
 
@@ -134,7 +134,7 @@ def _known(key: str) -> bool:
     node: Any = _schema()
     for part in key.split("."):
         if isinstance(node, DictConfig) and node._metadata.object_type is dict:
-            return True  # below a mapping (transform arguments) any key may stand; albumentations judges it later
+            return True  # below a mapping (transform arguments) any key is allowed; albumentations checks it later
         if not isinstance(node, DictConfig) or part not in node:
             return False
         node = node._get_node(part)
@@ -155,7 +155,7 @@ def _unknown(key: str, folders: Sequence[Path]) -> str:
 
 
 def _type_problem(key: str, value: Any) -> str | None:
-    # In a mapping of any shape a value that was set before would say what the next may be: that one is made anew.
+    # In an untyped mapping a value set earlier would fix the type of the next, so that schema is built anew.
     free = key.startswith("augmentation.")
     schema = OmegaConf.create({"augmentation": OmegaConf.structured(AugmentationConfig)}) if free else _schema()
     try:
@@ -221,7 +221,7 @@ def _yaml12(value: Any) -> Any:
 
 
 def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
-    """Problems of the config that the sound overrides give, so that one answer names them all."""
+    """Problems of the config that the valid overrides give, so that one answer lists them all."""
     if not any(text.startswith("usecase=") for text in overrides):
         overrides = [*overrides, "usecase=custom", "data.root=."]  # a stand-in, to see the other settings
     try:

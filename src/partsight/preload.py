@@ -1,4 +1,4 @@
-"""Imported once, by the server that a sweep's jobs are forked from: what each of them would do alike."""
+"""Imported once, by the server that a sweep's jobs are forked from: what each of them would otherwise do itself."""
 
 from partsight import importing
 

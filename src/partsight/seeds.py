@@ -1,4 +1,4 @@
-"""One seed a run; everything random is derived from it."""
+"""One seed per run; everything random is derived from it."""
 
 import os
 import secrets
@@ -20,7 +20,7 @@ def base_seed(seed: int) -> int:
     """The configured seed; for -1 a drawn one, the same in all processes of a run.
 
     Raises:
-        PartsightError: -1 where processes were started from outside (torchrun, Slurm) and cannot agree on a draw.
+        PartsightError: -1 if processes were started from outside (torchrun, Slurm) and cannot agree on a draw.
     """
     if seed >= 0:
         return seed

@@ -11,9 +11,9 @@ from partsight import console
 
 @contextmanager
 def turn(file: Path, while_waiting: str | None) -> Iterator[None]:
-    """Holds the lock `file`, which ends with this process however that ends; says so where another one has it.
+    """Holds the lock `file`, which is released when this process ends, however it ends.
 
-    while_waiting: what is said then; None: the body does not wait, and runs without the lock.
+    while_waiting: printed if another process holds it; None: the body does not wait, and runs without the lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)

@@ -1,4 +1,4 @@
-"""A small text file that is there whole or not at all, also when its writer is killed or the disk is full."""
+"""Writes a small text file completely or not at all, even if its writer is killed or the disk is full."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ def write(path: Path, text: str) -> None:
     """Writes beside `path`, in UTF-8, then renames.
 
     Raises:
-        OSError: it could not be written; what was there before still is.
+        OSError: it could not be written; the previous content is unchanged.
     """
     part = path.with_name(f"{path.name}.part")
     try:

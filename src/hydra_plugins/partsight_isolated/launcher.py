@@ -1,4 +1,4 @@
-"""`hydra/launcher=isolated`: each job of a multirun is a process of its own, `n_jobs` of them at a time.
+"""`hydra/launcher=isolated`: each job of a multirun runs in its own process, `n_jobs` at a time.
 
 Hydra imports this file in every command, so nothing heavy is imported before a multirun launches its jobs.
 """
@@ -25,14 +25,14 @@ class IsolatedLauncherConf:
 
     _target_: str = "hydra_plugins.partsight_isolated.launcher.IsolatedLauncher"
     n_jobs: int = 1
-    """Jobs at a time; cores and GPUs are shared out among them."""
+    """Jobs that run at the same time; cores and GPUs are divided among them."""
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="isolated", node=IsolatedLauncherConf, provider="partsight")
 
 
 class IsolatedLauncher(Launcher):
-    """A job that crashes, exits or is killed is written down and costs the others nothing."""
+    """A job that crashes, exits or is killed is recorded and does not affect the others."""
 
     def __init__(self, n_jobs: int) -> None:
         if n_jobs < 1:
@@ -47,7 +47,8 @@ class IsolatedLauncher(Launcher):
         self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Runs all jobs. A job without a result answers nan, so that sweepers go on and the sweep's table is made."""
+        """Runs all jobs. A job without a result returns nan, so that sweepers continue and the sweep's table is
+        written."""
         from partsight.sweep import isolation
 
         assert self.config is not None
@@ -68,7 +69,7 @@ class IsolatedLauncher(Launcher):
 
 
 def _as_hydra_has_it(config: DictConfig, ended: "isolation.Ended | None") -> JobReturn:
-    """Without a result COMPLETED with nan: at a FAILED job Hydra's sweeper raises, and there would be no table."""
+    """Without a result: COMPLETED with nan, because Hydra's sweeper raises on FAILED and there would be no table."""
     job = JobReturn(overrides=list(config.hydra.overrides.task), cfg=config, hydra_cfg=config)
     job.status = ended.status if ended else JobStatus.COMPLETED
     job.return_value = ended.value if ended else float("nan")

@@ -1,6 +1,6 @@
-"""`hydra/sweeper=listed`: the jobs of a multirun are those that a file lists, each with overrides of its own.
+"""`hydra/sweeper=listed`: a multirun's jobs come from a file that lists the overrides of each.
 
-Studies use it; so a study runs under any launcher. Hydra imports this file in every command: nothing heavy here.
+Studies use it, so that they run under any launcher. Hydra imports this file in every command: nothing heavy here.
 """
 
 import json
@@ -29,7 +29,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="listed", node=ListedSw
 
 
 class ListedSweeper(Sweeper):
-    """Launches the jobs of a file, in order."""
+    """Launches the jobs that a file lists, in order."""
 
     def __init__(self, file: str) -> None:
         self.jobs: list[list[str]] = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -44,7 +44,7 @@ class ListedSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """All jobs; `arguments`, the command's own overrides, are common to them."""
+        """Runs all jobs; `arguments`, the command's own overrides, apply to each."""
         assert self.launcher is not None
         done = self.launcher.launch([[*arguments, *job] for job in self.jobs], initial_job_idx=0)
         for job in done:

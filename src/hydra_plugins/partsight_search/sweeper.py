@@ -1,4 +1,4 @@
-"""`hydra/sweeper=search`: Optuna draws the jobs of a multirun from what earlier ones reached.
+"""`hydra/sweeper=search`: Optuna chooses the jobs of a multirun from the results of earlier ones.
 
 Hydra imports this file in every command, so nothing heavy is imported before a search begins.
 """
@@ -33,7 +33,7 @@ class SearchSweeper(Sweeper):
     """A trial is a job of whatever launcher is chosen."""
 
     def __init__(self, **settings: Any) -> None:
-        # They are read from the config, typed: the check of all jobs, which comes before this, needs them too.
+        # Settings are read from the config, typed: the check of all jobs, which runs before this, needs them too.
         self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
@@ -48,7 +48,7 @@ class SearchSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs trials until the study has as many as were asked for. `arguments`: the overrides of the command.
 
-        A search that stops before that has a table of what it did, and the command exits with 1.
+        A search that stops early still writes a table of what it did, and the command exits with 1.
         """
         from partsight.sweep import collect
         from partsight.sweep.search import search

@@ -9,8 +9,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 class Clock(Callback):
     """Seconds and pictures of training and validation.
 
-    On a GPU a step ends when its work is queued; the first of all and the last of each epoch when it is done, so that
-    what they wait for is their own and not time between steps.
+    On a GPU a step ends when its work is queued, but the very first step and the last of each epoch end when it is
+    done, so that this waiting counts as theirs and not as time between steps.
     """
 
     def __init__(self) -> None:
@@ -69,6 +69,6 @@ class Clock(Callback):
             self.validation_seconds += time.perf_counter() - self._validation
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ends the clock of all epochs but the first, with the last checkpoints on the disk; taking down is apart."""
+        """Ends the clock of all epochs but the first, with the last checkpoints on disk; teardown does not count."""
         trainer.strategy.checkpoint_io.teardown()
         self.seconds = time.perf_counter() - self._second_epoch

@@ -28,7 +28,7 @@ from partsight.tracking.run import tracked
 
 @dataclass
 class Measured:
-    """What `partsight bench` found. Rates are in pictures a second."""
+    """What `partsight bench` found. Rates are in pictures per second."""
 
     settings: list[str]
     machine: str
@@ -47,11 +47,11 @@ class Measured:
     """Where an epoch's time goes: training, validation, the rest (checkpoints, callbacks), and `model`, what the model
     alone would take for the same pictures."""
     waiting_share: float
-    """Share of the run's training time that lies between two steps, for the loader and for callbacks."""
+    """Share of the run's training time between steps, spent on the loader and callbacks."""
     prepared_seconds: float
-    """Checks, and reading, looking at and preparing the pictures, which a second call finds in caches."""
+    """Checks, and reading, inspecting and preparing the pictures; a second call finds those in caches."""
     peak_memory_gb: float
-    """Resident, of the process; its loader processes apart."""
+    """Resident memory of the process, without its loader processes."""
     peak_gpu_memory_gb: float
 
 
@@ -59,15 +59,15 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
     """Measures one part after the other, in this process.
 
     Args:
-        config: as a run takes it; but one device, whole epochs, no early stopping and no frozen start.
+        config: as for a run, but with one device, whole epochs, no early stopping and no frozen start.
         settings: as typed, for the record.
-        epochs: of the whole run, whose first does not count.
+        epochs: of the whole run; the first does not count.
         seconds: of each other part.
 
     Raises:
         PartsightError: the settings cannot run, or not on one device.
     """
-    # A frozen start would set steps of a part of the model beside steps of all of it.
+    # A frozen start would mix steps of a part of the model with steps of all of it.
     training = dataclasses.replace(
         config.training, epochs=epochs, early_stopping=0, evaluation_epochs=1.0, freeze_epochs=0
     )
@@ -83,7 +83,7 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
     facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
 
     def alone() -> tuple[float, float]:
-        """Pictures a second of training and of scoring. The model is gone afterwards: the run has all memory."""
+        """Pictures per second of training and of scoring. The model is freed afterwards, so the run has all memory."""
         model = fitting.new_model(config, data, examples.info, start).to(computer.device)
         batch = steps.full_batch(data, config.training.batch_size, computer)
         training = steps.training_step(model, batch, config, computer)

@@ -1,4 +1,4 @@
-"""What is timed apart from a run: steps of the model in bare PyTorch, and the training loader."""
+"""What is timed outside a run: steps of the model in bare PyTorch, and the training loader."""
 
 import itertools
 import time
@@ -15,7 +15,7 @@ from partsight.model.classifier import Classifier
 
 
 def full_batch(data: FoldData, size: int, computer: Machine) -> Batch:
-    """A training batch on the device, filled up by repetition where there are fewer rows."""
+    """A training batch on the device, filled up by repetition if there are fewer rows."""
     given = data.first_training_batch()
     places = torch.arange(size) % len(given.positions)
     return Batch(*(part[places].to(computer.device) for part in given))
@@ -39,7 +39,7 @@ def training_step(model: Classifier, batch: Batch, config: Config, computer: Mac
                 model.loss, model.info.output, logits, batch.targets, config.training.label_smoothing, None
             )
         if number % accumulated == 0:
-            steps.zero_grad(set_to_none=True)  # before the backward pass, as Lightning has it
+            steps.zero_grad(set_to_none=True)  # before the backward pass, as in Lightning
         torch.autograd.backward(scaler.scale(losses.mean() / accumulated))
         if (number + 1) % accumulated == 0:
             scaler.step(steps)
@@ -54,14 +54,14 @@ def scoring_step(model: Classifier, batch: Batch, computer: Machine) -> Callable
     @torch.inference_mode()
     def step() -> object:
         model.eval()
-        with computer.autocast():  # the model leaves it where it should
+        with computer.autocast():  # the model leaves autocast where it should
             return model.scores(batch)
 
     return step
 
 
 def rate(step: Callable[[], object], pictures: int, seconds: float, computer: Machine) -> float:
-    """Pictures a second, over `seconds` after two steps that do not count."""
+    """Pictures per second, over `seconds` after two steps that do not count."""
 
     def synchronized() -> float:
         if computer.device == "cuda":
@@ -78,7 +78,7 @@ def rate(step: Callable[[], object], pictures: int, seconds: float, computer: Ma
 
 
 def loader_rate(data: FoldData, seconds: float) -> float:
-    """Pictures a second of the training loader, its processes started; of epochs until `seconds` have passed."""
+    """Pictures per second of the training loader, its processes started; over epochs until `seconds` have passed."""
     loader = data.train_dataloader()
     next(iter(loader))
     began, pictures = time.perf_counter(), 0

@@ -53,7 +53,7 @@ def _nested_built(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _class(name: str) -> Any:
-    """albumentations' class: that of HorizontalFlip_2 is HorizontalFlip; None where there is none."""
+    """albumentations' class, for HorizontalFlip_2 that of HorizontalFlip; None if there is none."""
     found = getattr(A, re.sub(r"_\d+$", "", name), None)
     return found if inspect.isclass(found) and issubclass(found, A.BasicTransform | A.BaseCompose) else None
 

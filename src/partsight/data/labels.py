@@ -20,9 +20,9 @@ class Labels:
     """What the label columns say."""
 
     texts: list[Any]
-    """A class, or a list of classes under multi-label; None where a row has no label."""
+    """A class, or a list of classes under multi-label; None if a row has no label."""
     targets: NDArray[np.float32]
-    """(rows, outputs); zeros where a row has no label."""
+    """(rows, outputs); zeros if a row has no label."""
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     """Training rows per class."""

@@ -1,4 +1,4 @@
-"""Pictures that show the same thing: copies, also flipped, turned, brightened or encoded anew.
+"""Pictures that show the same thing: copies, also flipped, turned, brightened or re-encoded.
 
 Pictures are compared by a small signature from which large shapes and lighting are removed: castings are all aligned
 discs and steel strips are all light on one side, so that thumbnails and plain perceptual hashes of them collide. Two

@@ -1,1 +1,1 @@
-"""Training: Lightning's Trainer, and what stands beside it."""
+"""Training: Lightning's Trainer, and what surrounds it."""

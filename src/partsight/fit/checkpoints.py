@@ -1,4 +1,4 @@
-"""Checkpoint files that outlive whatever happens to the process, and to the folder, that wrote them."""
+"""Checkpoint files that survive whatever happens to the process that wrote them, or to its folder."""
 
 import shutil
 import sys
@@ -19,10 +19,10 @@ from partsight.errors import PartsightError
 
 
 class WholeFiles(TorchCheckpointIO):
-    """A checkpoint is there whole or not at all, also when the process is killed while it writes.
+    """Writes a checkpoint completely or not at all, even if the process is killed meanwhile.
 
-    Lightning makes the file in memory and hands it to the disk in one piece; training, in another thread, has to wait
-    for Python's lock meanwhile. Where torch.save has a path another thread waits half as long
+    Lightning builds the file in memory and writes it in one piece; training, in another thread, has to wait for
+    Python's lock meanwhile. If torch.save is given a path, another thread waits half as long
     (benchmarks/checkpoint_writing.py, docs/performance.md).
     """
 
@@ -36,7 +36,7 @@ class WholeFiles(TorchCheckpointIO):
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.save(copied, part)
-        except (OSError, RuntimeError) as error:  # PyTorch's own writing keeps to itself what the system answered
+        except (OSError, RuntimeError) as error:  # PyTorch's own writer hides the system's error
             part.unlink(missing_ok=True)
             free = shutil.disk_usage(part.parent).free / 1e6
             raise PartsightError(
@@ -46,10 +46,10 @@ class WholeFiles(TorchCheckpointIO):
 
 
 def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Its tensors in the host's memory.
+    """The checkpoint with its tensors in the host's memory.
 
-    From a GPU on a stream of their own: on that of training each would wait for the steps that are queued before it,
-    and torch.save keeps Python's lock while it waits.
+    They are copied from a GPU on a separate stream: on the one of training each would wait for the steps queued before
+    it, and torch.save holds Python's lock while it waits.
     """
     streams: dict[torch.device, torch.cuda.Stream] = {}
 
@@ -58,7 +58,7 @@ def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
             return tensor
         if tensor.device not in streams:
             streams[tensor.device] = torch.cuda.Stream(tensor.device)  # type: ignore[no-untyped-call]
-            streams[tensor.device].wait_stream(torch.cuda.default_stream(tensor.device))  # on it they were made
+            streams[tensor.device].wait_stream(torch.cuda.default_stream(tensor.device))  # which made them
         with torch.cuda.stream(streams[tensor.device]):
             return tensor.cpu()
 
@@ -67,12 +67,12 @@ def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 class BesideTraining(AsyncCheckpointIO):
-    """Writes whole files while training goes on; where the disk is slower than that, training waits.
+    """Writes whole files while training continues; if the disk is slower than training, training waits.
 
-    Two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is written.
-    On an H200 what an epoch of ResNet-50 takes besides training and validation fell from 0.71 to 0.05 s with it and
-    `ReadingAhead` (docs/performance.md). Lightning's own queue has no end, and raises one error again and again: while
-    it takes all down too, where loader processes would stay.
+    At most two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is
+    written. On an H200 the time of a ResNet-50 epoch besides training and validation fell from 0.71 to 0.05 s with it
+    and `ReadingAhead` (docs/performance.md). Lightning's own queue has no limit, and raises one error again and again,
+    even during teardown, which would leave loader processes behind.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class BesideTraining(AsyncCheckpointIO):
         self._open: deque[Future[None]] = deque()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Copies, and has it written. Raises what went wrong with an earlier one."""
+        """Copies the checkpoint and queues it for writing. Raises the error of an earlier one, if any."""
         while self._open and (len(self._open) == 2 or self._open[0].done()):
             self._open.popleft().result()
         copied = apply_to_collection(checkpoint, torch.Tensor, lambda tensor: tensor.detach().clone())
@@ -90,7 +90,7 @@ class BesideTraining(AsyncCheckpointIO):
         self._open.append(self._thread.submit(self.checkpoint_io.save_checkpoint, copied, path, storage_options))
 
     def teardown(self) -> None:
-        """Waits for the files. Raises what went wrong with one, but not in the place of what has ended the training."""
+        """Waits for the files. Raises the error of one, unless another error has ended the training."""
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
@@ -101,30 +101,30 @@ class BesideTraining(AsyncCheckpointIO):
 
 
 class Kept(ModelCheckpoint):
-    """A ModelCheckpoint of runs that are resumed in another folder, where Lightning's forgets its best score."""
+    """A ModelCheckpoint for runs that are resumed in another folder, where Lightning's forgets its best score."""
 
     def state_dict(self) -> dict[str, Any]:
         """Names of files without the folder, which is this machine's own business."""
         return _each_path(super().state_dict(), lambda path: Path(path).name) | {"dirpath": None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """With the folder of this run."""
+        """Its files are now in this run's folder, whichever it was before."""
         assert self.dirpath is not None
         folder = Path(self.dirpath)
         state = _each_path(state_dict, lambda path: str(folder / Path(path).name))
         super().load_state_dict(state | {"dirpath": self.dirpath})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Under grad_accumulation several evaluations may share an optimizer step: Lightning's skips all but one, and
-        another one after a resume."""
+        """Under grad_accumulation several evaluations may share an optimizer step: Lightning's skips all but one of
+        them, and one more after a resume."""
         self._last_global_step_saved = -1
         super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets a best whose file is of later batches than the run goes on from, or gone.
+        """Forgets a best checkpoint whose file is gone, or was written after the batch that the run resumes from.
 
-        Batches after `last` are lost with the process, and `best` may have been written in them: beside the score from
-        before, it would be a result that no evaluation speaks of. They are seen again, and a best is found again.
+        Batches after `last` are lost with the process, and `best` may have been written during them: with the earlier
+        score it would be a result that no evaluation describes. They are trained on again, and a best is found again.
         """
         super().on_train_start(trainer, pl_module)
         file = Path(self.best_model_path)
@@ -135,7 +135,7 @@ class Kept(ModelCheckpoint):
 
 
 def _batches(checkpoint: Path) -> int:
-    """Seen when it was written: several evaluations may share an optimizer step, under grad_accumulation."""
+    """Batches seen when it was written; not steps, which several evaluations may share under grad_accumulation."""
     loops = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["loops"]
     return int(loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"])
 
@@ -150,6 +150,6 @@ class Patience(EarlyStopping):
     """Early stopping that a resumed run remembers: one that had stopped does not start again."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops before the first batch where the checkpoint is of a run that had stopped."""
+        """Stops before the first batch if the checkpoint is of a run that had stopped."""
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True

@@ -17,7 +17,7 @@ _COUNTS = ("_step", "_samples", "_seconds", "_timed_samples", "_timed_from")
 
 
 class Curves(Callback):
-    """Collects points and hands them on at each evaluation, for a tracking call a step would cost more than the step.
+    """Collects points and passes them on at each evaluation: a tracking call per step would cost more than the step.
 
     The learning rate of a point is the one *after* its step, as in Hydrogen Torch's charts.
 
@@ -27,21 +27,21 @@ class Curves(Callback):
 
     def __init__(self, sink: Callable[[list[Point]], None]) -> None:
         self.points: list[Point] = []
-        self._text, self._in_text = "", 0  # the first so many points as checkpoints keep them, without brackets
+        self._text, self._in_text = "", 0  # that many first points as text for checkpoints, without brackets
         self._sink, self._sent, self._samples, self._step = sink, 0, 0, 0
         self._waiting: list[tuple[str, int, int, torch.Tensor]] = []
         self._gradient_norm: torch.Tensor | None = None
         self._clock, self._seconds, self._timed_samples, self._timed_from = 0.0, 0.0, 0, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been noted, so that the curves of a resumed run are whole. Points are one text: each part of a
-        checkpoint is copied by itself, and there are tens of thousands of them."""
+        """All that was noted, so that the curves of a resumed run are complete. Points are one text: each part of a
+        checkpoint is copied separately, and there are tens of thousands of points."""
         waiting = [(series, step, samples, float(value)) for series, step, samples, value in self._waiting]
         counts = {name: getattr(self, name) for name in _COUNTS}
         return {"points": self._as_text(), "waiting": waiting, **counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """All points are handed on again: the process that noted them may have died before they arrived."""
+        """All points are passed on again: the process that noted them may have died before they arrived."""
         self.points = [Point(*point) for point in json.loads(state_dict["points"])]
         self._text, self._in_text = state_dict["points"][1:-1], len(self.points)
         self._waiting = [(*place, torch.tensor(value, dtype=torch.float64)) for *place, value in state_dict["waiting"]]
@@ -55,7 +55,7 @@ class Curves(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Notes the gradient's norm where it is asked for; gradients are unscaled by now and not yet clipped."""
+        """Notes the gradient's norm if requested; gradients are unscaled already and not yet clipped."""
         if trainer.datamodule.config.training.log_gradient_norm:  # type: ignore[attr-defined]
             gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
             self._gradient_norm = torch.nn.utils.get_total_norm(gradients)
@@ -63,9 +63,9 @@ class Curves(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes learning rate and loss. Losses stay tensors until the evaluation: reading them would stop a GPU.
+        """Notes learning rate and loss. Losses stay tensors until the evaluation: reading them would stall a GPU.
 
-        Lightning has divided the loss by the batches of a step.
+        Lightning has divided the loss by the number of batches per optimizer step.
         """
         self._step += 1
         self._samples += len(batch.positions) * trainer.world_size
@@ -82,7 +82,7 @@ class Curves(Callback):
             self._gradient_norm = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluation is not training's time."""
+        """Evaluation does not count as training time."""
         self._stop_clock()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,7 +96,7 @@ class Curves(Callback):
         self._clock, self._timed_from = time.monotonic(), self._samples
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hands on what is left."""
+        """Passes on what is left."""
         self._send()
 
     def table(self) -> pd.DataFrame:
@@ -105,14 +105,14 @@ class Curves(Callback):
 
     @property
     def images_per_second(self) -> float:
-        """Of training alone, over the whole run, first batches included. On a GPU a step ends when it is queued."""
+        """Of training only, over the whole run, first batches included. On a GPU a step ends when it is queued."""
         return self._timed_samples / self._seconds if self._seconds else float("nan")
 
     def _note(self, series: str, value: float) -> None:
         self.points.append(Point(series, self._step, self._samples, value))
 
     def _as_text(self) -> str:
-        """All points. Only those since the last checkpoint are written out: one follows every epoch."""
+        """All points. Only those since the last checkpoint are converted: one follows every epoch."""
         more = json.dumps([(p.series, p.step, p.samples, p.value) for p in self.points[self._in_text :]])[1:-1]
         self._text = ", ".join(filter(None, (self._text, more)))
         self._in_text = len(self.points)

@@ -1,4 +1,4 @@
-"""When a run looks at its validation rows: every n epochs or fraction of one, and always at the end."""
+"""When a run evaluates its validation rows: every n epochs, fractions allowed, and always at the end."""
 
 import sys
 
@@ -8,8 +8,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 class Evaluations(Callback):
     """Validates after the batches that `due` names.
 
-    Lightning's own `val_check_interval` cuts fractions down to whole batches of each epoch and so never reaches its end
-    (a quarter of 42 batches: 10, 20, 30, 40), nor the end of a run that its interval does not divide.
+    Lightning's own `val_check_interval` rounds fractions down to whole batches of each epoch, so it never reaches the
+    epoch's end (a quarter of 42 batches: 10, 20, 30, 40), nor the end of a run that its interval does not divide.
     """
 
     def __init__(self, every: float) -> None:
@@ -23,9 +23,9 @@ class Evaluations(Callback):
 
 
 def due(seen: int, batches: int, epochs: int, every: float) -> bool:
-    """Whether an evaluation stands after `seen` training batches of a run.
+    """Whether an evaluation is due after `seen` training batches of a run.
 
-    The k-th stands after the first batch that completes k * `every` epochs of `batches` batches; the last after the
+    The k-th is due after the first batch that completes k * `every` epochs of `batches` batches; the last one after the
     last batch of `epochs` epochs.
     """
     return seen == batches * epochs or _completed(seen, batches, every) > _completed(seen - 1, batches, every)
@@ -38,4 +38,4 @@ def ordinal(seen: int, batches: int, every: float) -> int:
 
 
 def _completed(seen: int, batches: int, every: float) -> int:
-    return int(seen / (every * batches) + 1e-9)  # 3 batches of 0.1 * 30, which floats make a trifle more than 3
+    return int(seen / (every * batches) + 1e-9)  # 3 batches of 0.1 * 30, which floats make slightly more than 3

@@ -45,13 +45,13 @@ class Fitted:
     """With the weights of the checkpoint that is the result."""
     checkpoint: Path
     seconds: float
-    """That fitting alone took, validation included; of a resumed run, all parts of it that count."""
+    """Time of fitting only, validation included; for a resumed run, of all its parts that count."""
     stopped: str | None
     """When and why training ended before its last epoch."""
 
 
 def problems(config: Config, machine: Machine) -> list[str]:
-    """Settings that this machine, or several processes, cannot follow."""
+    """Settings that do not work on this machine, or with several processes."""
     alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
     found, known = [], ["auto", *StrategyRegistry.available_strategies()]
     if config.trainer.strategy not in known:
@@ -92,9 +92,9 @@ def fit(
 ) -> Fitted:
     """Trains for `training.epochs`, keeping `best.ckpt` and `last.ckpt` in folder/checkpoints.
 
-    Where there is a `last.ckpt` already, training goes on from it (`earlier.prepare_folder` put it there), to the same
-    result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave a stale
-    last. Zero epochs evaluate the first weights, which then are both.
+    If there is a `last.ckpt` already (`earlier.prepare_folder` put it there), training resumes from it, with the same
+    result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave an outdated
+    last. Zero epochs evaluate the first weights, which are then saved as both.
     """
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
@@ -115,7 +115,7 @@ def fit(
     trainer = Trainer(
         **trainer_settings(config, machine, folder),
         max_epochs=training.epochs,
-        inference_mode=False,  # metrics that were reset in it, before training, could not be updated outside
+        inference_mode=False,  # metrics reset in inference mode, before training, could not be updated later
         limit_val_batches=config.trainer.limit_val_batches,
         plugins=[BesideTraining() if training.epochs else WholeFiles()],
         callbacks=[
@@ -142,7 +142,7 @@ def fit(
             for name in (BEST, LAST):
                 trainer.save_checkpoint(kept / name, weights_only=True)
     used = kept / (BEST if training.checkpoint == "best" else LAST)
-    if trainer.is_global_zero:  # of the file, for a run that was interrupted after its last epoch trains no more
+    if trainer.is_global_zero:  # from the file: a run interrupted after its last epoch does not train again
         model = Classifier.from_checkpoint(used)
     return Fitted(model, used, timer.time_elapsed(), _reason(patience, training.epochs))
 
@@ -192,7 +192,7 @@ def trainer_settings(config: Config, machine: Machine, folder: Path) -> dict[str
 def hide_what_is_meant() -> None:
     """Advice of Lightning and PyTorch that does not apply here; anything else is shown."""
     for message in (
-        ".*does not have many workers.*",  # the number is the user's, or one a core
+        ".*does not have many workers.*",  # the number is the user's, or one per core
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
         ".*number of training batches .* is smaller than the logging interval.*",
@@ -203,7 +203,7 @@ def hide_what_is_meant() -> None:
 
 
 def first_batch(config: Config, data: FoldData, number: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """The first pictures that the model was trained on, augmented and mixed, (n, H, W, C), and what it was told."""
+    """The first pictures that the model was trained on, augmented and mixed, (n, H, W, C), and their labels as text."""
     batch = data.first_training_batch()
     pictures, targets = mix.mixed(batch.pictures, batch.targets, config.mix, mix.seed(config, 0, 0))
     return pictures[:number].numpy(), [data.examples.info.said(target) for target in targets[:number].numpy()]

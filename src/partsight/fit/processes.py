@@ -22,21 +22,21 @@ from partsight.errors import PartsightError
 from partsight.overrides import search_path
 
 _FIRST = "PARTSIGHT_FIRST_PROCESS"
-"""Environment variable: id of the process that started this one. Unset where torchrun or Slurm starts processes."""
+"""Environment variable: id of the process that started this one. Unset if torchrun or Slurm starts processes."""
 _OF_ONE_FIT = (_FIRST, "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What Lightning sets in its own environment; left there, a next job of this process would wait for others."""
+"""What Lightning sets in its own environment; left there, the next job of this process would wait for others."""
 GRACE_SECONDS = 5
-"""What the first process has to notice that another one has died."""
+"""Time that the first process has to notice that another one has died."""
 
 
 def started_apart(config: Config) -> bool:
-    """Whether the processes of this run are started by others (torchrun, Slurm, a person on each machine).
+    """Whether this run's processes are started from outside (torchrun, Slurm, a person on each machine).
 
-    They cannot agree on what to go on from: each has a folder of its own, perhaps on a disk of its own. In an
+    They cannot agree on what to resume from: each has its own folder, perhaps on its own disk. In an
     interactive allocation (salloc) Lightning starts the processes itself, however many tasks Slurm has room for.
     """
     by_others = int(os.environ.get("WORLD_SIZE", "1")) > 1 and _FIRST not in os.environ
-    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning tells
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning decides
     by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and not interactive
     return config.trainer.num_nodes > 1 or by_others or by_slurm
 
@@ -44,8 +44,8 @@ def started_apart(config: Config) -> bool:
 class OwnSigterm(Callback):
     """SIGTERM ends a process at once, as it does without DDP.
 
-    Lightning broadcasts it from within its signal handler; while another process waits in another collective
-    operation, both would wait for ever.
+    Lightning broadcasts it from within its signal handler; if another process is then waiting in another collective
+    operation, both wait for ever.
     """
 
     def __init__(self) -> None:
@@ -56,14 +56,14 @@ class OwnSigterm(Callback):
         self._set(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluation before training comes without a start of training."""
+        """An evaluation before training comes before `on_train_start`."""
         self._set(trainer)
 
     def _set(self, trainer: Trainer) -> None:
         if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
-            # Lightning asks before each step whether any process has heard one. None can any more, and the answer
-            # would wait for all that is queued on the GPU.
+            # Lightning asks before each step whether any process has received one. None can any more, and the answer
+            # would wait for everything queued on the GPU.
             trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
 
@@ -89,7 +89,7 @@ def together(trainer: Trainer, folder: Path) -> Iterator[None]:
     if not hasattr(launcher, "procs"):
         yield
         return
-    _leave_group()  # of an earlier job of this process, which has failed
+    _leave_group()  # left by an earlier job of this process, which has failed
     before = {name: os.environ.get(name) for name in _OF_ONE_FIT}
     os.environ[_FIRST] = str(os.getpid())
     _name_this_job_alone()
@@ -103,7 +103,7 @@ def together(trainer: Trainer, folder: Path) -> Iterator[None]:
         raise
     else:
         watch.failed = False
-        _leave_group()  # else figures of a next job on one device would be gathered from processes that have ended
+        _leave_group()  # otherwise a later job on one device would gather figures from processes that have ended
     finally:
         watch.over()
         for name, value in before.items():
@@ -118,10 +118,10 @@ def _leave_group() -> None:
 
 
 class _Watch:
-    """Looks after the processes that Lightning's launcher starts.
+    """Watches the processes that Lightning's launcher starts.
 
-    It takes them away from Lightning, whose own watch ends this process by SIGKILL when one has died: the MLflow run
-    would stay open and nobody be told the reason.
+    It takes them over from Lightning, whose own watch ends this process by SIGKILL when one has died: the MLflow run
+    would stay open and the reason would be lost.
     """
 
     def __init__(self, launcher: Any, folder: Path) -> None:
@@ -147,7 +147,7 @@ class _Watch:
                     return
 
     def fault_soon(self) -> str | None:
-        """What happened to another process, when it becomes known: its end closes connections before it is seen."""
+        """What happened to another process, after a short wait: its end closes connections before it is noticed."""
         self._known.wait(2)
         return self._fault
 
@@ -174,11 +174,11 @@ def _how(code: int) -> str:
 
 
 def end_with_first() -> None:
-    """In a process that Lightning started: it ends with the one that started it, by itself and not by Ctrl-C."""
+    """Makes a process that Lightning started end when its starter ends, and not on Ctrl-C."""
     first = int(os.environ.get(_FIRST, "0"))
     if not first or first == os.getpid():
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first hears it too, and ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process receives it too, and ends this one
 
     def follow() -> None:
         while os.getppid() == first:
@@ -202,5 +202,5 @@ def _name_this_job_alone() -> None:
         elif source.provider.startswith("hydra.searchpath"):
             found.append(f"{source.schema}://{source.path}")
     sys.argv = [*program, *flags, *hydra.overrides.task, *search_path(found)]
-    with flag_override(hydra, "readonly", False):  # it hands this on; in a sweep it is a folder that nobody uses
+    with flag_override(hydra, "readonly", False):  # Lightning passes this on; in a sweep it is an unused folder
         hydra.run.dir = hydra.runtime.output_dir

@@ -1,4 +1,4 @@
-"""Progress: a live bar in a terminal, plain lines anywhere else. Both say pictures a second and the time left."""
+"""Progress: a live bar in a terminal, plain lines anywhere else. Both show pictures per second and the time left."""
 
 import math
 import sys
@@ -13,12 +13,12 @@ from rich.text import Text
 
 
 def callback(metric: str) -> Callback:
-    """The bar where standard output is a terminal, else the lines."""
+    """The bar if standard output is a terminal, else the lines."""
     return TerminalProgress(metric) if sys.stdout.isatty() else PlainProgress(metric)
 
 
 class PlainProgress(ProgressBar):
-    """A line an evaluation, and one every 30 seconds within long epochs."""
+    """One line per evaluation, and one every 30 seconds within long epochs."""
 
     def __init__(self, metric: str, every_seconds: float = 30.0) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class PlainProgress(ProgressBar):
         self._pictures = self._earlier = 0
 
     def disable(self) -> None:
-        """Lightning asks this of every process of DDP but the first; only the first speaks anyway."""
+        """Lightning asks this of every process of DDP but the first; only the first prints anyway."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock of the run."""
@@ -43,7 +43,7 @@ class PlainProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts, and speaks when it has been silent for long."""
+        """Counts, and prints a line after a long silence."""
         self._pictures += len(batch.positions) * trainer.world_size
         self._training_seconds = time.monotonic() - self._epoch_began
         if time.monotonic() - self._said >= self.every_seconds:
@@ -52,7 +52,7 @@ class PlainProgress(ProgressBar):
             self._say(trainer, f"{done}  loss {loss:.4f}")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops the clock: evaluation is not training's time."""
+        """Stops the clock: evaluation does not count as training time."""
         super().on_validation_start(trainer, pl_module)
         self._paused = time.monotonic()
 
@@ -83,7 +83,7 @@ class PlainProgress(ProgressBar):
 
 
 class TerminalProgress(RichProgressBar):
-    """Lightning's Rich bar with pictures for iterations."""
+    """Lightning's Rich bar, with pictures instead of iterations."""
 
     def __init__(self, metric: str) -> None:
         super().__init__(leave=True)
@@ -91,7 +91,7 @@ class TerminalProgress(RichProgressBar):
         self._figures: dict[str, Any] = {}
 
     def configure_columns(self, trainer: Trainer) -> list[Any]:
-        """Epoch, bar, batches, pictures a second, time left."""
+        """Epoch, bar, batches, pictures per second, time left."""
         size = trainer.datamodule.config.training.batch_size * trainer.world_size  # type: ignore[attr-defined]
         return [
             TextColumn("[progress.description]{task.description}"),
@@ -102,13 +102,13 @@ class TerminalProgress(RichProgressBar):
         ]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes the chosen metric and the validation loss; nine would not fit a line."""
+        """Notes the chosen metric and the validation loss; all nine metrics would not fit on a line."""
         figures = trainer.callback_metrics
         self._figures = {name: float(figures[name]) for name in dict.fromkeys((self.metric, "validation_loss"))}
         super().on_validation_end(trainer, pl_module)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Those of the last evaluation. Lightning asks after every batch: reading figures then would stop a GPU."""
+        """Those of the last evaluation. Lightning asks after every batch: reading figures then would stall a GPU."""
         return self._figures
 
 
@@ -139,7 +139,7 @@ def _batches_done(trainer: Trainer) -> int:
 
 
 def _seconds_left(trainer: Trainer, elapsed: float, earlier: int) -> float:
-    """What training still takes at this speed; infinite before its first batch. `earlier`: batches before a resume."""
+    """Seconds left for training at this speed; infinite before its first batch. `earlier`: batches before a resume."""
     total, done = float(trainer.num_training_batches) * (trainer.max_epochs or 1), _batches_done(trainer)
     return elapsed * max(0.0, total - done) / (done - earlier) if done > earlier else math.inf
 

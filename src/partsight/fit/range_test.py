@@ -22,13 +22,13 @@ LOWEST, HIGHEST = 1e-7, 1.0
 SMOOTHING = 0.9
 """Share of the past in the running mean of the loss."""
 DIVERGED = 4.0
-"""The test ends where the smoothed loss is this many times its least."""
+"""The test ends when the smoothed loss exceeds this many times its minimum."""
 BEGINNING = 10
 """Batches at rates too small to matter: their mean loss is that of the untrained model."""
 FALL = 0.98
-"""The loss has fallen if its least is below this share of that."""
+"""The loss has fallen if its minimum is below this share of that mean."""
 BEFORE_MINIMUM = 0.1
-"""The found rate is this share of the rate at which the smoothed loss is least: there it stops to fall."""
+"""The found rate is this share of the rate with the lowest smoothed loss: there the loss stops falling."""
 
 
 def find(
@@ -36,11 +36,11 @@ def find(
 ) -> pd.DataFrame:
     """Trains a copy of the model for 100 steps with rates from 1e-7 to 1, and throws it away.
 
-    Everything but the rate is the run's own: optimizer, layer decay, augmentation, loss, clipping, accumulation. A
-    run afterwards is that of its rate given by hand.
+    Everything but the rate is the run's own: optimizer, layer decay, augmentation, loss, clipping, accumulation. The
+    run afterwards is the same as with that rate given by hand.
 
     Returns:
-        A row a batch: step, learning_rate, loss and smoothed (its running mean).
+        One row per batch: step, learning_rate, loss and smoothed (its running mean).
     """
     model = fitting.new_model(config, data, info, start)
     test = _RisingRate(config.training.learning_rate)
@@ -61,7 +61,7 @@ def find(
 
 
 def suggestion(curve: pd.DataFrame) -> float:
-    """A tenth of the rate of the least smoothed loss, to two digits.
+    """A tenth of the rate with the lowest smoothed loss, to two digits.
 
     Raises:
         PartsightError: the loss never fell.
@@ -95,7 +95,7 @@ class _RisingRate(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Ends the test when the loss has run away."""
+        """Ends the test when the loss has diverged."""
         loss = trainer.accumulate_grad_batches * float(outputs["loss"])  # Lightning divides it by them
         count = len(self.points) + 1
         self._sum = (0.0 if count == 1 else self._sum) * SMOOTHING + loss * (1 - SMOOTHING)

@@ -1,4 +1,4 @@
-"""What is needed next is read while something else is computed."""
+"""Reads what is needed next while something else is computed."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ class ReadingAhead(Callback):
     """Begins to read for an evaluation some batches before it, and for the next epoch during the last evaluation.
 
     Without it a GPU waits at the beginning of each: on an H200 ResNet-50 trained at 0.81 of the model alone in epochs
-    of ten steps, and with it at 0.85 in epochs of twenty (docs/performance.md). What is read stays the same, for each
-    picture follows from seed, epoch and row alone.
+    of ten steps, and with it at 0.85 in epochs of twenty (docs/performance.md). What is read stays the same, because
+    each picture depends only on seed, epoch and row.
 
     Args:
         every: training.evaluation_epochs.
@@ -32,7 +32,7 @@ class ReadingAhead(Callback):
         self._begin(trainer, range(trainer.fit_loop.total_batch_idx + 2, whole + 1))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begins the evaluation that stands after this batch or one of the next few."""
+        """Begins the evaluation that is due after this batch or one of the next few."""
         seen = trainer.fit_loop.total_batch_idx + 1
         self._begin(trainer, range(seen, seen + BATCHES_AHEAD))
 
@@ -45,7 +45,7 @@ class ReadingAhead(Callback):
             trainer.train_dataloader.begin(trainer.current_epoch + 1)
 
     def _begin(self, trainer: Trainer, places: range) -> None:
-        """Begins the first evaluation that stands after one of these batches of the run, counted from 1."""
+        """Begins the first evaluation that is due after one of these batches of the run, counted from 1."""
         batches, epochs = int(trainer.num_training_batches), trainer.max_epochs or 0
         at = next((place for place in places if due(place, batches, epochs, self.every)), None)
         if at is not None and trainer.val_dataloaders is not None:

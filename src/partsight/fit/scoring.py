@@ -20,9 +20,9 @@ from partsight.model.classifier import Classifier, Scores
 def score(
     model: Classifier, machine: Machine, data: FoldData, positions: NDArray[np.int64], limit: int | None
 ) -> list[Scores]:
-    """Scores of these rows of all examples (the first `limit` batches of them), on one device whatever trained.
+    """Scores of these rows of all examples (the first `limit` batches of them), always on one device.
 
-    They are read from a GPU when all are there: to read a batch is to wait for it, with the next one not yet begun.
+    They are read from a GPU at the end: reading a batch means waiting for it, with the next one not yet begun.
     """
     model = model.to(machine.device).eval()
     scored = []
@@ -68,6 +68,6 @@ def predictions_table(
         labels=labels_by_output[task.output],
         losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
     )
-    # Targets of a row without label are zeros, which `build` has to take for a class.
+    # Targets of a row without label are zeros, which `build` takes for a class.
     labels = [label if on else None for label, on in zip(table["label"], known, strict=True)]
     return table.assign(label=table_file.object_column(labels), loss=table["loss"].where(known))

@@ -1,1 +1,1 @@
-"""Other products' files, in and out."""
+"""Import and export of other products' files."""

@@ -1,7 +1,7 @@
-"""What has been run before: a finished run is not made again, an interrupted one goes on where its last epoch ended.
+"""Earlier runs: a finished run is not repeated, an interrupted one is resumed from the end of its last epoch.
 
-Runs are known by their identity in the MLflow experiment. Every run says there, from its first moment, in which folder
-of which machine it works; its checkpoints lie in that folder.
+Runs are found by their identity in the MLflow experiment. From the start every run records there which folder of which
+machine it uses; its checkpoints are in that folder.
 """
 
 import dataclasses
@@ -40,26 +40,26 @@ class Earlier:
 
     @property
     def folder(self) -> Path | None:
-        """Where it worked, if that is seen from here (of another machine: on a disk that both share) and still its own.
+        """Its folder, if that can be seen from here (of another machine: on a shared disk) and is still its own.
 
-        Another run may have worked there since, and left its checkpoints.
+        Another run may have used it since, and left its checkpoints.
         """
         folder = Path(self.tags["folder"])
         return folder if _identity(folder) == self.tags["identity"] else None
 
     @property
     def elsewhere(self) -> bool:
-        """Whether another machine began it."""
+        """Whether it was started on another machine."""
         return self.tags["host"] != platform.node()
 
 
 def _identity(folder: Path) -> str | None:
-    """Identity of the run in `folder`; None where there is no run, or one whose facts are missing or cannot be read."""
+    """Identity of the run in `folder`; None if there is no run, or its facts are missing or cannot be read."""
     try:
         told = yaml.safe_load((folder / FACTS).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return None
-    return told.get("identity") if isinstance(told, dict) else None  # empty where the machine died while it was written
+    return told.get("identity") if isinstance(told, dict) else None  # empty if the machine died while writing it
 
 
 def place(folder: Path) -> dict[str, str]:
@@ -69,15 +69,15 @@ def place(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) -> Iterator[Earlier | None]:
-    """The earlier run of this identity, if any; while the body runs, no other process of this machine begins the same.
+    """The earlier run of this identity, if any; while the body runs, no other process of this machine starts the same.
 
-    Another that is at work on it is waited for. Under rerun nothing is looked for and nobody waited for.
+    If another process is running it, this one waits. With rerun it neither looks for an earlier run nor waits.
 
     Args:
         config: of the run.
         identity: of the run.
-        drawn: the seed was, so there can be no earlier run.
-        in_sweep: the run is a job, whose sweep has reached the store.
+        drawn: whether the seed was drawn, so that there can be no earlier run.
+        in_sweep: whether the run is a job of a sweep, which has already reached the store.
     """
     apart = processes.started_apart(config)
     if apart and not (drawn or config.rerun):
@@ -128,14 +128,14 @@ def _earlier(run: Run) -> Earlier:
 
 
 def child(client: MlflowClient, parent: str, name: str) -> str | None:
-    """The child run of this name that an interrupted run had begun, whatever became of it."""
+    """The child run of this name that an interrupted run had begun, whatever its status."""
     experiment = client.get_run(parent).info.experiment_id
     runs = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
     return next((run.info.run_id for run in runs if run.info.run_name == name), None)
 
 
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
-    """Readies a run's folder: with the files to go on from, and without what another run left in it."""
+    """Prepares a run's folder: adds the files to resume from, and removes what another run left in it."""
     source = earlier.folder if earlier else None
     lost = _lost(earlier) if earlier and source is None else ""
     if source != folder.resolve():
@@ -158,7 +158,7 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
 
 
 def _lost(earlier: Earlier) -> str:
-    """What became of a folder that is not to be gone on from."""
+    """Why a run cannot be resumed from its folder."""
     folder = Path(earlier.tags["folder"])
     if earlier.elsewhere:
         return f"is on {earlier.tags['host']}"
@@ -183,7 +183,7 @@ def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[s
 def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:
     """Copies the files of a finished run, not its pictures and checkpoints, into `folder`; returns its figures.
 
-    A run that was of no sweep becomes a child of `parent`, the sweep that has met it.
+    A run that belonged to no sweep becomes a child of `parent`, the sweep that found it.
     """
     client, _ = store.prepare(config.tracking, patient=parent is not None)
     if parent and "mlflow.parentRunId" not in earlier.tags:

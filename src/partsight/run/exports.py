@@ -1,4 +1,4 @@
-"""The files that a Hydrogen Torch user looks for after a run, beside our own tables."""
+"""The files that a Hydrogen Torch user looks for after a run, in addition to our own tables."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a run is and what it ran on, as tags; and everything degraded about it, said before the first step."""
+"""What a run is and what it ran on, as tags; and warnings about everything degraded, shown before the first step."""
 
 import json
 
@@ -46,7 +46,7 @@ def tags(
 
 
 def announce(config: Config, examples: Examples, data: FoldData, facts: dict[str, str], start: Weights) -> None:
-    """Everything degraded is said loudly before the first step."""
+    """Warns about everything degraded before the first step."""
     if config.data.root is None:
         console.banner(
             "MADE SAMPLE, NOT REAL PICTURES",

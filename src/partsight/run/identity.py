@@ -13,7 +13,7 @@ WITHOUT_EFFECT = (
     "name",
     "resume",
     "rerun",
-    "data.root",  # data are known by their fingerprint, wherever they lie and however their columns are called
+    "data.root",  # data are known by their fingerprint, wherever they are and whatever their columns are called
     "data.table",
     "data.images",
     "data.usual_table",
@@ -27,7 +27,7 @@ WITHOUT_EFFECT = (
     "data.image_column",
     "data.sample",
     "data.sample_count",
-    "data.fold_column",  # folds are known by their digest, whichever way they came about
+    "data.fold_column",  # folds are known by their digest, however they were made
     "data.folds_file",
     "data.on_leak",
     "data.cache",
@@ -60,7 +60,7 @@ def identity(
         for key, value in flat(asdict(config))
         if not any(key == name or key.startswith(name + ".") for name in WITHOUT_EFFECT)
     }
-    if config.training.find_learning_rate:  # whatever stands there is replaced
+    if config.training.find_learning_rate:  # its value is replaced
         del parts["training.learning_rate"]
     parts |= {
         "augmentation": transforms_in_order(config),

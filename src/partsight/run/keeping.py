@@ -28,7 +28,7 @@ from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS,
 
 
 def write_facts(folder: Path, tags: Mapping[str, str]) -> None:
-    """What the run is and what it ran on, its tags in MLflow, for whoever has the folder alone."""
+    """What the run is and what it ran on, its tags in MLflow, for whoever has only the folder."""
     whole_file.write(folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
 
 
@@ -49,7 +49,7 @@ def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
 
 
 def write_leaks(stage: Stage, divided: Division) -> None:
-    """The table of leaks, empty where there are none."""
+    """The table of leaks, empty if there are none."""
     divided.leaks.to_csv(stage.folder / "leaks.csv", index=False)
     stage.track.artifact(stage.folder / "leaks.csv")
 
@@ -85,7 +85,7 @@ def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: T
 
 
 def write_hydrogen_files(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
-    """Hydrogen Torch's files. The result is safe by now: a table changed meanwhile is a warning and a tag."""
+    """Hydrogen Torch's files. The result is safe already: a table changed meanwhile only causes a warning and a tag."""
     stage.track.artifact(exports.write_charts(curves.table(), stage.config.prediction.metric, stage.folder))
     _export(stage, data, data.validation_positions, found.predictions, found.task)
 
@@ -103,10 +103,10 @@ def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataF
 
 
 def write_scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
-    """The scorer, with a sample picture of each label. The result is safe by now: what fails is a warning and a tag."""
+    """The scorer, with a sample picture of each label. The result is safe already: a failure is a warning and a tag."""
     if not stage.config.report.build_scoring_pipelines:
         return
-    from partsight.serving import pack  # ONNX is of use here alone
+    from partsight.serving import pack  # ONNX is needed only here
 
     began, folder = time.monotonic(), stage.folder / "scorer"
     first_of_label = ~found.predictions["label"].astype(str).duplicated()

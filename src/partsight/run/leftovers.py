@@ -1,4 +1,4 @@
-"""What another run left in a folder that is used again: read as this run's, it would be wrong."""
+"""What another run left in a reused folder: taken for this run's, it would be wrong."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ GONE_ON_FROM = (
     *(f"{kept}/{name}" for kept in ("first/checkpoints", "checkpoints") for name in (BEST, LAST)),
     "learning_rate_range.csv",
 )
-"""Files of a run (`first` is of one with pseudo-labels) that it goes on from."""
+"""Files that a run is resumed from (`first` belongs to one with pseudo-labels)."""
 _RESULT = (FIGURES, PREDICTIONS, TEST_FIGURES, TEST_PREDICTIONS, COPIED_FROM)
 _TABLES = (
     *(SETTINGS, TIMING, TASK, KEPT_AS, "charts.json", "report.html", "learning_rate_range.png"),
@@ -38,9 +38,9 @@ _PICTURES = (
 
 
 def remove(folder: Path) -> None:
-    """Removes all that a run has left in `folder`, by name: what else lies there may be a person's own.
+    """Removes all that a run has left in `folder`, by name: other files there may be the user's own.
 
-    Where no facts say that a run has been there, only what would be taken for a result or gone on from.
+    Without facts that show that a run has been there, only what would be taken for a result or resumed from.
     """
     was_a_runs = (folder / FACTS).is_file()
     if was_a_runs:

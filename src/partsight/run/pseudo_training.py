@@ -20,7 +20,7 @@ from partsight.tracking.run import tracked
 def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weights) -> FoldData:
     """The data with labels for the unlabeled rows that a first model is sure of.
 
-    The first model, trained on the labelled rows alone, is a run of its own below this one, in folder/first: what it
+    The first model, trained only on the labelled rows, is a separate run below this one, in folder/first: what this run
     would have been without an unlabeled table, on the same validation rows.
     """
     config, examples = stage.config, data.examples

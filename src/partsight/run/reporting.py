@@ -24,7 +24,7 @@ from partsight.run.stage import Stage
 
 @dataclasses.dataclass(frozen=True)
 class RunFacts:
-    """What the page says of a run beside its result."""
+    """What the page says about a run besides its result."""
 
     facts: Mapping[str, str]
     """Its tags."""
@@ -45,7 +45,7 @@ def write(
 ) -> None:
     """pictures/ and report.html in the run's folder, and both in MLflow, with the seconds they took.
 
-    What fails is a banner and a tag `report`; the rest is made.
+    A part that fails gives a banner and a tag `report`; the rest is still made.
     """
     config, track, title = stage.config, stage.track, stage.title
     began, pictures = time.monotonic(), stage.folder / "pictures"
@@ -97,7 +97,7 @@ def _going_on(what: str, failures: list[str]) -> Iterator[None]:
 
 def _interpret(config: Config, title: str, result: Result, data: FoldData, model: Classifier, pictures: Path) -> None:
     """Heat maps of the rows on the worst and the random sheet."""
-    # A picture that was merely resized has its map stretched over the original; of any other the model's view is shown.
+    # A picture that was only resized has its map stretched over the original; for any other the model's view is shown.
     whole = set(config.augmentation.inference) <= {"Resize"}
     choices: tuple[sheets.Choice, ...] = ("worst", "random")
     for choice in choices:
@@ -115,7 +115,7 @@ def _subtitle(about: RunFacts, data: FoldData) -> str:
 
 
 def changed_settings(config: Config) -> pd.DataFrame:
-    """setting, value, default: those that are not as the schema has them."""
+    """setting, value, default: of all settings that differ from the schema's defaults."""
     defaults: dict[str, Any] = dict(flat(dataclasses.asdict(Config())))
     rows = [
         (key, str(value), str(defaults[key]) if key in defaults else "")

@@ -36,7 +36,7 @@ def resolve(config: Config) -> Resolved:
     """Checks what only libraries and data can tell, and sets this process up for the machine.
 
     Raises:
-        PartsightError: whatever is wrong with settings or data and can be mended.
+        PartsightError: anything wrong with settings or data that the user can fix.
     """
     if problems := check.names(config):
         raise Problems("The settings cannot run", problems)

@@ -1,4 +1,4 @@
-"""Where a run takes place: what all its chapters need."""
+"""What all chapters of a run need."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -17,23 +17,24 @@ class Stage:
     """With the seed resolved."""
     computer: Machine
     folder: Path
-    """What the run leaves."""
+    """Holds what the run leaves."""
     track: TrackedRun
 
     @property
     def title(self) -> str:
-        """On every picture."""
+        """The title of every picture."""
         return f"{self.config.name}: {run_name(self.config)}"
 
 
 def run_name(config: Config) -> str:
-    """Name of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and what spoils its figures."""
+    """Name of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and a mark if its figures are
+    spoilt."""
     name = _name(config)
     return f"{name} (seen in training)" if config.training.train_on_validation else name
 
 
 def named_apart(config: Config, apart: str) -> Config:
-    """The config with a run name that tells a job of a sweep from the others: what sets it apart, and the usual."""
+    """The config with a run name that distinguishes a job of a sweep: what sets it apart, then the usual name."""
     if not apart or config.tracking.run_name:
         return config
     tracking = dataclasses.replace(config.tracking, run_name=f"{apart}, {_name(config)}")

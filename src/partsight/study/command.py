@@ -71,7 +71,7 @@ def main(given: Sequence[str]) -> int:
 
 
 def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:
-    """Settings of Hydra that would take the jobs from where the study looks for them, or have no effect."""
+    """Hydra settings that would move the jobs away from where the study looks for them, or have no effect."""
     return [
         f"{text}: of Hydra's settings a study takes those of the launcher and of logging (hydra/launcher=NAME, "
         "hydra.launcher.n_jobs=2, hydra.verbose=true); the folder is --out FOLDER, your own configs --config-dir FOLDER"
@@ -101,12 +101,12 @@ def _side_by_side(of_hydra: Sequence[str]) -> str | None:
 
 
 def _again(plan: Plan) -> list[Run]:
-    """Finished runs that are to be made again: with `rerun=true`, or of other data or first weights than today's."""
+    """Finished runs to repeat: with `rerun=true`, or because their data or first weights have changed."""
     return [*(run for run in plan.runs if run.config.rerun and run.done), *_outdated(plan)]
 
 
 def _outdated(plan: Plan) -> list[Run]:
-    """Finished runs whose data or first weights are others today; says which, and what cannot be read."""
+    """Finished runs whose data or first weights have changed; says which, and what cannot be read."""
     if plan.study.kind == "time" or len(plan.missing) == len(plan.runs):
         return []
     from partsight import console
@@ -121,7 +121,7 @@ def _outdated(plan: Plan) -> list[Run]:
 
 
 def _options(parsed: argparse.Namespace) -> list[str]:
-    """Those that were typed and that make the table what it is."""
+    """The typed options that shape the table."""
     given = {"--repeats": parsed.repeats, "--out": parsed.out, "--config-dir": parsed.config_dir}
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
@@ -136,7 +136,7 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
     launch.check_names(plan)
     launch.check_launcher(plan, hydra, folders)
     with launch.parent_run(plan) as (client, run_id):
-        plan.forget(again)  # only now: what cannot begin must not cost what has come to its end
+        plan.forget(again)  # only now: a study that cannot start must keep its finished runs
         launch.run_missing(plan, [*hydra, *(f"--config-dir={folder}" for folder in folders[:-1])])
         paths = _conclude(plan)
         with parent.store_errors_reported(plan.folder):

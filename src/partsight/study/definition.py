@@ -28,7 +28,7 @@ class Variant:
     settings: tuple[str, ...] = ()
     """Overrides, as on the command line of train."""
     protocols: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """More of them by protocol, for what cannot be the same under each, such as twice its batch size."""
+    """More overrides by protocol, for what must differ between protocols, such as twice its batch size."""
     published: dict[str, Published] = field(default_factory=dict)
     """By figure."""
 
@@ -40,7 +40,7 @@ class Study:
     name: str
     title: str
     about: str = ""
-    """What is asked, for the table and the page."""
+    """The question, for the table and the page."""
     kind: str = "train"
     """train: each run trains and is scored. time: each run is timed, on pictures of noise."""
     settings: tuple[str, ...] = ()
@@ -49,15 +49,15 @@ class Study:
     protocols: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The protocols it knows (conf/study/protocol), the first by default, each with what this study adds to it."""
     repeats: int = 1
-    """Runs of a variant with seeds of their own."""
+    """Runs of each variant, each with its own seed."""
     folds: bool = False
-    """A run for each fold, of data.folds or as given (column, file); their validation rows are put together."""
+    """One run per fold, drawn (data.folds) or given (column, file); their validation rows are put together."""
     batch_sizes: tuple[int, ...] = ()
-    """A run for each; of kind time alone."""
+    """One run per batch size; only for kind: time."""
     rows: str = "test"
-    """What is tabulated: test (validation where a data set has no labelled test rows), or validation."""
+    """What is tabulated: test (validation if a data set has no labelled test rows), or validation."""
     thresholds: tuple[float, ...] = ()
-    """Probabilities of the positive class at which a run's table is decided anew; none: as the run decided."""
+    """Probabilities of the positive class at which a run's predictions are decided again; none: as the run decided."""
     figures: tuple[str, ...] = ("Accuracy", "F1")
     """Columns of the table."""
     published_by: str = "published"

@@ -1,4 +1,4 @@
-"""The folds that a study over folds has a run for."""
+"""The folds of a study over folds, one run each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from partsight.errors import PartsightError
 
 
 def of(data: DataConfig) -> Sequence[int]:
-    """data.folds of them where they are drawn; where they are given, those of the column or file. Opens no picture.
+    """Folds 0 to data.folds - 1 if they are drawn; if they are given, those of the column or file. Opens no picture.
 
     Raises:
         PartsightError: the table or file cannot be read, lacks its column, or names no fold.

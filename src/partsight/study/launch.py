@@ -38,11 +38,11 @@ from partsight.tracking import store
 
 
 def run_missing(plan: Plan, hydra: Sequence[str]) -> None:
-    """Runs what has not come to its end, each job in a process of its own.
+    """Runs what is not finished, each job in its own process.
 
     Args:
         plan: of the study.
-        hydra: more of the command line: `hydra.launcher.n_jobs=2`, `hydra/launcher=joblib`, `--config-dir=...`.
+        hydra: Hydra's part of the command line: `hydra.launcher.n_jobs=2`, `hydra/launcher=joblib`, `--config-dir=...`.
     """
     runs = plan.folder / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def run_missing(plan: Plan, hydra: Sequence[str]) -> None:
     listed = plan.folder / "jobs.json"
     listed.write_text(json.dumps(jobs, indent=1), encoding="utf-8")
     where = [f"hydra.sweep.dir={quoted(str(runs.resolve()))}", f"hydra.sweeper.file={quoted(str(listed.resolve()))}"]
-    # The study has checked its jobs, and makes its own parent and table: what the callback does for other sweeps.
+    # The study has checked its jobs and makes its own parent and table, as the callback does for other sweeps.
     command.launch(["-m", "hydra/sweeper=listed", *where, "~hydra.callbacks.sweep", *hydra], task_of(plan.study.kind))
 
 
@@ -82,7 +82,7 @@ def time_one(composed: DictConfig) -> float:
         if problems := plugins.load(settings.plugins):
             raise Problems("The settings cannot run", problems)
         timing.run(settings, folder)
-    except Exception as error:  # as a job of any sweep: the others go on
+    except Exception as error:  # as in any sweep: the other jobs continue
         failure.record(folder, f"{type(error).__name__}: {error}")
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return float("nan")
@@ -103,7 +103,7 @@ def _finish(folder: Path, began: float) -> None:
 
 
 def check_names(plan: Plan) -> None:
-    """Stage two of every variant.
+    """Stage two of the checks, for every variant.
 
     Raises:
         Problems: names that the libraries do not know, of all variants together.
@@ -119,7 +119,7 @@ def check_names(plan: Plan) -> None:
 
 
 def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) -> None:
-    """Makes the launcher as Hydra will make it. `hydra`: settings of the command line; `folders`: of configs.
+    """Creates the launcher as Hydra will create it. `hydra`: settings of the command line; `folders`: of configs.
 
     Raises:
         PartsightError: Hydra refuses one of the settings.
@@ -139,7 +139,7 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
 
 @contextmanager
 def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
-    """The one MLflow run of the study, opened again where it exists; jobs find it by a file in their folder's folder.
+    """The study's single MLflow run, reopened if it exists; jobs find it by a file in their parent folder.
 
     Ends FINISHED when every run has a result, else FAILED; KILLED by Ctrl-C and SIGTERM.
     """

@@ -16,11 +16,11 @@ from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
 LEFT_OUT = ("name", "tracking", "report", "data.workers")
-"""Settings that do not make another run of it: they have no part in its folder's name."""
+"""Settings that do not make it another run, and so have no part in its folder's name."""
 AS_DEFAULT = ("resume", "rerun", "data.cache", "data.cache_limit")
-"""Neither do these, which are read as their defaults: folders of releases that read them as given keep their names."""
+"""Nor do these; they enter the name as their defaults, so that folders of older releases keep their names."""
 FINISHED = "finished.json"
-"""In the folder of a run that came to its end."""
+"""In the folder of a finished run."""
 BEFORE_NOTED = 3
 """RESULTS_VERSION of runs whose FINISHED does not say it."""
 
@@ -33,9 +33,9 @@ class Run:
     fold: int
     repeat: int
     batch_size: int | None
-    """A timed run's; None of one that trains."""
+    """Of a timed run; None for one that trains."""
     overrides: tuple[str, ...]
-    """All of them, later ones having replaced earlier ones of the same key."""
+    """All of them; of several with the same key only the last."""
     config: Config
     folder: Path
 
@@ -50,12 +50,12 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has come to its end, and would give the same if it were made now."""
+        """Whether it is finished, and would give the same result if it ran now."""
         return self.results_version == RESULTS_VERSION
 
     @property
     def results_version(self) -> int | None:
-        """RESULTS_VERSION of the code that brought it to its end; None where it has not."""
+        """RESULTS_VERSION of the code that finished it; None if it is not finished."""
         try:
             told = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # not there, or cut off while it was written
@@ -70,18 +70,18 @@ class Plan:
     study: Study
     protocol: Protocol
     command: tuple[str, ...]
-    """What makes it again."""
+    """What repeats it."""
     folder: Path
     """The table's; the runs are in folder/runs."""
     runs: tuple[Run, ...]
 
     @property
     def missing(self) -> list[Run]:
-        """Runs that are yet to be made."""
+        """Runs that are not done yet."""
         return [run for run in self.runs if not run.done]
 
     def forget(self, again: Sequence[Run]) -> None:
-        """These runs are missing from now on, though they have come to their end."""
+        """Marks these finished runs as missing."""
         for run in again:
             (run.folder / FINISHED).unlink(missing_ok=True)
 
@@ -105,8 +105,8 @@ def plan(
         folders: of configs, the last is partsight's own.
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
-        command: what makes it again, for the table.
-        paths: whether pictures and weights have to lie there; what has run is listed and tabulated without them.
+        command: what repeats it, for the table.
+        paths: whether pictures and weights must exist; finished runs are listed and tabulated without them.
 
     Raises:
         Problems: every mistake of every variant, each once.
@@ -135,7 +135,7 @@ def plan(
 
 
 def _line(study: Study, protocol: Protocol, variant: Variant, given: Sequence[str]) -> list[str]:
-    """The overrides of a variant: of one key the last holds, at the place of the first."""
+    """The overrides of a variant: of each key the last one, at the place of the first."""
     name = protocol.name
     layers = [study.settings, protocol.settings, study.protocols[name], variant.settings]
     layers += [variant.protocols.get(name, ()), tuple(given)]
@@ -187,10 +187,10 @@ def _run_problems(study: Study, config: Config) -> Iterator[str]:
 def _folds(study: Study, configs: Mapping[str, Config], folder: Path, paths: bool) -> dict[str, Sequence[int]]:
     """The folds of each variant.
 
-    Without `paths` and a table that can be read: those that were begun, else data.folds of them.
+    If without `paths` the table cannot be read: those that were begun, else data.folds of them.
 
     Raises:
-        Problems: a division that is given and cannot be read, of every variant.
+        Problems: given divisions that cannot be read, of all variants.
     """
     if not study.folds:
         return {name: [config.fold] for name, config in configs.items()}
@@ -237,7 +237,7 @@ def _key(variant: str, config: Config, size: int | None) -> str:
 
 
 def digest(config: Config) -> str:
-    """8 hex digits over the settings that make it this run, as they are written: nothing is looked up."""
+    """8 hex digits, a hash of the settings that make it this run, as written: nothing is looked up."""
     settings: dict[str, Any] = dataclasses.asdict(config)
     defaults: dict[str, Any] = dataclasses.asdict(Config())
     for key in (*LEFT_OUT, *AS_DEFAULT):

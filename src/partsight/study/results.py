@@ -18,20 +18,20 @@ from partsight.study.today import Today
 from partsight.sweep.collect import read_task
 
 TEST, NO_COPIES, NO_LOOKALIKES = "test", "test, no copies", "test, no look-alikes"
-"""Test rows; without those whose bytes lie among the other rows; without those that look like one of them."""
+"""All test rows; without exact copies of other rows; without pictures that look like one of another row."""
 VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that came to its end."""
+    """A finished run."""
 
     run: Run
     task: Task
     tables: Mapping[str, pd.DataFrame]
     """Predictions by kind of rows."""
     leaks_known: bool
-    """Whether it can be told which of its test rows a model may have seen: the data set is there, and as it was."""
+    """Whether it is known which test rows the model may have seen: the data set can be read and is unchanged."""
     changed: tuple[str, ...]
     """`Today.changed`."""
     facts: Mapping[str, str]
@@ -59,7 +59,7 @@ class Entry:
     """Fingerprint of the data set."""
     task: Task
     tables: tuple[pd.DataFrame, ...]
-    """A predictions table a run, all of the same kind of rows."""
+    """One predictions table per run, all of the same kind of rows."""
 
     @property
     def name(self) -> str:
@@ -73,19 +73,19 @@ class Entry:
 
     @property
     def examples(self) -> set[tuple[object, ...]]:
-        """Row, image and label of the examples: lines of the same ones can be compared."""
+        """Row, image and label of the examples: lines with the same ones can be compared."""
         parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
         return set(pd.concat(parts).itertuples(index=False, name=None))
 
     def right(self) -> NDArray[np.float64]:
-        """(rows,): the share of the runs that decided each example right."""
+        """(rows,): the share of the runs that decided each example correctly."""
         parts = [pd.Series(scored.scored(one, self.task).right, index=one["row"]) for one in self.tables]
         share: NDArray[np.float64] = pd.concat(parts).astype(np.float64).groupby(level=0).mean().to_numpy()
         return share
 
 
 def finished(plan: Plan, now: Today) -> list[Finished]:
-    """Every run of the plan that came to its end, in order; test rows also without those seen in training."""
+    """Every finished run of the plan, in order; test rows also without those seen in training."""
     return [_finished(run, plan.study.rows == "test", now) for run in plan.runs if run.done]
 
 
@@ -103,7 +103,7 @@ def _finished(run: Run, tested: bool, now: Today) -> Finished:
 
 
 def _labelled_test_rows(run: Run) -> pd.DataFrame | None:
-    """The predictions of the test rows that have a label; None where there are none."""
+    """The predictions of the test rows that have a label; None if there are none."""
     if not (run.folder / TEST_PREDICTIONS).is_file():
         return None
     table = predictions.read(run.folder / TEST_PREDICTIONS)
@@ -118,7 +118,7 @@ def _of_test_rows(whole: pd.DataFrame, alike: pd.DataFrame | None) -> dict[str, 
     copies = alike[alike["kind"] != "look-alike"]
     for name, seen in ((NO_COPIES, copies), (NO_LOOKALIKES, alike)):
         rest = whole[~whole["row"].isin(seen["row"])].reset_index(drop=True)
-        if 0 < len(rest) < min(map(len, tables.values())):  # it says something of its own
+        if 0 < len(rest) < min(map(len, tables.values())):  # it differs from the tables before
             tables[name] = rest
     return tables
 
@@ -141,9 +141,9 @@ def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -
 
 
 def differences(found: Sequence[Finished]) -> list[str]:
-    """Why these runs are not to be compared: data, or first weights of one variant, that changed between them.
+    """Why these runs must not be compared: data, or first weights of one variant, changed between them.
 
-    Variants may name data of their own: of those the examples that were scored decide.
+    Variants may name their own data: such runs are comparable if the same examples were scored.
     """
     said = []
     for settings in dict.fromkeys(repr(one.run.config.data) for one in found):
@@ -170,7 +170,7 @@ def differences(found: Sequence[Finished]) -> list[str]:
 
 
 def mark(data: str) -> str:
-    """A fingerprint, short, and such that nobody who reads a csv takes it for a number."""
+    """A shortened fingerprint that no reader of a csv takes for a number."""
     return f"#{data[:8]}"
 
 

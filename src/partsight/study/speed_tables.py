@@ -21,11 +21,11 @@ COLUMNS = {
 }
 
 MACHINE = {"device_name": "device", "precision": "precision", "threads": "threads"}
-"""What a row was measured on; shown where rows differ in it."""
+"""What a row was measured on; shown if rows differ in it."""
 
 
 def speed_table(plan: Plan) -> pd.DataFrame:
-    """A row a finished run: study, protocol, variant, batch_size, figures, facts, published, settings."""
+    """One row per finished run: study, protocol, variant, batch_size, figures, facts, published, settings."""
     lines = []
     for run in plan.runs:
         if run.done:
@@ -40,7 +40,7 @@ def speed_table(plan: Plan) -> pd.DataFrame:
 
 
 def read_speeds(study: Study, path: Path) -> pd.DataFrame:
-    """The runs.csv of a study of kind time at `path`; where it was not run, its lines with what was published alone."""
+    """The runs.csv of a study of kind time at `path`; if it was not run, its lines with only the published figures."""
     if path.is_file():
         return pd.read_csv(path)
     lines = [

@@ -1,4 +1,4 @@
-"""The tables of a study: a row a run, a row a figure, and the one that people read."""
+"""The tables of a study: one row per run, one row per figure, and the one that people read."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -16,14 +16,14 @@ IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
 """Level of significance, after the correction for several comparisons."""
 BEST, ALONE = " (best)", "–"
-"""Behind the name of a line that is better than all others beyond chance; p of one that was compared with none."""
+"""Follows the name of a line that is better than all others beyond chance; p of a line that was compared with none."""
 NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}
 WEIGHTS = {"random": "random", "file": "pretrained (file)", "hub": "pretrained (hub)"}
 PLAIN = ("study", "protocol", "variant", "fold", "repeat", "first_weights", "rows", "n")
 
 
 def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
-    """A row a finished run and kind of rows: what it was, every figure, how long it took, its settings."""
+    """One row per finished run and kind of rows: what it was, every figure, how long it took, its settings."""
     lines = []
     for one in found:
         run = one.run
@@ -42,12 +42,12 @@ def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 
 
 def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
-    """A row a line of the table, kind of rows and figure.
+    """One row per line of the table, kind of rows and figure.
 
     Columns: variant, threshold, protocol, first_weights, data (`results.mark` of its fingerprint), rows, n
     (examples), metric, runs, defined (runs that have this figure), mean, sd (over those; NaN for one), pooled, low,
     high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (that the accuracy differs from
-    the most accurate line's by chance, corrected; NaN where there is nothing to compare).
+    the most accurate line's by chance, corrected; NaN if there is nothing to compare).
     """
     study = plan.study
     parts = []
@@ -86,7 +86,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
     """By number of the line: whether it is the best beyond chance, and its p value against the most accurate.
 
-    Lines are compared with those of the same first weights, and only where all were scored on the same examples.
+    Lines are compared with those of the same first weights, and only if all were scored on the same examples.
     """
     found: dict[int, tuple[bool, float]] = {}
     for weights in dict.fromkeys(line.weights for line in lines):
@@ -101,7 +101,7 @@ def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
 
 
 def _published(study: Study, line: Entry, rows: str, metric: str) -> Published | None:
-    """What was published is of the test rows as they were published, or of the validation rows."""
+    """The published figure; it refers to the test rows as published, or to the validation rows."""
     if rows in (NO_COPIES, NO_LOOKALIKES):
         return None
     if line.threshold is not None and line.threshold in study.published_at:
@@ -110,9 +110,9 @@ def _published(study: Study, line: Entry, rows: str, metric: str) -> Published |
 
 
 def read_figures(study: Study, path: Path) -> pd.DataFrame:
-    """The figures.csv of a study at `path`; variants that were not run stand there with what was published alone."""
+    """The figures.csv of a study at `path`; variants that were not run have only their published figures."""
     ran = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["variant"])
-    if "runs" in ran and "defined" not in ran:  # of a release that did not count them
+    if "runs" in ran and "defined" not in ran:  # written by a release that did not count them
         ran["defined"] = ran["runs"]
     missing = [variant for variant in study.variants if variant not in set(ran["variant"])]
     lines = []
@@ -158,7 +158,7 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
 
 
 def of_different_data(figures: pd.DataFrame) -> bool:
-    """Whether lines were made with different data sets; a figures.csv that does not say holds one."""
+    """Whether lines were made with different data sets; a figures.csv without that column holds one."""
     return "data" in figures and len(set(figures["data"].dropna())) > 1
 
 
@@ -167,10 +167,10 @@ def _any_published(figures: pd.DataFrame, metric: str) -> bool:
 
 
 def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
-    """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; of folds, all rows together first.
+    """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; for folds the pooled figure comes first.
 
-    `98.46 ± 0.40 (4 of 5)` where one run of five has no such figure: without good parts no overkill rate.
-    Without limits where a bootstrap has no width, for then it knows none: nothing, or everything, was wrong.
+    `98.46 ± 0.40 (4 of 5)` if one run of five lacks the figure: without good parts there is no overkill rate.
+    No limits if a bootstrap interval has no width, which says nothing: nothing, or everything, was wrong.
     """
     if not int(row["runs"]):
         return "not run"
@@ -195,7 +195,7 @@ def published_cell(metric: str, row: "pd.Series[float]") -> str:
 
 
 def number(metric: str, value: float) -> str:
-    """In per cent where the field does so."""
+    """In per cent if that is customary."""
     if not np.isfinite(value):
         return "undefined"
     return f"{100 * value:.2f}" if metric in IN_PERCENT else f"{value:.4f}"

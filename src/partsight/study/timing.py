@@ -1,4 +1,4 @@
-"""How fast a model trains and answers, and the memory it takes: on noise, in a process of its own, no data set read."""
+"""How fast a model trains and predicts, and the memory it takes: on noise, in its own process, without a data set."""
 
 import contextlib
 import re
@@ -24,13 +24,13 @@ from partsight.tracking.run import tracked
 
 FILE = "speed.yaml"
 SECONDS = 6.0
-"""That training, and then inference, is measured for."""
+"""How long training, and then inference, is measured."""
 FEWEST, MOST = 20, 1000
-"""Passes that are measured whatever they take, and at most."""
+"""Passes that are measured at least, however long they take, and at most."""
 WARM_UP = 3
-"""Passes before: the first allocate memory and choose kernels."""
+"""Passes before that are not measured: the first allocate memory and choose kernels."""
 INFO = DataInfo(("bad", "good"), "binary", (1, 1), ("class",))
-"""One sigmoid, as the casting study has."""
+"""One sigmoid, as in the casting study."""
 MEGABYTE = 1e6
 
 
@@ -52,21 +52,21 @@ def run(config: Config, folder: Path) -> None:
 def measure(config: Config, computer: Machine) -> dict[str, float]:
     """Speed and memory of training, then of inference, at training.batch_size and the picture size of the config.
 
-    train_images_per_second: forward, loss, backward and the optimizer's step; pictures lie ready in the host's memory.
+    train_images_per_second: forward, loss, backward and the optimizer's step; pictures are ready in the host's memory.
     inference_images_per_second; p50_ms, p95_ms: one batch from the host's memory to probabilities there, in float32
         unless prediction.mixed_precision.
     train_memory_mb, inference_memory_mb: 1e6 bytes; the peak beyond what the process held before it made the model,
         each from the model's first pass on. On a GPU what PyTorch allocated there; on a CPU the peak resident set,
         which holds buffers of the libraries too.
-    parameters: that are trained.
+    parameters: trainable ones.
 
-    Speeds are those of the median pass, so that a neighbour's burst does not count.
+    Speeds are those of the median pass, so that a burst of other load does not count.
     """
     _forget_peak(computer)
     before = _memory(computer)
     torch.manual_seed(0)
     model = Classifier(config, INFO).to(computer.device)
-    _forget_peak(computer)  # of the making: VGG16 is made with 480 MB of a head that ours takes the place of
+    _forget_peak(computer)  # of the construction: VGG16 is built with a head of 480 MB, which ours replaces
     size, image = config.training.batch_size, config.image
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(
@@ -131,12 +131,12 @@ def _wait(computer: Machine) -> None:
 
 
 def _forget_peak(computer: Machine) -> None:
-    """Sets the peak of memory back to what is in use; what was freed is given back first, where it was kept."""
+    """Resets the peak of memory to what is in use; freed memory that the process kept is given back first."""
     if computer.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
     machine.give_memory_back()
-    with contextlib.suppress(OSError):  # where the system forbids it the peak is that of the process
+    with contextlib.suppress(OSError):  # if the system forbids it, the peak is that of the process
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc_pid_clear_refs(5)
 
 
@@ -150,7 +150,7 @@ def _peak_memory(computer: Machine) -> float:
 
 
 def _of_process(name: str) -> float:
-    """Bytes, from /proc/self/status; NaN where there is none (macOS)."""
+    """Bytes, from /proc/self/status; NaN if there is none (macOS)."""
     status = Path("/proc/self/status")
     found = re.search(rf"^{name}:\s+(\d+) kB", status.read_text(encoding="ascii"), re.M) if status.is_file() else None
     return 1024.0 * int(found[1]) if found else float("nan")

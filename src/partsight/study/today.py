@@ -1,4 +1,4 @@
-"""Data sets and weights files as they are now, beside what finished runs of a study were made of."""
+"""Data sets and weights files as they are now, compared with what finished runs of a study used."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from partsight.run_files import FACTS
 from partsight.study.plan import Plan, Run
 
 PICTURES, FOLDS, WEIGHTS, CODE = "pictures or labels", "folds", "first weights", "code of plugins"
-"""What may be others than a run had."""
+"""What may have changed since a run."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +36,30 @@ class DataSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What it is; rows of another have other numbers."""
+        """Identifies it; row numbers of another data set mean other rows."""
         return fingerprint.fingerprint(self.examples, self.inspected)
 
     @cached_property
     def seen(self) -> pd.DataFrame | None:
-        """The test rows that a model may have seen: those alike to any other row, as `leaks.find` names them.
+        """The test rows that a model may have seen: those that resemble any other row, as `leaks.find` names them.
 
-        None where so many pictures are alike that not every pair was kept.
+        None if so many pictures are alike that not every pair was kept.
         """
         same = leaks.alike(self.examples, self.inspected)
         return leaks.of_test_rows(self.examples, same) if same.every_pair else None
 
     @cached_property
     def fold(self) -> NDArray[np.int64]:
-        """(rows,) of a division that is given; look-alikes have no part in it."""
+        """(rows,) folds of a given division; look-alikes do not affect it."""
         return folds.assign(self.examples, self.config)
 
     def folds_digest(self, config: Config) -> str:
-        """As a run of `config` has it among its facts, where the division is given."""
+        """As in the facts of a run of `config`, if the division is given."""
         return folds.digest(sampling.keep_share(self.examples, self.fold, config))
 
 
 def read(config: Config) -> DataSet:
-    """The data set of a config; pictures that were looked at before are not opened again.
+    """The data set of a config; pictures that were inspected before are not opened again.
 
     Raises:
         PartsightError: it cannot be used.
@@ -69,7 +69,7 @@ def read(config: Config) -> DataSet:
 
 
 class Today:
-    """What lies on the disks now: each data set and each weights file is read once, when it is first asked for."""
+    """What is on disk now: each data set and each weights file is read once, when it is first asked for."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -78,7 +78,7 @@ class Today:
         self._weights: dict[str, str | None] = {}
 
     def data(self, config: Config) -> DataSet | None:
-        """The data set of a config; None where it cannot be read any more."""
+        """The data set of a config; None if it can no longer be read."""
         key = f"{config.data!r} {config.image.channels} {config.model.output} {config.training.loss}"
         if key not in self._data:
             self._data[key] = None
@@ -89,9 +89,9 @@ class Today:
         return self._data[key]
 
     def changed(self, run: Run) -> tuple[str, ...]:
-        """What a finished run was made of and is another today; what cannot be read has not changed.
+        """What a finished run used and has changed since; what cannot be read counts as unchanged.
 
-        A hub is not asked for its weights, and a division that settings and code draw is as the data are.
+        A hub is not asked for its weights, and a division drawn from settings and code changes only with the data.
         """
         told, config = facts(run), run.config
         found = []
@@ -116,7 +116,7 @@ class Today:
             return False
 
     def _origin(self, file: str) -> str | None:
-        """As `model.weights` has it among the facts of a run."""
+        """The origin of a weights file, as in the facts of a run."""
         if file not in self._weights:
             self._weights[file] = None
             try:
@@ -129,12 +129,12 @@ class Today:
 
 
 def facts(run: Run) -> dict[str, str]:
-    """The tags of a finished run. Raises PartsightError where it kept none."""
+    """The tags of a finished run. Raises PartsightError if it kept none."""
     return {key: str(value) for key, value in read_mapping(run.folder / FACTS).items()}
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A mapping that a finished run has left."""
+    """A YAML mapping that a finished run has left."""
     if not path.is_file():
         raise PartsightError(f"{path} is missing: this run was made by an older partsight; remove its folder")
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -142,9 +142,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def outdated(plan: Plan) -> tuple[dict[str, list[Run]], list[str]]:
-    """Finished runs that would be made of something else now, by what that is; and what cannot be read.
+    """Finished runs whose inputs have changed since, by what changed; and what cannot be read.
 
-    A study of kind time reads no data, and its speeds are those of any weights.
+    A study of kind time reads no data, and its speeds do not depend on the weights.
     """
     now = Today()
     found: dict[str, list[Run]] = {}
@@ -156,5 +156,5 @@ def outdated(plan: Plan) -> tuple[dict[str, list[Run]], list[str]]:
 
 
 def some(titles: Sequence[str]) -> str:
-    """The first of many."""
+    """The first few titles, and how many more there are."""
     return " / ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")

@@ -36,12 +36,12 @@ SAID = {
     "skipped_pictures": "PICTURES SKIPPED in {}: skipped.csv in a run's folder names those that could not be used.",
     "groups_torn": "GROUPS TORN APART in {}: they have rows on both sides of the split, so the figures flatter.",
 }
-"""What runs said loudly about themselves, by the tag that keeps it in their facts."""
+"""What runs warned about, by the tag that keeps it in their facts."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One table with what is drawn of it."""
+    """One table and its chart."""
 
     heading: str
     table: pd.DataFrame
@@ -54,15 +54,15 @@ class Told:
     """A study's result."""
 
     runs: pd.DataFrame
-    """A row a run and kind of rows."""
+    """One row per run and kind of rows."""
     figures: pd.DataFrame
-    """A row a line of the table and figure; of kind time the runs themselves."""
+    """One row per line of the table and figure; for kind: time the runs themselves."""
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
 
 
 def told(plan: Plan) -> Told:
-    """The result of what is finished by now."""
+    """The result of the runs that are finished."""
     if plan.study.kind == "time":
         return _told_of_speed(plan)
     now = Today()
@@ -115,12 +115,12 @@ def _unbroken(text: str) -> str:
 
 
 def command_line(plan: Plan) -> str:
-    """What makes it again, as a shell takes it."""
+    """The command that repeats it, quoted for a shell."""
     return shlex.join(plan.command)
 
 
 def run_list(plan: Plan) -> pd.DataFrame:
-    """Every run of the plan and what became of it."""
+    """Every run of the plan and its status."""
     return pd.DataFrame(
         [{"run": run.title, "status": results.status(run), "folder": run.folder.name} for run in plan.runs]
     )
@@ -133,7 +133,7 @@ def _heading(figures: pd.DataFrame, rows: str) -> str:
 
 
 def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
-    """A panel a figure of the study: figures as `tables.figure_table` or `tables.read_figures` has them."""
+    """One panel per figure of the study; `figures`: as `tables.figure_table` or `tables.read_figures` return them."""
     lines = figures[(figures["rows"] == rows) & figures["metric"].isin(study.figures)].copy()
     metrics = [metric for metric in CHARTED if metric in set(lines["metric"])] or [study.figures[0]]
     at = ["" if np.isnan(t) else f" at {t:g}" for t in lines["threshold"]]
@@ -203,7 +203,7 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
 
 
 def _of_today(found: Sequence[results.Finished], now: Today) -> list[str]:
-    """Whether the runs are of what lies there now."""
+    """Whether the runs used the current data and weights."""
     notes = []
     for what in dict.fromkeys(what for one in found for what in one.changed):
         titles = [one.run.title for one in found if what in one.changed]
@@ -254,7 +254,7 @@ def _common(plan: Plan) -> list[str]:
 
 def _told_of_speed(plan: Plan) -> Told:
     speeds = speed_tables.speed_table(plan)
-    notes = [f"Settings of all runs: `{' '.join(_common(plan))}`."]  # not the protocol's: its batch is not these
+    notes = [f"Settings of all runs: `{' '.join(_common(plan))}`."]  # not the protocol's: its batch size is not used
     if plan.missing:
         notes.append(f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs.")
     if speeds.empty:

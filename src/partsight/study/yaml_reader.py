@@ -1,4 +1,4 @@
-"""Plain YAML to typed values; every mistake is kept, and the rest is read on."""
+"""Plain YAML to typed values; every mistake is collected, and reading continues."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ class Reader:
     """Reads one YAML file.
 
     Raises:
-        Problems: it is no mapping at all.
+        Problems: it is not a mapping.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,7 +29,7 @@ class Reader:
         self.content: dict[str, Any] = content
 
     def unknown(self, given: dict[str, Any], known: Sequence[str], prefix: str) -> None:
-        """Notes the keys that nobody reads."""
+        """Notes unknown keys."""
         self.problems += [
             f"{prefix}{key}: there is no such key{did_you_mean(str(key), known)}" for key in given if key not in known
         ]

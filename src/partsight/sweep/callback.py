@@ -1,6 +1,6 @@
 """What happens around a Hydra multirun: all jobs checked before the first starts, one parent run, one table at the end.
 
-Hydra makes this callback in every command, so nothing heavy is imported before a sweep begins.
+Hydra creates this callback in every command, so nothing heavy is imported before a sweep begins.
 """
 
 import sys
@@ -15,7 +15,7 @@ from partsight.errors import PartsightError
 
 
 class SweepCallback(Callback):
-    """Named in conf/train.yaml. Hydra turns a callback's errors into warnings and goes on; only an exit stops it."""
+    """Named in conf/train.yaml. Hydra turns a callback's errors into warnings and continues; only an exit stops it."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks every job in both stages, then opens the parent run."""

@@ -19,13 +19,13 @@ from partsight.sweep.search import trial
 FINISHED, PRUNED = "finished", "pruned"
 """Status of a job that needs no second look."""
 OVER = ("fold", "repeat", "seed")
-"""What a mean is taken over; jobs that differ in anything else are rows of their own."""
+"""Settings that a mean is taken over; jobs that differ in anything else get separate rows."""
 
 
 def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     """Writes sweep.csv and, for several folds, repeats or seeds of one setting, folds.csv; shows and tracks both.
 
-    The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs stand in the table, empty.
+    The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs have empty table rows.
 
     Returns:
         Whether every job has a result.
@@ -52,13 +52,13 @@ class Job:
     """One run of a sweep, whatever became of it."""
 
     folder: Path
-    """Perhaps not there."""
+    """May not exist."""
     overrides: Mapping[str, str]
     """By key."""
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """The jobs of the sweep in `folder`, by number; those that another sweep or search left there are passed over."""
+    """The jobs of the sweep in `folder`, by number; jobs that another sweep or search left there are ignored."""
     found = parent.read(folder)
     if found is not None and found.jobs is not None:
         return [_job(folder / str(number), given) for number, given in enumerate(found.jobs)]
@@ -75,13 +75,13 @@ def _job(folder: Path, overrides: Sequence[str]) -> Job:
 
 
 def _noted_by_hydra(folder: Path) -> list[str]:
-    """The overrides of a job that has begun."""
+    """The overrides of a job that has started."""
     path = folder / ".hydra" / "overrides.yaml"
     return list(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
 
 def job_table(jobs: Sequence[Job]) -> pd.DataFrame:
-    """A row a job: number, the overrides in which jobs differ, every figure; a job without a result has none."""
+    """One row per job: number, the overrides in which jobs differ, every figure; without a result no figures."""
     lines = []
     for job in jobs:
         settings = {key: job.overrides.get(key) for key in _differing(jobs)}
@@ -97,7 +97,7 @@ def job_table(jobs: Sequence[Job]) -> pd.DataFrame:
 def _status(folder: Path) -> str:
     """How a job ended: finished, pruned by a search, why it has no result, or no result."""
     failed = failure.reason(folder)
-    if (folder / FIGURES).is_file():  # it may have been killed after that, or another job may have left it here
+    if (folder / FIGURES).is_file():  # it may have been killed after writing it, or an earlier job may have left it
         return FINISHED if failed is None else failed
     return PRUNED if trial.pruned(folder) else failed or "no result"
 
@@ -105,7 +105,7 @@ def _status(folder: Path) -> str:
 def average_tables(jobs: Sequence[Job]) -> pd.DataFrame:
     """Mean, sd and the pooled figure of each setting that ran on several folds, repeats or seeds; empty without any.
 
-    A seed is a repeat as repeat=i is: of each all folds together predict every row once.
+    Another seed counts as another repeat: within each, all folds together predict every row once.
     """
     keys = [key for key in _differing(jobs) if key not in OVER]
     groups: dict[tuple[object, ...], list[tuple[object, Path]]] = {}

@@ -1,7 +1,7 @@
-"""Jobs in processes of their own: started from a server that has imported everything already, and watched.
+"""Jobs in their own processes, started from a server that has already imported everything, and watched.
 
 The server (multiprocessing's forkserver) imports torch, Lightning, timm and MLflow once; a job is a fork of it and
-starts within hundredths of a second, yet a crash, an exit or a kill ends that job alone.
+starts within hundredths of a second, yet a crash, an exit or a kill ends only that job.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ from omegaconf import DictConfig
 from partsight import console, failure
 
 PRELOAD = "partsight.preload"
-"""What the server of jobs imports before the first."""
+"""What the server imports before the first job."""
 LOG = "job.log"
-"""All that a job printed, in its folder."""
+"""Everything a job printed, in its folder."""
 GRACE_SECONDS = 30
-"""What a job has to end its run after SIGTERM."""
+"""Time that a job has to end its run after SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a job's task gave, or the exception that it raised."""
+    """What a job's task returned, or the exception it raised."""
 
     status: JobStatus
     value: Any
@@ -68,13 +68,13 @@ class Slot:
     """A share of the machine."""
 
     cores: tuple[int, ...]
-    """Numbers of processor cores; empty: all, as the sweep itself has them."""
+    """Numbers of processor cores; empty: all that the sweep itself has."""
     gpus: str | None
-    """CUDA_VISIBLE_DEVICES of the job; None: as the sweep itself has it."""
+    """CUDA_VISIBLE_DEVICES of the job; None: the sweep's own."""
 
 
 def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
-    """The machine divided by `n_jobs`: neighbouring cores, GPUs dealt in turn; more jobs than either share them."""
+    """Divides the machine among `n_jobs`: neighbouring cores, GPUs in turn; if there are too few, jobs share them."""
     if n_jobs == 1:
         return [Slot((), None)]
     parts = np.array_split(np.asarray(cores), min(n_jobs, len(cores)))
@@ -88,7 +88,7 @@ def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
 
 
 def start_server() -> ForkServerContext:
-    """Starts the server, unless it runs; it imports while the caller goes on."""
+    """Starts the server unless it is running; it imports while the caller continues."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
     forkserver.ensure_running()
@@ -96,13 +96,13 @@ def start_server() -> ForkServerContext:
 
 
 def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended | None]:
-    """Every job in a process of its own, `n_jobs` at a time, in order.
+    """Runs every job in its own process, `n_jobs` at a time, in order.
 
-    What a job prints goes to job.log in its folder and to the console (with the job's number in front where several
-    run at once). Why a job ended without a result goes to failure.txt there.
+    What a job prints goes to job.log in its folder and to the console (prefixed with its number if several run at
+    once). The reason why a job has no result goes to failure.txt there.
 
     Returns:
-        By job number; None where the process ended without a result.
+        By job number; None if the process ended without a result.
     """
     server = start_server()
     free = slots(n_jobs, sorted(os.sched_getaffinity(0)), _gpus())
@@ -125,7 +125,7 @@ def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended
                 ended = running.pop(ready)
                 results[ended.job.number] = _result(ended)
                 free.append(ended.slot)
-    finally:  # also at Ctrl-C and SIGTERM: no job outlives its sweep
+    finally:  # also on Ctrl-C and SIGTERM: no job outlives its sweep
         _end(list(running.values()))
     return results
 
@@ -136,7 +136,7 @@ class _Running:
     slot: Slot
     process: ForkServerProcess
     result: Connection
-    """Gives what Ended says, or is closed without it."""
+    """Delivers an `Ended`, or is closed without one."""
     printing: threading.Thread
 
 
@@ -146,12 +146,12 @@ def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, name
     result, its_result = server.Pipe(duplex=False)
     printed, its_output = server.Pipe(duplex=False)
     work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
-    log = (job.folder / LOG).absolute()  # hydra.job.chdir takes the job elsewhere
+    log = (job.folder / LOG).absolute()  # hydra.job.chdir changes the job's folder
     process = server.Process(target=_job, args=(work, slot, its_result, its_output, printed, log))
     prefix = f"[{job.number}] " if named else ""
     printing = threading.Thread(target=_print, args=(printed, log, prefix), daemon=True)
     try:
-        printing.start()  # before the process, which would be left alone where no thread can be had
+        printing.start()  # before the process: if no thread can be started, no process is left unwatched
         process.start()
     finally:  # so that reading ends when the job's own copies are closed
         its_result.close()
@@ -162,15 +162,15 @@ def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, name
 def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printed: Connection, log: Path) -> None:
     """The process of a job, from its first line.
 
-    It has the end of its output that is read, too: when the sweep is killed, printing must not fail before SIGTERM
-    comes; an error would end the run first, FAILED or, when SIGTERM meets that end, not at all.
+    It also holds the read end of its output pipe, so that printing does not fail between the sweep being killed and
+    SIGTERM arriving: an error would end the run first, as FAILED or, if SIGTERM arrives during that, not at all.
     """
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its jobs by SIGTERM, once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its jobs once, by SIGTERM
     threading.Thread(target=_end_with_sweep, args=(printed, log), daemon=True).start()
     _take(slot)
     config, shared = cloudpickle.loads(work)
@@ -187,9 +187,9 @@ def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printe
 
 
 def _end_with_sweep(printed: Connection, log: Path) -> None:
-    """A sweep that is killed takes its jobs along: they would go on unseen, in the way of the sweep's next start.
+    """Ends this job if its sweep is killed: it would run on unseen and get in the way of the sweep's next start.
 
-    Nobody reads `printed` any more; what a job says while it ends its run goes to its log.
+    Nobody reads `printed` any more; what the job prints while it ends its run goes to its log.
     """
     sweep = multiprocessing.parent_process()
     assert sweep is not None
@@ -223,9 +223,9 @@ def _gpus() -> list[str]:
 
 
 def _print(output: Connection, log: Path, prefix: str) -> None:
-    """Each line to the log and the console, until the last process that can print has ended.
+    """Copies each line to the log and the console, until the last process that can print has ended.
 
-    Whatever becomes of the two (a full disk, a closed pipe): a job whose lines nobody takes would stand still.
+    It keeps reading even if both fail (a full disk, a closed pipe): a job whose output nobody reads would block.
     """
     with (
         output,
@@ -246,11 +246,11 @@ def _result(ended: _Running) -> Ended | None:
         done = cloudpickle.loads(ended.result.recv_bytes())
     ended.process.join()
     ended.printing.join(timeout=5)  # a process that the job left behind may hold the pipe open
-    if done is not None and done.status == JobStatus.FAILED:  # Hydra would raise it, and end all other jobs
+    if done is not None and done.status == JobStatus.FAILED:  # Hydra would raise it and end all other jobs
         _failed(ended.job, f"{type(done.value).__name__}: {done.value}")
         return None
     if done is None:
-        _failed(ended.job, failure.reason(ended.job.folder) or _reason(ended.process.exitcode))  # what it knew itself
+        _failed(ended.job, failure.reason(ended.job.folder) or _reason(ended.process.exitcode))  # the job's own first
     return done
 
 
@@ -269,7 +269,7 @@ def _reason(code: int | None) -> str:
 def _end(running: Sequence[_Running]) -> None:
     for one in running:
         one.process.terminate()
-    deadline = time.monotonic() + GRACE_SECONDS  # of all together
+    deadline = time.monotonic() + GRACE_SECONDS  # shared by all
     for one in running:
         one.process.join(max(0.0, deadline - time.monotonic()))
         one.process.kill()

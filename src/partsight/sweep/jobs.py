@@ -19,12 +19,13 @@ _BY_NUMBER = "${hydra.job.num}"
 def checked(config: DictConfig) -> list[Config]:
     """The settings of every job that Hydra's basic sweeper will launch.
 
-    Another sweeper draws its jobs as it goes; then each job is checked again when it starts. Here our search has those
-    checked that hold each choice and both ends of each range, of any other sweeper only the settings it starts from.
+    Another sweeper chooses its jobs as it goes; each is then checked again when it starts. For our search, jobs that
+    cover each choice and both ends of each range are checked here; for any other sweeper, only the settings it starts
+    from.
 
     Raises:
         Problems: of all jobs together, each problem once, with the first job that has it.
-        PartsightError: the study of a search cannot be gone on with, folders are not named by job number, or jobs would
+        PartsightError: the study of a search cannot be resumed, folders are not named by job number, or jobs would
             change into them.
     """
     subdir = OmegaConf.to_container(config.hydra.sweep)["subdir"]  # type: ignore[call-overload, index]
@@ -56,7 +57,7 @@ def checked(config: DictConfig) -> list[Config]:
 
 
 def listed(config: DictConfig) -> list[list[str]] | None:
-    """The overrides of every job, by its number; None of a sweeper that draws its jobs as it goes."""
+    """The overrides of every job, by its number; None for a sweeper that chooses its jobs as it goes."""
     if not is_a(config.hydra.sweeper, "BasicSweeper"):
         return None
     parsed = OverridesParser.create().parse_overrides(given(config))
@@ -69,13 +70,13 @@ def is_a(plugin: DictConfig, name: str) -> bool:
 
 
 def given(config: DictConfig) -> list[str]:
-    """What makes the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""
+    """What defines the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""
     params = config.hydra.sweeper.get("params") or {}
     return [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
 
 
 def study(config: DictConfig) -> str | None:
-    """The study in Optuna's storage that a search goes on with or begins; None where it is no search."""
+    """The study in Optuna's storage that a search resumes or begins; None if it is not a search."""
     if not _searches(config):
         return None
     from partsight.sweep.search import settings
@@ -96,11 +97,11 @@ def _searches(config: DictConfig) -> bool:
 
 def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
     if _searches(config):
-        from partsight.sweep.search import search  # Optuna is of use in a search alone
+        from partsight.sweep.search import search  # only a search needs Optuna
 
         return search.jobs(config, folders)
     if is_a(config.hydra.sweeper, "BasicSweeper"):
-        if config.hydra.sweeper.get("params"):  # the command line itself has been looked at
+        if config.hydra.sweeper.get("params"):  # the command line itself has been checked
             paths = [Path(folder) for folder in reversed(folders)]
             if problems := command_line.problems(given(config), paths, multirun=True):
                 raise Problems("The sweep cannot run", problems)
@@ -117,7 +118,7 @@ def _drawn(override: Override) -> bool:
 
 
 def _composed(overrides: list[str], folders: list[str]) -> Config:
-    """Composes aside: Hydra's own state must be as it was when its sweeper goes on."""
+    """Composes without touching Hydra's own state, which its sweeper still needs."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

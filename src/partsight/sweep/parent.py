@@ -34,9 +34,9 @@ class Parent:
     swept: tuple[str, ...] = ()
     """Keys whose values differ between the jobs."""
     jobs: tuple[tuple[str, ...], ...] | None = None
-    """Overrides of each, in folders 0, 1, ...; None of a sweeper that draws its jobs as it goes."""
+    """Overrides of each, in folders 0, 1, ...; None for a sweeper that chooses its jobs as it goes."""
     study: str | None = None
-    """Of a search, in Optuna's storage."""
+    """A search's study in Optuna's storage."""
 
 
 def open_run(
@@ -49,21 +49,21 @@ def open_run(
 ) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
-    A sweep of the same overrides and settings (files may have changed), or of the same overrides and `study` where it
-    is a search, that was begun before goes on in its own parent, if its jobs will be known again and no other process
-    is at work in it: of two the last would overwrite the table and the status of the first. One that is stopped before
-    its end (Ctrl-C, SIGTERM) ends its parent KILLED when the process exits.
+    An earlier sweep with the same overrides and settings (files may have changed), or for a search the same overrides
+    and `study`, is resumed in its own parent run if its jobs can be recognised and no other process is running it: of
+    two sweeps the later would overwrite the table and status of the first. A sweep that is stopped early (Ctrl-C,
+    SIGTERM) ends its parent KILLED when the process exits.
 
     Args:
-        jobs: settings of all of them, or of some where a sweeper draws them as it goes.
-        overrides: what makes them.
+        jobs: settings of all of them, or of some if a sweeper chooses them as it goes.
+        overrides: what defines them.
         swept: keys whose values differ between them.
         folder: of the sweep.
-        study: of a search, in Optuna's storage.
-        listed: overrides of every job; None of a sweeper that draws its jobs as it goes.
+        study: a search's study in Optuna's storage.
+        listed: overrides of every job; None for a sweeper that chooses its jobs as it goes.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
-    what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has looked at the settings itself
+    what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has checked the settings itself
     what = {"overrides": text, "kind": "sweep"} | what
     client, experiment = store.prepare(tracking)
     if others := sorted({job.tracking.experiment for job in jobs} - {tracking.experiment}):
@@ -96,17 +96,17 @@ def open_run(
 
 
 def _digest(jobs: Sequence[Config]) -> str:
-    """Of all settings of all jobs, in their order: that of transforms counts."""
+    """Hash of all settings of all jobs, in order: the order of transforms matters."""
     return hashlib.blake2b(json.dumps([asdict(job) for job in jobs]).encode(), digest_size=8).hexdigest()
 
 
 def _at_work(run: Run) -> bool:
-    """Whether another process is at work in it, as far as can be seen from here: on another machine it may be."""
+    """Whether another process is running it, as far as can be seen from here: on another machine one may be."""
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
     if run.info.status != "RUNNING" or process in (0, os.getpid()):
         return False
     if tags["host"] != platform.node():
-        if "study" not in tags:  # which several workers share as a rule
+        if "study" not in tags:  # several workers usually share one
             console.say(
                 f"Run {run.info.run_id} of the same sweep on {tags['host']} is marked RUNNING: it is left alone, and "
                 "this sweep has a run of its own. Where it is dead, end it in MLflow first: the same command goes on "
@@ -123,13 +123,13 @@ def _at_work(run: Run) -> bool:
 
 
 def exit_on_sigterm() -> None:
-    """SIGTERM ends this process as sys.exit does, so that its run is ended too; a handler that is there stays."""
+    """Lets SIGTERM end this process as sys.exit does, so that its run is ended too; an existing handler is kept."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
-    with suppress(*store.FAULTS), store.few_retries():  # it has been said by now, and nobody is left to mend it
+    with suppress(*store.FAULTS), store.few_retries():  # already reported, and nobody is left to fix it
         if client.get_run(run_id).info.status == "RUNNING":
             client.set_terminated(run_id, "KILLED")
 
@@ -162,7 +162,7 @@ def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path])
 
 @contextmanager
 def store_errors_reported(folder: Path) -> Iterator[None]:
-    """Round what is told to the parent of the sweep in `folder`: it lies there already, with or without MLflow."""
+    """Wraps writing a result to its parent run: `folder` already holds it, with or without MLflow."""
     try:
         yield
     except store.FAULTS as error:
@@ -173,7 +173,7 @@ def store_errors_reported(folder: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> Parent | None:
-    """The parent of the sweep in `folder`; None where there is none."""
+    """The parent of the sweep in `folder`; None if there is none."""
     path = folder / FILE
     if not path.is_file():
         return None
@@ -184,7 +184,7 @@ def read(folder: Path) -> Parent | None:
 
 
 def parent_of(hydra: Any) -> str | None:
-    """The parent's run id for a job of a sweep; None for a run of its own. `hydra`: the composed hydra section."""
+    """The parent's run id for a job of a sweep; None for a single run. `hydra`: the composed hydra section."""
     parent = _of_job(hydra)
     return parent.run_id if parent else None
 
@@ -194,7 +194,7 @@ def _of_job(hydra: Any) -> Parent | None:
 
 
 def apart(hydra: Any) -> str:
-    """What sets a job of a sweep apart, `gem learning_rate=0.001`; without what every run's name says anyway."""
+    """What distinguishes a job of a sweep, `gem learning_rate=0.001`; without what every run's name says anyway."""
     parent = _of_job(hydra)
     swept = set(parent.swept if parent else ()) - {"backbone", "fold", "repeat"}
     given = (text.lstrip("+").partition("=") for text in hydra.overrides.task)

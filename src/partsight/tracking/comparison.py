@@ -10,11 +10,11 @@ from partsight.errors import PartsightError
 from partsight.tracking import store
 
 MOST = 500
-"""Runs of an experiment that are looked at, the newest."""
+"""How many runs of an experiment are read, newest first."""
 
 
 def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
-    """One row a finished training, the newest first: run (id), name, all settings that differ among them, all figures.
+    """One row per finished training, newest first: run (id), name, all settings that differ among them, all figures.
 
     Parents of sweeps and studies, timed runs, benches and the first model of pseudo-labels are left out.
 
@@ -30,7 +30,7 @@ def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     if found is None:
         names = ", ".join(sorted(one.name for one in client.search_experiments()))
         raise PartsightError(f"{client.tracking_uri}: no experiment {experiment!r}; there are {names}")
-    finished = "attributes.status = 'FINISHED' and tags.identity LIKE '%'"  # which a training alone has
+    finished = "attributes.status = 'FINISHED' and tags.identity LIKE '%'"  # only a training has one
     listed = client.search_runs(
         [found.experiment_id], finished, order_by=["attributes.start_time DESC"], max_results=MOST
     )
@@ -52,7 +52,7 @@ def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
 
 
 def curves(found: Sequence[str], series: str, uri: str | None = None) -> pd.DataFrame:
-    """One row a point of a curve, such as `validation_loss`: run (id), step, value."""
+    """One row per point of a curve, such as `validation_loss`: run (id), step, value."""
     client = MlflowClient(tracking_uri=store.uri(TrackingConfig(uri=uri)))
     points = [(run, point.step, point.value) for run in found for point in client.get_metric_history(run, series)]
     return pd.DataFrame(points, columns=["run", "step", "value"])

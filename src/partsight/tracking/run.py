@@ -32,7 +32,7 @@ _AGAIN = (
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What can be told to a run. Finished things only; tracking computes nothing."""
+    """What can be recorded for a run. Only finished things: tracking computes nothing."""
 
     client: MlflowClient
     id: str
@@ -41,7 +41,7 @@ class TrackedRun:
     logged: frozenset[str] = frozenset()
     """Parameters that a resumed run has already. MLflow never changes one."""
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Round a call that writes to the store: SIGTERM waits for its end."""
+    """Wraps a call that writes to the store: SIGTERM waits for its end."""
     unsent: list[Metric] = field(default_factory=list)
     """Points that the store has not taken yet."""
 
@@ -58,10 +58,10 @@ class TrackedRun:
             self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def points(self, points: Sequence[Point]) -> None:
-        """Points of curves, many a call: one call costs 16 ms on SQLite.
+        """Points of curves, many per call: one call costs 16 ms on SQLite.
 
-        A store that is away costs a training nothing: they are sent with the next ones, or at the end of the run. They
-        keep their time, by which MLflow knows a point that it has already.
+        If the store is unreachable, training continues: they are sent with the next ones, or at the end of the run.
+        They keep their time, by which MLflow recognises a point that it already has.
         """
         now, waited = int(time.time() * 1000), bool(self.unsent)
         self.unsent.extend(
@@ -133,7 +133,7 @@ class TrackedRun:
 
     @contextmanager
     def _telling(self, wait: bool = True) -> Iterator[None]:
-        """Round a call: of a store that is away it is said how the run comes to it later."""
+        """Wraps a call: if the store is unreachable, the error says how the run gets there later."""
         try:
             with self.whole() if wait else nullcontext():
                 yield
@@ -149,9 +149,9 @@ def tracked(
     tags: Mapping[str, str] = MappingProxyType({}),
     interrupted: str | None = None,
 ) -> Iterator[TrackedRun]:
-    """Opens a run named `name`, below `parent` in a sweep, and ends it; `interrupted`: goes on with the run of this id.
+    """Opens a run named `name`, below `parent` in a sweep, and ends it; `interrupted`: id of a run to resume.
 
-    It has its tags from its first moment, so that it is found again whenever it is cut off.
+    It has its tags from the start, so that it is found again whenever it is interrupted.
 
     FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
     the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
@@ -212,7 +212,7 @@ class _Sigterm:
 
     @contextmanager
     def waits(self) -> Iterator[None]:
-        """The body is not broken off: in the middle of a transaction that would leave SQLite's lock taken.
+        """The body is not interrupted: in the middle of a transaction that would leave SQLite's lock held.
 
         Then neither this run nor any other on the store could end; each would wait for 20 s and stay RUNNING.
         """

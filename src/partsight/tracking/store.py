@@ -1,4 +1,4 @@
-"""The MLflow store: which one, and ready before anyone writes to it."""
+"""The MLflow store: which one it is, and made ready before anyone writes to it."""
 
 import logging
 import os
@@ -27,9 +27,9 @@ _FEW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "
 
 @contextmanager
 def few_retries() -> Iterator[None]:
-    """Within it a server that does not answer is given up after seconds; MLflow itself tries again for minutes.
+    """Within it, a server that does not answer is given up after seconds; MLflow itself retries for minutes.
 
-    For what can be mended at the keyboard, or is sent again later. What a run says only once is worth the minutes.
+    For errors that the user can fix at once, and for what is sent again later. What is sent only once is worth minutes.
     """
     lower = {name: value for name, value in _FEW.items() if name not in os.environ}
     os.environ.update(lower)
@@ -48,20 +48,20 @@ def uri(tracking: TrackingConfig) -> str:
 
 
 def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClient, str]:
-    """A client and the experiment's id; creates store and experiment where they do not exist.
+    """A client and the experiment's id; creates store and experiment if they do not exist.
 
-    A server that does not answer is soon told: its address may be wrong. `patient`: it is right, for the sweep of this
-    job has used it; a server that is away for a minute must not cost the sweep the jobs that begin in it.
+    A server that does not answer is reported soon: its address may be wrong. `patient`: the address is right, because
+    this job's sweep has used it; a server that is down for a minute must not fail the jobs that start meanwhile.
 
-    Several jobs that meet a fresh SQLite store would each create its tables, and most would crash: a lock lets one. It
-    makes the file under another name, for a store whose making was cut off cannot be used.
+    Several jobs that find no SQLite store would each create its tables, and most would crash: a lock lets only one do
+    so. It builds the file under another name, because a half-made store cannot be used.
 
     Raises:
         PartsightError: the store cannot be reached, or the experiment has been deleted.
     """
     where = uri(tracking)
     database = _sqlite_file(where)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # that tables are made is no news
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # creating tables needs no message
     try:
         if database is None:
             client = MlflowClient(tracking_uri=where)
@@ -84,7 +84,7 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
 
 
 def ui_command(tracking: TrackingConfig) -> str:
-    """What opens the comparison in a browser, to be copied as it stands; a server is its own address."""
+    """The command that opens the comparison in a browser, ready to copy; for a server, its address."""
     where = uri(tracking)
     return where if where.startswith("http") else f"{sys.executable} -m mlflow ui --backend-store-uri {where}"
 
@@ -95,7 +95,7 @@ def _sqlite_file(where: str) -> Path | None:
 
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage != "active":  # its name stays taken, and it takes no run
+    if found is not None and found.lifecycle_stage != "active":  # its name stays taken, and it accepts no run
         raise PartsightError(
             f"tracking.experiment={name}: has been deleted in MLflow. To bring it back:\n"
             f"  MLFLOW_TRACKING_URI={client.tracking_uri} {sys.executable} -m mlflow experiments restore "

@@ -1,7 +1,7 @@
-"""Made samples: pictures drawn by our own code, for trying every use case with no data set on the machine.
+"""Made samples: pictures drawn by our own code, to try every use case without a data set.
 
 A sample is written in exactly the layout of the real data set it stands in for, so the same config reads both. It
-proves that a set-up works; figures measured on it say nothing about a real line.
+proves that a set-up works; scores measured on it say nothing about a real line.
 """
 
 import json
@@ -26,7 +26,7 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
 )
 
 LABEL_FILE = "made_sample.json"
-"""Lies in the folder of every made sample and says what it is, so that nobody takes it for the real data set."""
+"""This file in every made sample's folder says what it is, so that nobody takes it for the real data set."""
 
 
 def make(name: str, folder: Path, count: int) -> None:

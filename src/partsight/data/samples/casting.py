@@ -12,7 +12,7 @@ from partsight.data.samples.drawing import Field, Random, Stencil, between
 from partsight.data.samples.recipe import Sample, generator, write_parquet, write_picture
 
 SIZE = 256
-"""Pixels a side. The real pictures have 512; half of that is enough to see each defect and is written faster."""
+"""Pixels per side. The real pictures have 512; half of that is enough to see each defect and is written faster."""
 
 _CLASSES = ("def_front", "ok_front", "def_front", "ok_front", "def_front")
 _FILE_WORDS = {"def_front": "def", "ok_front": "ok"}
@@ -76,7 +76,7 @@ class _View:
         return _Level(radius, drawing.field(self.along * scale), drawing.field(across * scale))
 
     def inner(self, reach: float) -> tuple[tuple[slice, slice], "_View"]:
-        """The square of the picture around all within the radius `reach`, and the view of that square alone."""
+        """The square of the picture around everything within the radius `reach`, and the view of only that square."""
         half = int(reach * self.radius) + 1
         x, y = int(self.centre[0]), int(self.centre[1])
         box = slice(max(y - half, 0), y + half), slice(max(x - half, 0), x + half)

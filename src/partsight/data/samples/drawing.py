@@ -24,12 +24,12 @@ def between(rng: Random, low: float, high: float) -> float:
 
 
 def field(values: ArrayLike) -> Field:
-    """Values as float32, without a copy where they are that already."""
+    """Values as float32, without a copy if they already are."""
     return np.asarray(values, dtype=np.float32)
 
 
 def smooth(picture: Field, sigma: float, sigma_y: float | None = None) -> Field:
-    """Gaussian blur; `sigma_y` where it differs from the horizontal one."""
+    """Gaussian blur; `sigma_y` if it differs from the horizontal one."""
     return field(cv2.GaussianBlur(picture, (0, 0), sigma, sigmaY=sigma_y or sigma))
 
 

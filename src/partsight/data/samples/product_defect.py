@@ -12,7 +12,7 @@ from partsight.data.samples.drawing import Field, Random, between
 from partsight.data.samples.recipe import Sample, generator, write_csv, write_picture
 
 SIZE = 200
-"""Pixels a side, as in the real set."""
+"""Pixels per side, as in the real set."""
 
 _SHAPE = (SIZE, SIZE)
 

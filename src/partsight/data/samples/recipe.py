@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 SAMPLE_VERSION = 2
-"""Raised whenever any drawn picture or table changes, so that old and new samples are never taken for one another."""
+"""Raised whenever any drawn picture or table changes, so that old and new samples are never confused."""
 
 _JPEG_QUALITY = 92
 

@@ -24,7 +24,7 @@ _SECOND_DEFECT_EVERY = 9
 
 
 def write(folder: Path, count: int) -> None:
-    """Writes `train_images/*.jpg` and `train.csv` (ImageId, ClassId, EncodedPixels), one row a defect of a picture."""
+    """Writes `train_images/*.jpg` and `train.csv` (ImageId, ClassId, EncodedPixels), one row per defect."""
     pictures = folder / "train_images"
     pictures.mkdir()
     rows: list[tuple[str, int, str]] = []

@@ -1,1 +1,1 @@
-"""Hydrogen Torch's exported yaml, turned into a use case before any config is composed."""
+"""Turns Hydrogen Torch's exported yaml into a use case before any config is composed."""

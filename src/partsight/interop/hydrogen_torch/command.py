@@ -1,4 +1,4 @@
-"""`hydrogen_torch=FILE` on a command line: turned into a use case before Hydra looks at it."""
+"""`hydrogen_torch=FILE` on a command line: turned into a use case before Hydra reads it."""
 
 import argparse
 import hashlib
@@ -21,11 +21,11 @@ KEY = "hydrogen_torch="
 
 
 def translated(given: Sequence[str]) -> list[str]:
-    """The command with its `hydrogen_torch=FILE` as `usecase=imported_NAME`, found in a config folder of the cache.
+    """The command with `hydrogen_torch=FILE` replaced by `usecase=imported_NAME`, from a config folder in the cache.
 
-    What the file says stands in that use case, so the command line wins over it. Several folds or seeds become a
-    multirun, unless the command line says which or is a search. The folder is named after its content: a resumed run, a
-    job of a sweep and a DDP child find it again. What differs is told on stderr.
+    The file's settings are in that use case, so the command line overrides them. Several folds or seeds become a
+    multirun, unless the command line names some or is a search. The folder is named after its content, so that a
+    resumed run, a job of a sweep and a DDP child find it again. Differences are printed on stderr.
 
     Raises:
         PartsightError: the file cannot be imported, or the command contradicts itself.
@@ -38,7 +38,7 @@ def translated(given: Sequence[str]) -> list[str]:
     several = [] if args.cfg or args.info else _several(found, args.overrides)
     overrides, flags = _search(args, folder)
     flags += ["--multirun"] if several and not args.multirun else []
-    in_its_place = [f"usecase={option}", *several, *overrides]  # overrides stand together: argparse asks for it
+    in_its_place = [f"usecase={option}", *several, *overrides]  # argparse requires overrides to be consecutive
     place = given.index(_argument(args.overrides))
     print(_told(found, folder / "usecase" / f"{option}{report.SUFFIX}"), file=sys.stderr)
     return [*given[:place], *in_its_place, *given[place + 1 :], *flags]
@@ -68,7 +68,7 @@ def _root(overrides: Sequence[str]) -> Path | None:
 
 
 def _kept(found: Import, option: str) -> Path:
-    """The config folder, written once; files appear whole, since other processes may be looking."""
+    """The config folder, written once; each file appears complete, because other processes may be reading."""
     content = usecase.files(found, option)
     told = repr((sorted(content.items()), found.rows, __version__))
     name = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
@@ -93,7 +93,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]]:
-    """Overrides and flags by which Hydra finds the folder, beside a config folder of the user's own."""
+    """Overrides and flags by which Hydra finds the folder as well as a config folder of the user."""
     if args.config_dir is None:
         return [], ["--config-dir", str(folder)]
     if any(text.startswith("hydra.searchpath=") for text in args.overrides):
@@ -102,7 +102,7 @@ def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str
 
 
 def _several(found: Import, overrides: Sequence[str]) -> list[str]:
-    """The folds or repeats that the file names, unless the command says which, or searches: on one of each."""
+    """The folds or repeats that the file names, unless the command names some or searches, which uses one of each."""
     if _searches(overrides):
         return []
     return [
@@ -118,6 +118,6 @@ def _searches(overrides: Sequence[str]) -> bool:
 
 
 def _told(found: Import, kept: Path) -> str:
-    """What a person should know before the run: counts, and all that is not simply honoured."""
+    """What the user should know before the run: counts, and every key that is not fully honoured."""
     rows = [row for row in found.rows if row.status in (DIFFERENT, NOT_APPLICABLE, UNKNOWN)]
     return f"{found.source}: {report.counts(found.rows)}\n{report.text(rows)}\nEvery key: {kept}"

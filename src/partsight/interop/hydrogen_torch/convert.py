@@ -1,4 +1,4 @@
-"""From a yaml of theirs to settings of ours, with a row of the report for every key."""
+"""From their yaml to our settings, with a report row for every key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ UNKNOWN, ABSENT = "unknown", "absent"
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one key."""
+    """What one key became."""
 
     key: str
     value: str
@@ -30,18 +30,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Import:
-    """A yaml of theirs in our words."""
+    """Their yaml in our settings."""
 
     source: Path
     name: str
     settings: dict[str, Any]
-    """Setting to value; `augmentation` alone is the choice of the group."""
+    """Setting to value; the bare name `augmentation` chooses the group's file."""
     sweep: dict[str, list[int]]
-    """`fold` or `repeat` to the values of a run each; empty for a single run."""
+    """`fold` or `repeat` to its values, one run each; empty for a single run."""
     root: str
-    """What they called the folder that is our data.root."""
+    """Their name for the folder that is our data.root."""
     rows: list[Row]
-    """One a key, in the file's order; then one for each key that the file lacks."""
+    """One per key, in the file's order, then one for each key that the file lacks."""
     remarks: dict[str, str]
     """Setting to what differs about it."""
 
@@ -50,7 +50,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
     """Reads a yaml and translates it. `root`: the data set, if known, to look for a column `fold` in its table.
 
     Raises:
-        PartsightError: no yaml of image classification; Problems: everything in it that cannot be taken over.
+        PartsightError: not a yaml of image classification; Problems: everything in it that cannot be imported.
     """
     given = source.read(path)
     if reason := problem_type.problem(given):
@@ -63,7 +63,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
         raise Problems(f"{path} cannot be imported", problems)
     where = _places(values)
     table = where.within(values["dataset.train_dataframe"])
-    values.setdefault("dataset.validation_strategy", "kfold")  # ours, where the file is silent
+    values.setdefault("dataset.validation_strategy", "kfold")  # our default if the file has none
     facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
     settings.setdefault("name", kinds.name_of_file(path))
@@ -72,7 +72,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
 
 
 def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
-    """Our table's key to theirs in the file, wherever it stands there; unknown keys; problems."""
+    """Our table's key to theirs, wherever it is in the file; unknown keys; problems."""
     by_end = {key.name.rpartition(".")[2]: key.name for key in KEYS}
     found: dict[str, str] = {}
     unknown, problems = [], []

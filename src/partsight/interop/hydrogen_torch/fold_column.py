@@ -1,4 +1,4 @@
-"""A column `fold` in the training table, which wins over any draw in Hydrogen Torch; read without heavy imports."""
+"""A column `fold` in the training table, which Hydrogen Torch uses instead of drawing; read without heavy imports."""
 
 import csv
 import sys
@@ -13,7 +13,7 @@ COLUMN = "fold"
 def names(path: Path) -> list[str] | None:
     """Its distinct values in the order of our folds (numbers by size, texts by name); None without such a column.
 
-    A table that is not there or not readable has none: the checks of the run will name it.
+    Also None if the table is missing or unreadable, which the checks of the run will report.
     """
     try:
         values = _of_csv(path) if path.suffix == ".csv" else _of_parquet(path)
@@ -49,7 +49,7 @@ def number(fold: str, names: Sequence[str] | None) -> int:
     """The number of a fold that a yaml names: its place among the column's values, or the number itself.
 
     Raises:
-        PartsightError: no such value, or no whole number.
+        PartsightError: no such value, or not a whole number.
     """
     try:
         name = f"{float(fold):g}"

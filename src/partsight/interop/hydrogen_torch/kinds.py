@@ -10,11 +10,11 @@ TOKEN_FAMILIES = (
     *("aimv2", "beit", "cait", "coat_", "convit", "deit", "eva", "flexivit", "gmixer", "gmlp", "hiera", "mixer_"),
     *("naflexvit", "nest", "pit_", "resmlp", "samvit", "swin", "tnt", "twins", "vit_", "vitamin", "volo", "xcit"),
 )
-"""Beginnings of the names of timm models that keep their own pooling, most of them because they work on tokens."""
+"""Prefixes of the names of timm models that keep their own pooling, most of them because they work on tokens."""
 
 
 def backbone(raw: Raw) -> str:
-    """The name of a timm model, and no address: hubs and paths are not opened on behalf of a foreign file."""
+    """The name of a timm model, not an address: a foreign file must not make us open hubs or paths."""
     name = values.text(raw)
     if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):
         raise ValueError("must be the name of a timm model")
@@ -22,12 +22,12 @@ def backbone(raw: Raw) -> str:
 
 
 def works_on_tokens(name: str) -> bool:
-    """By its name: the import is to be quick, and stage two of the checks asks timm."""
+    """By its name, which is quick; stage two of the checks asks timm."""
     return name.startswith(TOKEN_FAMILIES)
 
 
 def name(raw: Raw) -> str:
-    """A name that is one folder and no way out of it: letters, digits, `_`, `-` and dots within; others become `_`."""
+    """A name that is a single safe folder: letters, digits, `_`, `-` and inner dots; anything else becomes `_`."""
     plain = re.sub(r"[^\w.\-]+", "_", values.text(raw)).strip("._-")[:100]
     if not plain:
         raise ValueError("must hold a letter or a digit")
@@ -35,7 +35,7 @@ def name(raw: Raw) -> str:
 
 
 def name_of_file(path: Path) -> str:
-    """What a yaml without experiment_name is called."""
+    """The name for a yaml without experiment_name."""
     try:
         return name(path.stem)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the keys whose meaning depends on more than their own value become."""
+"""Translates the keys whose meaning depends on more than their own value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ class Line:
     """What one key becomes."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Setting of ours to value; `augmentation` alone is the choice of the group."""
+    """Our setting to value; the bare name `augmentation` chooses the group's file."""
     status: str = HONOURED
     remark: str = ""
-    """What differs, or why nothing of ours answers to the key."""
+    """What differs, or why we have no counterpart of the key."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Facts:
     """What a key's meaning may depend on."""
 
     values: Mapping[str, Any]
-    """Key to value, read; absent keys are not there."""
+    """Key to its parsed value; absent keys are missing."""
     places: Places
     fold_names: list[str] | None
     """The values of the training table's column `fold`; None: it has none, or is not known yet."""
@@ -45,7 +45,7 @@ def _not(reason: str) -> Line:
 
 
 def pool(value: str, facts: Facts) -> Line:
-    """Average becomes auto where a model of tokens would have to ignore it."""
+    """Average becomes auto if a token model would have to ignore it."""
     if value == "avg" and kinds.works_on_tokens(facts["architecture.backbone"] or ""):
         return Line({"head.pool": "auto"}, DIFFERENT, "a model of tokens keeps its own pooling")
     return Line({"head.pool": value})
@@ -55,7 +55,7 @@ def pool(value: str, facts: Facts) -> Line:
 
 
 def strategy(value: str, facts: Facts) -> Line:
-    """The choice of the group; under Custom the transforms come from the two keys below."""
+    """Chooses the group's file; under Custom the transforms come from the two keys below."""
     return Line({} if value == "custom" else {"augmentation": value})
 
 
@@ -75,17 +75,17 @@ def custom(part: str) -> Callable[[Any, Facts], Line]:
 
 
 def table(setting: str) -> Callable[[str | None, Facts], Line]:
-    """A table, from data.root."""
+    """A table, relative to data.root."""
     return lambda value, facts: Line({setting: None if value is None else facts.places.within(value)})
 
 
 def images(value: str | None, facts: Facts) -> Line:
-    """The picture folder, from data.root; none: data.root itself."""
+    """The picture folder, relative to data.root; none: data.root itself."""
     return Line({"data.images": "" if value is None else facts.places.within(value)})
 
 
 def test_images(value: str | None, facts: Facts) -> Line:
-    """The picture folder of the test table, where it is another one."""
+    """The picture folder of the test table, if it is another one."""
     if value is not None and facts["dataset.test_dataframe"] is None:
         return _not("there is no test_dataframe")
     same = value is None or value == facts["dataset.data_folder"]
@@ -100,7 +100,7 @@ def validation_table(value: str | None, facts: Facts) -> Line:
 
 
 def validation_strategy(value: str, facts: Facts) -> Line:
-    """The strategy; a table with a column `fold` is divided by it, whatever fold strategy is named."""
+    """The strategy; if the table has a column `fold`, it is divided by that, whatever fold strategy is named."""
     if value in FOLDED and facts.fold_names is not None:
         column = {"data.validation_strategy": "column", "data.fold_column": "fold"}
         return Line(column, DIFFERENT, "the table has a column `fold`, which wins over the draw, as in Hydrogen Torch")
@@ -113,7 +113,7 @@ def validation_strategy(value: str, facts: Facts) -> Line:
 
 
 def validation_share(value: float, facts: Facts) -> Line:
-    """What automatic holds out."""
+    """The share that automatic holds out."""
     if facts["dataset.validation_strategy"] != "holdout":
         return _not("used under validation_strategy=automatic alone, as in Hydrogen Torch")
     return Line({"data.validation_share": value})
@@ -127,7 +127,7 @@ def group(value: str | None, facts: Facts) -> Line:
 
 
 def folds(value: list[str], facts: Facts) -> Line:
-    """The fold that validates; of several the first, while the others come from the command."""
+    """The fold that validates; of several, the first: the command adds the others."""
     if facts["dataset.validation_strategy"] not in FOLDED:
         return _not("the strategy divides once: there is one run")
     numbers = fold_numbers(facts)
@@ -138,7 +138,7 @@ def folds(value: list[str], facts: Facts) -> Line:
 
 
 def fold_numbers(facts: Facts) -> list[int]:
-    """The folds that are named, as numbers of ours, each once."""
+    """The named folds as our numbers, each once."""
     return list(dict.fromkeys(fold_column.number(name, facts.fold_names) for name in facts["dataset.folds"] or []))
 
 
@@ -170,14 +170,14 @@ def precision(value: bool, facts: Facts) -> Line:
 
 
 def workers(value: int, facts: Facts) -> Line:
-    """Loader processes, which cannot change a result; their default is the default, and so fits the machine."""
+    """Loader processes, which cannot change a result; their default becomes ours, which fits the machine."""
     if value == 4:
         return Line({"data.workers": None}, DIFFERENT, "their default; ours: one a core, at most 8 (data.workers=4)")
     return Line({"data.workers": value})
 
 
 def seeds(value: int, facts: Facts) -> Line:
-    """Several seeds are several repeats, which come from the command."""
+    """Several seeds are several repeats, which the command adds."""
     if value > 1:
         runs = ",".join(map(str, range(value)))
         return Line({"repeat": 0}, DIFFERENT, f"a parent run with a run each: -m repeat={runs}")
@@ -209,14 +209,14 @@ def train_on_validation(value: bool, facts: Facts) -> Line:
 
 
 def differential_rate(value: float, facts: Facts) -> Line:
-    """The second learning rate, where layers are named for it."""
+    """The second learning rate, if layers are named for it."""
     if not facts["training.differential_learning_rate_layers"]:
         return _not("no differential_learning_rate_layers are named")
     return Line({"training.differential_learning_rate": value})
 
 
 def scorer(value: bool, facts: Facts) -> Line:
-    """Whether the scorer is packed; a wish for ONNX is one for the scorer."""
+    """Whether the scorer is packed; asking for ONNX means asking for the scorer."""
     return Line({"report.build_scoring_pipelines": value or bool(facts["training.export_to_onnx"])})
 
 
@@ -233,5 +233,5 @@ def sync_batch_norm(value: bool, facts: Facts) -> Line:
 
 
 def batch_size_inference(value: int, facts: Facts) -> Line:
-    """0 is what we do."""
+    """0 is what we have."""
     return _not("pictures are scored in batches of training.batch_size; it changes no result") if value else Line()

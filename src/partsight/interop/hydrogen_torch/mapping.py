@@ -11,12 +11,12 @@ from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, Facts, L
 
 @dataclass(frozen=True)
 class Key:
-    """A key of theirs."""
+    """One of their keys."""
 
     name: str
     kind: values.Kind
     settings: tuple[str, ...]
-    """Settings of ours that it can set."""
+    """Our settings that it can set."""
     line: Callable[[Any, Facts], Line]
     difference: str = ""
     """How ours differs, whatever the value."""
@@ -24,7 +24,7 @@ class Key:
 
 
 def _same(name: str, kind: values.Kind, setting: str, difference: str = "", version: str = "1.2") -> Key:
-    """A setting of ours with the meaning of theirs."""
+    """One of our settings with the same meaning as theirs."""
     status = DIFFERENT if difference else HONOURED
     return Key(name, kind, (setting,), lambda v, _: Line({setting: v}, status, difference), difference, version)
 
@@ -166,4 +166,4 @@ RENAMED = {"selected_folds": "folds"}
 """Names of Hydrogen Torch 1.3 to those of 1.2."""
 
 REQUIRED = ("architecture.backbone", "dataset.train_dataframe", "dataset.image_column", "dataset.label_columns")
-"""Without these there is nothing to train."""
+"""Training needs these."""

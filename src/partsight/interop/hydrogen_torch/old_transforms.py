@@ -1,7 +1,7 @@
-"""Transforms as albumentations 0.5 to 1.4 wrote them, said in the words of albumentations 2.
+"""Translates transforms as written by albumentations 0.5 to 1.4 to albumentations 2.
 
-Tables where a name or a pair of arguments changed, functions where arithmetic is needed; each keeps what the transform
-does. What is in neither is handed on as it stands: albumentations itself names an argument it does not know.
+Tables if only a name or a pair of arguments changed, functions if arithmetic is needed; each keeps what the transform
+does. Anything else is passed on unchanged: albumentations itself reports arguments it does not know.
 """
 
 import math
@@ -20,7 +20,7 @@ RENAMED = {
     "sigmaX_limit": "sigma_x_limit",
     "sigmaY_limit": "sigma_y_limit",
 }
-"""Argument to its name today, in every transform."""
+"""Argument to its new name, in every transform."""
 
 WITHOUT_EFFECT = {
     *("mask_value", "mask_fill_value", "fill_mask", "cval_mask", "pad_cval_mask", "mask_pad_val", "mask_drop_value"),
@@ -54,7 +54,7 @@ GONE: dict[str, dict[str, Any]] = {
     "ElasticTransform": {"alpha_affine": 0},
     "OpticalDistortion": {"shift_limit": 0},
 }
-"""Arguments that are no more, with the value at which they did nothing, or all but nothing."""
+"""Arguments that no longer exist, with the value at which they had no or almost no effect."""
 
 REFUSED = {
     **dict.fromkeys(("Normalize", "ToFloat", "FromFloat"), "image.normalization does this, inside the model"),
@@ -66,7 +66,7 @@ REFUSED = {
                      "RandomCropNearBBox"), "it needs masks or boxes"),
     **dict.fromkeys(("ReplayCompose", "SelectiveChannelTransform", "PerChannel"), "it has no counterpart"),
 }  # fmt: skip
-"""Transforms that cannot be taken over, with the reason."""
+"""Transforms that cannot be imported, with the reason."""
 
 
 def today(name: str, given: Arguments) -> tuple[str, Arguments, list[str]]:
@@ -91,7 +91,7 @@ def today(name: str, given: Arguments) -> tuple[str, Arguments, list[str]]:
 
 
 def _shift_scale_rotate(a: Arguments) -> tuple[str, Arguments]:
-    """An Affine with one scale for both axes; its own name still works and warns at every start."""
+    """An Affine with one scale for both axes; the old name would still work but warn at every start."""
     both = _pair(a.pop("shift_limit", [-0.0625, 0.0625]))
     scale = _pair(a.pop("scale_limit", [-0.1, 0.1]))
     return "Affine", {
@@ -114,7 +114,7 @@ def _piecewise_affine(a: Arguments) -> tuple[str, Arguments]:
 
 
 def _coarse_dropout(a: Arguments) -> tuple[str, Arguments]:
-    """Sizes stay what they were: whole numbers pixels, fractions shares of the picture."""
+    """Sizes keep their meaning: whole numbers are pixels, fractions are shares of the picture."""
     if not {"max_holes", "max_height", "max_width", "min_holes", "min_height", "min_width"} & set(a):
         return "CoarseDropout", a
     ranges = {}
@@ -174,7 +174,7 @@ def _random_rain(a: Arguments) -> tuple[str, Arguments]:
 
 
 def _gaussian_blur(a: Arguments) -> tuple[str, Arguments]:
-    """A sigma of 0 meant: from the kernel's size; written out, since the default is another one today."""
+    """A sigma of 0 meant: from the kernel's size; written out because the default has changed."""
     return "GaussianBlur", {"sigma_limit": 0} | a
 
 
@@ -224,5 +224,5 @@ SPECIAL: dict[str, Callable[[Arguments], tuple[str, Arguments]]] = {
 
 
 def _pair(limit: Any) -> list[float]:
-    """albumentations' reading of a limit: one number is a range about zero."""
+    """As albumentations reads a limit: one number is a range around zero."""
     return [-abs(limit), abs(limit)] if isinstance(limit, int | float) else list(limit)

@@ -1,4 +1,4 @@
-"""What Hydrogen Torch leaves after an experiment, from our tables: `charts.json`, the csv, the raw arrays."""
+"""Hydrogen Torch's output files, made from our tables: `charts.json`, the csv, the raw arrays."""
 
 import json
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ def charts(history: pd.DataFrame, metric: str) -> str:
     """The text of `charts.json`: {"train": {"loss"}, "meta": {"lr"}, "validation": {"loss", metric}}, each with
     `steps`, the pictures seen so far, and `values`.
 
-    history: a run's curves (`series`, `samples`, `value`), in the order of time. The metric of the training rows
-        follows under "train" where it was taken. A value that is no finite number becomes null: JSON has no NaN.
+    history: a run's curves (`series`, `samples`, `value`), in order of time. The metric of the training rows
+        is included under "train" if it was computed. Values that are not finite become null: JSON has no NaN.
     """
     places = {
         ("train", "loss"): "train_loss",
@@ -38,15 +38,15 @@ def charts(history: pd.DataFrame, metric: str) -> str:
 def csv_table(table: pd.DataFrame, task: Task, label_columns: Sequence[str], inputs: pd.DataFrame) -> pd.DataFrame:
     """`validation_predictions.csv`: every input column, then the probabilities.
 
-    One label column: `pred_<column>_<class>` for each class, classes sorted, a line's sum 1. A 0/1 column, with its
-    one output: `pred_<column>`, the probability of 1. Several columns: `pred_<column>` each. Input columns of such a
-    name, of an earlier scoring, are replaced.
+    One label column: `pred_<column>_<class>` for each class, classes sorted, each line summing to 1. A 0/1 column,
+    with its one output: `pred_<column>`, the probability of 1. Several columns: `pred_<column>` each. Input columns
+    with such names, from an earlier scoring, are replaced.
 
     Args:
         table: a predictions table, N rows.
         task: what its columns mean.
         label_columns: of the input table.
-        inputs: N rows of the input table, those of `table`, in its order.
+        inputs: N rows of the input table, matching `table` row by row.
     """
     of_class = pd.DataFrame(probabilities(table, task), columns=pd.Index(task.classes))
     if task.output == "binary" and set(task.classes) == {"0", "1"}:
@@ -64,8 +64,8 @@ def arrays(table: pd.DataFrame, task: Task) -> dict[str, NDArray[Any]]:
     """The raw arrays of a predictions table of N rows and C classes, none of which needs pickle.
 
     `predictions` (N, C) float64, probabilities; `class_names` (C,) text; `image` (N,) text; `row` (N,) int64, number in
-    the input table; `losses` (N,) float64, NaN where there is no label; and, where every row has one, `labels` (N,)
-    int64, numbers of classes, or under multi-label (N, C) of 0 and 1.
+    the input table; `losses` (N,) float64, NaN without a label; and, if every row has one, `labels` (N,)
+    int64, class numbers, or under multi-label (N, C) of 0 and 1.
     """
     found: dict[str, NDArray[Any]] = {
         "predictions": probabilities(table, task),

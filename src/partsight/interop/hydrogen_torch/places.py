@@ -1,4 +1,4 @@
-"""Their paths, said from `data.root`: the folder that holds everything a yaml names and uses."""
+"""Their paths relative to `data.root`, the folder that holds everything a yaml names and uses."""
 
 import posixpath
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def common(tables: Sequence[str], folders: Sequence[str]) -> Places:
     """The deepest folder that holds all of them; the folder of a table counts, not the table.
 
     Raises:
-        PartsightError: they have no folder in common, or lie above where they start.
+        PartsightError: they have no folder in common, or lead above the folder they start from.
     """
     holders = [posixpath.dirname(_plain(table)) for table in tables] + [_plain(folder) for folder in folders]
     try:

@@ -1,10 +1,10 @@
-"""Whether a yaml is one of image classification, and if not, of what."""
+"""Whether a yaml is for image classification, and if not, for what."""
 
 from partsight.interop.hydrogen_torch.source import Source, shown
 from partsight.interop.hydrogen_torch.values import plain
 
 SECTIONS = ("architecture", "augmentation", "dataset", "environment", "image", "logging", "prediction", "training")
-"""What an exported yaml consists of, besides experiment_name."""
+"""The sections of an exported yaml, besides experiment_name."""
 
 OWN = {"imageclassification", "2dimageclassification", "classification"}
 
@@ -38,11 +38,11 @@ EVIDENCE: dict[str, dict[str, tuple[str, ...]]] = {
         "training.loss_function": ("MAE", "MSE", "RMSE", "Huber", "SmoothL1", "RMSLE", "L1", "L2"),
     },
 }
-"""Problem type to what only its yaml has: top-level sections, names of keys anywhere, values."""
+"""Problem type to what only its yaml has: top-level sections, key names anywhere, values."""
 
 
 def problem(source: Source) -> str | None:
-    """Why a yaml is not one of image classification: the problem type that it says or shows, with the evidence."""
+    """Why a yaml is not for image classification: its stated or detected problem type, with the evidence."""
     stated = next((v for key, v in source.leaves.items() if key.rpartition(".")[2] == "problem_type"), None)
     if stated is not None and plain(str(stated)) not in OWN:
         return f"a Hydrogen Torch yaml of {shown(stated)} (problem_type); only image classification can be imported"

@@ -1,4 +1,4 @@
-"""What became of every key: a table on disk, and its lines for the terminal."""
+"""What every key became: a table on disk, and its lines for the terminal."""
 
 import csv
 import dataclasses
@@ -11,13 +11,13 @@ from partsight.interop.hydrogen_torch.convert import ABSENT, UNKNOWN, Row
 from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
 
 SUFFIX = ".hydrogen_torch.csv"
-"""End of the name of the report, which lies beside an imported use case."""
+"""Suffix of the report's file name; the report is beside the imported use case."""
 KEPT_AS = "hydrogen_torch_import.csv"
 """Its name in the folder of a run."""
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """A csv with a row a key: key, value, status, ours, remark."""
+    """A csv with one row per key: key, value, status, ours, remark."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
         lines.writerow([field.name for field in dataclasses.fields(Row)])
@@ -44,7 +44,7 @@ def text(rows: Sequence[Row]) -> str:
 
 
 def of_run(hydra: Any) -> Path | None:
-    """The report beside the use case that a command has chosen; None where it was not imported.
+    """The report beside the use case that a command has chosen; None if it was not imported.
 
     Args:
         hydra: the composed hydra section.

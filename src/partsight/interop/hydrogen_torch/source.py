@@ -1,4 +1,4 @@
-"""A yaml from a stranger, read as plain YAML: texts, lists and mappings, and nothing that could act."""
+"""An untrusted yaml, read as plain YAML: only texts, lists and mappings, nothing that could run code."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from partsight.errors import PartsightError, Problems
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
 Raw = str | list[Any] | dict[str, Any]
-"""A value as it stands: every scalar is a text, whatever its quotes. `mapping.py` knows which kind each key holds."""
+"""A value as written: every scalar is a text, quoted or not. `mapping.py` knows the kind of each key."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _text(path: Path) -> str:
 
 
 def _structure_problems(text: str) -> list[str]:
-    """Looks at the parser's events, before anything is built: an alias can blow up, a tag can ask for an object."""
+    """Checks the parser's events before anything is built: aliases can explode, tags can ask for objects."""
     problems, depth, documents = [], 0, 0
     for event in yaml.parse(text, yaml.SafeLoader):
         line = f"line {event.start_mark.line + 1}" if event.start_mark else "somewhere"
@@ -84,7 +84,7 @@ def _structure_problems(text: str) -> list[str]:
 
 
 class _Texts(yaml.BaseLoader):
-    """Every scalar a text: `0`, `'0'`, `true` and `None` differ from file to file in their quotes alone."""
+    """Every scalar is a text: files differ in whether they quote `0`, `true` or `None`."""
 
 
 def _mapping(loader: _Texts, node: yaml.MappingNode) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _leaves(content: dict[str, Any], prefix: str = "") -> dict[str, Raw]:
 
 
 def _text_problems(key: str, value: Raw) -> list[str]:
-    """Texts that OmegaConf would act on, and keys that Hydra would."""
+    """Texts on which OmegaConf would act, and keys on which Hydra would."""
     problems = []
     if re.search(r"\$\{", f"{key} {value}"):
         problems.append(f"{key}: holds ${{, an interpolation; it is not taken from a foreign file: write the value out")

@@ -1,4 +1,4 @@
-"""Custom augmentations: albumentations' serialised Compose as the mapping that a config holds."""
+"""Custom augmentations: from albumentations' serialised Compose to a config's mapping."""
 
 import json
 import re
@@ -10,18 +10,18 @@ from partsight.interop.hydrogen_torch import old_transforms
 
 COMPOSED = ("OneOf", "SomeOf", "OneOrOther", "Sequential", "RandomOrder")
 SIZES = {"IMAGE_HEIGHT": "${image.height}", "IMAGE_WIDTH": "${image.width}"}
-"""Hydrogen Torch's tokens to ours. The only interpolations that an imported file can hold: a foreign `${` is refused
-when the file is read."""
+"""Hydrogen Torch's tokens to ours. These are the only interpolations an imported file can hold, because a foreign `${`
+is refused when the file is read."""
 
 
 def read(text: str) -> tuple[dict[str, Any], list[str]]:
     """The transforms of a serialised Compose, in order, and remarks on what differs.
 
-    A transform that stands there again is called `HorizontalFlip_2`; OneOf, SomeOf, OneOrOther, Sequential and
+    A second HorizontalFlip is called `HorizontalFlip_2`; OneOf, SomeOf, OneOrOther, Sequential and
     RandomOrder hold a mapping `transforms` of the same form.
 
     Raises:
-        PartsightError: no such JSON, or transforms that cannot be taken over.
+        PartsightError: not such JSON, or transforms that cannot be imported.
     """
     content = _json(text)
     top = content.get("transform", content)
@@ -35,7 +35,7 @@ def read(text: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _json(text: str) -> dict[str, Any]:
-    """JSON whose tokens IMAGE_HEIGHT and IMAGE_WIDTH stand unquoted."""
+    """JSON in which the tokens IMAGE_HEIGHT and IMAGE_WIDTH are unquoted."""
 
     def quoted(found: re.Match[str]) -> str:
         return json.dumps(SIZES[token]) if (token := found.group().strip('"')) in SIZES else found.group()
@@ -50,7 +50,7 @@ def _json(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise PartsightError("should be a Compose as albumentations serialises it")
     if "${" in str(content).replace(SIZES["IMAGE_HEIGHT"], "").replace(SIZES["IMAGE_WIDTH"], ""):
-        raise PartsightError("holds ${, an interpolation; write the value out")  # "\\u0024{" comes to light only here
+        raise PartsightError("holds ${, an interpolation; write the value out")  # "\\u0024{" only shows here
     return content
 
 
@@ -77,7 +77,7 @@ def _transform(one: Any) -> tuple[str, dict[str, Any], list[str]]:
     name, given = _name(one), {key: value for key, value in one.items() if key != "__class_fullname__"}
     if name in old_transforms.REFUSED:
         raise PartsightError(f"{name}: {old_transforms.REFUSED[name]}; take it out")
-    if name == "Compose":  # within another it is a Sequential that is always applied
+    if name == "Compose":  # a nested Compose is a Sequential that is always applied
         name, given = "Sequential", {"p": 1.0} | given
     if name in COMPOSED:
         inner, remarks = _transforms(given.get("transforms") or [])

@@ -1,4 +1,4 @@
-"""An import as files of a config folder: a use case a person can read, and a group file where no shipped one fits."""
+"""An import as files of a config folder: a readable use case, and a group file if no shipped one fits."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from partsight.interop.hydrogen_torch.convert import Import
 from partsight.interop.hydrogen_torch.source import shown
 
 HEADS = {("avg", 0.0): "linear", ("avg", 0.2): "dropout", ("gem", 0.0): "gem", ("auto", 0.0): "auto"}
-"""(pool, dropout) to the option of conf/head that says so."""
+"""(pool, dropout) to the file of conf/head with these values."""
 ALWAYS: dict[str, Any] = {"data.several_rows": "separate", "model.on_missing_weights": "random"}
-"""A row of theirs is an example, also where others name its picture; and what every shipped use case says."""
+"""In Hydrogen Torch every row is an example, even of a shared picture; the second is in every shipped use case."""
 
 
 def files(found: Import, option: str) -> dict[str, str]:
     """Path within a config folder to content: usecase/OPTION.yaml, and head/OPTION.yaml or augmentation/OPTION.yaml
-    where no shipped option says the same. Groups are chosen and not written out, so that `head=gem` wins over them."""
+    if no shipped file has the same values. Groups are chosen, not written out, so that `head=gem` overrides them."""
     settings = ALWAYS | found.settings
     heads = {key: settings.pop(key) for key in [*settings] if key.startswith("head.")}
     custom = {key: settings.pop(key) for key in [*settings] if key.startswith("augmentation.")}
@@ -62,7 +62,7 @@ def _needed(settings: Mapping[str, Any]) -> str:
 
 
 def _ordered(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """In the order of the schema; what is null there anyway is not shown."""
+    """In the order of the schema, without nulls."""
     return [(key, settings[key]) for key, _, _ in leaves(Config()) if settings.get(key) is not None]
 
 
@@ -80,7 +80,7 @@ def _with_remark(line: str, remark: str) -> str:
 
 
 def yaml_text(value: Any) -> str:
-    """A value in one line, read back as itself by YAML 1.1 (PyYAML) and 1.2 (Hydra) alike."""
+    """A value in one line that YAML 1.1 (PyYAML) and 1.2 (Hydra) both read back unchanged."""
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""How a value of theirs is read: what another spelling, other case or other quotes must not change."""
+"""Reads their values; spelling variants, case and quotes make no difference."""
 
 import math
 import re
@@ -25,7 +25,7 @@ def text(raw: Raw) -> str:
 
 
 def optional_text(raw: Raw) -> str | None:
-    """A text, or None for `None`, `null` and nothing."""
+    """A text, or None for `None`, `null` and empty."""
     if isinstance(raw, str) and raw.strip().lower() in _NOTHING:
         return None
     return text(raw)
@@ -65,7 +65,7 @@ def whole(raw: Raw) -> int:
 
 
 def truth(raw: Raw) -> bool:
-    """true or false, in whatever spelling."""
+    """true or false, in any spelling."""
     known = _TRUTH | _FALSEHOOD
     if not isinstance(raw, str) or raw.strip().lower() not in known:
         raise ValueError("must be true or false")
@@ -73,7 +73,7 @@ def truth(raw: Raw) -> bool:
 
 
 def plain(word: str) -> str:
-    """A name without case, blanks and punctuation: `K-fold`, `k_fold` and `KFold` are one."""
+    """A name without case, blanks and punctuation: `K-fold`, `k_fold` and `KFold` are the same."""
     return re.sub(r"[^a-z0-9]", "", word.lower())
 
 

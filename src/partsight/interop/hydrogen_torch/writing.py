@@ -1,4 +1,4 @@
-"""`partsight import-ht`: a yaml of theirs becomes files to read, keep and change."""
+"""`partsight import-ht`: turns their yaml into files to read, keep and change."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from partsight.interop.hydrogen_torch.convert import Import, imported
 
 
 def write(file: Path, out: Path | None, root: Path | None) -> str:
-    """Writes the use case, group files beside it where it needs them, and the report.
+    """Writes the use case, group files beside it if needed, and the report.
 
     Args:
         file: yaml as exported.
@@ -22,7 +22,7 @@ def write(file: Path, out: Path | None, root: Path | None) -> str:
         The table of all keys, what was written, and the command that trains it.
 
     Raises:
-        PartsightError: the file cannot be imported, gives settings that cannot run, or cannot be written.
+        PartsightError: the file cannot be imported, its settings cannot run, or the output cannot be written.
     """
     found = imported(file, root)
     out = Path("my_conf") / "usecase" / f"{found.name}.yaml" if out is None else out
@@ -53,7 +53,7 @@ def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
 
 
 def _problems(out: Path) -> list[str]:
-    """Both stages of the checks on the written use case, on a made sample in the place of the data."""
+    """Both stages of the checks on the written use case, with a made sample instead of the data."""
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
     config.register()
     try:

@@ -1,1 +1,1 @@
-"""`hydra/sweeper=search`: each trial a run, its settings drawn by Optuna from what earlier trials reached."""
+"""`hydra/sweeper=search`: each trial is a run whose settings Optuna chooses from the results of earlier trials."""

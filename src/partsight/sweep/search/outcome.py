@@ -27,7 +27,7 @@ _SHOWN = 10
 def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]) -> None:
     """Writes table and charts of the whole study to `folder` and the sweep's MLflow run, and shows the best trials.
 
-    options: of the command line, but for overrides, that a trial needs to run again.
+    options: of the command line, other than overrides, that a trial needs to run again.
     """
     metric, found = studies.metric(study), table(study)
     found.to_csv(folder / TABLE, index=False)
@@ -52,10 +52,10 @@ def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]
 
 
 def table(study: Study) -> pd.DataFrame:
-    """A row a trial: `trial`, `state`, `value`, every setting that is searched, `evaluations`, `seconds`, `folder`.
+    """One row per trial: `trial`, `state`, `value`, every setting that is searched, `evaluations`, `seconds`, `folder`.
 
-    state: complete, pruned, failed; again (its worker ended, its values are tried again as another); running, waiting.
-    value: of a pruned trial that of its last evaluation.
+    state: complete, pruned, failed; again (its worker ended, a new trial has its values); running, waiting.
+    value: for a pruned trial, that of its last evaluation.
     """
     rows = []
     for one in study.get_trials(deepcopy=False):
@@ -77,18 +77,18 @@ def table(study: Study) -> pd.DataFrame:
 def importance(study: Study) -> dict[str, float]:
     """Share of each searched setting in the spread of the results (Optuna's default: PED-ANOVA, Watanabe 2023).
 
-    Empty where fewer than two trials, or results that are all the same, say nothing.
+    Empty if there are fewer than two trials, or all results are the same.
     """
     values = {one.value for one in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
     if len(values) < 2:
         return {}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*may be inaccurate.*")  # of few trials; the chart says so
+        warnings.filterwarnings("ignore", ".*may be inaccurate.*")  # with few trials; the chart says so
         return dict(get_param_importances(study))
 
 
 def command(best: FrozenTrial, searched: Space, options: Sequence[str]) -> str:
-    """What runs this trial once more."""
+    """The command that repeats this trial."""
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, "train"]
     seed: Mapping[str, object] = {"seed": best.user_attrs.get("seed", -1)}
     return shlex.join([*program, *options, *trial.command(searched.overrides(best.params), seed)])

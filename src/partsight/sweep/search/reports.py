@@ -1,4 +1,4 @@
-"""A training tells its trial how it does, evaluation by evaluation, and ends where the trial is hopeless."""
+"""A training reports each evaluation to its trial, and ends early if the trial is hopeless."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def callbacks(folder: Path, config: Config) -> list[Callback]:
-    """What reports a training to its trial, in every process of the job; nothing outside a search."""
+    """The callbacks that report a training to its trial, in every process of the job; none outside a search."""
     found = trial.of_run(folder)
     if found is None:
         return []
@@ -27,12 +27,13 @@ class Reports(Callback):
     """Reports prediction.metric of each evaluation, and ends the training when the study's pruner says so.
 
     Args:
-        announced: the trial, for the first process, which alone reports; None for the others, which hear its verdict.
+        announced: the trial, for the first process, the only one that reports; None for the others, which get its
+        verdict.
         folder: of the run.
         config: of the run.
 
     Raises:
-        Pruned: in every process of the job. Never after the last batch: what is complete is kept.
+        Pruned: in every process of the job. Never after the last batch: a complete training is kept.
     """
 
     def __init__(self, announced: trial.Announced | None, folder: Path, config: Config) -> None:
@@ -42,7 +43,7 @@ class Reports(Callback):
         self._cut_off = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluations count from 1; the one before training is none."""
+        """Evaluations count from 1; the one before training does not count."""
         if trainer.state.fn != "fit":
             return
         batches, seen = int(trainer.num_training_batches), trainer.fit_loop.total_batch_idx + 1
@@ -57,7 +58,7 @@ class Reports(Callback):
         raise Pruned(said)
 
     def _lags(self, announced: trial.Announced, step: int, value: float) -> bool:
-        import optuna  # of use in a search alone
+        import optuna  # only a search needs it
         from optuna.exceptions import OptunaError
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -74,8 +75,8 @@ class Reports(Callback):
             self._trial.report(value, step)
             return self._trial.should_prune()
         except (OptunaError, SQLAlchemyError, ImportError, KeyError, OSError) as error:
-            # taken back by another worker; a database that this machine cannot reach, has no module for, or that has
-            # lost the study: none is worth a training
+            # The trial was taken back by another worker, or the database cannot be reached, has no module here, or has
+            # lost the study: no reason to lose a training.
             self._cut_off = True
             console.say(
                 f"Evaluation {step} could not be reported to the search ({type(error).__name__}: {error}). "

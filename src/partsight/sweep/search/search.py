@@ -1,4 +1,4 @@
-"""Ask, launch, tell, until the study has all its trials. Several workers may do so on one study at once."""
+"""Asks for trials, launches them and reports results until the study has all. Several workers may share a study."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from partsight.sweep.search.worker import Worker, launched
 
 _LOOK_SECONDS = 2
 _FAILURES = 8
-"""Trials that fail one after the other before no more is begun. Not few: a part of the space may be unable to run."""
+"""Failures in a row after which the search stops. Not few: a part of the space may be unable to run."""
 
 
 def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
@@ -35,11 +35,11 @@ def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
         folders: of config files, partsight's own first.
 
     Raises:
-        Problems: of hydra.sweeper, or with what it searches.
+        Problems: with hydra.sweeper or with what it searches.
     """
     asked, given = settings.of(config), list(config.hydra.overrides.task)
     found = settings.problems(asked)
-    if asked.params:  # the command line itself has been looked at
+    if asked.params:  # the command line itself has been checked
         paths = [Path(folder) for folder in reversed(folders)]
         found += overrides.problems([*space.lines(asked.params), *given], paths, multirun=True)
     if found:
@@ -48,7 +48,7 @@ def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
 
 
 def open_study(config: DictConfig, first: Config) -> None:
-    """Makes the study, or checks that it is the one to go on with. `first`: settings of some trial."""
+    """Creates the study, or checks that it can be resumed. `first`: settings of any trial."""
     asked, drawn = settings.of(config), _space(config).drawn
     shared = _shared(first, [key.lstrip("+") for key in drawn])
     name = settings.study_name(asked, config)
@@ -57,7 +57,7 @@ def open_study(config: DictConfig, first: Config) -> None:
 
 
 def _shared(first: Config, drawn: Sequence[str]) -> dict[str, Any]:
-    """Settings that all trials share and that can change a result; mappings whole, but for what is drawn of them."""
+    """Settings that all trials share and that can change a result; mappings whole, except for what is searched."""
     apart = [*WITHOUT_EFFECT, *drawn]
     return {
         key: _without(value, [name.removeprefix(f"{key}.") for name in drawn if name.startswith(f"{key}.")])
@@ -77,10 +77,10 @@ def _without(value: Any, paths: Sequence[str]) -> Any:
 
 
 def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
-    """Runs trials until the study has n_trials that finished, failed or were pruned; then tells what it found.
+    """Runs trials until the study has n_trials that finished, failed or were pruned; then reports what it found.
 
     Raises:
-        PartsightError: trials would not be comparable, fail one after the other, or cannot be told to the storage.
+        PartsightError: trials are not comparable, fail one after the other, or cannot be written to the storage.
     """
     asked, searched, folder = settings.of(config), _space(config), Path(str(config.hydra.sweep.dir)).absolute()
     url, name = settings.storage_url(asked), settings.study_name(asked, config)
@@ -98,7 +98,7 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
 
 
 def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], str | None]:
-    """What the jobs returned, and why no more is begun though the study is not complete."""
+    """What the jobs returned, and the reason if the search stops before the study is complete."""
     study, url, watch = worker.study, worker.url, studies.Watch()
     returned: list[JobReturn] = []
     in_a_row, reason, waits = 0, "", False
@@ -124,7 +124,7 @@ def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], s
 
 
 def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> tuple[list[Trial], int, int]:
-    """At most `batch` new trials, how many run in other workers, and how many are left to begin."""
+    """At most `batch` new trials, how many run in other workers, and how many are left to start."""
     study = worker.study
     with studies.lock(worker.url):
         _take_back_silent(study, watch)
@@ -133,7 +133,7 @@ def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> t
         trials = []
         for _ in range(min(batch, left)):
             trials.append(study.ask(dict(worker.searched.drawn)))
-            trials[-1].set_user_attr(studies.ALIVE, time.time())  # at once: others begin to watch it now
+            trials[-1].set_user_attr(studies.ALIVE, time.time())  # at once: other workers watch it from now on
     return trials, others, left - len(trials)
 
 

@@ -14,18 +14,18 @@ PRUNERS = ("median", "successive_halving", "none")
 
 @dataclass
 class SearchSettings:
-    """Settings of `hydra/sweeper=search`. What is better is said by prediction.metric, and nowhere else."""
+    """Settings of `hydra/sweeper=search`. Only prediction.metric decides which trial is better."""
 
     n_trials: int = 20
-    """Trials that the study has in the end, of all workers and starts together; failed and pruned ones count."""
+    """Trials that the study has in the end, over all workers and starts; failed and pruned ones count."""
     study_name: str | None = None
-    """A study of this name is gone on with; null begins one named by use case and the sweep's folder."""
+    """An existing study of this name is resumed; null begins one named after the use case and the sweep's folder."""
     storage: str | None = None
-    """Optuna's, as an SQLAlchemy URL; null: optuna.db in the current folder."""
+    """Optuna's storage as an SQLAlchemy URL; null: optuna.db in the current folder."""
     sampler: str = "tpe"
     """tpe or random, as Optuna sets them up."""
     seed: int = 0
-    """With the number of a trial the seed of its draw: two workers, or a search gone on with, do not repeat draws."""
+    """Seeds each trial's draw, together with its number: two workers, or a resumed search, do not repeat draws."""
     pruner: str = "median"
     """median, successive_halving or none."""
     max_batch_size: int | None = None
@@ -43,7 +43,7 @@ def of(config: DictConfig) -> SearchSettings:
 
 
 def problems(settings: SearchSettings) -> list[str]:
-    """What cannot be right whatever is searched."""
+    """Mistakes in the settings, whatever is searched."""
     found = []
     for name, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         value = getattr(settings, name)
@@ -60,18 +60,18 @@ def problems(settings: SearchSettings) -> list[str]:
 
 
 def study_name(settings: SearchSettings, config: DictConfig) -> str:
-    """The name that was given, else one of use case and time: that of the sweep's folder."""
+    """The given name, else one made of the use case and the name of the sweep's folder, a time."""
     return settings.study_name or f"{config.name}_{Path(str(config.hydra.sweep.dir)).name}"
 
 
 def storage_url(settings: SearchSettings) -> str:
-    """With an absolute path, for jobs may run in a folder of their own."""
+    """The storage with an absolute path, because jobs may run in their own folders."""
     given = settings.storage or "sqlite:///optuna.db"
     file = given.removeprefix("sqlite:///")
     return given if file == given else f"sqlite:///{Path(file).absolute()}"
 
 
 def batch(settings: SearchSettings, launcher: Any) -> int:
-    """Trials drawn together. `launcher`: its composed settings; without n_jobs, or with joblib's -1, it is one."""
+    """Trials drawn together. `launcher`: its composed settings; one if they have no n_jobs, or joblib's -1."""
     jobs = launcher.get("n_jobs")
     return settings.max_batch_size or (jobs if isinstance(jobs, int) and jobs > 0 else 1)

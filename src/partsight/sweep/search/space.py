@@ -16,7 +16,7 @@ _COMPARED_BY = (
     *("prediction.metric", "usecase", "data"),
     *("training.train_on_validation", "trainer.limit_val_batches"),
 )
-"""Settings that say, as all of data does, by what a trial is judged."""
+"""Settings that, like all of data, decide how a trial is judged."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Space:
     """By the left side of its override, e.g. training.learning_rate or +augmentation.train.Blur.p."""
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
-        """The overrides of one trial. `values`: of every drawn setting; choices are texts in Hydra's syntax already."""
+        """The overrides of one trial. `values`: of every drawn setting; choices are already texts in Hydra's syntax."""
         return [*self.fixed, *(f"{key}={values[key]}" for key in self.drawn)]
 
     def corners(self) -> list[list[str]]:
-        """Overrides of trials that may be drawn, such that every choice and both ends of every range occur.
+        """Overrides of possible trials that together include every choice and both ends of every range.
 
         One setting at a time moves away from its first choice or its low end.
         """
@@ -44,14 +44,14 @@ class Space:
 
 
 def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
-    """The space of hydra.sweeper.params and a command line, which wins where both name a setting.
+    """The space of hydra.sweeper.params and a command line, which wins if both name a setting.
 
-    A list or choice() is drawn from as it is. range(), without its end, and interval(), with both its ends, give whole
-    numbers to settings that are whole numbers, and otherwise what they give in Hydra. tag(log, ...) draws from the
-    logarithm.
+    A list or choice() is used as it is. range(), which excludes its end, and interval(), which includes both ends, give
+    whole numbers to settings that are whole numbers, and otherwise what they give in Hydra. tag(log, ...) draws on a
+    log scale.
 
     Raises:
-        Problems: all that cannot be drawn from.
+        Problems: everything that cannot be searched.
     """
     drawn: dict[str, BaseDistribution] = {}
     fixed: dict[str, str] = {}

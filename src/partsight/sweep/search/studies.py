@@ -1,8 +1,8 @@
-"""Studies in Optuna's own storage: opened, gone on with, shared by several workers.
+"""Studies in Optuna's own storage: opened, resumed, shared by several workers.
 
-The storage is a database. SQLite, the default, is what Optuna's own tools open, takes the few writes of a search (a
-report an evaluation) from the workers and jobs of one machine, and becomes PostgreSQL for several by its address alone.
-Optuna's other file, the journal, would do the first as well, but not the last.
+The storage is a database. SQLite, the default, can be opened by Optuna's own tools, handles the few writes of a search
+(one report per evaluation) by the workers and jobs of one machine, and for several machines is replaced by PostgreSQL
+by changing only the address. Optuna's journal file would serve one machine as well, but offers no such step.
 """
 
 import json
@@ -31,38 +31,38 @@ from partsight.evaluation.metrics import METRICS
 T = TypeVar("T")
 
 ALIVE, TAKEN_BACK = "alive", "taken_back"
-"""Attributes of a trial: its worker's latest sign of life (seconds since 1970); that it is run again as another."""
+"""Attributes of a trial: its worker's latest sign of life (seconds since 1970); that a new trial repeats it."""
 ATTEMPT, ATTEMPTS = "attempt", 2
-"""Attribute of a trial that is run again because its worker died: which attempt it is, from 1. After the last it has
-failed: what kills each worker that tries it would else be tried for ever."""
+"""Attribute of a trial that is repeated because its worker died: which attempt it is, from 1. After the last it counts
+as failed: values that kill every worker would otherwise be tried for ever."""
 SILENCE_SECONDS = 60
-"""After so long a silence a worker is taken for lost, and its trials are run again."""
+"""After this long without a sign of life a worker is given up as lost, and its trials are repeated."""
 BEGUN_WITH = "begun_with"
 """Attribute of a study: what its trials share, as JSON."""
 _RAN_ON = "ran_on "
-"""Begins the attributes of a study that hold what its trials turned out to run on."""
+"""Prefix of the study's attributes that record what its trials actually ran on."""
 PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 5.0
-"""How long, and how often, a storage is tried that cannot be used for the moment."""
+"""How long, and at what interval, a storage that cannot be used for the moment is tried again."""
 
 
 def opened(
     url: str, name: str, metric: str, settings: Mapping[str, Any], drawn: Mapping[str, BaseDistribution], named: bool
 ) -> Study:
-    """The study of this name, made where there is none.
+    """The study of this name, created if there is none.
 
     Args:
         url: of the storage.
         name: of the study.
         metric: what a trial's value is.
-        settings: that all trials share and that can change a result.
+        settings: those that all trials share and that can change a result.
         drawn: the search space.
-        named: the name was given. Another, of use case and folder, only begins a study.
+        named: whether the user gave the name. One made of use case and folder can only begin a study.
 
     Raises:
-        PartsightError: the storage cannot be used; the study has begun with another metric, space or settings; it has
-            trials, and nobody asked for it by name.
+        PartsightError: the storage cannot be used; the study was begun with another metric, space or settings; it has
+            trials, but was not asked for by name.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines tell of trials
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines report trials
     direction = StudyDirection.MAXIMIZE if METRICS[metric].higher_is_better else StudyDirection.MINIMIZE
     said = {f"searched {key}": str(value) for key, value in drawn.items()}
     said |= {"prediction.metric": metric} | {key: _text(value) for key, value in settings.items()}
@@ -84,7 +84,7 @@ def shown(url: str) -> str:
     """The address for people: without its password."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:  # no address; that is told where it is used
+    except SQLAlchemyError:  # not an address; reported where it is used
         return url
 
 
@@ -100,9 +100,9 @@ def metric(study: Study) -> str:
 
 
 def lock(url: str) -> AbstractContextManager[Any]:
-    """Held where workers of one machine must not overtake each other: they share the SQLite file.
+    """Held while workers of one machine must not overtake each other: they share the SQLite file.
 
-    A database server has none: its workers may start as many trials too many as there are workers.
+    A database server has no such lock: its workers may start up to as many extra trials as there are workers.
     """
     if not url.startswith("sqlite:///"):
         return nullcontext()
@@ -118,14 +118,14 @@ def sampler(name: str, seed: int) -> BaseSampler:
 
 
 def pruner(name: str) -> BasePruner:
-    """As Optuna sets it up, but that a median is not asked for at the first evaluation, which says little yet."""
+    """As Optuna sets it up, except that the median pruner skips the first evaluation, which says little yet."""
     if name == "median":
         return MedianPruner(n_warmup_steps=2)  # evaluations are counted from 1
     return SuccessiveHalvingPruner() if name == "successive_halving" else NopPruner()
 
 
 def finished(study: Study) -> list[FrozenTrial]:
-    """Trials that count: with a value, pruned or failed, but not those that are run again as another."""
+    """Trials that count: with a value, pruned or failed, but not those that a new trial repeats."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if trial.state.is_finished() and TAKEN_BACK not in trial.user_attrs]
 
@@ -136,16 +136,16 @@ def running(study: Study) -> list[FrozenTrial]:
 
 
 class Watch:
-    """Sees which running trials have lost their worker.
+    """Finds running trials that have lost their worker.
 
-    It looks whether the sign of life changes while time passes here: clocks and time zones of machines differ.
+    It checks whether the sign of life changes while time passes here: clocks and time zones of machines differ.
     """
 
     def __init__(self) -> None:
         self._seen: dict[int, tuple[object, float]] = {}
 
     def silent(self, study: Study) -> list[FrozenTrial]:
-        """Running trials whose sign of life has been the same for SILENCE_SECONDS, as far as was looked."""
+        """Running trials whose sign of life has not changed for SILENCE_SECONDS, as far as this watch has seen."""
         now, before, trials = time.monotonic(), self._seen, running(study)
         signs = {trial.number: trial.user_attrs.get(ALIVE) for trial in trials}
         self._seen = {
@@ -161,7 +161,7 @@ def attempt(trial: FrozenTrial) -> int:
 
 
 def take_back(study: Study, trial: FrozenTrial, next_attempt: int) -> bool:
-    """Fails a running trial whose worker has ended and queues its values again; False where another worker has."""
+    """Fails a running trial whose worker has ended and queues its values again; False if another worker did."""
     with suppress(OptunaError, ValueError):
         optuna.trial.Trial(study, trial._trial_id).set_user_attr(TAKEN_BACK, True)
         study.tell(trial.number, state=TrialState.FAIL)
@@ -171,7 +171,7 @@ def take_back(study: Study, trial: FrozenTrial, next_attempt: int) -> bool:
 
 
 def give_up(study: Study, trial: FrozenTrial) -> bool:
-    """Fails a running trial whose worker has ended, for good; False where another worker has."""
+    """Fails a running trial whose worker has ended, for good; False if another worker did."""
     with suppress(OptunaError, ValueError):
         study.tell(trial.number, state=TrialState.FAIL)
         return True
@@ -179,9 +179,9 @@ def give_up(study: Study, trial: FrozenTrial) -> bool:
 
 
 def differences(study: Study, url: str, facts: Mapping[str, str]) -> list[str]:
-    """What a trial ran on that the trials before it did not.
+    """How what a trial ran on differs from what earlier trials ran on.
 
-    Where it ran on nothing else, what none of them knew is remembered for those to come.
+    If nothing differs, facts that the study did not have yet are stored for later trials.
     """
     with lock(url):
         attributes = study.user_attrs
@@ -195,10 +195,10 @@ def differences(study: Study, url: str, facts: Mapping[str, str]) -> list[str]:
 
 
 def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
-    """What `use` gives; a storage that cannot be used (restarted, locked, its disk full) is tried again for a while.
+    """What `use` returns; a storage that cannot be used (restarted, locked, its disk full) is retried for a while.
 
     Raises:
-        PartsightError: it still cannot be used; `what` says to whom that matters.
+        PartsightError: it still cannot be used; `what` names the consequence.
     """
     until, told = time.monotonic() + PATIENCE_SECONDS, False
     while True:
@@ -218,8 +218,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
 
 
 def _text(value: object) -> str:
-    """A value as text; of a mapping its keys in order: those of augmentation are transforms, and which comes first can
-    change a picture. There is no other mapping among the settings."""
+    """A value as text; a mapping keeps the order of its keys: augmentation, the only mapping among the settings, names
+    transforms, whose order can change a picture."""
     return json.dumps(list(value.items()), sort_keys=True) if isinstance(value, Mapping) else str(value)
 
 
@@ -243,7 +243,7 @@ def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, st
 
 
 def _changes(begun: Mapping[str, str], said: Mapping[str, str]) -> list[str]:
-    """A setting that one of the two does not know is no change: it came with another version of this program."""
+    """The settings that differ; not those that only one side knows: they came with another version of this program."""
     keys = [
         key for key in dict.fromkeys([*begun, *said]) if key.startswith("searched ") or (key in begun and key in said)
     ]
@@ -255,7 +255,7 @@ def _changes(begun: Mapping[str, str], said: Mapping[str, str]) -> list[str]:
 
 
 class _Reseeded(BaseSampler):
-    """A sampler made anew for each trial: a worker that begins, or begins again, does not repeat what was drawn."""
+    """A sampler created anew for each trial: a worker that starts, or starts again, does not repeat earlier draws."""
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
         self._make, self._seed = make, seed

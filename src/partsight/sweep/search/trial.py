@@ -13,7 +13,7 @@ ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
 
 @dataclass(frozen=True)
 class Announced:
-    """What a job has to know of its trial."""
+    """What a job needs to know about its trial."""
 
     storage: str
     study: str
@@ -22,13 +22,13 @@ class Announced:
     """Optuna's own number of the trial, among those of all studies."""
     pruner: str
     overrides: Sequence[str] = ()
-    """Of the job; a release that did not announce them left none."""
+    """Of the job; empty in files of releases that did not record them."""
 
 
 def announce(folder: Path, trial: Announced) -> None:
     """Tells the job that will run in `folder`, in whatever process, which trial it is.
 
-    Where the folder of a sweep is used again, what says how another trial ended would be read as the end of this one.
+    Removes files in a reused sweep folder that say how another trial ended: they would be read as the end of this one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (PRUNED, FIGURES):
@@ -44,24 +44,24 @@ def forget(folder: Path) -> None:
 
 
 def of_run(folder: Path) -> Announced | None:
-    """The trial of the run in `folder`; None where it is none."""
+    """The trial of the run in `folder`; None outside a search."""
     path = folder / ANNOUNCED
     return Announced(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def tags(folder: Path) -> dict[str, str]:
-    """Study and number of the run in `folder`, to find the trials of all workers by; none outside a search."""
+    """Study and trial number of the run in `folder`, to find the trials of all workers; none outside a search."""
     found = of_run(folder)
     return {"study": found.study, "trial": str(found.number)} if found else {}
 
 
 def record_pruned(folder: Path, reason: str) -> None:
-    """Writes down when the trial in `folder` was ended, and at what."""
+    """Records when the trial in `folder` was pruned, and at what value."""
     (folder / PRUNED).write_text(reason + "\n", encoding="utf-8")
 
 
 def pruned(folder: Path) -> str | None:
-    """What was written down of the trial in `folder`; None where it was not ended."""
+    """What was recorded of the trial in `folder`; None if it was not pruned."""
     path = folder / PRUNED
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 

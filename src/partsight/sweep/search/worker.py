@@ -1,4 +1,4 @@
-"""Trials as jobs: announced, launched, and told to the study by what they left."""
+"""Trials as jobs: announced, launched, and reported to the study from the files they left."""
 
 import math
 import os
@@ -31,7 +31,7 @@ _FIRST_WEIGHTS = ("model.pretrained", "model.weights", "model.on_missing_weights
 
 @dataclass(frozen=True)
 class Worker:
-    """What a search, in this process, works with."""
+    """What a search works with in this process."""
 
     study: Study
     metric: str
@@ -40,7 +40,7 @@ class Worker:
     """The storage of the study."""
     searched: Space
     folder: Path
-    """The sweep's; a trial has one of its own in it."""
+    """The sweep's; each trial has its own folder in it."""
     launcher: Launcher
     pruner: str
     """Its name."""
@@ -57,7 +57,7 @@ class End:
     state: TrialState
     said: str
     apart: tuple[str, ...] = ()
-    """What it ran on that other trials did not; then it has failed."""
+    """How what it ran on differs from other trials; if it does, the trial has failed."""
 
 
 def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobReturn], list[End]]:
@@ -66,24 +66,24 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     for one in trials:
         own, name, given = worker.own(one), worker.study.study_name, worker.searched.overrides(one.params)
         trial.announce(own, trial.Announced(worker.url, name, one.number, one._trial_id, worker.pruner, given))
-        with suppress(OptunaError):  # of use to people alone
+        with suppress(OptunaError):  # only for people to read
             one.set_user_attr("folder", str(own))
             one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
-        # trials of several workers interleave, so numbers of jobs in a row would not be theirs
+        # trials of several workers interleave, so consecutive job numbers would not match theirs
         commands.append([*given, f"hydra.sweep.subdir={one.number}"])
     try:
         with _heard(trials):
             returned = worker.launcher.launch(commands, initial_job_idx=trials[0].number)
-    except Exception as error:  # joblib, submitit and Ray have no answer for any job when the process of one was lost
+    except Exception as error:  # joblib, submitit and Ray return nothing for any job if the process of one was lost
         return [], _lost(worker, trials, f"{type(error).__name__}: {error}")
-    except BaseException:  # Ctrl-C, SIGTERM: what has ended is told, the rest is left to whoever goes on
+    except BaseException:  # Ctrl-C, SIGTERM: finished trials are reported, the rest is left to whoever resumes
         _hand_back(worker, trials)
         raise
     ends = []
     for place, (one, job) in enumerate(zip(trials, returned, strict=True)):
         try:
             ends.append(_tell(worker, one, _value(job)))
-        except PartsightError as error:  # the storage is away, and would be for the others
+        except PartsightError as error:  # the storage fails, and would for the others too
             untold = ", ".join(str(worker.own(other)) for other in trials[place + 1 :])
             raise PartsightError(f"{error}\nNot told either: {untold}" if untold else str(error)) from error
     return returned, ends
@@ -119,7 +119,7 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
 
 @contextmanager
 def _heard(trials: Sequence[Trial]) -> Iterator[None]:
-    """While it is open, other workers can see that these trials have a worker."""
+    """While the body runs, other workers can see that these trials have a worker."""
     over = threading.Event()
 
     def beat() -> None:
@@ -175,9 +175,9 @@ def _store(study: Study, one: Trial, own: Path, end: End, value: float) -> None:
 
 
 def _differences(worker: Worker, own: Path, what: str) -> list[str]:
-    """What a trial with a result ran on that others did not: its data, folds, and the first weights of its backbone.
+    """How a trial with a result differs from the others in data, folds, plugins or first weights of its backbone.
 
-    A run's settings do not say it: paths, samples and what becomes of missing weights may be told in several ways.
+    The settings do not tell: paths, samples and the handling of missing weights can be written in several ways.
     """
     if not ((own / FACTS).is_file() and (own / SETTINGS).is_file()):
         return []
@@ -197,13 +197,13 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _value(job: JobReturn) -> float:
-    """What a job returned; nan where it failed."""
+    """What a job returned; nan if it failed."""
     value: Any = job._return_value
     return float(value) if job.status == JobStatus.COMPLETED and isinstance(value, int | float) else math.nan
 
 
 def _value_on_disk(worker: Worker, one: Trial) -> float | None:
-    """What a job left: its value, nan where it was pruned or failed, None where it has not ended."""
+    """What a job left: its value, nan if it was pruned or failed, None if it has not ended."""
     own = worker.own(one)
     if trial.pruned(own) is not None or failure.reason(own) is not None:
         return math.nan
