@@ -39,7 +39,7 @@ def test_rows_that_training_will_not_use_are_a_note(tmp_path: Path, capsys: pyte
     for split, count, size in (("train", 30, 8), ("val", 6, 9)):
         tree(tmp_path / "parts" / split, {"good": count, "bad": count}, size)
     assert status(str(tmp_path / "parts")) == 0
-    assert "12 rows of a validation set" in capsys.readouterr().out
+    assert "12 rows of the separate validation set" in capsys.readouterr().out
     assert "data.validation_strategy=custom validates on them" in (tmp_path / "data_check.html").read_text("utf-8")
     assert status(str(tmp_path / "parts"), "data.validation_strategy=custom") == 0
     assert "not used" not in capsys.readouterr().out
