@@ -231,6 +231,32 @@ def test_a_sigterm_waits_for_the_end_of_the_run(tracking: TrackingConfig, monkey
     assert only_run(tracking).info.status == "FINISHED"
 
 
+def test_loader_processes_that_end_with_it_do_not_keep_a_run_open(
+    tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`timeout` and Slurm send SIGTERM to all processes, and PyTorch raises in this one wherever it is."""
+    end = MlflowClient.set_terminated
+
+    def dead(number: int, frame: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+
+    def ended_with_all() -> None:
+        signal.signal(signal.SIGCHLD, dead)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def meanwhile(self: MlflowClient, *given: Any) -> None:
+        os.kill(os.getpid(), signal.SIGCHLD)
+        time.sleep(0.01)
+        end(self, *given)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", meanwhile)
+    before = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(SystemExit), tracked(tracking, "loaded"):
+        ended_with_all()
+    signal.signal(signal.SIGCHLD, before)
+    assert only_run(tracking).info.status == "KILLED"
+
+
 def test_the_signal_handler_is_given_back(tracking: TrackingConfig) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with tracked(tracking, "run"):
