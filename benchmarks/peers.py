@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="casting_512x512")
     parser.add_argument("--backbone", choices=("resnet50", "mobilenetv2_100"), default="resnet50")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="Python of the environment with them")
+    parser.add_argument("--peers", type=Path, default=Path(sys.executable), help="Python of the peers' environment")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--only", choices=WAYS[:-1], help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=1, help="seed")

@@ -61,7 +61,7 @@ def loop(way: str, backbone: str, steps: int) -> None:
     seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     print(
         f"{backbone}, {way}: {32 * steps / seconds:.1f} pictures/s, "
-        f"{(used.ru_minflt - faults) // steps:,} faults a step, {used.ru_maxrss / 1e6:.1f} GB",
+        f"{(used.ru_minflt - faults) // steps:,} faults per step, {used.ru_maxrss / 1e6:.1f} GB",
         flush=True,
     )
 

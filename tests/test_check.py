@@ -311,7 +311,7 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
         ),
         (
             ["data.validation_strategy=custom", "data.on_leak=group"],
-            "data.on_leak=group: data.validation_strategy=custom is a division that is given",
+            "data.on_leak=group: data.validation_strategy=custom is a given division",
         ),
         (["data.label_columns=[]"], "data.label_columns: name at least one column"),
         (["data.label_columns=[a,b,a]"], "data.label_columns: a column is named twice"),
@@ -319,7 +319,7 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
         ([*TREE, "data.group_column=run"], "data.group_column: needs data.table"),
         (
             ["data.validation_table=v.csv", "data.root=null"],
-            "data.validation_table: acts under data.validation_strategy=custom alone",
+            "data.validation_table: acts only under data.validation_strategy=custom",
         ),
         (["data.test_images=new", "data.root=null"], "data.test_images: needs data.test_table"),
         ([*TREE, "data.several_rows=multi_hot"], "data.several_rows=multi_hot: needs data.table"),

@@ -80,10 +80,10 @@ def _contradictions(c: Config) -> list[str]:
         (data.group_column is not None and tree, "data.group_column: needs data.table; a folder tree has no columns"),
         (
             data.validation_table is not None and data.validation_strategy != "custom",
-            "data.validation_table: acts under data.validation_strategy=custom alone",
+            "data.validation_table: acts only under data.validation_strategy=custom",
         ),
         (data.test_images is not None and data.test_table is None, "data.test_images: needs data.test_table"),
-        (multi_hot and tree, "data.several_rows=multi_hot: needs data.table; a folder tree has one row a picture"),
+        (multi_hot and tree, "data.several_rows=multi_hot: needs data.table; a folder tree has one row per picture"),
         (multi_hot and several, "data.several_rows=multi_hot: makes several labels of one column; name one"),
         (multi_hot and output == "softmax", "model.output=softmax: the classes of multi_hot are independent; use auto"),
         (
@@ -171,8 +171,8 @@ def _folds(c: Config) -> list[str]:
         (strategy != "file" and data.folds_file is not None, "data.folds_file: set data.validation_strategy=file"),
         (
             data.on_leak == "group" and (given or strategy == "custom"),
-            f"data.on_leak=group: {said} is a division that is given, and cannot be drawn anew. "
-            "Use warn or error and mend it by hand, or draw one: data.validation_strategy=grouped",
+            f"data.on_leak=group: {said} is a given division and cannot be drawn anew. "
+            "Use warn or error and correct it by hand, or draw one: data.validation_strategy=grouped",
         ),
     ]
     return [text for broken, text in tests if broken]

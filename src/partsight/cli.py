@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--images", type=Path, help="folder the table's pictures are in (default: the table's folder)")
     predict.add_argument("--image-column", help="column that names the picture (default: as trained)")
     predict.add_argument("--batch-size", type=int, default=32, help="pictures at a time (default: %(default)s)")
-    predict.add_argument("--workers", type=int, help="loader processes (default: one a core, at most 8)")
+    predict.add_argument("--workers", type=int, help="loader processes (default: one per core, at most 8)")
     predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
     predict.set_defaults(run=_predict)
 
@@ -67,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         "export", help="pack a checkpoint into a scorer that runs anywhere", description=_EXPORT
     )
     export.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
-    export.add_argument("--out", type=Path, default=Path("scorer"), help="folder to make (default: %(default)s)")
+    export.add_argument("--out", type=Path, default=Path("scorer"), help="folder to create (default: %(default)s)")
     export.add_argument("--samples", type=Path, help="folder of pictures for its selftest (default: drawn ones)")
     export.add_argument(
-        "--int8", action="store_true", help="in eight-bit integers, if faster and as right on the validation rows"
+        "--int8", action="store_true", help="in eight-bit integers, if faster and as accurate on the validation rows"
     )
     export.add_argument("--root", help="with --int8: the run's data set (default: where the run found it)")
     export.set_defaults(run=_export)
@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_PREDICT = "Scores pictures into a table with a row a picture: image, prediction and a probability for each class."
+_PREDICT = "Scores pictures into a table with one row per picture: image, prediction and a probability for each class."
 _EXPORT = "Makes a folder with the model as ONNX and a script that scores pictures with it, without this project."
-_IMPORT = "Writes a use case with what the file says, and beside it a table of what became of every key."
+_IMPORT = "Writes a use case with the file's settings, and beside it a table of how each key was translated."
 _UI = "Serves the MLflow UI of a store until Ctrl-C."
 
 
@@ -121,7 +121,7 @@ def _predict(parsed: argparse.Namespace) -> None:
 
 def _export(parsed: argparse.Namespace) -> None:
     if parsed.root is not None and not parsed.int8:
-        raise PartsightError("--root: is for --int8")
+        raise PartsightError("--root: only with --int8")
     with importing.for_good():
         from partsight.data import folders
         from partsight.serving.int8 import Int8

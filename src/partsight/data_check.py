@@ -37,7 +37,7 @@ def main(given: Sequence[str]) -> int:
     )
     parser.add_argument("what", nargs="+", metavar="FOLDER_OR_SETTING", help="a folder, or settings such as usecase=")
     parser.add_argument("--out", type=Path, default=Path("data_check.html"), help="the page (default: %(default)s)")
-    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as for train")
     parsed, rest = parser.parse_known_intermixed_args(given)
     own = [f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []
     config = command.settings([*_as_settings(parsed.what), *rest, *own])

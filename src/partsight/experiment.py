@@ -117,9 +117,9 @@ def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | 
     console.table(figures[SHOWN], f"{config.name}, {run_name(config)}: validation, 95 % intervals")
     differing = earlier.changes(known, config, {}).get("drift")
     console.say(
-        f"Not run again: run {known.id} of {known.tags['folder']} is the same"
-        + (f", but for what cannot change its figures ({differing})" if differing else "")
-        + f". Its tables are in {folder}; rerun=true runs it again"
+        f"Already finished as run {known.id} in {known.tags['folder']}; not run again."
+        + (f" Differences that cannot affect the result: {differing}." if differing else "")
+        + f" Its tables are in {folder}; rerun=true runs it again"
     )
     of = figures["metric"] == config.prediction.metric
     return float(figures.loc[of, "value"].iloc[0])

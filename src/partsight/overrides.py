@@ -85,7 +85,7 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     if key.split(".")[0].split("/")[0] == "hydra":  # Hydra's own section is Hydra's to check
         return []
     if key == "study":
-        return [f"{override.input_line}: studies have a command of their own: partsight study {override.value()}"]
+        return [f"{override.input_line}: studies have their own command: partsight study {override.value()}"]
     if override.is_delete():
         return [] if _known(key) else [_unknown(key, folders)]
     if override.is_sweep_override():

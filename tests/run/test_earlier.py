@@ -64,7 +64,7 @@ def test_a_finished_run_is_not_made_again(
     same(first, tmp_path / second)
     (only,) = mlflow_runs(tmp_path)
     said = capsys.readouterr().out
-    assert f"run {only.info.run_id} of {first} is the same" in said
+    assert f"Already finished as run {only.info.run_id} in {first}; not run again" in said
     assert "data.workers: 0 -> 1" in said
     assert json.loads((tmp_path / second / "earlier_run.json").read_text())["run_id"] == only.info.run_id
 
@@ -104,7 +104,7 @@ def test_processes_started_by_others_go_on_from_nothing(
     if apart:
         with earlier.claimed(config, "0123", drawn=False) as known:
             assert known is None
-        assert "it is not looked for among earlier runs, and begins anew" in capsys.readouterr().out
+        assert "does not look for an earlier run and starts from scratch" in capsys.readouterr().out
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:
@@ -132,7 +132,7 @@ def test_a_result_that_mlflow_did_not_take_is_brought_there_without_training_aga
         patch.setattr(MlflowClient, "log_artifact", away)
         with pytest.raises(SystemExit):
             run(tmp_path, pictures, AGAIN, "hydra.run.dir=first")
-    assert "the same command, with the seed of config.yaml there, goes on" in capsys.readouterr().err
+    assert "the same command, with the seed from config.yaml there, resumes" in capsys.readouterr().err
 
     def never(*_: object) -> None:
         raise AssertionError("it trains")
@@ -267,7 +267,7 @@ def test_a_folder_that_is_gone_means_from_the_start(
     run(tmp_path, pictures, AGAIN, "hydra.run.dir=new")
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FINISHED"
-    assert "is gone: it begins again" in capsys.readouterr().out
+    assert "is gone; starting from scratch" in capsys.readouterr().out
 
 
 def test_another_run_in_the_same_folder_does_not_go_on_from_it(
@@ -331,7 +331,7 @@ def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, start:
     both = [start(tmp_path, f"hydra.run.dir=run{number}") for number in (0, 1)]
     said = [ended_well(process) for process in both]
     assert len(mlflow_runs(tmp_path)) == 1
-    assert "Another process is at work on this very run" in "".join(said)
+    assert "Another process is already running this experiment" in "".join(said)
     same(tmp_path / "run0", tmp_path / "run1")
 
 

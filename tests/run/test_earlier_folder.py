@@ -27,13 +27,13 @@ def test_a_run_goes_on_from_a_folder_that_it_sees(
 ) -> None:
     earlier.prepare_folder(tmp_path / "new", interrupted(tmp_path / "old", host))
     assert (tmp_path / "new" / "checkpoints" / LAST).read_bytes() == b"weights"
-    assert "it goes on from its last checkpoint" in capsys.readouterr().out
+    assert "resuming from its last checkpoint" in capsys.readouterr().out
 
 
 def test_a_folder_of_another_machine_may_be_another_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     earlier.prepare_folder(tmp_path / "new", interrupted(tmp_path / "old", "another", identity="4567"))
     assert not (tmp_path / "new").exists()
-    assert "is on another: it begins again" in capsys.readouterr().out
+    assert "is on another; starting from scratch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("told", ["", "identity: 'cut o", "no mapping", None])
@@ -45,7 +45,7 @@ def test_a_folder_of_another_machine_that_does_not_say_whose_it_is_is_left_alone
     facts.unlink()
     facts.mkdir() if told is None else facts.write_text(told)  # a folder: it cannot be read
     earlier.prepare_folder(tmp_path / "new", of_another)
-    assert "is on another: it begins again" in capsys.readouterr().out
+    assert "is on another; starting from scratch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -57,7 +57,7 @@ def test_a_folder_of_this_machine_may_be_another_runs_by_now(
     earlier.prepare_folder(own, interrupted(tmp_path / "old", platform.node(), identity="4567"))
     assert not (own / "checkpoints" / LAST).exists()
     assert (tmp_path / "old" / "checkpoints" / LAST).exists() is not same
-    assert "is another run's by now: it begins again" in capsys.readouterr().out
+    assert "has since been used by another run; starting from scratch" in capsys.readouterr().out
 
 
 def test_nothing_of_another_run_is_left_in_a_folder(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
     earlier.prepare_folder(tmp_path / "new", of_here)
-    assert "is gone: it begins again" in capsys.readouterr().out
+    assert "is gone; starting from scratch" in capsys.readouterr().out
 
 
 def test_without_a_cache_folder_a_run_begins_all_the_same(
@@ -101,7 +101,7 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
     config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     with earlier.claimed(config, "0123", drawn=False) as known:
         assert known is None
-    assert "cannot be written" in capsys.readouterr().out
+    assert "cannot write this lock file" in capsys.readouterr().out
     with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", drawn=False):
         raise OSError("the run's own")
 

@@ -38,13 +38,13 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
         "kind: should be one of train, time; found 'trian'; did you mean train?",
         "settings: should be a list of texts",
         "variants.one.setings: there is no such key; did you mean settings?",
-        "Acuracy is no figure; did you mean Accuracy?",
+        "Acuracy is not a figure; did you mean Accuracy?",
         "variants.one.published.F1: should be a number",
         "variants.two.protocols.gpo: is not among the protocols",
         "protocols.cpuu: there is no such file in study/protocol; did you mean cpu?",
         "repeats: should be a whole number from 1; found 0",
         "thresholds: should be a list of numbers from 0 to 1",
-        "figures: accuracy is no figure; did you mean Accuracy?",
+        "figures: accuracy is not a figure; did you mean Accuracy?",
         "folds: put validation rows together",
     ):
         assert any(wanted in text for text in said), wanted

@@ -95,7 +95,7 @@ def test_what_was_made_under_another_results_version_is_missing(
     assert [run.done for run in (before, now, cut_off)] == [True, False, False]
     monkeypatch.setattr(plan_module, "RESULTS_VERSION", 4)
     assert [run.done for run in planned(tmp_path).runs[:3]] == [False, True, False]
-    assert "version 3): to be made again" in results.status(before)
+    assert "version 3): will be run again" in results.status(before)
 
 
 def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_timed_runs_are_not_repeated(tmp_path: Path) -> None:
 )
 def test_settings_of_hydra_that_would_take_the_jobs_elsewhere_are_refused(tmp_path: Path, setting: str) -> None:
     (tmp_path / "rates.yaml").write_text(STUDY)
-    with pytest.raises(Problems, match=r"of Hydra's settings a study takes .* the folder is --out FOLDER"):
+    with pytest.raises(Problems, match=r"of Hydra's settings a study takes only .* the folder is --out FOLDER"):
         command.main(["rates.yaml", setting, "--list"])
     taken = ["hydra/launcher=basic", "hydra.launcher.n_jobs=2", "hydra/job_logging=none", "hydra.verbose=true"]
     assert command.main(["rates.yaml", "--list", *taken]) == 0
@@ -156,4 +156,4 @@ def test_a_store_that_is_away_at_the_end_does_not_cost_the_table(
     (tmp_path / "rates.yaml").write_text(STUDY)
     assert command.main(["rates.yaml", "protocol=own"]) == 1  # its one run has no result
     assert (tmp_path / "studies" / "rates" / "casting" / "own" / "table.md").is_file()
-    assert "could not be told of its result (MlflowException: no route to host)" in capsys.readouterr().out
+    assert "Could not write the parent run's result to MLflow (MlflowException: no route" in capsys.readouterr().out

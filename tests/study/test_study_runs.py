@@ -97,7 +97,7 @@ def test_the_table_holds_the_published_figure_and_says_what_is_missing(made: Pat
     text = (result(made) / "table.md").read_text()
     assert "| 75 |" in text
     assert "Not finished: 2 of 6 runs." in text
-    assert "Under it this study adds `training.weight_decay=0.01`." in text
+    assert "Under this protocol the study adds `training.weight_decay=0.01`." in text
     assert "not comparable with rows from ImageNet weights" in text
     assert "partsight study rates.yaml protocol=own training.epochs=1" in text
 
@@ -110,7 +110,7 @@ def test_a_run_that_fails_is_told_and_the_others_are_not_run_again(
     assert len(before) == 4
     assert study(made, "rates.yaml", "training.epochs=1") == 1
     said = capsys.readouterr().out
-    assert "2 of 6 runs to make" in said
+    assert "running 2 of 6 runs" in said
     assert "No result: empty: " in said
     assert "there are no pictures in it" in said
     assert {path: path.stat().st_mtime_ns for path in runs.glob("*/finished.json")} == before

@@ -109,7 +109,7 @@ def test_validation_rows_are_tabulated_where_no_test_row_has_a_label(plan: plann
     told = writing.told(plan)
     assert [part.heading for part in told.parts] == ["Validation rows (10)"]
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
-    assert not any(note.startswith("COPIES AND LOOK-ALIKES NOT KNOWN") for note in told.notes)
+    assert not any(note.startswith("COPIES AND LOOK-ALIKES UNKNOWN") for note in told.notes)
 
 
 def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch:
 def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = STUDY.replace("backbone=resnet34]", "backbone=resnet34], protocols: {own: [training.batch_size=64]}")
     notes = writing.told(planned(tmp_path, monkeypatch, own, BINARY)).notes
-    assert "Under it wrong has `training.batch_size=64`." in notes
+    assert "Under this protocol wrong has `training.batch_size=64`." in notes
 
 
 def test_a_bootstrap_without_a_width_has_no_limits() -> None:
@@ -219,8 +219,8 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
         changed(run, data_fingerprint="99e45678aa")
     told = writing.told(plan)
     assert len(told.parts) == 1
-    assert any(text.startswith("RUNS OF OTHER PICTURES OR LABELS THAN TODAY'S: right / wrong.") for text in told.notes)
-    assert any(text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong") for text in told.notes)
+    assert any(text.startswith("PICTURES OR LABELS CHANGED SINCE THESE RUNS: right / wrong.") for text in told.notes)
+    assert any(text.startswith("COPIES AND LOOK-ALIKES UNKNOWN for right, wrong") for text in told.notes)
 
 
 @pytest.mark.parametrize("tag", LOUD)
@@ -249,9 +249,9 @@ def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.Monk
     told = writing.told(plan)
     assert [part.heading for part in told.parts] == ["Test rows, as published (10)"]
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
-    (note,) = [text for text in told.notes if text.startswith("COPIES AND LOOK-ALIKES NOT KNOWN of right, wrong")]
+    (note,) = [text for text in told.notes if text.startswith("COPIES AND LOOK-ALIKES UNKNOWN for right, wrong")]
     assert "or cannot be read" in note
-    assert any(text.startswith("NOT KNOWN whether the runs are of today's data") for text in told.notes)
+    assert any(text.startswith("UNKNOWN whether the runs used the current data") for text in told.notes)
 
 
 def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
@@ -259,7 +259,7 @@ def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
 ) -> None:
     told = writing.told(planned(tmp_path, monkeypatch, f"{STUDY}thresholds: [0.3, 0.5]\n", SOFTMAX))
     assert told.parts[0].table["threshold"].tolist() == ["as decided"] * 2
-    assert any(text.startswith("THRESHOLDS LEFT OUT of right, wrong") for text in told.notes)
+    assert any(text.startswith("THRESHOLDS LEFT OUT for right, wrong") for text in told.notes)
 
 
 def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_picture_that_changed_makes_all_runs_of_its_data_missing(
     assert outdated(plan) == {"pictures or labels": ["one", "other"]}
     assert plan.missing == []
     plan.forget(study_command._again(plan))
-    assert "To be made again, for pictures or labels are others today: one / other" in capsys.readouterr().out
+    assert "Will be run again because pictures or labels changed: one / other" in capsys.readouterr().out
     assert [run.title for run in plan.missing] == ["one", "other"]
 
 
@@ -124,7 +124,7 @@ def test_data_that_cannot_be_read_leave_what_is_finished_finished(
     Path("first.pt").unlink()
     plan = planned()
     assert study_command._outdated(plan) == []
-    assert capsys.readouterr().out.count("is of today's data and weights is not known") == 2  # once a thing, not a run
+    assert capsys.readouterr().out.count("Cannot check whether finished runs") == 2  # once a thing, not a run
 
 
 def test_a_list_marks_what_is_of_other_data(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_the_exit_status_is_that_of_the_jobs_where_mlflow_cannot_be_reached(
     if failed:
         failure.record(job(tmp_path, 1, "head=gem"), "killed by SIGKILL")
     assert collect.conclude(tmp_path, ["head=linear,gem"]) is not failed
-    assert "could not be told of its result" in capsys.readouterr().out
+    assert "Could not write the parent run's result to MLflow" in capsys.readouterr().out
 
 
 def test_what_hydra_would_make_a_warning_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_the_processes_of_a_job_are_its_own_and_end_it_when_they_die(train: Trai
     assert not (tmp_path / "runs").exists()  # every process has the folder of its job
 
     jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("plugins")["status"]
-    killed = "process 1 of the run was killed by SIGKILL; what it printed stands above"
+    killed = "process 1 of the run was killed by SIGKILL; its output is above"
     assert jobs.to_dict() == {"[lives]": "finished", "[at_start]": killed, "[in_training]": killed}
     assert (tmp_path / "sweep" / "2" / "failure.txt").read_text() == killed + "\n"
     runs = {run.data.params["plugins"]: run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") != "sweep"}

@@ -112,7 +112,7 @@ def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: 
     assert capsys.readouterr().out == ""
     parent.open_run(jobs, ["usecase=casting,steel"], ["usecase"], tmp_path)
     said = capsys.readouterr().out
-    assert "is in the MLflow experiment casting, and jobs are in steel too" in said
+    assert "is in the MLflow experiment casting, but some jobs are in steel" in said
     assert "tracking.experiment=NAME" in said
 
 
@@ -144,4 +144,4 @@ def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
     client.set_tag(first, "host", host)
     client.set_tag(first, "process", process)
     assert (opened() == first) is joined
-    assert ("Where it is dead, end it in MLflow first" in capsys.readouterr().out) is (host == "another" and not study)
+    assert ("If that sweep has died, end" in capsys.readouterr().out) is (host == "another" and not study)

@@ -73,7 +73,7 @@ def test_what_a_study_has_begun_with_cannot_be_changed(tmp_path: Path) -> None:
     search_for(composed(tmp_path, n_trials=1))
     wider = composed(tmp_path, "training.learning_rate=tag(log,interval(1e-4,1))", "head=linear,gem")
     longer = Config(prediction=PredictionConfig(metric="F1"), training=TrainingConfig(epochs=50))
-    with pytest.raises(Problems, match="has begun with something else") as caught:
+    with pytest.raises(Problems, match="was begun with other settings") as caught:
         search_for(wider, settings=longer)
     said = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 4, said

@@ -174,9 +174,9 @@ def test_many_failures_in_a_row_end_the_search(tmp_path: Path, monkeypatch: pyte
         failure.record(tmp_path / "sweep" / job["hydra.sweep.subdir"], "MLflow cannot be reached")
         return math.nan
 
-    with pytest.raises(PartsightError, match=r"last 3 trials have failed.*MLflow cannot be reached") as stopped:
+    with pytest.raises(PartsightError, match=r"last 3 trials all failed.*MLflow cannot be reached") as stopped:
         search_for(composed(tmp_path, n_trials=20), failing)
-    assert "hydra.sweeper.study_name=rates goes on" in str(stopped.value)
+    assert "hydra.sweeper.study_name=rates resumes the search" in str(stopped.value)
     assert states(tmp_path) == ["FAIL"] * 3
     assert len(pd.read_csv(tmp_path / "sweep" / "trials.csv")) == 3
     search_for(composed(tmp_path, n_trials=4))  # mended
@@ -220,7 +220,7 @@ def test_a_result_that_cannot_be_stored_is_named(tmp_path: Path, monkeypatch: py
     failing_tell(monkeypatch, 1000, StorageInternalError("disk full"))
     with pytest.raises(PartsightError) as stopped:
         search_for(composed(tmp_path, n_trials=2), lambda job: 0.5)
-    for part in ("Trial 0 (ROC_AUC 0.50000", str(tmp_path / "sweep" / "0"), "disk full", "study_name=rates goes on"):
+    for part in ("Trial 0 (ROC_AUC 0.50000", str(tmp_path / "sweep" / "0"), "disk full", "study_name=rates resumes"):
         assert part in str(stopped.value)
 
 
@@ -234,7 +234,7 @@ def test_a_trial_that_another_worker_took_back_is_said(
         return 0.5
 
     search_for(composed(tmp_path, n_trials=1), answer)
-    assert "Trial 0: ROC_AUC 0.50000; but it was taken for lost and is run again as another" in capsys.readouterr().out
+    assert "Trial 0: ROC_AUC 0.50000; but it had been given up as lost" in capsys.readouterr().out
     assert states(tmp_path) == ["FAIL", "COMPLETE"]
 
 
@@ -258,7 +258,7 @@ def test_a_search_that_stops_has_a_table_and_exits_with_1(tmp_path: Path, capsys
     with pytest.raises(SystemExit) as left:
         sweeper.sweep([RATE])
     assert left.value.code == 1
-    assert "last 8 trials have failed" in capsys.readouterr().err
+    assert "last 8 trials all failed" in capsys.readouterr().err
     assert pd.read_csv(tmp_path / "sweep" / "sweep.csv")["status"].tolist() == ["no result"] * 8
 
 

@@ -64,13 +64,13 @@ def test_texts_with_commas_and_quotes_come_out_as_they_went_in() -> None:
 
 def test_every_mistake_is_named() -> None:
     wrong = {
-        "backbone=interval(0,1)": "is no number",
+        "backbone=interval(0,1)": "is not a number",
         "training.epochs=interval(2.5,8)": "takes whole numbers",
-        "training.learning_rate=tag(log,interval(0,1))": "a logarithm begins above 0",
-        "training.weight_decay=tag(ln,interval(0,1))": "there is tag(log, ...)",
+        "training.learning_rate=tag(log,interval(0,1))": "a log scale must start above 0",
+        "training.weight_decay=tag(ln,interval(0,1))": "the only tag is tag(log, ...)",
         "training.batch_size=range(8,8)": "holds no value",
         "training.label_smoothing=interval(0.5,0.1)": "ends before it begins",
-        "image.height=tag(log,range(32,64,8))": "Optuna draws no steps from a logarithm",
+        "image.height=tag(log,range(32,64,8))": "Optuna has no steps on a log scale",
         "prediction.metric=F1,ROC_AUC": "cannot be searched",
         "usecase=casting,steel": "cannot be searched",
         "fold=0,1,2": "find the easiest one, so it cannot be searched; give one fold, and run the best trial with",

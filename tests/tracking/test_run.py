@@ -299,7 +299,7 @@ def test_points_wait_for_a_store_that_is_away(tracking: TrackingConfig, capsys: 
         track.points(curve(4))
         with away("log_batch"):
             track.points(curve(5))  # the last: sent when the run ends
-    assert capsys.readouterr().out.count("does not take the points of the curves (MlflowException: API request") == 2
+    assert capsys.readouterr().out.count("does not accept the points of the curves (MlflowException: API request") == 2
     client, run = MlflowClient(str(tracking.uri)), only_run(tracking)
     assert [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2, 3, 4, 5]
     assert run.info.status == "FINISHED"
@@ -334,7 +334,7 @@ def test_points_that_the_store_never_takes_are_said(
 ) -> None:
     with away("log_batch"), tracked(tracking, "run") as track:
         track.points(curve(1, 2))
-    assert "2 points are in curves.csv alone and not in MLflow" in capsys.readouterr().out
+    assert "2 points are only in curves.csv and not in MLflow" in capsys.readouterr().out
     assert only_run(tracking).info.status == "FINISHED"
 
 
@@ -342,10 +342,10 @@ def test_a_result_that_the_store_does_not_take_can_be_brought_to_it(
     tracking: TrackingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "metrics.csv").touch()
-    told = r"MLflow could not be told of run \w+ \(MlflowException: API request failed: connection.*the same command"
+    told = r"Could not write run \w+ to MLflow \(MlflowException: API request failed: connection.*the same command"
     with pytest.raises(PartsightError, match=told), away("log_artifact", "set_tag"), tracked(tracking, "run") as track:
         track.artifact(tmp_path / "metrics.csv")
-    assert "could not be ended FAILED in MLflow" in capsys.readouterr().out
+    assert "could not be marked FAILED in MLflow" in capsys.readouterr().out
 
 
 def test_a_store_that_is_away_does_not_hide_why_a_run_failed(tracking: TrackingConfig) -> None:

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from partsight.bench.measuring import Measured
 
 DESCRIPTION = """\
-Measures the settings of a run, in one process and one after the other:
+Measures how fast the settings of a run are, part by part in one process:
 
-  model     training steps on one batch that lies in memory, in a bare PyTorch loop: the limit of this machine
-  loader    the training loader alone, second epoch on
-  run       a whole run of the settings, second epoch on: loaders, callbacks, checkpoints, curves into an MLflow store
-            of its own; its validation apart
-  scoring   the model alone without gradients, as validation uses it
+  model     training steps on one batch in memory, in a bare PyTorch loop: the limit of this machine
+  loader    only the training loader, from the second epoch on
+  run       a whole run of the settings, from the second epoch on: loaders, callbacks, checkpoints, curves into a
+            temporary MLflow store; its validation separately
+  scoring   only the model, without gradients, as validation uses it
 
   partsight bench usecase=casting data.root=/data/casting backbone=resnet50 trainer.limit_train_batches=20
 
-The model is measured before and after the run, so that a machine that slows down meanwhile shows."""
+The model is measured before and after the run, so that a slowdown of the machine shows."""
 
 
 def main(given: Sequence[str]) -> int:
@@ -32,13 +32,15 @@ def main(given: Sequence[str]) -> int:
         prog="partsight bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("settings", nargs="+", metavar="SETTING", help="as `partsight train` takes them")
-    parser.add_argument("--epochs", type=int, default=3, help="of the run; the first does not count (default: 3)")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each other part (default: 15)")
-    parser.add_argument("--out", type=Path, help="json file of the figures")
-    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="epochs of the run; the first is not counted (default: 3)"
+    )
+    parser.add_argument("--seconds", type=float, default=15.0, help="seconds for each other part (default: 15)")
+    parser.add_argument("--out", type=Path, help="json file for the figures")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as for train")
     parsed, rest = parser.parse_known_intermixed_args(given)
     if parsed.epochs < 2:
-        parser.error("--epochs: at least 2, for the first does not count")
+        parser.error("--epochs: at least 2, because the first does not count")
     settings = [*parsed.settings, *rest, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])]
     config = command.settings(settings)
     from partsight.bench import measuring  # not before: mistakes are found sooner without torch

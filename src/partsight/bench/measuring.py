@@ -127,8 +127,8 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
 
 
 def _whole_run(config: Config, computer: Machine, data: FoldData, start: Weights) -> Clock:
-    """Where the time of a run goes. Its curves are handed to MLflow as a real run's are, but to an SQLite store that
-    is thrown away: a server would take another time."""
+    """Where the time of a run goes. Its curves go to MLflow as in a real run, but to a temporary SQLite store: a server
+    would take a different time."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -61,8 +61,8 @@ def problems(config: Config, machine: Machine) -> list[str]:
         found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
     if alone and not seeds.is_first_process():
         found.append(
-            "trainer: this is one of several processes that torchrun or srun started, and each would be a run of its "
-            "own; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start one"
+            "trainer: this is one of several processes that torchrun or srun started, and each would be a separate "
+            "run; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start only one"
         )
     if not alone and config.training.freeze_epochs and config.trainer.strategy != strategy:
         found.append(
@@ -71,8 +71,8 @@ def problems(config: Config, machine: Machine) -> list[str]:
         )
     if config.trainer.compile != "none" and not any(map(shutil.which, COMPILERS)):
         found.append(
-            f"trainer.compile={config.trainer.compile}: torch.compile needs a C++ compiler, and none of "
-            f"{', '.join(COMPILERS)} is here; install one, or set trainer.compile=none"
+            f"trainer.compile={config.trainer.compile}: torch.compile needs a C++ compiler, but none of "
+            f"{', '.join(COMPILERS)} was found; install one, or set trainer.compile=none"
         )
     if not alone and config.data.unlabeled_table:
         found.append("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
@@ -154,7 +154,7 @@ def _reason(patience: Patience, epochs: int) -> str | None:
         best = float(patience.best_score)
         return f"{when}: {patience.monitor} was no better than {best:.5f} in {patience.patience} evaluations"
     if patience.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
-        return f"{when}: {patience.monitor} is no finite number"
+        return f"{when}: {patience.monitor} is not a finite number"
     return None
 
 

@@ -169,8 +169,8 @@ class _Watch:
 
 def _how(code: int) -> str:
     if code < 0:
-        return f"was killed by {signal.Signals(-code).name}; what it printed stands above"
-    return f"exited with status {code}; what it printed stands above"
+        return f"was killed by {signal.Signals(-code).name}; its output is above"
+    return f"exited with status {code}; its output is above"
 
 
 def end_with_first() -> None:

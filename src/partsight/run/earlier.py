@@ -82,21 +82,22 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
     apart = processes.started_apart(config)
     if apart and not (drawn or config.rerun):
         console.say(
-            "Processes of this run are started by others (torchrun, several Slurm tasks, trainer.num_nodes): it is not "
-            "looked for among earlier runs, and begins anew"
+            "This run's processes are started from outside (torchrun, several Slurm tasks, trainer.num_nodes), so it "
+            "does not look for an earlier run and starts from scratch"
         )
     if drawn or apart:
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     name = f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock"
-    waiting = "Another process is at work on this very run: waiting for its result. rerun=true does not wait."
+    waiting = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
     file = platformdirs.user_cache_path("partsight") / "running" / name
     with ExitStack() as held:
         try:
             held.enter_context(turn(file, None if config.rerun else waiting))
         except OSError as error:
-            console.say(f"{file}: cannot be written ({error}); a second start of this run would not wait for this one")
+            lost = "a second start of the same run will not wait for this one"
+            console.say(f"{file}: cannot write this lock file ({error}); {lost}")
         yield None if config.rerun else _find(config, identity, in_sweep)
 
 
@@ -108,15 +109,15 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
     for run in (run for run in runs if run.info.status == "FINISHED"):
         if any(file.path == FIGURES for file in client.list_artifacts(run.info.run_id)):
             return _earlier(run)
-        console.say(f"Run {run.info.run_id} is the same, but its files are gone: it is run again")
+        console.say(f"Run {run.info.run_id} has the same settings, but its files are gone; running it again")
     if config.resume == "never":
         return None
     for run in (run for run in runs if run.info.status != "FINISHED"):
         elsewhere = run.data.tags["host"]
         if run.info.status == "RUNNING" and elsewhere != platform.node():
             console.say(
-                f"Run {run.info.run_id} on {elsewhere} is the same and marked RUNNING: it is left alone, and this is a "
-                "run of its own. Where it is dead, end it there: the same command goes on with it."
+                f"Run {run.info.run_id} on {elsewhere} has the same settings and is still marked RUNNING, so a "
+                "separate run starts here. If that run has died, end it in MLflow and repeat this command to resume it."
             )
             continue
         return _earlier(run)
@@ -143,11 +144,12 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     if earlier is None:
         return
     if source is None:
-        console.say(f"Run {earlier.id} was interrupted. Its folder {earlier.tags['folder']} {lost}: it begins again")
+        place = f"Its folder {earlier.tags['folder']} {lost}"
+        console.say(f"Run {earlier.id} was interrupted. {place}; starting from scratch.")
         return
     found = [name for name in leftovers.GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)
-    how = "it goes on from its last checkpoint" if goes_on else "it had no checkpoint yet and begins again"
+    how = "resuming from its last checkpoint" if goes_on else "it had no checkpoint yet, starting from scratch"
     console.say(f"Run {earlier.id} was interrupted in {source}: {how}")
     if source != folder.resolve():
         for name in found:
@@ -164,7 +166,7 @@ def _lost(earlier: Earlier) -> str:
         return f"is on {earlier.tags['host']}"
     if not folder.is_dir():
         return "is gone"
-    return "is another run's by now" if _identity(folder) else "had no checkpoint yet"
+    return "has since been used by another run" if _identity(folder) else "had no checkpoint yet"
 
 
 def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:

@@ -50,13 +50,13 @@ def announce(config: Config, examples: Examples, data: FoldData, facts: dict[str
     if config.data.root is None:
         console.banner(
             "MADE SAMPLE, NOT REAL PICTURES",
-            f"data.root is not given: {len(examples)} rows of drawn pictures stand in ({config.data.sample}).\n"
-            "The figures say that the program works, and nothing about your parts.\n"
-            "Your own: data.root=FOLDER (docs/data.md).",
+            f"data.root is not given: {len(examples)} rows of generated pictures are used ({config.data.sample}).\n"
+            "The figures show that the program works, and say nothing about your parts.\n"
+            "Your own pictures: data.root=FOLDER (docs/data.md).",
         )
     for title, note in examples.notes.items():
         if title == "skipped_pictures":
-            console.banner("PICTURES SKIPPED", f"{note}: skipped.csv in the run's folder names all.")
+            console.banner("PICTURES SKIPPED", f"{note}: skipped.csv in the run's folder lists all.")
         else:
             console.say(f"{title.replace('_', ' ')}: {note}")
     if start.warning:

@@ -52,7 +52,7 @@ def _keep(stage: Stage, chosen: pd.DataFrame, first: Result) -> None:
     figures = {"pseudo_labels": float(used), f"first_{metric}": first.value(metric)}
     stage.track.figures({name: value for name, value in figures.items() if np.isfinite(value)})
     confidence = stage.config.training.pseudo_label_confidence
-    console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, from confidence {confidence:g} on")
+    console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, with a confidence of at least {confidence:g}")
     if not used:
         console.banner(
             "NO PSEUDO-LABELS",

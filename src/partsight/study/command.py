@@ -12,14 +12,15 @@ from partsight.study import plan as planning
 from partsight.study.plan import Plan, Run
 
 DESCRIPTION = """\
-Runs the missing runs of a study and makes its table: csv, Markdown, and an html page with charts.
+Runs what a study still lacks and writes its table: csv, Markdown, and an html page with charts.
 
-  partsight study                                                  the studies there are
+  partsight study                                                  lists the studies
   partsight study casting_backbone data.root=/data/casting_data    its first protocol, on your pictures
-  partsight study casting_backbone protocol=paper --list           which runs that would be, and what is done
-  partsight study kfold usecase=steel backbone=resnet18            settings for all runs, as of train
+  partsight study casting_backbone protocol=paper --list           lists its runs and which are done
+  partsight study kfold usecase=steel backbone=resnet18            settings for all runs, as for train
 
-A run that came to its end is not made again, but with rerun=true. Exit status 1: a run has no result."""
+A finished run is repeated only with rerun=true, or if its data or weights have changed. Exit status 1: a run has no
+result."""
 
 
 def main(given: Sequence[str]) -> int:
@@ -30,10 +31,10 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a study of conf/study, or the path of a yaml")
     parser.add_argument("settings", nargs="*", metavar="SETTING", help="key=value; VARIANT:key=value; protocol=NAME")
     parser.add_argument("--list", action="store_true", help="show the runs and which are done; run nothing")
-    parser.add_argument("--table", action="store_true", help="make the table of what is done; run nothing")
+    parser.add_argument("--table", action="store_true", help="write the table of finished runs; run nothing")
     parser.add_argument("--repeats", type=int, metavar="N", help="runs of each variant (default: the study's)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="(default: studies/NAME/USECASE/PROTOCOL)")
-    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as of train")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="your own configs, as for train")
     parsed, rest = parser.parse_known_intermixed_args(given)
     if unknown := [text for text in rest if "=" not in text or text.startswith("--")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -73,7 +74,7 @@ def main(given: Sequence[str]) -> int:
 def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:
     """Hydra settings that would move the jobs away from where the study looks for them, or have no effect."""
     return [
-        f"{text}: of Hydra's settings a study takes those of the launcher and of logging (hydra/launcher=NAME, "
+        f"{text}: of Hydra's settings a study takes only those of the launcher and of logging (hydra/launcher=NAME, "
         "hydra.launcher.n_jobs=2, hydra.verbose=true); the folder is --out FOLDER, your own configs --config-dir FOLDER"
         for text in of_hydra
         if not re.match(r"hydra([./](launcher|job_logging|hydra_logging)\b|\.verbose$)", planning.key_of(text))
@@ -88,7 +89,7 @@ def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
 def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     """Why runs that measure time would not have the machine for themselves."""
     given = {planning.key_of(text): text.partition("=")[2] for text in of_hydra}
-    why = "runs of kind: time that share a machine measure each other; one at a time is right:"
+    why = "runs of kind: time that share a machine slow each other down; for one at a time"
     jobs = given.get("hydra.launcher.n_jobs")
     if jobs not in (None, "1"):
         return f"hydra.launcher.n_jobs={jobs}: {why} leave it out"
@@ -114,9 +115,9 @@ def _outdated(plan: Plan) -> list[Run]:
 
     found, problems = today.outdated(plan)
     for what, runs in found.items():
-        console.say(f"To be made again, for {what} are others today: {today.some([run.title for run in runs])}")
+        console.say(f"Will be run again because {what} changed: {today.some([run.title for run in runs])}")
     for problem in problems:
-        console.say(f"Whether what has run is of today's data and weights is not known. {problem}")
+        console.say(f"Cannot check whether finished runs used the current data and weights: {problem}")
     return [run for runs in found.values() for run in runs]
 
 
@@ -132,7 +133,7 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
     from partsight.sweep import parent
 
     count = len({run.folder for run in (*plan.missing, *again)})
-    console.say(f"{plan.study.name}: {count} of {len(plan.runs)} runs to make, into {plan.folder}")
+    console.say(f"{plan.study.name}: running {count} of {len(plan.runs)} runs in {plan.folder}")
     launch.check_names(plan)
     launch.check_launcher(plan, hydra, folders)
     with launch.parent_run(plan) as (client, run_id):
@@ -164,7 +165,7 @@ def _show_studies(folders: Sequence[Path]) -> None:
     for name in sorted(definition.study_files(folders)):
         study = definition.read_study(name, folders)
         count = len(study.variants) * study.repeats * max(1, len(study.batch_sizes))
-        runs = f"{count} runs" if not study.folds else "a run for each fold"
+        runs = f"{count} runs" if not study.folds else "one run per fold"
         print(f"{name:22} {study.title}: {runs}; protocol={'|'.join(study.protocols)}")
 
 

@@ -196,7 +196,7 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
     for where, figures in named:
         for figure in figures:
             if figure not in FIGURES:
-                yield f"{where}: {figure} is no figure{did_you_mean(figure, FIGURES)}; there are {', '.join(FIGURES)}"
+                yield f"{where}: {figure} is not a figure{did_you_mean(figure, FIGURES)}; use {', '.join(FIGURES)}"
     for threshold in study.published_at:
         if threshold not in study.thresholds:
             yield f"published_at.{threshold:g}: is not among the thresholds"

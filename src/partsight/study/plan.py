@@ -173,7 +173,7 @@ def _given_problems(study: Study, protocol: Protocol, given: Sequence[str]) -> l
 
 def _run_problems(study: Study, config: Config) -> Iterator[str]:
     if config.seed < 0:
-        yield "seed=-1: runs of a study are made again from their settings; give a seed, e.g. seed=1"
+        yield "seed=-1: runs of a study must be repeatable from their settings; give a seed, e.g. seed=1"
     if study.thresholds and config.model.output == "softmax":
         yield "model.output=softmax: has no threshold, and the study has thresholds; use sigmoid"
     strategy = config.data.validation_strategy

@@ -155,8 +155,8 @@ def differences(found: Sequence[Finished]) -> list[str]:
             continue
         told = "; ".join(f"{mark(data)}: {today.some(of_data)}" for data, of_data in titles.items())
         said.append(
-            f"RUNS OF DIFFERENT DATA: their pictures or labels are not the same ({told}). Lines are not comparable: "
-            "there is no p and no best. Without --table the command makes those of other data than today's again."
+            f"RUNS OF DIFFERENT DATA: their pictures or labels differ ({told}). Lines are not comparable: "
+            "there is no p and no best. Without --table the command repeats those whose data has changed since."
         )
     for variant in dict.fromkeys(one.run.variant for one in found):
         origins = dict.fromkeys(one.facts["weights"] for one in found if one.run.variant == variant)
@@ -164,7 +164,7 @@ def differences(found: Sequence[Finished]) -> list[str]:
             told = ", ".join(origin[:24] for origin in origins)
             said.append(
                 f"RUNS OF DIFFERENT WEIGHTS: those of {variant} start from {told}. There is no p and no best. "
-                "A run whose folder is removed is made again, from the weights of today."
+                "Remove a run's folder to repeat it from the current weights."
             )
     return said
 
@@ -179,5 +179,5 @@ def status(run: Run) -> str:
     if run.done:
         return "finished"
     if run.results_version is not None:
-        return f"made by a partsight with other results (version {run.results_version}): to be made again"
+        return f"made by a partsight whose results differ (version {run.results_version}): will be run again"
     return failure.reason(run.folder) or "not run"

@@ -13,8 +13,8 @@ from partsight.study.timing import FILE
 COLUMNS = {
     "train_images_per_second": ("training, images/s", ".1f"),
     "inference_images_per_second": ("inference, images/s", ".1f"),
-    "p50_ms": ("latency p50, ms a batch", ".1f"),
-    "p95_ms": ("latency p95, ms a batch", ".1f"),
+    "p50_ms": ("latency p50, ms per batch", ".1f"),
+    "p95_ms": ("latency p95, ms per batch", ".1f"),
     "train_memory_mb": ("training memory, MB", ".0f"),
     "inference_memory_mb": ("inference memory, MB", ".0f"),
     "parameters": ("parameters", ",.0f"),

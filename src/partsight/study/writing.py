@@ -29,12 +29,12 @@ CHARTED = ("Accuracy", "Recall", "escape_rate", "overkill_rate")
 
 SAID = {
     "seen_in_training": "VALIDATION ROWS TRAINED ON in {}: figures of validation rows say nothing about new pictures.",
-    "leaks": "LEAKS in {}: rows that are scored are alike to training rows, so the figures flatter.",
+    "leaks": "LEAKS in {}: scored rows resemble training rows, so the scores are too optimistic.",
     "leaks_incomplete": "LOOK-ALIKES NOT SEARCHED in {}: there are so many pictures that only copies were looked for.",
     "leaks_uncounted": "NOT ALL LOOK-ALIKES COUNTED in {}: more rows may leak than leaks.csv in a run's folder names.",
     "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS in {}: one of the labels is wrong.",
     "skipped_pictures": "PICTURES SKIPPED in {}: skipped.csv in a run's folder names those that could not be used.",
-    "groups_torn": "GROUPS TORN APART in {}: they have rows on both sides of the split, so the figures flatter.",
+    "groups_torn": "GROUPS TORN APART in {}: with rows on both sides of the split, the scores are too optimistic.",
 }
 """What runs warned about, by the tag that keeps it in their facts."""
 
@@ -151,10 +151,10 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     missing, protocol = plan.missing, plan.protocol
     notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
     if own := plan.study.protocols[protocol.name]:
-        notes.append(f"Under it this study adds `{' '.join(own)}`.")
+        notes.append(f"Under this protocol the study adds `{' '.join(own)}`.")
     for name, variant in plan.study.variants.items():
         if own := variant.protocols.get(protocol.name, ()):
-            notes.append(f"Under it {name} has `{' '.join(own)}`.")
+            notes.append(f"Under this protocol {name} has `{' '.join(own)}`.")
     notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
     if missing:
         notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
@@ -167,19 +167,19 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
         f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, Newcombe's "
-        "for ROC_AUC, bootstrap for the others, which knows none where nothing, or everything, is right; of several "
-        "runs the mean of their limits, for the same pictures again are no new ones."
+        "for ROC_AUC, bootstrap for the others, which gives none if nothing, or everything, is right. With several "
+        "runs, the mean of their limits: scoring the same pictures again adds no new ones."
     )
     if (figures["defined"] < figures["runs"]).any():
         notes.append(
-            "(4 of 5): mean and standard deviation are over four of the five runs; the rows of the other have no such "
-            "figure, as ROC_AUC is undefined where one class stands alone."
+            "(4 of 5): mean and standard deviation are over four of the five runs; the other has no such "
+            "figure, as ROC_AUC is undefined with one class only."
         )
     notes += _note_of_weights(figures) + _note_of_the_best(figures)
     if set(figures["rows"]) & {results.NO_COPIES, results.NO_LOOKALIKES}:
         notes.append(
-            "Copies: test pictures whose bytes also lie among the other rows. Look-alikes: those that resemble one of "
-            "them, turned or mirrored too. A model may have seen them, so the figures of all test rows flatter."
+            "Copies: test pictures that are byte for byte those of another row. Look-alikes: those that resemble "
+            "one, even turned or mirrored. A model may have seen them, so scores of all test rows are too high."
         )
     return notes
 
@@ -188,7 +188,7 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
     """What the runs' own banners said, once."""
     notes = []
     if any(one.facts["data"] == "sample" for one in found):
-        notes.append("MADE SAMPLE: drawn pictures stood in; the figures say nothing about real parts.")
+        notes.append("MADE SAMPLE: generated pictures were used; the figures say nothing about real parts.")
     if any("partial" in one.facts for one in found):
         notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
     for tag, note in SAID.items():
@@ -196,8 +196,8 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
             notes.append(note.format(some(titles)))
     if changed := [one.run.title for one in found if not one.leaks_known]:
         notes.append(
-            f"COPIES AND LOOK-ALIKES NOT KNOWN of {', '.join(changed)}: the data set is no longer the one of the run, "
-            "or cannot be read, so the tables without them lack it."
+            f"COPIES AND LOOK-ALIKES UNKNOWN for {', '.join(changed)}: the data set has changed or cannot be read, "
+            "so these runs are missing from the tables that exclude them."
         )
     return notes
 
@@ -208,10 +208,10 @@ def _of_today(found: Sequence[results.Finished], now: Today) -> list[str]:
     for what in dict.fromkeys(what for one in found for what in one.changed):
         titles = [one.run.title for one in found if what in one.changed]
         notes.append(
-            f"RUNS OF OTHER {what.upper()} THAN TODAY'S: {some(titles)}. Without --table the command makes them again."
+            f"{what.upper()} CHANGED SINCE THESE RUNS: {some(titles)}. Without --table the command repeats them."
         )
     for problem in dict.fromkeys(now.problems):
-        notes.append(f"NOT KNOWN whether the runs are of today's data and weights: {problem.splitlines()[0]}")
+        notes.append(f"UNKNOWN whether the runs used the current data and weights: {problem.splitlines()[0]}")
     return notes
 
 
@@ -220,8 +220,8 @@ def _note_of_thresholds(study: Study, found: Sequence[results.Finished]) -> list
     if not study.thresholds or not without:
         return []
     return [
-        f"THRESHOLDS LEFT OUT of {', '.join(without)}: by its labels it is a softmax, which has none and takes the "
-        "likeliest class; model.output=sigmoid in the study's settings gives one."
+        f"THRESHOLDS LEFT OUT for {', '.join(without)}: its labels make it a softmax, which takes the likeliest class "
+        "and has no threshold; with model.output=sigmoid in the study's settings it has one."
     ]
 
 
@@ -238,11 +238,11 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
     if figures["p"].isna().all():
         return []
     return [
-        "p: how often chance alone would set a line's accuracy at least so far from the most accurate one's, with the "
-        "same first weights and on the same pictures, were the two equally good (one run: McNemar's exact test; "
-        "several: Fisher's randomization test of the pictures' differences), by Holm's method for all pairs. "
-        f"(best): better than every other with p < {tables.LEVEL:g}. Where there is none, the most accurate, the line "
-        f"without a p, is not told apart from all others. {tables.ALONE}: the only line with its first weights."
+        "p: how often chance alone would put a line's accuracy at least this far from the most accurate line's, with "
+        "the same first weights and on the same pictures, if both were equally good (one run: McNemar's exact test; "
+        "several: Fisher's randomization test of the pictures' differences), corrected by Holm's method for all pairs. "
+        f"(best): better than every other with p < {tables.LEVEL:g}. If there is none, the most accurate line, "
+        f"without a p, cannot be told apart from all others. {tables.ALONE}: the only line with its first weights."
     ]
 
 
@@ -266,10 +266,10 @@ def _told_of_speed(plan: Plan) -> Told:
         for m in machine.itertuples()
     ]
     if len(machine) > 1:
-        notes.append("ROWS OF DIFFERENT MACHINES: speeds and memory are comparable among rows of one machine alone.")
+        notes.append("ROWS OF DIFFERENT MACHINES: speeds and memory are comparable only among rows of one machine.")
     notes.append(
-        "Each row in a process of its own, on noise that lies ready in memory: no files are read. Speeds are of the "
-        "median pass. Memory is the peak beyond what the process held before it made the model."
+        "Each row runs in its own process, on noise ready in memory: no files are read. Speeds are those of the "
+        "median pass. Memory is the peak beyond what the process held before it built the model."
     )
     drawn = study_charts.speed_chart(speeds, plan.study.title)
     part = Part("Speed and memory", speed_tables.shown(plan.study, speeds), page.picture(drawn, "The median pass."))

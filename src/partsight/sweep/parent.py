@@ -68,9 +68,9 @@ def open_run(
     client, experiment = store.prepare(tracking)
     if others := sorted({job.tracking.experiment for job in jobs} - {tracking.experiment}):
         console.say(
-            f"The sweep's own run is in the MLflow experiment {tracking.experiment}, and jobs are in "
-            f"{', '.join(others)} too, where MLflow does not show them below it; tracking.experiment=NAME would keep "
-            "all together"
+            f"The sweep's own run is in the MLflow experiment {tracking.experiment}, but some jobs are in "
+            f"{', '.join(others)}, where MLflow does not show them below it; tracking.experiment=NAME keeps "
+            "them together"
         )
     run_id = None
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
@@ -108,9 +108,9 @@ def _at_work(run: Run) -> bool:
     if tags["host"] != platform.node():
         if "study" not in tags:  # several workers usually share one
             console.say(
-                f"Run {run.info.run_id} of the same sweep on {tags['host']} is marked RUNNING: it is left alone, and "
-                "this sweep has a run of its own. Where it is dead, end it in MLflow first: the same command goes on "
-                "in it"
+                f"Run {run.info.run_id} of the same sweep on {tags['host']} is still marked RUNNING, so this sweep "
+                "starts a separate run. If that sweep has died, end its run in MLflow and repeat this command to "
+                "resume it"
             )
         return True
     try:
@@ -167,8 +167,8 @@ def store_errors_reported(folder: Path) -> Iterator[None]:
         yield
     except store.FAULTS as error:
         console.say(
-            f"The parent run in MLflow could not be told of its result ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); it is in {folder}"
+            f"Could not write the parent run's result to MLflow ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); the result is in {folder}"
         )
 
 

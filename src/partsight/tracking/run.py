@@ -25,8 +25,8 @@ METRICS_A_CALL = 1000
 PARAMS_A_CALL = 100
 """MLflow's own limits."""
 _AGAIN = (
-    "What it has made is in its folder; when the store is back, the same command, with the seed of config.yaml there, "
-    "goes on from its last checkpoint and tells MLflow all of it"
+    "Its files are in its folder. Once the store is back, the same command, with the seed from config.yaml there, "
+    "resumes from its last checkpoint and sends everything to MLflow"
 )
 
 
@@ -77,8 +77,8 @@ class TrackedRun:
                 ) from error
             if not waited:
                 console.say(
-                    f"The MLflow store does not take the points of the curves ({_short(error)}). The training goes on; "
-                    "they are sent when it does, and stand in curves.csv in any case"
+                    f"The MLflow store does not accept the points of the curves ({_short(error)}). Training continues; "
+                    "they are sent as soon as it does, and are in curves.csv in any case"
                 )
 
     def _send(self) -> None:
@@ -116,20 +116,20 @@ class TrackedRun:
             self.client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step=0)])
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
-        """Ends the run, with its last points and these tags; a store that is away by now is said, and no error."""
-        # Who stops a run does not wait for minutes, and of one that has failed the store may be the reason.
+        """Ends the run, with its last points and these tags; an unreachable store is reported, but is no error."""
+        # Who stops a run should not wait for minutes, and a failed run may have failed because of the store.
         with nullcontext() if status == "FINISHED" else store.few_retries():
             try:
                 if status == "FINISHED":
                     self._send()
             except store.FAULTS as error:
-                console.say(f"{len(self.unsent)} points are in curves.csv alone and not in MLflow ({_short(error)})")
+                console.say(f"{len(self.unsent)} points are only in curves.csv and not in MLflow ({_short(error)})")
             try:
                 for key, value in tags.items():
                     self.client.set_tag(self.id, key, value)
                 self.client.set_terminated(self.id, status)
             except store.FAULTS as error:
-                console.say(f"Run {self.id} could not be ended {status} in MLflow ({_short(error)}). {_AGAIN}")
+                console.say(f"Run {self.id} could not be marked {status} in MLflow ({_short(error)}). {_AGAIN}")
 
     @contextmanager
     def _telling(self, wait: bool = True) -> Iterator[None]:
@@ -138,7 +138,7 @@ class TrackedRun:
             with self.whole() if wait else nullcontext():
                 yield
         except store.FAULTS as error:
-            raise PartsightError(f"MLflow could not be told of run {self.id} ({_short(error)}). {_AGAIN}") from error
+            raise PartsightError(f"Could not write run {self.id} to MLflow ({_short(error)}). {_AGAIN}") from error
 
 
 @contextmanager

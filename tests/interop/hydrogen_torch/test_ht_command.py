@@ -111,8 +111,8 @@ def test_several_folds_or_seeds_are_a_multirun_unless_the_command_line_says_whic
 
 def test_a_use_case_beside_it_or_a_second_file_is_an_error(tmp_path: Path) -> None:
     file = exported(tmp_path)
-    assert "is a use case of its own; leave usecase= out" in refusal(f"hydrogen_torch={file}", "usecase=casting")
-    assert "one file a command" in refusal(f"hydrogen_torch={file}", f"hydrogen_torch={file}")
+    assert "is itself a use case; leave usecase= out" in refusal(f"hydrogen_torch={file}", "usecase=casting")
+    assert "one file per command" in refusal(f"hydrogen_torch={file}", f"hydrogen_torch={file}")
 
 
 def test_a_column_fold_is_looked_for_in_the_given_data(tmp_path: Path) -> None:

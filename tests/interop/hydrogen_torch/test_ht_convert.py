@@ -232,7 +232,7 @@ def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path, suffix: s
     table.to_parquet(tmp_path / "train.pq")
     found = imported(path, tmp_path)
     assert (found.settings["data.validation_strategy"], found.settings["data.fold_column"]) == ("column", "fold")
-    assert "wins over the draw" in row(found, "dataset.validation_strategy").remark
+    assert "divided by the table's column `fold`" in row(found, "dataset.validation_strategy").remark
     assert found.settings["fold"] == 1  # counted from 0: 2, 5, 10
     assert found.sweep == {"fold": [1, 0]}
     assert "the column `fold` has 2, 5, 10" in row(found, "dataset.folds").remark
@@ -325,7 +325,7 @@ def test_a_key_is_known_wherever_it_stands(tmp_path: Path) -> None:
 
 
 def test_a_key_in_two_places_is_refused(tmp_path: Path) -> None:
-    assert "is given as training.epochs too" in refusal(tmp_path, epochs=7)
+    assert "is also given as training.epochs" in refusal(tmp_path, epochs=7)
 
 
 def test_a_key_in_two_places_that_says_the_same_is_read_once(tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def test_all_wrong_values_are_told_together(tmp_path: Path) -> None:
 def test_another_problem_type_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
     with pytest.raises(PartsightError, match="only image classification can be imported") as raised:
         imported(exported(tmp_path, changes))
-    assert f"a Hydrogen Torch yaml of {named} (" in str(raised.value)
+    assert f"a Hydrogen Torch yaml for {named} (" in str(raised.value)
 
 
 def test_the_own_problem_type_may_be_said(tmp_path: Path) -> None:
@@ -415,7 +415,7 @@ def test_the_own_problem_type_may_be_said(tmp_path: Path) -> None:
 def test_another_yaml_altogether_is_no_hydrogen_torch_yaml(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
     path.write_text("services: {db: {image: postgres}}\n")
-    with pytest.raises(PartsightError, match="no Hydrogen Torch yaml"):
+    with pytest.raises(PartsightError, match="not a Hydrogen Torch yaml"):
         imported(path)
 
 

@@ -52,9 +52,9 @@ def _file(overrides: Sequence[str]) -> Path:
     files = [text.lstrip("+").removeprefix(KEY) for text in overrides if text.lstrip("+").startswith(KEY)]
     problems = []
     if len(files) > 1:
-        problems.append(f"{KEY}{files[1]}: one file a command")
+        problems.append(f"{KEY}{files[1]}: one file per command")
     if any(text.lstrip("+").startswith("usecase=") for text in overrides):
-        problems.append(f"{KEY}{files[0]}: is a use case of its own; leave usecase= out")
+        problems.append(f"{KEY}{files[0]}: is itself a use case; leave usecase= out")
     if problems:
         raise Problems("The command cannot run", problems)
     return Path(files[0].strip("'\"")).expanduser()
@@ -79,7 +79,7 @@ def _kept(found: Import, option: str) -> Path:
         if not (kept := folder / "usecase" / f"{option}{report.SUFFIX}").is_file():
             report.write(found.rows, kept)
     except OSError as error:
-        raise PartsightError(f"{folder}: the imported use case cannot be kept there: {error}") from None
+        raise PartsightError(f"{folder}: the imported use case cannot be written there: {error}") from None
     return folder
 
 
@@ -97,7 +97,7 @@ def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str
     if args.config_dir is None:
         return [], ["--config-dir", str(folder)]
     if any(text.startswith("hydra.searchpath=") for text in args.overrides):
-        raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath beside it, not both")
+        raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath with it, not both")
     return search_path([f"file://{folder}"]), []
 
 

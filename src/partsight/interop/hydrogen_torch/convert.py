@@ -57,7 +57,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
         raise PartsightError(f"{path}: {reason}")
     found, unknown, problems = _resolved(given)
     values = _values(given, found, problems)
-    problems += [f"{name}: is missing; there is nothing to train without it" for name in REQUIRED if name not in found]
+    problems += [f"{name}: is missing; training needs it" for name in REQUIRED if name not in found]
     problems += _contradictions(values)
     if problems:
         raise Problems(f"{path} cannot be imported", problems)
@@ -84,7 +84,7 @@ def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
         if name is None:
             unknown.append(key)
         elif name in found and given.leaves[found[name]] != value:
-            problems.append(f"{key}: is given as {found[name]} too; leave one out")
+            problems.append(f"{key}: is also given as {found[name]}; leave one out")
         else:
             found.setdefault(name, key)
     return found, unknown, problems
@@ -156,7 +156,7 @@ def _said(value: Any) -> str:
 
 def _unknown_row(given: Source, key: str) -> Row:
     hint = did_you_mean(key.rpartition(".")[2], [k.name.rpartition(".")[2] for k in KEYS], cutoff=0.6)
-    remark = f"no key of Hydrogen Torch's image classification that is known here{hint}"
+    remark = f"not a known key of Hydrogen Torch's image classification{hint}"
     return Row(key, shown(given.leaves[key]), UNKNOWN, "", remark)
 
 
@@ -165,7 +165,7 @@ def _absent_rows(found: Mapping[str, str], file_name: str) -> list[Row]:
 
     def row(key: Key) -> Row:
         ours = "; ".join(f"{name}={_said(defaults[name])}" for name in key.settings if name in defaults)
-        return Row(key.name, "", ABSENT, ours, "not in the file; our default stays")
+        return Row(key.name, "", ABSENT, ours, "not in the file; our default applies")
 
     return [row(key) for key in KEYS if key.version == "1.2" and key.name not in found]
 

@@ -47,7 +47,7 @@ def _not(reason: str) -> Line:
 def pool(value: str, facts: Facts) -> Line:
     """Average becomes auto if a token model would have to ignore it."""
     if value == "avg" and kinds.works_on_tokens(facts["architecture.backbone"] or ""):
-        return Line({"head.pool": "auto"}, DIFFERENT, "a model of tokens keeps its own pooling")
+        return Line({"head.pool": "auto"}, DIFFERENT, "a token model keeps its own pooling")
     return Line({"head.pool": value})
 
 
@@ -64,7 +64,7 @@ def custom(part: str) -> Callable[[Any, Facts], Line]:
 
     def line(value: Any, facts: Facts) -> Line:
         if facts["augmentation.augmentations_strategy"] != "custom":
-            return _not("acts under augmentations_strategy=Custom alone, as in Hydrogen Torch")
+            return _not("only used under augmentations_strategy=Custom, as in Hydrogen Torch")
         found, remarks = transforms.read(value or "")
         return Line({f"augmentation.{part}": found}, DIFFERENT if remarks else HONOURED, "; ".join(remarks))
 
@@ -95,7 +95,7 @@ def test_images(value: str | None, facts: Facts) -> Line:
 def validation_table(value: str | None, facts: Facts) -> Line:
     """The table that validates, under custom."""
     if value is not None and facts["dataset.validation_strategy"] != "custom":
-        return _not("used under validation_strategy=custom alone, as in Hydrogen Torch")
+        return _not("only used under validation_strategy=custom, as in Hydrogen Torch")
     return Line({"data.validation_table": None if value is None else facts.places.within(value)})
 
 
@@ -103,26 +103,26 @@ def validation_strategy(value: str, facts: Facts) -> Line:
     """The strategy; if the table has a column `fold`, it is divided by that, whatever fold strategy is named."""
     if value in FOLDED and facts.fold_names is not None:
         column = {"data.validation_strategy": "column", "data.fold_column": "fold"}
-        return Line(column, DIFFERENT, "the table has a column `fold`, which wins over the draw, as in Hydrogen Torch")
+        return Line(column, DIFFERENT, "divided by the table's column `fold`, as in Hydrogen Torch")
     if value in FOLDED:
         drawn = {"data.validation_strategy": value, "data.folds": 5}
-        return Line(drawn, DIFFERENT, "five folds of the same sizes; Hydrogen Torch does not tell which rows it drew")
+        return Line(drawn, DIFFERENT, "five folds of the same sizes; which rows Hydrogen Torch draws is not documented")
     if value == "holdout":
-        return Line({"data.validation_strategy": value}, DIFFERENT, "drawn by class, so that each is in both parts")
+        return Line({"data.validation_strategy": value}, DIFFERENT, "drawn by class: every class is in both parts")
     return Line({"data.validation_strategy": value})
 
 
 def validation_share(value: float, facts: Facts) -> Line:
     """The share that automatic holds out."""
     if facts["dataset.validation_strategy"] != "holdout":
-        return _not("used under validation_strategy=automatic alone, as in Hydrogen Torch")
+        return _not("only used under validation_strategy=automatic, as in Hydrogen Torch")
     return Line({"data.validation_share": value})
 
 
 def group(value: str | None, facts: Facts) -> Line:
     """The column that keeps rows together, under the grouped strategies."""
     if facts["dataset.validation_strategy"] not in ("grouped", "stratified_grouped"):
-        return _not("used by grouped k-fold alone, as in Hydrogen Torch, though its yaml always names a column")
+        return _not("only used by grouped k-fold, as in Hydrogen Torch, though its yaml always names a column")
     return Line({"data.group_column": value})
 
 
@@ -131,7 +131,7 @@ def folds(value: list[str], facts: Facts) -> Line:
     if facts["dataset.validation_strategy"] not in FOLDED:
         return _not("the strategy divides once: there is one run")
     numbers = fold_numbers(facts)
-    said = [f"-m fold={','.join(map(str, numbers))}: a parent run with a run each"] if len(numbers) > 1 else []
+    said = [f"-m fold={','.join(map(str, numbers))}: a parent run and one run per fold"] if len(numbers) > 1 else []
     if facts.fold_names is not None and list(map(str, numbers)) != value:
         said.append(f"folds are counted from 0; the column `fold` has {', '.join(facts.fold_names[:20])}")
     return Line({"fold": numbers[0] if numbers else 0}, DIFFERENT if said else HONOURED, "; ".join(said))
@@ -151,20 +151,20 @@ def gpus(value: list[str], facts: Facts) -> Line:
     if count > 1:
         several = {"trainer.accelerator": "gpu", "trainer.devices": count, "trainer.strategy": "ddp"}
         return Line(
-            several, DIFFERENT, "as many GPUs, whatever their numbers; elsewhere: trainer.devices=1 trainer=auto"
+            several, DIFFERENT, "as many GPUs, whichever they are; on another machine: trainer.devices=1 trainer=auto"
         )
-    return Line({"trainer.devices": 1}, DIFFERENT, "one device: the GPU where there is one, else the processor")
+    return Line({"trainer.devices": 1}, DIFFERENT, "one device: a GPU if there is one, else the CPU")
 
 
 def gpus_per_run(value: int, facts: Facts) -> Line:
     """Acts through `gpus`."""
-    return Line({}, DIFFERENT, "taken as the number of GPUs of a run") if value > 1 else Line()
+    return Line({}, DIFFERENT, "taken as the number of GPUs per run") if value > 1 else Line()
 
 
 def precision(value: bool, facts: Facts) -> Line:
     """Automatic mixed precision, or full precision."""
     if value:
-        remark = "bfloat16 where the device computes in it, else float16 on a GPU, float32 on a processor"
+        remark = "bfloat16 if the device supports it, else float16 on a GPU, float32 on a CPU"
         return Line({"trainer.precision": "auto"}, DIFFERENT, remark)
     return Line({"trainer.precision": "32-true"})
 
@@ -172,7 +172,7 @@ def precision(value: bool, facts: Facts) -> Line:
 def workers(value: int, facts: Facts) -> Line:
     """Loader processes, which cannot change a result; their default becomes ours, which fits the machine."""
     if value == 4:
-        return Line({"data.workers": None}, DIFFERENT, "their default; ours: one a core, at most 8 (data.workers=4)")
+        return Line({"data.workers": None}, DIFFERENT, "their default; ours: one per core, at most 8 (data.workers=4)")
     return Line({"data.workers": value})
 
 
@@ -180,7 +180,7 @@ def seeds(value: int, facts: Facts) -> Line:
     """Several seeds are several repeats, which the command adds."""
     if value > 1:
         runs = ",".join(map(str, range(value)))
-        return Line({"repeat": 0}, DIFFERENT, f"a parent run with a run each: -m repeat={runs}")
+        return Line({"repeat": 0}, DIFFERENT, f"a parent run and one run per repeat: -m repeat={runs}")
     return Line({"repeat": 0})
 
 
@@ -197,14 +197,14 @@ def checkpoint(value: bool, facts: Facts) -> Line:
 def evaluation_epochs(value: float, facts: Facts) -> Line:
     """How often the validation rows are scored."""
     if facts["training.save_best_checkpoint"] and value != 1:
-        return Line({"training.evaluation_epochs": 1.0}, DIFFERENT, "1, since save_best_checkpoint forces it")
+        return Line({"training.evaluation_epochs": 1.0}, DIFFERENT, "1, because save_best_checkpoint requires it")
     return Line({"training.evaluation_epochs": value})
 
 
 def train_on_validation(value: bool, facts: Facts) -> Line:
     """Whether validation rows are trained on."""
     if facts["training.save_best_checkpoint"] and value:
-        return Line({"training.train_on_validation": False}, DIFFERENT, "off, since save_best_checkpoint forces it")
+        return Line({"training.train_on_validation": False}, DIFFERENT, "off, because save_best_checkpoint requires it")
     return Line({"training.train_on_validation": value})
 
 
@@ -224,12 +224,12 @@ def onnx(value: bool, facts: Facts) -> Line:
     """See `scorer`."""
     if not value:
         return Line()
-    return Line({"report.build_scoring_pipelines": True}, DIFFERENT, "model.onnx is a part of the scoring pipeline")
+    return Line({"report.build_scoring_pipelines": True}, DIFFERENT, "model.onnx is part of the scoring pipeline")
 
 
 def sync_batch_norm(value: bool, facts: Facts) -> Line:
-    """Off is what we do."""
-    return _not("batch-norm statistics are those of each GPU") if value else Line()
+    """Off is what we have."""
+    return _not("each GPU has its own batch-norm statistics") if value else Line()
 
 
 def batch_size_inference(value: int, facts: Facts) -> Line:

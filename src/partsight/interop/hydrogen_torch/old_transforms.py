@@ -58,7 +58,7 @@ GONE: dict[str, dict[str, Any]] = {
 
 REFUSED = {
     **dict.fromkeys(("Normalize", "ToFloat", "FromFloat"), "image.normalization does this, inside the model"),
-    **dict.fromkeys(("ToTensor", "ToTensorV2"), "pictures become tensors by themselves"),
+    **dict.fromkeys(("ToTensor", "ToTensorV2"), "pictures become tensors anyway"),
     **dict.fromkeys(("FDA", "HistogramMatching", "PixelDistributionAdaptation", "TemplateTransform", "MixUp"),
                     "it needs other pictures, which the yaml does not hold"),
     **dict.fromkeys(("Lambda",), "it is code"),
@@ -81,7 +81,7 @@ def today(name: str, given: Arguments) -> tuple[str, Arguments, list[str]]:
     remarks = []
     for key, harmless in GONE.get(name, {}).items():
         if arguments.pop(key, harmless) not in (harmless, [0, 0], [0.0, 0.0]):
-            remarks.append(f"{name}.{key} is no more in albumentations 2; the rest of {name} is kept")
+            remarks.append(f"albumentations 2 has no {name}.{key}; the rest of {name} is kept")
     if name in SPECIAL:
         name, arguments = SPECIAL[name](arguments)
     for new, (low, high) in PAIRS.get(name, {}).items():

@@ -45,12 +45,12 @@ def problem(source: Source) -> str | None:
     """Why a yaml is not for image classification: its stated or detected problem type, with the evidence."""
     stated = next((v for key, v in source.leaves.items() if key.rpartition(".")[2] == "problem_type"), None)
     if stated is not None and plain(str(stated)) not in OWN:
-        return f"a Hydrogen Torch yaml of {shown(stated)} (problem_type); only image classification can be imported"
+        return f"a Hydrogen Torch yaml for {shown(stated)} (problem_type); only image classification can be imported"
     for name, signs in EVIDENCE.items():
         if (sign := _sign(source, signs)) is not None:
-            return f"a Hydrogen Torch yaml of {name} (it has {sign}); only image classification can be imported"
+            return f"a Hydrogen Torch yaml for {name} (it has {sign}); only image classification can be imported"
     if len(source.sections & set(SECTIONS)) < 2 and not any("train_dataframe" in key for key in source.leaves):
-        return f"no Hydrogen Torch yaml: none of its sections {', '.join(SECTIONS)}"
+        return f"not a Hydrogen Torch yaml: it has none of the sections {', '.join(SECTIONS)}"
     return None
 
 

@@ -54,7 +54,7 @@ def _text(path: Path) -> str:
         raise PartsightError(f"hydrogen_torch={path}: there is no such file")
     if path.stat().st_size > MAX_BYTES:
         raise PartsightError(
-            f"{path}: {path.stat().st_size} bytes; an exported yaml has a few thousand ({MAX_BYTES} at most)"
+            f"{path}: {path.stat().st_size} bytes; an exported yaml has a few thousand (limit: {MAX_BYTES})"
         )
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -110,7 +110,7 @@ def _text_problems(key: str, value: Raw) -> list[str]:
     """Texts on which OmegaConf would act, and keys on which Hydra would."""
     problems = []
     if re.search(r"\$\{", f"{key} {value}"):
-        problems.append(f"{key}: holds ${{, an interpolation; it is not taken from a foreign file: write the value out")
+        problems.append(f"{key}: holds ${{, an interpolation, which a foreign file may not have: write the value out")
     if "_target_" in key.split("."):
         problems.append(f"{key}: a foreign file may not name code to run; leave it out")
     if key.split(".")[0] in ("hydra", "plugins", "defaults"):

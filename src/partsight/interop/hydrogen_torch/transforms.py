@@ -28,9 +28,9 @@ def read(text: str) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(top, dict) or _name(top) != "Compose" or not isinstance(top.get("transforms"), list):
         raise PartsightError("should be a Compose as albumentations serialises it")
     if float(top.get("p", 1)) != 1:
-        raise PartsightError(f"Compose has p={top['p']}: some pictures would stay unresized; give each transform its p")
+        raise PartsightError(f"Compose has p={top['p']}: some pictures would not be resized; give each transform its p")
     if top.get("bbox_params") or top.get("keypoint_params"):
-        raise PartsightError("Compose has bbox_params or keypoint_params; pictures to classify have no boxes or points")
+        raise PartsightError("Compose has bbox_params or keypoint_params; classified pictures have no boxes or points")
     return _transforms(top["transforms"])
 
 
@@ -41,7 +41,7 @@ def _json(text: str) -> dict[str, Any]:
         return json.dumps(SIZES[token]) if (token := found.group().strip('"')) in SIZES else found.group()
 
     def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no number")
+        raise ValueError(f"{constant} is not a number")
 
     try:
         content = json.loads(re.sub(r'"(?:[^"\\]|\\.)*"|IMAGE_HEIGHT|IMAGE_WIDTH', quoted, text), parse_constant=refuse)
@@ -88,7 +88,7 @@ def _transform(one: Any) -> tuple[str, dict[str, Any], list[str]]:
     try:
         return old_transforms.today(name, given)
     except (TypeError, ValueError, IndexError) as error:
-        raise PartsightError(f"{name}: its arguments are of no known form ({error})") from None
+        raise PartsightError(f"{name}: its arguments have an unknown form ({error})") from None
 
 
 def _name(one: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def _ordered(settings: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _augmentation(found: Import, custom: Mapping[str, Any]) -> str:
-    lines = [f"# The custom augmentations of {found.name}, said in albumentations 2."]
+    lines = [f"# The custom augmentations of {found.name}, written for albumentations 2."]
     for part in ("train", "inference"):
         key = f"augmentation.{part}"
         lines.append(_with_remark(f"{part}:", found.remarks.get(key, "")))

@@ -45,7 +45,7 @@ def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]
         keep = ["trial", "value", *searched.drawn]
         console.table(shown[keep], f"The best of {len(found)} trials of {study.study_name}, by {metric}")
         again = command(best, searched, options)
-        console.say(f"Trial {best.number} again: {again}")
+        console.say(f"To repeat trial {best.number}: {again}")
     else:
         console.say(f"No trial of {study.study_name} has a result: {folder / TABLE}")
     _track(folder, study, best, again)

@@ -80,6 +80,6 @@ class Reports(Callback):
             self._cut_off = True
             console.say(
                 f"Evaluation {step} could not be reported to the search ({type(error).__name__}: {error}). "
-                "The training goes on, reports nothing more and is not pruned"
+                "The training continues, but reports nothing more and will not be pruned"
             )
             return False

@@ -104,7 +104,7 @@ def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], s
     in_a_row, reason, waits = 0, "", False
     while True:
         begin = partial(_begun, worker, watch, n_trials, 0 if in_a_row >= max(_FAILURES, 2 * batch) else batch)
-        trials, others, left = studies.patiently(study, url, "No trial can be begun", begin)
+        trials, others, left = studies.patiently(study, url, "No trial can be started", begin)
         if trials:
             jobs_returned, ends = launched(worker, trials)
             returned += jobs_returned
@@ -139,18 +139,18 @@ def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> t
 
 def _incomparable(study: Study, apart: Sequence[str]) -> str:
     return (
-        f"Trials of the study {study.study_name} cannot be compared, for one ran on other data, first weights or code; "
-        "it has failed, and the search stops here:\n"
+        f"Trials of the study {study.study_name} cannot be compared: one ran on other data, first weights or code; "
+        "it counts as failed, and the search stops here:\n"
         + "".join(f"  {text}\n" for text in dict.fromkeys(apart))
-        + "Give data.*, model.* and the files that they name as the study's first trials had them; where those were "
-        "wrong, give another hydra.sweeper.study_name"
+        + "Set data.*, model.* and the files they name as in the study's first trials; if those were "
+        "wrong, choose another hydra.sweeper.study_name"
     )
 
 
 def _failing(study: Study, count: int, reason: str) -> str:
     return (
-        f"The last {count} trials have failed, one after the other, so the search stops here. The last: {reason}\n"
-        f"When that is mended, the same command with hydra.sweeper.study_name={study.study_name} goes on"
+        f"The last {count} trials all failed, so the search stops here. The last one: {reason}\n"
+        f"Once that is fixed, the same command with hydra.sweeper.study_name={study.study_name} resumes the search"
     )
 
 
@@ -173,7 +173,7 @@ def _greet(study: Study, asked: SearchSettings, url: str) -> None:
     )
     if asked.study_name is None:
         console.say(
-            f"To go on with it, or to help it from another shell: the same command with "
+            f"To resume it, or to add a worker from another shell: the same command with "
             f"hydra.sweeper.study_name={study.study_name}"
         )
 

@@ -94,14 +94,14 @@ def _distribution(override: Override) -> BaseDistribution:
     value = override.value()
     tags: set[str] = getattr(value, "tags", set())
     if strange := tags - {"log"}:
-        raise PartsightError(f"tag({sorted(strange)[0]}, ...) means nothing here; there is tag(log, ...)")
+        raise PartsightError(f"tag({sorted(strange)[0]}, ...) has no meaning here; the only tag is tag(log, ...)")
     if override.is_choice_sweep():
         if tags:
-            raise PartsightError("choices have no logarithm; use interval() or range()")
+            raise PartsightError("choices have no log scale; use interval() or range()")
         return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
     node = _node(override.key_or_group)
     if not isinstance(node, IntegerNode | FloatNode | AnyNode):
-        raise PartsightError("is no number; list its values, separated by commas")
+        raise PartsightError("is not a number; list its values, separated by commas")
     if isinstance(value, RangeSweep):
         return _range(list(value.range()), value.step, "log" in tags)
     assert isinstance(value, IntervalSweep)
@@ -110,7 +110,7 @@ def _distribution(override: Override) -> BaseDistribution:
     if value.start > value.end:
         raise PartsightError("ends before it begins")
     if "log" in tags and value.start <= 0:
-        raise PartsightError("a logarithm begins above 0")
+        raise PartsightError("a log scale must start above 0")
     if isinstance(node, IntegerNode) or isinstance(value.start, int):
         if value.start != int(value.start) or value.end != int(value.end):
             raise PartsightError("takes whole numbers")
@@ -123,11 +123,11 @@ def _range(values: Sequence[float], step: float, log: bool) -> BaseDistribution:
         raise PartsightError("holds no value")
     low, high = min(values), max(values)
     if log and step != 1:
-        raise PartsightError("Optuna draws no steps from a logarithm; leave the step or tag(log, ...) out")
+        raise PartsightError("Optuna has no steps on a log scale; leave out the step or tag(log, ...)")
     if all(isinstance(value, int) for value in values):
         return IntDistribution(int(low), int(high), step=abs(int(step)), log=log)
     if log:
-        raise PartsightError("Optuna draws no steps from a logarithm; use interval()")
+        raise PartsightError("Optuna has no steps on a log scale; use interval()")
     return FloatDistribution(low, high, step=abs(float(step)))
 
 

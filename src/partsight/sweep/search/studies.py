@@ -208,8 +208,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
             reason = str(error.__cause__ or error).splitlines()[0]
             if time.monotonic() >= until:
                 raise PartsightError(
-                    f"{what}: hydra.sweeper.storage={shown(url)} cannot be used ({reason}). When it can be again, the "
-                    f"same command with hydra.sweeper.study_name={study.study_name} goes on"
+                    f"{what}: hydra.sweeper.storage={shown(url)} cannot be used ({reason}). Once it works again, the "
+                    f"same command with hydra.sweeper.study_name={study.study_name} resumes the search"
                 ) from error
             if not told:
                 console.say(f"The study's storage cannot be used ({reason}); trying again for {PATIENCE_SECONDS:.0f} s")
@@ -227,16 +227,16 @@ def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, st
     study = optuna.create_study(storage=storage(url), study_name=name, direction=direction, load_if_exists=True)
     if not named and study.get_trials(deepcopy=False):
         raise PartsightError(
-            f"The study {name} exists already: another search has used this hydra.sweep.dir. To go on with it, add "
-            f"hydra.sweeper.study_name={name}; to begin a new one, give another hydra.sweep.dir or study_name"
+            f"The study {name} exists already: another search has used this hydra.sweep.dir. To resume it, add "
+            f"hydra.sweeper.study_name={name}; to begin a new one, choose another hydra.sweep.dir or study_name"
         )
     begun: dict[str, str] = json.loads(study.user_attrs.get(BEGUN_WITH, "{}"))
     if not begun and study.direction == direction:
         study.set_user_attr(BEGUN_WITH, json.dumps(said))
     elif problems := _changes(begun, said):
         raise Problems(
-            f"The study {name} has begun with something else, so trials could not be compared; "
-            "give another hydra.sweeper.study_name, or what it began with",
+            f"The study {name} was begun with other settings, so trials could not be compared; "
+            "choose another hydra.sweeper.study_name, or repeat its settings",
             problems,
         )
     return study

@@ -85,13 +85,13 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
             ends.append(_tell(worker, one, _value(job)))
         except PartsightError as error:  # the storage fails, and would for the others too
             untold = ", ".join(str(worker.own(other)) for other in trials[place + 1 :])
-            raise PartsightError(f"{error}\nNot told either: {untold}" if untold else str(error)) from error
+            raise PartsightError(f"{error}\nNot reported either: {untold}" if untold else str(error)) from error
     return returned, ends
 
 
 def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[End]:
-    """Ends trials whose launcher failed by what they left; where none left a result, that counts as one failure."""
-    console.say(f"The launcher failed: {reason}. Jobs that a cluster still has are to be cancelled there")
+    """Ends trials whose launcher failed, by the files they left; if none left a result, that counts as one failure."""
+    console.say(f"The launcher failed: {reason}. If jobs are still on a cluster, cancel them there")
     ends = []
     for one in trials:
         value = _value_on_disk(worker, one)
@@ -112,9 +112,9 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
             else:
                 frozen = worker.study.get_trials(deepcopy=False)[one.number]
                 if not studies.take_back(worker.study, frozen, studies.attempt(frozen)):
-                    raise PartsightError("the study's storage did not take it")
-        except Exception as error:  # of half a file, or of the storage: the others are handed back still
-            console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it is taken for lost")
+                    raise PartsightError("the study's storage did not accept it")
+        except Exception as error:  # from half a file or the storage: the others are still handed back
+            console.say(f"Trial {one.number} could not be handed back ({error}); in a minute it counts as lost")
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
     """Tells the study how a trial ended."""
     study, own = worker.study, worker.own(one)
     end = _ended(own, value, worker.metric)
-    what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be told to the study"
+    what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be reported to the study"
     if end.state != TrialState.FAIL and (apart := _differences(worker, own, what)):
         said = "ran on other data, first weights or code than the study's other trials"
         failure.record(own, "\n".join([said, *apart]))
@@ -150,8 +150,9 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
         studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
     except (UpdateFinishedTrialError, ValueError):
         if studies.TAKEN_BACK in study.get_trials(deepcopy=False)[one.number].user_attrs:  # a machine that slept
-            console.say(f"Trial {one.number}: {end.said}; but it was taken for lost and is run again as another")
-            return end  # else it was stored, and the answer was lost
+            lost = "it had been given up as lost and is being repeated as a new trial"
+            console.say(f"Trial {one.number}: {end.said}; but {lost}")
+            return end  # otherwise it was stored, and only the answer was lost
     console.say(f"Trial {one.number}: {end.said}; {' '.join(f'{key}={value}' for key, value in one.params.items())}")
     return end
 
