@@ -43,6 +43,12 @@ def test_every_text_is_escaped() -> None:
     assert made.count("&lt;script&gt;") >= 10
 
 
+def test_settings_in_backticks_are_set_as_code() -> None:
+    made = page.page("t", "s", [Section("Notes", [page.text("With `head=<gem>`.\n\nA lone ` stays.")])])
+    assert "<p>With <code>head=&lt;gem&gt;</code>.</p>" in made
+    assert "<p>A lone ` stays.</p>" in made
+
+
 def test_nothing_outside_the_page_is_asked_for() -> None:
     made = page.page("t", "s", [Section("Pictures", [page.picture(chart(), "a chart")])])
     assert re.findall(r"(?:src|href)=\"(?!data:|#)", made) == []

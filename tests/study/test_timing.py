@@ -18,7 +18,7 @@ kind: time
 settings: [usecase=casting, backbone=test_resnet, image.height=32, image.width=32, model.pretrained=false, seed=1]
 variants: {tiny: {published: {batch 2: 379}}}
 batch_sizes: [2, 16]
-published_by: the study, s an epoch
+published_by: the study, s per epoch
 protocols: {own: [trainer=cpu]}
 """
 

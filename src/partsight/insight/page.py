@@ -9,6 +9,7 @@ browser from loading anything that is not in it.
 import base64
 import functools
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Literal
 import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -54,8 +55,9 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
 
 
 def text(words: str) -> Block:
-    """A paragraph; an empty line begins another."""
-    return _block("text", paragraphs=[part for part in words.split("\n\n") if part.strip()])
+    """A paragraph; an empty line begins another. What stands between backticks is set as code."""
+    marked = re.sub("`([^`\n]+)`", r"<code>\1</code>", str(escape(words)))
+    return _block("text", paragraphs=[Markup(part) for part in marked.split("\n\n") if part.strip()])
 
 
 def notice(kind: Literal["good", "warning", "error"], words: str) -> Block:
