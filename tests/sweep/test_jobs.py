@@ -2,6 +2,8 @@
 
 import pytest
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -38,6 +40,16 @@ def test_folders_are_named_by_number() -> None:
         PartsightError, match=r"hydra\.sweep\.subdir=\$\{hydra.job.override_dirname\}: a sweep finds its"
     ):
         jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.sweep.subdir=${hydra.job.override_dirname}"))
+
+
+def test_jobs_of_several_use_cases_lie_in_the_folder_of_their_sweep() -> None:
+    """Hydra composes hydra.sweep.dir for each job, and it begins with the use case's name."""
+    config = multirun("usecase=casting,steel", "hydra.sweep.dir='it\\'s ${name}'")
+    jobs.in_one_folder(config)
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
+    for usecase in ("casting", "steel"):
+        job = loader.load_sweep_config(config, [f"usecase={usecase}"])
+        assert (job.name, job.hydra.sweep.dir) == (usecase, "it's custom")
 
 
 def test_only_jobs_that_are_drawn_are_not_listed() -> None:

@@ -25,6 +25,7 @@ class SweepCallback(Callback):
             isolation.start_server()  # it imports while the jobs are checked
         try:
             settings = jobs.checked(config)
+            jobs.in_one_folder(config)
             folder = Path(config.hydra.sweep.dir)
             given, swept, listed = jobs.given(config), jobs.swept(config), jobs.listed(config)
             parent.open_run(settings, given, swept, folder, jobs.study(config), listed)

@@ -6,7 +6,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from partsight import check
 from partsight import overrides as command_line
@@ -54,6 +54,16 @@ def checked(config: DictConfig) -> list[Config]:
 
         search.open_study(config, settings[0])
     return settings
+
+
+def in_one_folder(config: DictConfig) -> None:
+    """Makes the folder of the sweep an override that all its jobs inherit.
+
+    Hydra composes it anew for each job: `sweeps/${name}/...` would be several folders where jobs differ in `usecase`
+    or `name`, and neither the parent run nor the table would find them.
+    """
+    with read_write(config):
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={command_line.quoted(config.hydra.sweep.dir)}")
 
 
 def listed(config: DictConfig) -> list[list[str]] | None:
