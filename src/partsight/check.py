@@ -83,6 +83,13 @@ def _contradictions(c: Config) -> list[str]:
             "data.validation_table: acts only under data.validation_strategy=custom",
         ),
         (data.test_images is not None and data.test_table is None, "data.test_images: needs data.test_table"),
+        *(
+            (
+                name in ("split", "row", "image", "group"),
+                f"data.label_columns: {name!r} has a meaning here; rename the column",
+            )
+            for name in data.label_columns
+        ),
         (multi_hot and tree, "data.several_rows=multi_hot: needs data.table; a folder tree has one row per picture"),
         (multi_hot and several, "data.several_rows=multi_hot: makes several labels of one column; name one"),
         (multi_hot and output == "softmax", "model.output=softmax: the classes of multi_hot are independent; use auto"),

@@ -85,3 +85,11 @@ def test_a_picture_that_ends_early_is_used_and_named(tmp_path: Path) -> None:
     assert len(examples) == 5
     assert "a picture: the file ends early" in examples.notes["picture_warnings"]
     assert "first 'a/cut.jpg'" in examples.notes["picture_warnings"]
+
+
+def test_an_unlabeled_table_of_bad_pictures_alone_is_refused(root: Path) -> None:
+    rows = {"image": ["bad/0000.png", "good/0000.png"], "class": list("xy")}
+    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
+    pd.DataFrame({"image": ["good/0003.png"]}).to_csv(root / "more.csv", index=False)
+    with pytest.raises(Problems, match=r"data.unlabeled_table=more.csv: none of its pictures can be used"):
+        usable(root, table="labels.csv", unlabeled_table="more.csv", on_bad_image="skip")

@@ -103,3 +103,10 @@ def test_every_notice_has_a_title() -> None:
     table.frame["group"] = "a"
     table.frame.loc[3, "split"] = "validation"
     assert set(fold_checks.notices(table, np.array([0, 1, -1, -1]), Config())) <= set(fold_checks.TITLES)
+
+
+def test_a_share_that_leaves_a_class_no_row_is_named() -> None:
+    config = Config(data=DataConfig(share=0.1))
+    text = refused(examples([0, 1, 0, 1, 2]), [0, 0, 1, 1, -1], config)
+    assert "data.share=0.1: 1 problem" in text
+    assert "class 'odd': none of its rows train" in text

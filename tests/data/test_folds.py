@@ -1,5 +1,6 @@
 """Folds: scikit-learn's sizes, a seed of their own, and a file that a person can open."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,12 @@ def test_a_holdout_too_small_for_its_classes_is_refused_in_its_own_words() -> No
 
 def test_the_digest_tells_divisions_apart() -> None:
     assert folds.digest([0, 1, -1]) == folds.digest(np.array([0, 1, -1])) != folds.digest([0, 1, 1])
+
+
+def test_a_lone_combination_of_labels_does_not_forbid_a_holdout() -> None:
+    table = examples(100)
+    labels: list[list[str]] = [[]] * 60 + [["scratch"]] * 30 + [["dent"]] * 9 + [["scratch", "dent"]]
+    table.frame["label"] = pd.Series(labels, dtype=object)
+    several = dataclasses.replace(table, info=DataInfo(("scratch", "dent"), "multilabel", (31, 10), ()))
+    assigned = folds.assign(several, DataConfig(validation_strategy="holdout", validation_share=0.2))
+    assert np.bincount(assigned).tolist() == [20, 80]

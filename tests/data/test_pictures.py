@@ -230,6 +230,7 @@ def test_sixteen_bit_colour_is_turned_too(tmp_path: Path, orientation: int) -> N
         (np.array([[0.0, 1.0, 0.5]], np.float32), [0, 255, 128]),
         (np.array([[0, 200]], np.int64), [0, 200]),
         (np.array([[0x00FF, 0xFF00]], np.uint16), [0, 255]),
+        (np.array([[0x00FF, 0xFF00]], ">u2"), [0, 255]),
     ],
 )
 def test_values_of_an_array_become_eight_bits(tmp_path: Path, array: np.ndarray, expected: list[int]) -> None:

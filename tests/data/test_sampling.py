@@ -1,16 +1,20 @@
 """Shares of the rows keep the classes' proportions and nest; balanced draws make classes equally likely."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tiny import tree
 
 from partsight.config import Config, DataConfig
-from partsight.data import sampling
+from partsight.data import division, sampling
 from partsight.data.dataset import EpochOrder, PictureDataset
 from partsight.data.info import DataInfo
 from partsight.data.table import Examples
+from partsight.data.usable import usable_examples
+from partsight.errors import Problems
 
 COUNTS = {"470R_1 -4 W": 100, 'it\'s "new"': 40, "rare": 3}
 TREE = {"bad": 9, "good": 9}
@@ -145,3 +149,14 @@ def test_copies_of_a_row_are_augmented_apart(tmp_path: Path) -> None:
     assert keys == [(2, 0), (2, 0, 1), (2, 0, 2)]
     looks = {dataset[key].pictures.numpy().tobytes() for key in keys}
     assert len(looks) == 3
+
+
+def test_a_share_without_a_row_of_a_class_is_refused(
+    tmp_path: Path, config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rare combinations of labels share one stratum, of which a share may hold none of some label."""
+    settings = config(f"data.root={tree(tmp_path, {'a': 10, 'b': 10})}", "data.share=0.5")
+    given, inspected = usable_examples(settings)
+    monkeypatch.setattr(sampling, "keep_share", lambda rows, fold, _: np.where(rows.targets[:, 0] == 1, -1, fold))
+    with pytest.raises(Problems, match=r"data\.share=0\.5: 1 problem\n.*class 'a': none of its rows train"):
+        division.divide(given, inspected, settings)

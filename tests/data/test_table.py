@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from tiny import touched
 
+from partsight import check
 from partsight.config import Config, DataConfig, ModelConfig, TrainingConfig
 from partsight.data import folders, folds, row_checks, table
 from partsight.data.table import Examples
@@ -575,3 +576,69 @@ def test_the_cost_grows_with_the_rows_and_no_faster(tmp_path: Path) -> None:
     fold = folds.assign(examples, data.data)
     assert time.process_time() - began < 10
     assert np.bincount(fold).tolist() == [20_000] * 5
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.1", "1.10", "1.2"],
+        ["20240131123456788", "20240131123456789"],
+        ["99999999999999999998", "99999999999999999999"],
+    ],
+)
+def test_numbers_that_differ_in_any_digit_are_classes_of_their_own(tmp_path: Path, names: list[str]) -> None:
+    """Read as numbers, 1.10 would be 1.1, and of seventeen digits the last would be lost."""
+    examples = read(tmp_path, labelled(names * 2))
+    assert examples.info.classes == tuple(names)
+
+
+@pytest.mark.parametrize("name", ["group", "row", "split", "image"])
+def test_a_label_column_with_a_name_of_our_own_is_refused(name: str) -> None:
+    problems = check.rules(settings(Path(), image_column="file", label_columns=[name]))
+    assert f"data.label_columns: {name!r} has a meaning here; rename the column" in problems
+
+
+def test_a_positive_class_is_refused_where_it_would_not_act(tmp_path: Path) -> None:
+    text = refusal(lambda: read(tmp_path, labelled(["ok", "scratch"]), positive_class="scratch"))
+    assert "data.positive_class=scratch: acts on a single sigmoid output; set model.output=sigmoid" in text
+
+
+@pytest.mark.parametrize("first", ["1,a.png,good", "a.png,good,a remark, with a comma"])
+def test_more_cells_than_the_header_has_names_are_refused(tmp_path: Path, first: str) -> None:
+    """Pandas would take the first for the name of the row: R leaves the header of row names out."""
+    touched(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text(f"image,class\n{first}\n2,b.png,bad\n")
+    assert "and its header 2 names. Name every column" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+def test_a_comma_at_the_end_of_each_row_is_nothing(tmp_path: Path) -> None:
+    touched(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text("image,class\na.png,good,\nb.png,bad,\n")
+    assert table.read(settings(tmp_path)).frame["label"].tolist() == ["good", "bad"]
+
+
+def test_a_test_table_of_clean_parts_has_labels_and_one_without_the_column_has_none(tmp_path: Path) -> None:
+    touched(tmp_path, ["t.png"])
+    for text, expected in (("image,class\nt.png,\n", []), ("image\nt.png\n", None)):
+        (tmp_path / "test.csv").write_text(text)
+        examples = read(tmp_path, labelled(["a", "b"]), several_rows="multi_hot", test_table="test.csv")
+        assert examples.frame.loc[examples.frame["split"] == "test", "label"].tolist() == [expected]
+
+
+def test_pictures_beside_a_linked_folder_are_found(tmp_path: Path) -> None:
+    touched(tmp_path / "far" / "pictures", ["0.png", "1.png"])
+    touched(tmp_path / "near" / "test", ["0.png"])
+    (tmp_path / "near" / "images").symlink_to(tmp_path / "far" / "pictures")
+    labelled(["a", "b"]).to_csv(tmp_path / "near" / "labels.csv", index=False)
+    labelled(["a"]).to_csv(tmp_path / "near" / "test.csv", index=False)
+    examples = table.read(settings(tmp_path / "near", images="images", test_images="test", test_table="test.csv"))
+    assert all((examples.folder / image).is_file() for image in examples.frame["image"])
+
+
+def test_an_unlabeled_table_of_pairs_has_every_picture_and_no_label(tmp_path: Path) -> None:
+    touched(tmp_path, ["x.png", "y.png"])
+    (tmp_path / "more.csv").write_text("image_class,mask\nx.png_1,\nx.png_2,5 5\ny.png_1,\n")
+    examples = read(tmp_path, labelled(["1", "2"]), unlabeled_table="more.csv")
+    more = examples.frame[examples.frame["split"] == "unlabeled"]
+    assert more["image"].tolist() == ["x.png", "y.png"]
+    assert more["label"].isna().all()

@@ -50,6 +50,9 @@ def usable(examples: "Examples", inspected: pd.DataFrame, config: Config) -> "Ex
         if gone:
             text = f"no picture of class {', '.join(map(repr, gone))} can be used; repair some, or leave the class out"
             raise Problems(str(examples.folder), [text])
+        if config.data.unlabeled_table and not (kept.frame["split"] == "unlabeled").any():
+            text = f"data.unlabeled_table={config.data.unlabeled_table}: none of its pictures can be used; leave it out"
+            raise Problems(str(examples.folder), [text])
     return dataclasses.replace(kept, notes=notes)
 
 

@@ -24,7 +24,9 @@ TITLES = {
 def refuse(examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
     """Raises Problems if the fold of this run has nothing to validate or to train on, or lacks a class."""
     if problems := _problems(examples, fold, config):
-        raise Problems(f"fold={config.fold} of data.validation_strategy={config.data.validation_strategy}", problems)
+        share = f" data.share={config.data.share:g}" if config.data.share < 1 else ""
+        where = f"fold={config.fold} of data.validation_strategy={config.data.validation_strategy}{share}"
+        raise Problems(where, problems)
 
 
 def _problems(examples: Examples, fold: NDArray[np.int64], config: Config) -> list[str]:

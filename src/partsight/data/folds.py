@@ -90,7 +90,10 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
             )
     if problems:
         raise Problems("The rows cannot be divided into folds", problems)
-    return _split(strategy, strata(frame["label"], least), groups, data)
+    stratum = strata(frame["label"], least)
+    if strategy == "holdout" and np.count_nonzero(stratum == -1) == 1:  # a stratum of one row cannot be divided
+        stratum[stratum == -1] = np.bincount(stratum[stratum >= 0]).argmax()
+    return _split(strategy, stratum, groups, data)
 
 
 def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, data: DataConfig) -> Folds:

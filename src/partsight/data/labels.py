@@ -12,7 +12,7 @@ from partsight.data.info import Output
 from partsight.data.messages import rows
 from partsight.errors import PartsightError, Problems
 
-_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # numbers that survive a round trip: 007 and 1e3 stay text
+_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # as programs write them: 007 and 1e3 are text
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
         for name in config.data.good_classes
         if name not in labels.classes
     ]
+    if config.data.positive_class is not None and labels.output != "binary":
+        problems.append(
+            f"data.positive_class={config.data.positive_class}: acts on a single sigmoid output; "
+            "set model.output=sigmoid"
+        )
     if labels.output == "binary" and config.training.loss in SOFTMAX_LOSSES:
         problems.append(
             f"training.loss={config.training.loss}: a 0/1 column gives a single sigmoid output, which needs bce, "
@@ -161,12 +166,12 @@ def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series
 
 
 def _canonical(names: pd.Series) -> pd.Series:
-    """Texts of a column without repeats: whole numbers lose their `.0`, True and False become 1 and 0."""
+    """Texts of a column without repeats: whole numbers lose their `.0`, True and False become 1 and 0.
+
+    Nothing is computed with them: 1.10 is not 1.1, and a lot number of 18 digits keeps them all.
+    """
     if len(names) and names.isin(["True", "False"]).all():
         return names.map({"True": "1", "False": "0"})
     if len(names) and names.str.fullmatch(_NUMBER).all():
-        numbers = names.astype(float)
-        if (numbers == numbers.round()).all():
-            return numbers.astype(np.int64).astype(str).astype(object)
-        return numbers.astype(str).astype(object)
+        return names.str.replace(r"\.0+$", "", regex=True).astype(object)
     return names

@@ -263,6 +263,7 @@ def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:
 
 
 def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
+    picture = picture.astype(picture.dtype.newbyteorder("="), copy=False)  # TIFF and npy may hold either order
     if picture.dtype == np.uint8:
         eight: NDArray[np.uint8] = picture
         return eight

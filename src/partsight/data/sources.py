@@ -24,6 +24,8 @@ class Source:
     is the row's number in the table."""
     folder: Path
     """What `image` is relative to."""
+    labelled: bool = True
+    """Whether the table has a label column; without one the labels in `rows` are null."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ def gather(data: DataConfig) -> Sources:
     parts: list[Source] = []
     problems: list[str] = []
     for split, path in tables(data).items():
-        folder = top / data.test_images if data.test_images and split == "test" else images
+        folder = (top / data.test_images).resolve() if data.test_images and split == "test" else images
         try:
             if path is not None:
                 rows, said = table_file.read(path, data, split)
-                parts.append(Source(split, str(path), rows, folder))
+                labelled = data.label_columns[0] in rows
+                rows = rows.reindex(columns=list(dict.fromkeys([*rows, *data.label_columns])))
+                parts.append(Source(split, str(path), rows, folder, labelled))
                 notes += said
             elif split == "train":
                 tree = folders.read(folder)
@@ -100,7 +104,7 @@ def locate(data: DataConfig, top: Path) -> tuple[Path | None, Path, list[str]]:
     they exist in `top`; otherwise `top` is read as a folder tree.
     """
     usual = top / data.usual_images if data.usual_images and (top / data.usual_images).is_dir() else top
-    images = top / data.images if data.images else usual
+    images = (top / data.images if data.images else usual).resolve()  # paths from it to a sibling begin with ..
     if data.table is not None:
         return top / data.table, images, []
     if data.usual_table is None or data.images:

@@ -66,7 +66,7 @@ def read(config: Config) -> Examples:
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
     notes = {"data_layout": "; ".join(found.notes)} if found.notes else {}
     if config.data.several_rows == "multi_hot":
-        labelled = frozenset(part.split for part in found.parts if part.rows[found.labels[0]].notna().any())
+        labelled = frozenset(part.split for part in found.parts if part.labelled)
         frame, said = several_rows.merged(frame, found.labels[0], labelled)
         problems += said
     else:

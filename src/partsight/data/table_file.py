@@ -1,5 +1,6 @@
 """A csv or parquet file as rows: the columns that the settings name, unchanged."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[str]]:
     """Columns image, the label columns under their names, and group if there is one; and notes for the user.
 
-    The index is the row's number in the file. Labels are optional in a test table and ignored in an unlabeled one; a
+    The index is the row's number in the file. Labels are optional in a test table and left out of an unlabeled one; a
     group column is optional in all but the training table.
 
     Raises:
@@ -23,14 +24,14 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
     labels = list(data.label_columns)
     pair = f"{data.image_column}_{labels[0]}"
     if not {data.image_column, labels[0]} & set(known) and len(labels) == 1 and pair in known:
-        return _of_pairs(path, pair, labels[0], known, data.several_rows)
+        return _of_pairs(path, pair, labels[0], known, data.several_rows, split)
     if split == "unlabeled" or (split == "test" and not set(labels) & set(known)):
         labels = []
     group = [data.group_column] if data.group_column and (split == "train" or data.group_column in known) else []
     frame = cells(path, list(dict.fromkeys([data.image_column, *labels, *group])), known)
     rows = pd.DataFrame({"image": frame[data.image_column]})
-    for name in data.label_columns:
-        rows[name] = frame[name] if name in labels else None
+    for name in labels:
+        rows[name] = frame[name]
     if group:
         rows["group"] = frame[group[0]]
     return rows, []
@@ -55,6 +56,7 @@ def cells(path: Path, wanted: list[str] | None = None, known: list[str] | None =
         raise PartsightError(f"{path}: no column {names}; it has {', '.join(map(repr, known))}. {remedy}")
     try:
         if path.suffix == ".csv":  # a class may be called NA or None: only an empty cell is missing
+            _refuse_longer_rows(path)
             frame = pd.read_csv(
                 path, usecols=wanted, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
             )
@@ -89,11 +91,26 @@ def columns(path: Path) -> list[str]:
         raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
 
 
-def _of_pairs(path: Path, pair: str, label: str, known: list[str], several_rows: str) -> tuple[pd.DataFrame, list[str]]:
+def _refuse_longer_rows(path: Path) -> None:
+    """Pandas takes what a first row has over the header for names of the rows, and reads the other cells shifted."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file)
+        header, first = next(lines, []), next(lines, [])
+    if any(first[len(header) :]):
+        raise PartsightError(
+            f"{path}: its first row has {len(first)} cells, and its header {len(header)} names. Name every column, and "
+            "put cells that contain commas in quotes"
+        )
+
+
+def _of_pairs(
+    path: Path, pair: str, label: str, known: list[str], several_rows: str, split: str
+) -> tuple[pd.DataFrame, list[str]]:
     """Severstal's older form: a row for each picture and class, named `picture_class`, which counts if it has a mask.
 
     The mask is the one other column; if there is not exactly one, every row counts. A picture without any row that
-    counts is left out, except under multi_hot, where it has none of the classes.
+    counts is left out, except under multi_hot, where it has none of the classes. Of an unlabeled table every picture
+    is taken, whatever its masks say.
     """
     others = [name for name in known if name != pair]
     mask = others[0] if len(others) == 1 else None
@@ -101,6 +118,8 @@ def _of_pairs(path: Path, pair: str, label: str, known: list[str], several_rows:
     parts = frame[pair].str.rpartition("_")
     rows = pd.DataFrame({"image": parts[0].where(parts[0] != "", frame[pair]), label: parts[2].where(parts[2] != "")})
     note = f"{path}: {pair} names picture and class in one"
+    if split == "unlabeled":
+        return rows[["image"]].drop_duplicates(), [note]
     if mask:
         holds = frame[mask].notna()
         note += f"; {holds.sum()} of {len(holds)} rows count, those whose {mask} is not empty"
