@@ -1,6 +1,7 @@
 """What is said of a result besides its figures."""
 
 import numpy as np
+import pytest
 
 from partsight.evaluation import predictions
 from partsight.evaluation.result import Result, of_table
@@ -25,3 +26,19 @@ def test_a_class_that_validation_lacks_is_left_out_of_roc_auc_named_and_counted(
 
 def test_nothing_is_said_where_every_class_occurs() -> None:
     assert result([0, 1, 2, 0, 1, 2]).auc_gap is None
+
+
+@pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])
+def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) -> None:
+    task = Task(("good", "scratch"), "binary", threshold=0.3, positive_class=positive, good_classes=("good",))
+    scores = np.random.default_rng(1).dirichlet([1, 1], 20)
+    names = [f"{number}.png" for number in range(20)]
+    labels = [number % 2 for number in range(20)]
+    table = predictions.build(
+        task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
+    )
+    found = of_table(table, task)
+    assert found.ships_from == used
+    assert found.sweep is not None
+    listed = found.sweep.set_index("threshold").loc[used]
+    assert listed["escapes"] == found.value("escape_rate") * listed["bad"]

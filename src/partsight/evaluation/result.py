@@ -25,8 +25,7 @@ class Result:
     def ships_from(self) -> float | None:
         """P(good) from which the table's decisions ship a part; None if argmax decides among several classes."""
         if self.task.output == "binary":
-            good_is_positive = self.task.positive_class in self.task.good_classes
-            return self.task.threshold if good_is_positive else 1 - self.task.threshold
+            return _least_goodness(self.task)
         return 0.5 if self.task.output == "softmax" and len(self.task.classes) == 2 else None
 
     @property
@@ -54,5 +53,13 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
         summary.summarise(table, task),
         metrics.confusion(table, task),
         metrics.per_class(table, task),
-        thresholds.sweep(table, task, also=[0.5, task.threshold]) if task.good_classes else None,
+        thresholds.sweep(table, task, also=[0.5, _least_goodness(task)]) if task.good_classes else None,
     )
+
+
+def _least_goodness(task: Task) -> float:
+    """prediction.threshold as a threshold on `thresholds.goodness`; without a meaning where argmax decides."""
+    bad_is_called = task.output == "multilabel" or (
+        task.output == "binary" and task.positive_class not in task.good_classes
+    )
+    return 1 - task.threshold if bad_is_called else task.threshold

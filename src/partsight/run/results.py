@@ -33,7 +33,6 @@ def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
     (folder / TASK).write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")
     tables = {
         FIGURES: result.summary,
-        "confusion.csv": result.confusion.reset_index(),
         "per_class.csv": result.per_class,
         "curves.csv": history,
     }
@@ -41,4 +40,6 @@ def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
         tables["thresholds.csv"] = result.sweep
     for name, table in tables.items():
         table.to_csv(folder / name, index=False)
-    return [folder / name for name in [PREDICTIONS, TASK, *tables]]
+    confusion = folder / "confusion.csv"  # its index says the true class; a column may have the same name
+    result.confusion.to_csv(confusion, index=result.task.output != "multilabel")
+    return [*(folder / name for name in [PREDICTIONS, TASK, *tables]), confusion]
