@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -74,3 +75,21 @@ def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: py
     for wrong in ([4], []):
         with pytest.raises(PartsightError, match=r"trainer\.devices=\[4?\]: PyTorch finds 4 GPUs, numbered from 0"):
             machine.resolve(TrainerConfig(accelerator="gpu", devices=wrong))
+
+
+@pytest.mark.parametrize(
+    ("there", "devices", "told"),
+    [(0, [0, 1], "a list names GPUs, and this run is on the processor"), (2, 4, "PyTorch finds 2 GPUs$")],
+)
+def test_devices_that_there_are_not_are_refused_before_data_are_read(
+    there: int, devices: object, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there)
+    with pytest.raises(PartsightError, match=told):
+        machine.resolve(TrainerConfig(devices=devices))
+
+
+def test_all_devices_of_a_processor_are_one(tmp_path: Path) -> None:
+    config = Config(trainer=TrainerConfig(accelerator="cpu", devices=-1))
+    assert fitting.trainer_settings(config, machine.resolve(config.trainer), tmp_path)["devices"] == 1

@@ -48,16 +48,20 @@ def resolve(trainer: TrainerConfig) -> Machine:
     Raises:
         PartsightError: a GPU is asked for and PyTorch finds none, or not that one.
     """
-    device = _device(trainer.accelerator)
+    device, devices = _device(trainer.accelerator), trainer.devices
     gpu = 0
-    if device == "cuda" and isinstance(trainer.devices, list):
+    if device == "cpu" and isinstance(devices, list):
+        raise PartsightError(f"trainer.devices={devices}: a list names GPUs, and this run is on the processor; set 1")
+    if device == "cuda" and devices != "auto":
         there = torch.cuda.device_count()
-        if not trainer.devices or not all(0 <= int(one) < there for one in trainer.devices):
-            raise PartsightError(f"trainer.devices={trainer.devices}: PyTorch finds {there} GPUs, numbered from 0")
-        gpu = int(trainer.devices[0])
+        if isinstance(devices, list) and not (devices and all(one < there for one in devices)):
+            raise PartsightError(f"trainer.devices={devices}: PyTorch finds {there} GPUs, numbered from 0")
+        if not isinstance(devices, list) and devices > there:
+            raise PartsightError(f"trainer.devices={devices}: PyTorch finds {there} GPUs")
+        gpu = devices[0] if isinstance(devices, list) else 0
     precision = trainer.precision if trainer.precision != "auto" else _fastest_precision(device, gpu)
     name = torch.cuda.get_device_name(gpu) if device == "cuda" else _processor()
-    processes = _device_count(device, trainer.devices) * trainer.num_nodes
+    processes = _device_count(device, devices) * trainer.num_nodes
     return Machine(device, name, precision, torch.get_num_threads(), processes, gpu)  # type: ignore[arg-type]
 
 

@@ -136,3 +136,14 @@ def test_a_finished_run_without_files_does_not_hide_an_interrupted_one(tmp_path:
     with earlier.claimed(config, "0123", drawn=False) as known:
         assert known is not None
         assert (known.id, known.finished) == (stopped, False)
+
+
+@pytest.mark.parametrize("user", ["another", None])
+def test_a_running_run_of_another_user_is_left_alone(user: str | None, tmp_path: Path) -> None:
+    """Our lock, which shows that nobody runs it, is in the cache folder of one user."""
+    config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts"))
+    client, experiment = store.prepare(config.tracking)
+    tags = {"identity": "0123", "folder": str(tmp_path), "host": platform.node()}
+    client.create_run(experiment, tags=tags | ({"mlflow.user": user} if user else {}))
+    with earlier.claimed(config, "0123", drawn=False) as known:
+        assert (known is None) is (user is not None)

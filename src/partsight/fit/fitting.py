@@ -174,7 +174,7 @@ def trainer_settings(config: Config, machine: Machine, folder: Path) -> dict[str
     """What every training Trainer of a run has in common."""
     return {
         "accelerator": machine.device,
-        "devices": config.trainer.devices if machine.device != "cpu" or config.trainer.devices != "auto" else 1,
+        "devices": 1 if machine.device == "cpu" and config.trainer.devices in ("auto", -1) else config.trainer.devices,
         "strategy": config.trainer.strategy,
         "num_nodes": config.trainer.num_nodes,
         "precision": machine.precision,

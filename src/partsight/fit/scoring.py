@@ -12,6 +12,7 @@ from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
 from partsight.data.table import Examples
+from partsight.errors import PartsightError
 from partsight.evaluation import predictions, table_file
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier, Scores
@@ -49,6 +50,9 @@ def predictions_table(
         positions: (n,) of the rows among them that were scored.
         scores: batches of a prediction over these rows, in any order.
         split: what the rows are to the model: validation, test.
+
+    Raises:
+        PartsightError: the weights are not numbers any more.
     """
     task = examples.info.task(config.prediction.threshold)
     order = np.concatenate([batch.positions.numpy() for batch in scores])
@@ -56,6 +60,12 @@ def predictions_table(
     targets = examples.targets[positions[order]].astype(np.int64)
     labels_by_output = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
     known = rows["label"].notna().to_numpy()
+    probabilities = np.concatenate([batch.probabilities.double().numpy() for batch in scores])
+    if not np.isfinite(probabilities).all():
+        raise PartsightError(
+            "The model's probabilities are not numbers: its training has diverged. Set a lower training.learning_rate, "
+            "or training.gradient_clip"
+        )
     table = predictions.build(
         task=task,
         row=rows["row"].to_numpy(),
@@ -64,7 +74,7 @@ def predictions_table(
         split=split,
         fold=config.fold,
         repeat=config.repeat,
-        probabilities=np.concatenate([batch.probabilities.double().numpy() for batch in scores]),
+        probabilities=probabilities,
         labels=labels_by_output[task.output],
         losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
     )

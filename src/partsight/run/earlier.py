@@ -19,6 +19,8 @@ import platformdirs
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from partsight import console
 from partsight.config import Config, flat
@@ -112,11 +114,12 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
         console.say(f"Run {run.info.run_id} has the same settings, but its files are gone; running it again")
     if config.resume == "never":
         return None
+    own = resolve_tags().get(MLFLOW_USER)
     for run in (run for run in runs if run.info.status != "FINISHED"):
-        elsewhere = run.data.tags["host"]
-        if run.info.status == "RUNNING" and elsewhere != platform.node():
+        host, user = run.data.tags["host"], run.data.tags.get(MLFLOW_USER, own)
+        if run.info.status == "RUNNING" and (host, user) != (platform.node(), own):  # our lock says nothing about it
             console.say(
-                f"Run {run.info.run_id} on {elsewhere} has the same settings and is still marked RUNNING, so a "
+                f"Run {run.info.run_id} of {user} on {host} has the same settings and is still marked RUNNING, so a "
                 "separate run starts here. If that run has died, end it in MLflow and repeat this command to resume it."
             )
             continue
