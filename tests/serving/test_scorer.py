@@ -199,6 +199,20 @@ def test_a_checkpoint_is_packed_later(softmax: Path, tmp_path: Path, capsys: pyt
     assert own == (samples / "0000.png").read_bytes()
 
 
+@pytest.mark.parametrize("out", [".", "../link"])
+def test_a_scorer_is_replaced_by_whatever_name_it_is_called(
+    softmax: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    (scorer / "from_before").touch()
+    (tmp_path / "link").symlink_to(scorer)
+    monkeypatch.chdir(scorer)
+    cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", out])
+    assert not (scorer / "from_before").exists()
+    assert "The scorer answers as expected" in script(scorer, "--selftest").stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "scorer"]
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +288,10 @@ def test_other_folders_are_left_alone(softmax: Path, tmp_path: Path, capsys: pyt
         cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "mine")])
     assert "already exists and is not a scorer" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.txt").is_file()
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "mine/thesis.txt")])
+    assert "thesis.txt: already exists and is not a scorer" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "x"
 
 
 def test_samples_without_pictures_are_refused(

@@ -65,7 +65,8 @@ def pack(
     """
     model = Classifier.from_checkpoint(checkpoint).eval()
     rule = resize_rule(model.config.augmentation.inference)
-    if folder.exists() and not (folder / "pipeline.json").is_file() and any(folder.iterdir()):
+    folder = folder.resolve()  # "." has neither a name nor a folder above it
+    if folder.exists() and not _replaceable(folder):
         raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
@@ -81,6 +82,11 @@ def pack(
         if folder.exists():
             shutil.rmtree(folder)
         work.rename(folder)
+
+
+def _replaceable(folder: Path) -> bool:
+    """A scorer or an empty folder."""
+    return folder.is_dir() and ((folder / "pipeline.json").is_file() or not any(folder.iterdir()))
 
 
 def _in_int8(model: Classifier, checkpoint: Path, folder: Path, smaller: Int8) -> int8.Comparison:
