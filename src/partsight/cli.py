@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partsight import __version__, importing
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Problems
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--batch-size", type=int, default=32, help="pictures at a time (default: %(default)s)")
     predict.add_argument("--workers", type=int, help="loader processes (default: one per core, at most 8)")
     predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
+    _add_plugins(predict)
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser(
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "--int8", action="store_true", help="in eight-bit integers, if faster and as accurate on the validation rows"
     )
     export.add_argument("--root", help="with --int8: the run's data set (default: where the run found it)")
+    _add_plugins(export)
     export.set_defaults(run=_export)
 
     imports = commands.add_parser("import-ht", help="turn a Hydrogen Torch yaml into a use case", description=_IMPORT)
@@ -87,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     ui.add_argument("--port", type=int, default=5000, help="(default: %(default)s)")
     ui.set_defaults(run=_ui)
     return parser
+
+
+def _add_plugins(parser: argparse.ArgumentParser) -> None:
+    words = "modules to import first: the plugins of the run, if its backbone comes from one"
+    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help=words)
 
 
 _PREDICT = "Scores pictures into a table with one row per picture: image, prediction and a probability for each class."
@@ -104,6 +111,7 @@ def _predict(parsed: argparse.Namespace) -> None:
         from partsight.evaluation import predictions
         from partsight.serving.predict import predict
 
+    _import_plugins(parsed.plugins)
     scored = predict(
         parsed.checkpoint,
         parsed.source,
@@ -127,6 +135,7 @@ def _export(parsed: argparse.Namespace) -> None:
         from partsight.serving.int8 import Int8
         from partsight.serving.pack import pack
 
+    _import_plugins(parsed.plugins)
     samples: list[Path] = []
     if parsed.samples is not None:
         samples = [parsed.samples / name for name in folders.pictures_below(parsed.samples)]
@@ -134,6 +143,13 @@ def _export(parsed: argparse.Namespace) -> None:
             raise PartsightError(f"--samples {parsed.samples}: there are no pictures in this folder")
     pack(parsed.checkpoint, parsed.out, samples, smaller=Int8(parsed.root) if parsed.int8 else None)
     print(f"Packed into {parsed.out}; it has passed its own test. Score pictures: python {parsed.out}/score.py FOLDER")
+
+
+def _import_plugins(modules: Sequence[str]) -> None:
+    from partsight.model import plugins
+
+    if problems := plugins.load(modules):
+        raise Problems("The command cannot run", problems)
 
 
 def _import(parsed: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """A checkpoint scores new pictures by itself: without its data set, its settings' files, or the folder of its run."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,43 @@ def test_the_shares_of_classes_are_said(checkpoint: Path, pictures: Path, capsys
     assert "37 pictures scored into scored.parquet" in said
     for name, count in scored["prediction"].value_counts().items():
         assert f"{name}: {count}" in said
+
+
+PLUGIN = """
+from timm.models import register_model, test_resnet
+
+@register_model
+def NAME(pretrained=False, **kwargs):
+    return test_resnet(pretrained, **kwargs)
+"""
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_backbone_of_a_plugin_needs_the_plugin(
+    checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = predict(checkpoint, pictures)
+    stored = torch.load(checkpoint, weights_only=True)
+    stored["partsight"]["config"] |= {"backbone": f"{command}_net", "plugins": [f"{command}_models"]}
+    torch.save(stored, checkpoint)
+    (tmp_path / f"{command}_models.py").write_text(PLUGIN.replace("NAME", f"{command}_net"))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    given = [command, str(checkpoint), *([str(pictures)] if command == "predict" else [])]
+    for more, said in ([], f"add --plugins {command}_models"), (["--plugins", "absent"], "absent cannot be imported"):
+        with pytest.raises(SystemExit) as caught:
+            cli.main([*given, *more])
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
+    cli.main([*given, "--plugins", f"{command}_models"])
+    if command == "predict":
+        pd.testing.assert_frame_equal(pd.read_csv("predictions.csv"), own.fillna(np.nan), check_dtype=False)
+    else:
+        assert Path("scorer/model.onnx").is_file()
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import timm
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
@@ -173,7 +174,8 @@ class Classifier(LightningModule):
         """The model of a checkpoint file, without its data set or config files. Loads only tensors and builtins.
 
         Raises:
-            PartsightError: not there, not a partsight checkpoint.
+            PartsightError: not there, not a partsight checkpoint, or its backbone comes from a plugin that is not
+                imported: a checkpoint names code, but never runs it.
         """
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -184,6 +186,11 @@ class Classifier(LightningModule):
             raise PartsightError(f"{path}: not a checkpoint of partsight ({type(error).__name__})") from None
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored["config"]))
         assert isinstance(config, Config)
+        if config.plugins and not timm.is_model(config.backbone):
+            raise PartsightError(
+                f"{path}: timm has no model {config.backbone}, and the run imported plugins; a checkpoint may not "
+                f"do so: if you trust them, add --plugins {' '.join(config.plugins)} (in Python: import them first)"
+            )
         parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["info"].items()}
         info = DataInfo(**parts)
         model = cls(config, info)
