@@ -1,6 +1,8 @@
 """A packed scorer answers as the run that it comes from, on a machine that has nothing of this project."""
 
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -227,6 +229,18 @@ def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     assert "cannot be decoded" in problems[str(tmp_path / "new" / "0003.png")]
     assert "No such file" in problems[str(tmp_path / "absent.png")]
     assert problems.isna().sum() == 11
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+def test_a_name_that_is_not_utf8_stops_nothing(softmax: Path, tmp_path: Path, to_file: bool) -> None:
+    shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
+    (tmp_path / "new" / "0003.png").rename(tmp_path / "new" / os.fsdecode(b"00\xe4.png"))
+    out = ["--out", tmp_path / "scores.csv"] if to_file else []
+    done = script(softmax / "run" / "scorer", tmp_path / "new", *out)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "scores.csv" if to_file else io.StringIO(done.stdout))
+    assert len(table) == 12
+    assert str(tmp_path / "new" / "00\\xe4.png") in set(table["image"])
 
 
 @pytest.mark.parametrize("limit", ["bytes", "pixels"])

@@ -170,11 +170,16 @@ def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
         try:
             answer = scorer.score(path.read_bytes())
         except (PartsightError, OSError) as error:
-            yield [str(path), str(error), None, *[None] * len(scorer.pipeline["classes"])]
+            yield [_written(path), str(error), None, *[None] * len(scorer.pipeline["classes"])]
             continue
         given = answer["prediction"]
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        yield [str(path), None, text, *answer["probabilities"].values()]
+        yield [_written(path), None, text, *answer["probabilities"].values()]
+
+
+def _written(path: Path) -> str:
+    """A path in a csv: a byte that is not UTF-8 as \\xe4, since no csv could hold it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def main() -> int:
