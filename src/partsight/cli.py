@@ -138,6 +138,8 @@ def _export(parsed: argparse.Namespace) -> None:
     _import_plugins(parsed.plugins)
     samples: list[Path] = []
     if parsed.samples is not None:
+        if not parsed.samples.is_dir():
+            raise PartsightError(f"--samples {parsed.samples}: there is no such folder")
         samples = [parsed.samples / name for name in folders.pictures_below(parsed.samples)]
         if not samples:
             raise PartsightError(f"--samples {parsed.samples}: there are no pictures in this folder")

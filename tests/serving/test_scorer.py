@@ -314,6 +314,11 @@ def test_samples_without_pictures_are_refused(
     with pytest.raises(SystemExit):
         cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--samples", str(tmp_path)])
     assert "there are no pictures in this folder" in capsys.readouterr().err
+    (tmp_path / "a.png").touch()
+    for absent in ("a.png", "b"):
+        with pytest.raises(SystemExit):
+            cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--samples", str(tmp_path / absent)])
+        assert f"--samples {tmp_path / absent}: there is no such folder" in capsys.readouterr().err
 
 
 def test_a_graph_that_answers_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
