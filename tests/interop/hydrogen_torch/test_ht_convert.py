@@ -238,6 +238,15 @@ def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path, suffix: s
     assert "the column `fold` has 2, 5, 10" in row(found, "dataset.folds").remark
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_folds_of_a_column_may_be_dates(tmp_path: Path, kind: type) -> None:
+    table = pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": [kind(20240102), kind(20240101)]})
+    table.to_csv(tmp_path / "train.csv", index=False)
+    found = imported(exported(tmp_path, {"dataset.folds": ["20240102"]}), tmp_path)
+    assert found.settings["fold"] == 1
+    assert "the column `fold` has 20240101, 20240102" in row(found, "dataset.folds").remark
+
+
 def test_folds_of_a_column_may_have_names_and_have_to_be_there(tmp_path: Path) -> None:
     table = pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": ["line 2", "line 1"]})
     table.to_csv(tmp_path / "train.csv", index=False)

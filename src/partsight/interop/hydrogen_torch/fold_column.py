@@ -40,9 +40,14 @@ def _of_parquet(path: Path) -> set[str] | None:
 
 def _ordered(values: Iterable[str]) -> list[str]:
     try:
-        return [f"{number:g}" for number in sorted({float(value) for value in values})]
+        return [_name(number) for number in sorted({float(value) for value in values})]
     except ValueError:
         return sorted(values)
+
+
+def _name(number: float) -> str:
+    """All its digits, a whole number without a point: 20240102, not 2.02401e+07."""
+    return str(int(number)) if number.is_integer() else str(number)
 
 
 def number(fold: str, names: Sequence[str] | None) -> int:
@@ -52,7 +57,7 @@ def number(fold: str, names: Sequence[str] | None) -> int:
         PartsightError: no such value, or not a whole number.
     """
     try:
-        name = f"{float(fold):g}"
+        name = _name(float(fold))
     except ValueError:
         name = fold
     if names is None:
