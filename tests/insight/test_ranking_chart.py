@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -19,9 +20,19 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
+def entries(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
 def test_each_curve_is_named_with_its_area() -> None:
     shown = texts(ranking_chart([ranking("$x_1$", 0.875), ranking("b", 0.75)], "t"))
     assert {"$x_1$: AUC 0.8750, n = 3", "$x_1$: AP 0.8750", "b: AUC 0.7500, n = 3"} <= set(shown)
+
+
+def test_a_class_may_begin_with_an_underscore() -> None:
+    left, right = ranking_chart([ranking("_other", 0.875), ranking("b", 0.75)], "t").axes
+    assert entries(left) == ["_other: AUC 0.8750, n = 3", "b: AUC 0.7500, n = 3"]
+    assert entries(right) == ["_other: AP 0.8750", "b: AP 0.7500"]
 
 
 def test_of_many_classes_the_weakest_are_named() -> None:

@@ -41,7 +41,8 @@ def curve_chart(curves: pd.DataFrame, runs: pd.DataFrame, series: str) -> Figure
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if len(curves):
-        axes.legend(frameon=False, fontsize=style.SMALL_SIZE)
+        # Left to itself, matplotlib would take the lines whose label does not begin with an underscore.
+        axes.legend(handles=axes.get_lines(), frameon=False, fontsize=style.SMALL_SIZE)
     else:
         style.write(axes, "no points")
     return style.finish(figure)

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from partsight.evaluation.rankings import Ranking
 from partsight.insight import style
@@ -23,16 +24,23 @@ def ranking_chart(rankings: Sequence[Ranking], title: str) -> Figure:
         left.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1.0, linestyle=":")
     weakest = sorted(rankings, key=lambda ranking: ranking.auc)[:MOST_NAMED]
     colours = dict(zip([ranking.name for ranking in weakest], style.SERIES, strict=False))
+    rocs: list[Line2D] = []
+    recalls: list[Line2D] = []
     for ranking in sorted(rankings, key=lambda ranking: ranking.name in colours):  # the named ones above the grey
         name, colour = style.shorten(ranking.name, 24), colours.get(ranking.name)
         look: dict[str, Any] = {"color": colour or style.GRID, "linewidth": 2.0 if colour else 1.0, "clip_on": False}
-        area = f"{name}: AUC {ranking.auc:.4f}, n = {ranking.positives:,}" if colour else None
-        left.plot(ranking.false_positive_rate, ranking.true_positive_rate, label=area, **look)
-        area = f"{name}: AP {ranking.average_precision:.4f}" if colour else None
-        right.plot(ranking.recall, ranking.precision, label=area, drawstyle="steps-pre", **look)
-    for axes, corner in ((left, "lower right"), (right, "lower left")):
+        area = f"{name}: AUC {ranking.auc:.4f}, n = {ranking.positives:,}"
+        roc = left.plot(ranking.false_positive_rate, ranking.true_positive_rate, label=area, **look)
+        area = f"{name}: AP {ranking.average_precision:.4f}"
+        recall = right.plot(ranking.recall, ranking.precision, label=area, drawstyle="steps-pre", **look)
+        if colour:
+            rocs += roc
+            recalls += recall
+    for axes, corner, named in ((left, "lower right", rocs), (right, "lower left", recalls)):
         if rankings:
-            axes.legend(loc=corner, fontsize=style.SMALL_SIZE, labelcolor=style.INK, frameon=True, edgecolor=style.GRID)
+            look = {"labelcolor": style.INK, "frameon": True, "edgecolor": style.GRID}
+            # Left to itself, matplotlib would take the lines whose label does not begin with an underscore.
+            axes.legend(handles=named, loc=corner, fontsize=style.SMALL_SIZE, **look)
         else:
             style.write(axes, "every example has the same class")
     style.headline(figure, title, _caption(len(rankings)))
