@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from tiny import SMALL, tree
 
 from partsight import cli
-from partsight.bench import steps
+from partsight.bench import measuring, steps
 from partsight.config import Config
 from partsight.data.dataset import Batch
+from partsight.errors import PartsightError
 from partsight.fit import fitting
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier
@@ -73,6 +75,20 @@ def test_it_takes_configs_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert "training.epochs=-1" in said
     assert "usecase" not in said
+
+
+def test_the_folder_of_its_file_is_there_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*_: object) -> NoReturn:
+        assert (tmp_path / "results" / "today").is_dir()
+        raise PartsightError("it measures now")
+
+    monkeypatch.setattr(measuring, "measured", measured)
+    root = tree(tmp_path / "data", {"a": 20, "b": 20})
+    with pytest.raises(SystemExit):
+        cli.main(["bench", *SMALL, f"data.root={root}", "--out=results/today/bench.json"])
+    assert "it measures now" in capsys.readouterr().err
 
 
 def test_several_processes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,8 @@ def main(given: Sequence[str]) -> int:
     config = command.settings(settings)
     from partsight.bench import measuring  # not before: mistakes are found sooner without torch
 
+    if parsed.out:  # now: a folder that cannot be made would cost all that was measured
+        parsed.out.parent.mkdir(parents=True, exist_ok=True)
     measured = measuring.measured(config, settings, parsed.epochs, parsed.seconds)
     _tell(measured)
     if parsed.out:
