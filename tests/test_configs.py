@@ -71,6 +71,15 @@ def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path
     assert (composed.trainer.precision, composed.trainer.devices) == ("32-true", 2)
 
 
+@pytest.mark.parametrize("trainer", options("trainer"))
+def test_a_trainer_says_where_to_compute_and_leaves_the_precision_to_the_use_case(tmp_path: Path, trainer: str) -> None:
+    (tmp_path / "usecase").mkdir()
+    (tmp_path / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true}\n")
+    register()
+    composed = check.to_config(overrides.composed(["usecase=mine", f"trainer={trainer}"], [tmp_path, CONF]))
+    assert composed.trainer.precision == "32-true"
+
+
 @pytest.mark.parametrize("augmentation", options("augmentation"))
 def test_an_augmentation_follows_the_size_of_the_picture(config: Compose, augmentation: str) -> None:
     composed = config("usecase=casting", f"augmentation={augmentation}", "image.height=48", "image.width=80")
