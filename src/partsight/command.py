@@ -59,7 +59,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     args = get_args_parser().parse_args(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
-    folders = config_folders(args.config_dir)
+    folders = config_folders(args.config_dir, args.overrides)
     if problems := overrides.problems(args.overrides, folders):
         raise Problems("The command cannot run", problems)
     settings = check.to_config(overrides.composed(args.overrides, folders))
@@ -100,15 +100,22 @@ def _check_command_line(given: Sequence[str]) -> None:
     args = get_args_parser().parse_args(given)
     if args.hydra_help or args.shell_completion:
         return
-    problems = overrides.problems(args.overrides, config_folders(args.config_dir), multirun=args.multirun)
+    folders = config_folders(args.config_dir, args.overrides)
+    problems = overrides.problems(args.overrides, folders, multirun=args.multirun)
     if problems:
         print(Problems("The command cannot run", problems), file=sys.stderr)
         sys.exit(2)
 
 
-def config_folders(own: str | None) -> list[Path]:
-    """The user's own folder of configs, if any, and partsight's."""
-    return [*([Path(own).resolve()] if own and Path(own).is_dir() else []), config.conf_folder()]
+def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:
+    """The user's own folders of configs, then partsight's.
+
+    Args:
+        own: --config-dir.
+        given: overrides; the folders of a `hydra.searchpath=` among them are the user's own too.
+    """
+    named = [Path(own).resolve()] if own and Path(own).is_dir() else []
+    return [*named, *overrides.searched_folders(given), config.conf_folder()]
 
 
 def train_one(composed: DictConfig) -> float:

@@ -19,6 +19,8 @@ from partsight import check, launchers
 from partsight.config import AugmentationConfig, Config, flat, leaves
 from partsight.errors import did_you_mean
 
+_SEARCH_PATH = "hydra.searchpath="
+
 
 def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
     """Problems of the overrides of a command and of the files they choose; if any, also of the resulting settings.
@@ -54,8 +56,11 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
 
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own."""
+    own = [f"file://{folder}" for folder in folders[:-1]]
+    path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
+    others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
     with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-        return compose("train", overrides=[*overrides, *search_path(f"file://{folder}" for folder in folders[:-1])])
+        return compose("train", overrides=[*others, *path])
 
 
 def quoted(text: str) -> str:
@@ -67,7 +72,20 @@ def quoted(text: str) -> str:
 def search_path(urls: Iterable[str]) -> list[str]:
     """The override, if any, that adds these places of config files (file://FOLDER, pkg://MODULE) to Hydra's own."""
     places = ",".join(map(quoted, urls))
-    return [f"hydra.searchpath=[{places}]"] if places else []
+    return [f"{_SEARCH_PATH}[{places}]"] if places else []
+
+
+def searched_folders(overrides: Sequence[str]) -> list[Path]:
+    """The folders among the places of config files that a command line adds to Hydra's own."""
+    folders = [Path(place.removeprefix("file://")).resolve() for place in _searched(overrides) if "pkg://" not in place]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _searched(overrides: Sequence[str]) -> list[str]:
+    """The places that `hydra.searchpath=` names. Hydra itself says what is wrong with a value that is no list."""
+    parsed = [override for text in overrides if text.startswith(_SEARCH_PATH) and (override := _parsed(text))]
+    value = parsed[0].value() if parsed else []  # of several, Hydra takes the first
+    return [str(place) for place in value] if isinstance(value, list) else []
 
 
 def _parsed(text: str) -> Override | None:

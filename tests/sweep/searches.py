@@ -14,6 +14,11 @@ from optuna.study import Study
 from partsight.config import Config, PredictionConfig
 from partsight.sweep.search import search
 
+_SOURCES = [
+    {"provider": "main", "schema": "file", "path": "/conf"},
+    {"provider": "command-line", "schema": "file", "path": "/my conf"},
+    {"provider": "hydra.searchpath in command-line", "schema": "file", "path": "/imported"},
+]
 Answer = Callable[[dict[str, str]], float]
 RATE = "training.learning_rate=tag(log,interval(1e-4,1e-1))"
 
@@ -45,7 +50,7 @@ def composed(folder: Path, *task: str, n_jobs: int = 1, **sweeper: Any) -> DictC
         "launcher": {"n_jobs": n_jobs},
         "sweep": {"dir": str(folder / "sweep")},
         "overrides": {"task": ["usecase=casting", *(task or (RATE,))]},
-        "runtime": {"config_sources": [{"path": "/my conf", "provider": "command-line"}, {"provider": "main"}]},
+        "runtime": {"config_sources": _SOURCES},
     }
     return OmegaConf.create({"name": "casting", "hydra": hydra})
 

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -200,7 +201,8 @@ def test_table_charts_and_the_best_command_are_kept_and_logged(
 
     rate = best.params["training.learning_rate"]
     again = f"usecase=casting training.learning_rate={rate} head={best.params['head']} seed=40{best.number}"
-    command = f"'--config-dir=/my conf' {again}"
+    places = shlex.join(["--config-dir=/my conf", "hydra.searchpath=['file:///imported']"])
+    command = f"{places} {again}"
     assert command in " ".join(capsys.readouterr().out.split())
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert kept == {"trials.csv", "history.png", "importance.png"}

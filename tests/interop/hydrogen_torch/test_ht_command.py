@@ -79,6 +79,31 @@ def test_a_folder_of_ones_own_stays_in_use(tmp_path: Path) -> None:
     assert "not both" in refusal("--config-dir", "mine", f"hydrogen_torch={exported(tmp_path)}", "hydra.searchpath=[x]")
 
 
+def test_a_command_finds_the_import_and_what_is_in_a_folder_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures(tmp_path / "parts") / "mine" / "augmentation").mkdir(parents=True)
+    (tmp_path / "parts" / "mine" / "augmentation" / "turned.yaml").write_text("train: {Rotate: {limit: 7}}\n")
+    own = tmp_path / "parts" / "mine"
+    given = [f"hydrogen_torch={exported(tmp_path)}", "data.root=parts", "augmentation=turned"]
+    for place in (["--config-dir", str(own)], [f"hydra.searchpath=[file://{own}]"]):
+        command.train([*given, *place, "--cfg", "job"])
+        shown = yaml.safe_load(capsys.readouterr().out)
+        assert (shown["name"], shown["augmentation"]["train"]) == ("parts", {"Rotate": {"limit": 7}})
+        settings = command.settings([*given, *place])
+        assert (settings.name, settings.augmentation.train) == ("parts", {"Rotate": {"limit": 7}})
+
+
+def test_a_mistake_beside_a_folder_of_ones_own_is_the_only_one_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    pictures(tmp_path / "parts")
+    with pytest.raises(SystemExit):
+        command.train([f"hydrogen_torch={exported(tmp_path)}", "data.root=parts", "epochs=3", "--config-dir", "mine"])
+    assert "The command cannot run: 1 problem\n  1. epochs: there is no such setting" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "given", "added"),
     [

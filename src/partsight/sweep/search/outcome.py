@@ -27,7 +27,7 @@ _SHOWN = 10
 def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]) -> None:
     """Writes table and charts of the whole study to `folder` and the sweep's MLflow run, and shows the best trials.
 
-    options: of the command line, other than overrides, that a trial needs to run again.
+    options: of the command line, besides the trial's own overrides, that it needs to run again.
     """
     metric, found = studies.metric(study), table(study)
     found.to_csv(folder / TABLE, index=False)

@@ -155,9 +155,11 @@ def _failing(study: Study, count: int, reason: str) -> str:
 
 
 def _own_configs(config: DictConfig) -> list[str]:
-    """--config-dir as it was given."""
+    """--config-dir and hydra.searchpath, by which a trial finds the configs of the user and of an import."""
     sources = config.hydra.runtime.config_sources
-    return [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
+    flags = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
+    places = [f"{source.schema}://{source.path}" for source in sources if source.provider.startswith("hydra.search")]
+    return [*flags, *overrides.search_path(places)]
 
 
 def _space(config: DictConfig) -> Space:
