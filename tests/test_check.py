@@ -222,6 +222,30 @@ def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], t
     assert problems("usecase=mine", folders=(tmp_path,)) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "given"),
+    [
+        ("usecase/steel.yaml", ["usecase=steel"]),
+        ("usecase/steel.yaml", ["usecase=casting,steel"]),
+        ("augmentation/soft.yaml", ["usecase=casting", "augmentation=soft"]),
+        ("augmentation/hard.yaml", ["usecase=mine"]),
+        ("trainer/auto.yaml", ["usecase=mine"]),
+    ],
+    ids=str,
+)
+def test_a_file_of_the_user_that_has_the_name_of_a_shipped_one_is_refused_since_hydra_never_reads_it(
+    problems: Callable[..., list[str]], tmp_path: Path, file: str, given: list[str]
+) -> None:
+    mine = "# @package _global_\ndefaults: [{override /augmentation: hard}]\nname: mine\ndata: {sample: casting}\n"
+    for name, content in {"usecase/mine.yaml": mine, file: "{}\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    text = one(problems(*given, folders=(tmp_path,), multirun=True))
+    assert text.startswith(f"{tmp_path / file}: Hydra never reads it, because {conf_folder() / file} has the same name")
+    others = ["usecase=product_defect", "augmentation=medium", "trainer=cpu"]
+    assert problems(*others, folders=(tmp_path,)) == []
+
+
 # --- rules of a composed config --------------------------------------------------------------------------------------
 
 

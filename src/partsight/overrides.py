@@ -30,7 +30,7 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
 
     Args:
         overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
-        folders: config folders, the first wins.
+        folders: config folders, partsight's own last. Hydra looks into that one first, then into the others in order.
         multirun: whether values may be lists to sweep over.
     """
     found: list[str] = []
@@ -47,7 +47,9 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
         options = ", ".join(_options("usecase", folders))
         found.append(f"usecase: choose one of {options}, for example usecase=casting")
     choices = {o.key_or_group: str(o.value()) for o in good if _is_group(o, folders) and not o.is_sweep_override()}
-    in_files = [p for path, section in _chosen_files(choices, folders) for p in _file_problems(path, section)]
+    chosen = _with_defaults(choices, folders)
+    found += [p for group, option in chosen.items() if (p := _never_read(group, option, folders)) and p not in found]
+    in_files = [p for path, section in _chosen_files(chosen, folders) for p in _file_problems(path, section)]
     found += in_files
     if found and not in_files:
         found += _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
@@ -115,7 +117,7 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     else:
         values = [override.value()]
     if _is_group(override, folders):
-        return [_unknown_option(key, str(v), folders) for v in values if str(v) not in _options(key, folders)]
+        return [p for v in values if (p := _option_problem(key, str(v), folders))]
     if not _known(key):
         return [_unknown(key, folders)]
     return [p for v in values if (p := _type_problem(key, v))]
@@ -135,10 +137,20 @@ def _options(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
-def _unknown_option(group: str, option: str, folders: Sequence[Path]) -> str:
+def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | None:
     options = _options(group, folders)
+    if option in options:
+        return _never_read(group, option, folders)
     hint = did_you_mean(option, options)
     return f"{group}={option}: there is no such file{hint}; {group} is one of {', '.join(options)}"
+
+
+def _never_read(group: str, option: str, folders: Sequence[Path]) -> str | None:
+    shipped, *own = [folder / group / f"{option}.yaml" for folder in (folders[-1], *folders[:-1])]
+    hidden = next((file for file in own if file.is_file()), None)
+    if hidden is None or not shipped.is_file():
+        return None
+    return f"{hidden}: Hydra never reads it, because {shipped} has the same name and comes first; rename yours"
 
 
 @functools.cache
@@ -183,26 +195,31 @@ def _type_problem(key: str, value: Any) -> str | None:
     return None
 
 
-def _chosen_files(choices: dict[str, str], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """The files a command composes, each with the section its keys live in ("" for the root)."""
-    root = _find("train", "", folders)
-    if root is None:
-        return
-    yield root, ""
-    defaults = {k: v for entry in _load(root).get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
+def _with_defaults(choices: dict[str, str], folders: Sequence[Path]) -> dict[str, str]:
+    """The option of every group: as the command says, else as its use case, else as train.yaml."""
+    root = _load(folders[-1] / "train.yaml")
+    defaults = {k: v for entry in root.get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
     usecase = _find(choices.get("usecase", ""), "usecase", folders)
     if usecase is not None:
         for entry in _load(usecase).get("defaults", []):
             if isinstance(entry, dict):
                 defaults |= {k.removeprefix("override").strip().lstrip("/"): v for k, v in entry.items()}
-    for group, option in (defaults | choices).items():
-        path = _find(str(option), group, folders)
+    return {group: str(option) for group, option in (defaults | choices).items()}
+
+
+def _chosen_files(chosen: dict[str, str], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """The files a command composes, each with the section its keys live in ("" for the root)."""
+    yield folders[-1] / "train.yaml", ""
+    for group, option in chosen.items():
+        path = _find(option, group, folders)
         if path is not None:
             yield path, "" if "@package _global_" in path.read_text(encoding="utf-8") else group
 
 
 def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
-    return next((path for folder in folders if (path := folder / group / f"{option}.yaml").is_file()), None)
+    """The file that Hydra reads."""
+    paths = (folder / group / f"{option}.yaml" for folder in (folders[-1], *folders[:-1]))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,9 @@ from exported import exported
 from tiny import IMPORTS, mlflow_runs, store, tree
 
 from partsight import command
+from partsight.config import conf_folder
 from partsight.errors import PartsightError
+from partsight.interop.hydrogen_torch import report
 from partsight.interop.hydrogen_torch.command import translated
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -181,6 +184,18 @@ def test_a_run_keeps_the_report(tmp_path: Path) -> None:
     assert "hydrogen_torch_import.csv" in [file.path for file in store(tmp_path).list_artifacts(run.info.run_id)]
     assert run.data.params["training.learning_rate"] == "0.001"
     assert run.data.params["backbone"] == "test_resnet"  # the command line won
+
+
+def test_a_report_left_beside_no_use_case_is_not_taken_for_that_of_a_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "usecase").mkdir()
+    for name in ("casting.hydrogen_torch.csv", "my_casting.hydrogen_torch.csv", "my_casting.yaml"):
+        (tmp_path / "usecase" / name).touch()
+    sources = [SimpleNamespace(path=str(folder), schema="file") for folder in (conf_folder(), tmp_path)]
+    found = {}
+    for option in ("casting", "my_casting"):
+        runtime = SimpleNamespace(choices={"usecase": option}, config_sources=sources)
+        found[option] = report.of_run(SimpleNamespace(runtime=runtime))
+    assert found == {"casting": None, "my_casting": tmp_path / "usecase" / "my_casting.hydrogen_torch.csv"}
 
 
 @pytest.mark.slow

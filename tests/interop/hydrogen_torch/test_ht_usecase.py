@@ -179,6 +179,9 @@ def test_import_ht_writes_where_it_is_told(tmp_path: Path) -> None:
     ("changes", "out", "reason"),
     [
         ({}, "x.txt", "--out x.txt: must end in .yaml"),
+        ({}, "a/usecase/steel.yaml", "partsight has a usecase/steel.yaml of its own, which comes first"),
+        ({"architecture.dropout": 0.3}, "usecase/gem.yaml", "partsight has a head/gem.yaml of its own"),
+        ({"experiment_name": "casting"}, None, "for example --out my_conf/usecase/my_casting.yaml"),
         ({"architecture.dropout": 0.3}, "x.yaml", "this use case comes with head/x.yaml, so its folder must be called"),
         (
             {"training.warmup_epochs": 9},
@@ -189,9 +192,11 @@ def test_import_ht_writes_where_it_is_told(tmp_path: Path) -> None:
         ({"architecture.dropout": 1}, "usecase/x.yaml", "head.dropout=1.0: must be below 1"),
     ],
 )
-def test_import_ht_refuses_what_cannot_run(tmp_path: Path, changes: dict[str, Any], out: str, reason: str) -> None:
+def test_import_ht_refuses_what_cannot_run(
+    tmp_path: Path, changes: dict[str, Any], out: str | None, reason: str
+) -> None:
     with pytest.raises(PartsightError) as raised:
-        writing.write(exported(tmp_path, changes), Path(out), None)
+        writing.write(exported(tmp_path, changes), Path(out) if out else None, None)
     assert reason in str(raised.value)
 
 

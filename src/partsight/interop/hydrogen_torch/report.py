@@ -50,7 +50,7 @@ def of_run(hydra: Any) -> Path | None:
         hydra: the composed hydra section.
     """
     option = hydra.runtime.choices.get("usecase")
-    beside = [
-        Path(s.path) / "usecase" / f"{option}{SUFFIX}" for s in hydra.runtime.config_sources if s.schema == "file"
-    ]
-    return next((path for path in beside if path.is_file()), None)
+    folders = [Path(source.path) / "usecase" for source in hydra.runtime.config_sources if source.schema == "file"]
+    read = next((folder for folder in folders if (folder / f"{option}.yaml").is_file()), None)
+    beside = read / f"{option}{SUFFIX}" if read else None
+    return beside if beside and beside.is_file() else None

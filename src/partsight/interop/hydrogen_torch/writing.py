@@ -50,6 +50,13 @@ def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
             f"--out {out}: this use case comes with {groups}, so its folder must be called usecase: "
             f"--out my_conf/usecase/{out.name}"
         )
+    own, shipped = out.parent.parent.resolve(), config.conf_folder()
+    taken = [path for path in sorted(content) if (shipped / path).is_file()]
+    if taken and out.parent.name == "usecase" and own != shipped:
+        raise PartsightError(
+            f"--out {out}: Hydra would never read it, because partsight has a {taken[0]} of its own, which comes "
+            f"first; choose another name, for example --out {out.with_name(f'my_{out.name}')}"
+        )
 
 
 def _problems(out: Path) -> list[str]:
