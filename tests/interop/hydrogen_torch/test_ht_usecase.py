@@ -11,7 +11,7 @@ import yaml
 from exported import RESIZE, exported
 from hydra import compose, initialize_config_dir
 
-from partsight import check, cli, overrides
+from partsight import check, cli, command, overrides
 from partsight.config import Config, conf_folder, flat, leaves, register
 from partsight.errors import PartsightError
 from partsight.interop.hydrogen_torch import usecase, writing
@@ -164,6 +164,19 @@ def test_import_ht_writes_use_case_and_report_and_says_how_to_train(
     assert len(report) == 64
 
 
+@pytest.mark.parametrize(("name", "option"), [("Gußteile", "Gu_teile"), ("外観検査", "hydrogen_torch")])
+def test_a_name_may_hold_any_letter_and_the_files_name_is_one_that_hydra_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, option: str
+) -> None:
+    (tmp_path / "parts" / "pictures").mkdir(parents=True)
+    (tmp_path / "parts" / "train.csv").write_text("file,verdict\n", encoding="utf-8")
+    file = exported(tmp_path, {"experiment_name": name})
+    assert f"--config-dir my_conf usecase={option} " in writing.write(file, None, None)
+    for given in (["--config-dir", "my_conf", f"usecase={option}"], [f"hydrogen_torch={file}"]):
+        command.train([*given, "data.root=parts", "--cfg", "job"])
+        assert yaml.safe_load(capsys.readouterr().out)["name"] == name
+
+
 def test_import_ht_names_the_runs_of_several_folds(tmp_path: Path) -> None:
     shown = writing.write(exported(tmp_path, {"dataset.folds": ["0", "3"]}), None, None)
     assert "python train.py -m --config-dir my_conf usecase=parts data.root=FOLDER fold=0,3" in shown
@@ -180,6 +193,7 @@ def test_import_ht_writes_where_it_is_told(tmp_path: Path) -> None:
     [
         ({}, "x.txt", "--out x.txt: must end in .yaml"),
         ({}, "a/usecase/steel.yaml", "partsight has a usecase/steel.yaml of its own, which comes first"),
+        ({}, "a/usecase/Gußteile.yaml", "for example --out a/usecase/Gu_teile.yaml"),
         ({"architecture.dropout": 0.3}, "usecase/gem.yaml", "partsight has a head/gem.yaml of its own"),
         ({"experiment_name": "casting"}, None, "for example --out my_conf/usecase/my_casting.yaml"),
         ({"architecture.dropout": 0.3}, "x.yaml", "this use case comes with head/x.yaml, so its folder must be called"),

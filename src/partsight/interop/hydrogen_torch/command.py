@@ -12,7 +12,7 @@ from hydra._internal.utils import get_args_parser
 
 from partsight import __version__
 from partsight.errors import PartsightError, Problems
-from partsight.interop.hydrogen_torch import report, usecase
+from partsight.interop.hydrogen_torch import kinds, report, usecase
 from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, imported
 from partsight.interop.hydrogen_torch.lines import DIFFERENT, NOT_APPLICABLE
 from partsight.overrides import search_path
@@ -33,7 +33,7 @@ def translated(given: Sequence[str]) -> list[str]:
     args = get_args_parser().parse_args(list(given))
     file = _file(args.overrides)
     found = imported(file, _root(args.overrides))
-    option = f"imported_{found.name}"
+    option = f"imported_{kinds.option(found.name)}"
     folder = _kept(found, option)
     several = [] if args.cfg or args.info else _several(found, args.overrides)
     overrides, flags = _search(args, folder)

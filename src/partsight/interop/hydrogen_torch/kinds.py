@@ -34,6 +34,11 @@ def name(raw: Raw) -> str:
     return plain
 
 
+def option(name: str) -> str:
+    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII."""
+    return re.sub(r"[^\w.\-]+", "_", name, flags=re.ASCII).strip("._-") or "hydrogen_torch"
+
+
 def name_of_file(path: Path) -> str:
     """The name for a yaml without experiment_name."""
     try:

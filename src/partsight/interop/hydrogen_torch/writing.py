@@ -1,12 +1,13 @@
 """`partsight import-ht`: turns their yaml into files to read, keep and change."""
 
+import re
 from pathlib import Path
 
 from hydra.errors import HydraException
 
 from partsight import check, config, overrides
 from partsight.errors import PartsightError, Problems
-from partsight.interop.hydrogen_torch import report, usecase
+from partsight.interop.hydrogen_torch import kinds, report, usecase
 from partsight.interop.hydrogen_torch.convert import Import, imported
 
 
@@ -25,7 +26,7 @@ def write(file: Path, out: Path | None, root: Path | None) -> str:
         PartsightError: the file cannot be imported, its settings cannot run, or the output cannot be written.
     """
     found = imported(file, root)
-    out = Path("my_conf") / "usecase" / f"{found.name}.yaml" if out is None else out
+    out = Path("my_conf") / "usecase" / f"{kinds.option(found.name)}.yaml" if out is None else out
     option, content = out.stem, usecase.files(found, out.stem)
     _refuse_bad_place(out, content)
     written = {out.parent.parent / path if len(content) > 1 else out: text for path, text in content.items()}
@@ -44,6 +45,11 @@ def write(file: Path, out: Path | None, root: Path | None) -> str:
 def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
     if out.suffix != ".yaml":
         raise PartsightError(f"--out {out}: must end in .yaml")
+    if out.parent.name == "usecase" and not re.fullmatch(r"[A-Za-z0-9_.\-]+", out.stem):
+        raise PartsightError(
+            f"--out {out}: the name of a use case may hold letters from a to z, digits, _, - and dots; "
+            f"for example --out {out.with_name(f'{kinds.option(out.stem)}.yaml')}"
+        )
     if len(content) > 1 and out.parent.name != "usecase":
         groups = ", ".join(sorted(path for path in content if not path.startswith("usecase")))
         raise PartsightError(
