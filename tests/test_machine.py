@@ -4,7 +4,7 @@ import contextlib
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,14 @@ def test_memory_of_one_step_is_there_for_the_next() -> None:
 def test_what_lightning_would_refuse_or_replace_is_said_before_data_are_read(asked: TrainerConfig, told: str) -> None:
     (problem,) = fitting.problems(Config(trainer=asked), machine.resolve(asked))
     assert problem.startswith(told)
+
+
+def test_what_is_advised_without_a_gpu_works(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PartsightError, match=r"no GPU; use trainer=cpu or trainer\.accelerator=auto"):
+        machine.resolve(config("trainer=gpu").trainer)
+    for advised in (["trainer=cpu"], ["trainer=gpu", "trainer.accelerator=auto"]):
+        assert machine.resolve(config(*advised).trainer).device == "cpu"
 
 
 def test_the_gpu_that_is_named_is_the_one_of_all_that_a_run_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def _device(accelerator: str) -> str:
     found = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator in ("gpu", "cuda") and found == "cpu":
         raise PartsightError(
-            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; use trainer=auto or trainer=cpu"
+            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; use trainer=cpu or trainer.accelerator=auto"
         )
     return "cpu" if accelerator == "cpu" else found
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_the_file_says_what_was_imported_and_the_command_line_wins(
     assert overrides.problems(["usecase=mine", *given], [folder, CONF]) == []
     settings = {key: value for key, value, _ in leaves(composed(folder, "mine", *given))}
     assert {key: settings[key] for key in ours} == ours
+
+
+def test_what_an_import_of_several_gpus_advises_for_another_machine_undoes_them(tmp_path: Path) -> None:
+    several = {"environment.gpus": ["0", "1"], "environment.mixed_precision_training": False}
+    (row,) = [row for row in imported(exported(tmp_path, several)).rows if row.key == "environment.gpus"]
+    folder = written(tmp_path, several)
+    assert composed(folder, "mine").trainer.strategy == "ddp"
+    advised = re.findall(r"trainer\S*=\w+", row.remark)
+    trainers = [composed(folder, "mine", text).trainer for text in advised]
+    assert [(t.accelerator, t.devices, t.strategy) for t in trainers] == [("gpu", 1, "auto"), ("cpu", 1, "auto")]
+    assert {t.precision for t in trainers} == {"32-true"}
 
 
 def test_the_options_of_heads_are_what_the_table_says() -> None:

@@ -150,9 +150,8 @@ def gpus(value: list[str], facts: Facts) -> Line:
     count = facts["environment.number_of_gpus_per_run"] or len(value)
     if count > 1:
         several = {"trainer.accelerator": "gpu", "trainer.devices": count, "trainer.strategy": "ddp"}
-        return Line(
-            several, DIFFERENT, "as many GPUs, whichever they are; on another machine: trainer.devices=1 trainer=auto"
-        )
+        remark = "as many GPUs, whichever they are; on another machine: trainer=gpu (one GPU) or trainer=cpu"
+        return Line(several, DIFFERENT, remark)
     return Line({"trainer.devices": 1}, DIFFERENT, "one device: a GPU if there is one, else the CPU")
 
 
