@@ -62,6 +62,16 @@ def test_debug_is_one_epoch_of_two_batches_on_the_processor(config: Compose) -> 
     assert debug.trainer.accelerator == "cpu"
 
 
+def test_debug_shortens_a_use_case_that_warms_up(tmp_path: Path) -> None:
+    (tmp_path / "usecase").mkdir()
+    mine = "# @package _global_\ndata: {sample: casting}\ntraining: {epochs: 9, warmup_epochs: 1}\n"
+    (tmp_path / "usecase" / "mine.yaml").write_text(mine)
+    register()
+    debug = check.to_config(overrides.composed(["usecase=mine", "trainer=debug"], [tmp_path, CONF]))
+    assert check.rules(debug) == []
+    assert (debug.training.epochs, debug.training.warmup_epochs) == (1, 0)
+
+
 def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path) -> None:
     folder = tmp_path / 'Müller\'s conf, [new] = "a" $b\\c\\'  # a folder's name may hold all that Hydra's grammar knows
     (folder / "usecase").mkdir(parents=True)
