@@ -16,7 +16,8 @@ from filelock import FileLock
 from PIL import Image
 from tiny import noise, tree
 
-from partsight.config import DataConfig
+from partsight import check, overrides
+from partsight.config import DataConfig, conf_folder, register
 from partsight.data import augmentation, inspection, picture_cache, pictures, prepared
 from partsight.data.dataset import PictureDataset
 from partsight.data.prepared import Prepared
@@ -131,6 +132,16 @@ def test_pipelines_that_need_the_original_read_it(root: Path, transforms: augmen
 
 def test_off_means_off(root: Path) -> None:
     assert prepare(root, cache="off") is None
+
+
+def test_off_in_a_file_means_off_with_quotes_and_without(tmp_path: Path) -> None:
+    (tmp_path / "usecase").mkdir()
+    register()
+    for number, cache in enumerate(("off", "'off'", "false")):
+        file = tmp_path / "usecase" / f"mine_{number}.yaml"
+        file.write_text(f"# @package _global_\ndata: {{cache: {cache}}}\n")
+        given = overrides.composed([f"usecase=mine_{number}"], [tmp_path, conf_folder()])
+        assert picture_cache.root(check.to_config(given).data) is None
 
 
 def test_the_limit_holds(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,13 @@ KEY = 24
 """Hexadecimal digits that name a way of making pictures."""
 FREE = 0.05
 """Share of the disk that is left free."""
+_OFF = ("off", "False")
+"""data.cache=off; in a YAML file `off` without quotes is false, which arrives as this text."""
 
 
 def root(data: DataConfig) -> Path | None:
     """None: data.cache=off. A folder that the user names may hold other things, so ours is a subfolder of it."""
-    if data.cache == "off":
+    if data.cache in _OFF:
         return None
     if data.cache == "auto":
         return platformdirs.user_cache_path("partsight") / "prepared"
