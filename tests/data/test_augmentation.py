@@ -92,3 +92,22 @@ def test_a_region_of_a_large_picture_may_be_cut_out_first() -> None:
     inference = {"Crop": {"x_max": 1600, "y_max": 1080}, "Resize": {"height": 224, "width": 224}}
     given = AugmentationConfig(train=inference, inference=inference)
     assert augmentation.problems(given, ImageConfig()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "channels", "said"),
+    [
+        ({"Normalize": {}}, 3, "gives float32 and not bytes; leave out Normalize and ToFloat"),
+        ({"ToGray": {"num_output_channels": 1, "p": 1}}, 3, "gives pictures of 1 channels, image.channels=3"),
+        ({"Transpose": {"p": 0.5}}, 3, "gives pictures of 48 x 32"),
+        ({"ColorJitter": {"p": 0.2}}, 4, "fails on a picture of"),
+    ],
+)
+def test_what_no_batch_can_hold_is_refused_also_if_it_is_not_always_so(
+    more: dict[str, Any], channels: int, said: str
+) -> None:
+    plain: dict[str, Any] = {"Resize": {"height": 32, "width": 48}}
+    image = ImageConfig(height=32, width=48, channels=channels)
+    (problem,) = augmentation.problems(AugmentationConfig(train=plain | more, inference=plain), image)
+    assert problem.startswith("augmentation.train: ")
+    assert said in problem

@@ -23,6 +23,8 @@ COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
 
 FIXED = (A.Resize, A.CenterCrop, A.Crop)
 """Transforms that always do the same to the same picture, unless their `p` is below 1."""
+DRAWS = 16
+"""How often a pipeline is tried before a run: turns by a quarter and the like come with a probability."""
 LARGE = (5003, 7001)
 """Height and width of a large camera's picture: transforms that fail even on this are refused."""
 
@@ -122,19 +124,29 @@ def _faults(name: str, arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _size_problem(part: str, transforms: Transforms, image: ImageConfig) -> list[str]:
-    """Batches need pictures of one size: the pipeline must end at image.height x image.width."""
+    """Batches need bytes of one shape: every draw must end at image.height x image.width x image.channels."""
     for size in ((2 * image.height + 1, 2 * image.width + 3), LARGE):
         given = np.zeros((*size, image.channels), np.uint8)
         try:
-            result = apply(pipeline(transforms), given, (0,))
+            composed = pipeline(transforms)
+            results = [apply(composed, given, (draw,)) for draw in range(DRAWS)]
             break
         except Exception as error:  # any transform may refuse, e.g. a crop larger than the picture
             refusal = f"augmentation.{part}: fails on a picture of {given.shape}: {error}"
     else:
         return [refusal]
-    if result.shape[:2] == (image.height, image.width):
-        return []
-    return [
-        f"augmentation.{part}: gives pictures of {result.shape[0]} x {result.shape[1]}, image.height and image.width "
-        f"say {image.height} x {image.width}; add Resize: {{height: ${{image.height}}, width: ${{image.width}}}}"
-    ]
+    for result in results:
+        height, width, channels = result.shape if result.ndim == 3 else (*result.shape, 1)
+        if result.dtype != np.uint8:
+            return [
+                f"augmentation.{part}: gives {result.dtype} and not bytes; leave out Normalize and ToFloat, because "
+                "the model normalizes pictures itself (image.normalization)"
+            ]
+        if channels != image.channels:
+            return [f"augmentation.{part}: gives pictures of {channels} channels, image.channels={image.channels}"]
+        if (height, width) != (image.height, image.width):
+            return [
+                f"augmentation.{part}: gives pictures of {height} x {width}, image.height and image.width say "
+                f"{image.height} x {image.width}; add Resize: {{height: ${{image.height}}, width: ${{image.width}}}}"
+            ]
+    return []
