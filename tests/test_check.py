@@ -140,6 +140,15 @@ def test_several_values_need_a_sweep(problems: Callable[..., list[str]], overrid
     assert problems("usecase=casting", override, multirun=True) == []
 
 
+def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(problems: Callable[..., list[str]]) -> None:
+    """Hydra shuffles again for each list of the jobs, so that a table would name other jobs than those that ran."""
+    found = problems("usecase=casting", "backbone=shuffle(resnet18,resnet34)", "head=glob(*)", multirun=True)
+    assert found == [
+        "backbone=shuffle(resnet18,resnet34): the order would be drawn again at each look; leave shuffle() out",
+        "head=glob(*): write the names: head=auto,dense,dropout,gem,linear",
+    ]
+
+
 def test_every_value_of_a_sweep_is_checked(problems: Callable[..., list[str]]) -> None:
     found = problems("usecase=casting,resister", "fold=0,one", "head=linear,gem", multirun=True)
     assert [text.split(":")[0] for text in found] == ["usecase=resister", "fold=one"]

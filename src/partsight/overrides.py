@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -113,6 +113,8 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
             return [f"{override.input_line}: several values need a sweep: add -m"]
         if not override.is_discrete_sweep():
             return []  # an interval: the sweeper draws from it
+        if problem := _unsettled(override, folders):
+            return [problem]
         values: list[Any] = list(override.sweep_iterator())
     else:
         values = [override.value()]
@@ -121,6 +123,16 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     if not _known(key):
         return [_unknown(key, folders)]
     return [p for v in values if (p := _type_problem(key, v))]
+
+
+def _unsettled(override: Override, folders: Sequence[Path]) -> str | None:
+    """What is wrong with a sweep whose values or order Hydra finds anew at each look: no table would fit its jobs."""
+    key, value = override.key_or_group, override.value()
+    if isinstance(value, Glob):
+        return f"{override.input_line}: write the names: {key}={','.join(value.filter(_options(key, folders)))}"
+    if getattr(value, "shuffle", False):
+        return f"{override.input_line}: the order would be drawn again at each look; leave shuffle() out"
+    return None
 
 
 def _is_group(override: Override, folders: Sequence[Path]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import ready_store
+from mlflow import MlflowClient
 from omegaconf import OmegaConf
 
 from partsight import failure
@@ -178,3 +179,28 @@ def test_the_same_rows_twice_have_no_average(tmp_path: Path) -> None:
     for number in range(2):
         predicted(tmp_path, number, "fold=0")
     assert collect.average_tables(collect.read_jobs(tmp_path)).empty
+
+
+def test_a_folder_that_another_sweep_used_gives_no_averages_of_it(tmp_path: Path) -> None:
+    (tmp_path / "folds.csv").write_text("metric,mean\n")
+    predicted(tmp_path, 0, "head=gem")
+    (tmp_path / "0" / "metrics.csv").write_text("metric,value\nF1,0.5\n")
+    collect.conclude(tmp_path, ["head=gem"])
+    assert not (tmp_path / "folds.csv").exists()
+
+
+@pytest.mark.parametrize(("heads", "own"), [("gem", True), ("gem,linear", False)])
+def test_averages_of_one_of_several_settings_are_not_those_of_the_sweep(tmp_path: Path, heads: str, own: bool) -> None:
+    """As where all jobs of the other setting have failed."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+    run = client.create_run(client.create_experiment("tests")).info.run_id
+    announced = parent.Parent(f"sqlite:///{tmp_path / 'mlflow.db'}", run)
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    for number, (head, fold) in enumerate((head, fold) for head in heads.split(",") for fold in (0, 1)):
+        if head == "gem":
+            predicted(tmp_path, number, f"head={head}", f"fold={fold}", fold=fold)
+            (tmp_path / str(number) / "metrics.csv").write_text("metric,value\nF1,0.5\n")
+        else:
+            failure.record(job(tmp_path, number, f"head={head}", f"fold={fold}"), "killed by SIGKILL")
+    collect.conclude(tmp_path, [f"head={heads}", "fold=0,1"])
+    assert ("F1_mean" in client.get_run(run).data.metrics) is own

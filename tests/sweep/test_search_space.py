@@ -65,6 +65,7 @@ def test_texts_with_commas_and_quotes_come_out_as_they_went_in() -> None:
 def test_every_mistake_is_named() -> None:
     wrong = {
         "backbone=interval(0,1)": "is not a number",
+        "head=shuffle(linear,gem)": "leave shuffle() out",
         "training.epochs=interval(2.5,8)": "takes whole numbers",
         "training.learning_rate=tag(log,interval(0,1))": "a log scale must start above 0",
         "training.weight_decay=tag(ln,interval(0,1))": "the only tag is tag(log, ...)",

@@ -38,6 +38,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
     averages = average_tables(jobs)
+    (folder / "folds.csv").unlink(missing_ok=True)  # an earlier sweep may have used the folder
     if len(averages):
         averages.to_csv(folder / "folds.csv", index=False)
         console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
@@ -155,7 +156,7 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))
-        if len(averages) and averages["metric"].is_unique:  # one setting over folds: the parent's own figures
+        if all(key in OVER for key in _differing(jobs)):  # one setting: its averages are the parent's own figures
             for line in averages.itertuples(index=False):
                 for part in ("mean", "sd", "pooled"):
                     if pd.notna(getattr(line, part)):

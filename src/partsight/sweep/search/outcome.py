@@ -36,6 +36,7 @@ def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]
     title = f"{study.study_name}: {metric} of {len(complete)} complete trials"
     save(history_chart(found, metric, higher, title), folder / HISTORY)
     importances = importance(study)
+    (folder / IMPORTANCE).unlink(missing_ok=True)  # another study may have used the folder
     if importances:
         save(importance_chart(importances, f"{study.study_name}: what {metric} depended on"), folder / IMPORTANCE)
     best, again = None, ""

@@ -95,6 +95,8 @@ def _distribution(override: Override) -> BaseDistribution:
     tags: set[str] = getattr(value, "tags", set())
     if strange := tags - {"log"}:
         raise PartsightError(f"tag({sorted(strange)[0]}, ...) has no meaning here; the only tag is tag(log, ...)")
+    if getattr(value, "shuffle", False):
+        raise PartsightError("the order would be drawn again at each look; leave shuffle() out")
     if override.is_choice_sweep():
         if tags:
             raise PartsightError("choices have no log scale; use interval() or range()")
