@@ -89,7 +89,19 @@ def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
     earlier.prepare_folder(tmp_path / "new", of_here)
-    assert "is gone; starting from scratch" in capsys.readouterr().out
+    assert "is gone or cannot be read; starting from scratch" in capsys.readouterr().out
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's, on a machine for several."""
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(path)
+
+    of_here = interrupted(tmp_path / "old", platform.node())
+    (tmp_path / "old").rename(tmp_path / "away")
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert earlier._lost(of_here) == "is gone or cannot be read"
 
 
 def test_without_a_cache_folder_a_run_begins_all_the_same(

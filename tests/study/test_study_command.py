@@ -140,6 +140,19 @@ def test_what_cannot_begin_costs_no_finished_run(
     assert run.done
 
 
+def test_a_study_takes_a_use_case_that_is_also_swept_by_itself(tmp_path: Path) -> None:
+    """Its hydra.sweeper.params are of that sweep, and no setting of the sweeper of a study's jobs."""
+    (tmp_path / "usecase").mkdir()
+    (tmp_path / "usecase" / "mine.yaml").write_text(
+        "# @package _global_\nname: mine\ndata: {sample: casting}\nhydra: {sweeper: {params: {fold: '0,1'}}}\n"
+    )
+    (tmp_path / "rates.yaml").write_text(STUDY.replace("usecase=casting", "usecase=mine"))
+    config.register()
+    folders = [tmp_path, conf_folder()]
+    given = plan(read_study(str(tmp_path / "rates.yaml"), folders), read_protocol("own", folders), [], folders)
+    launch.check_launcher(given, [], folders)
+
+
 def test_a_store_that_is_away_at_the_end_does_not_cost_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

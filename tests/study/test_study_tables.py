@@ -28,7 +28,7 @@ figures: [Accuracy]
 protocols: {own: []}
 """
 FACTS = {"data": "given", "data_fingerprint": "12e45678aa", "weights": "hub:a", "device_name": "x"}
-FACTS |= {"threads": "1", "precision": "32-true", "identity": "0"}
+FACTS |= {"threads": "1", "device": "cpu", "precision": "32-true", "identity": "0"}
 BINARY = Task(("bad", "good"), "binary", "good")
 LOUD = (
     *("seen_in_training", "leaks", "leaks_incomplete", "leaks_uncounted"),
@@ -229,6 +229,14 @@ def test_what_a_run_said_loudly_is_a_note_with_its_title(plan: planning.Plan, ta
     changed(plan.runs[1], **{tag: "4 rows"})
     (note,) = set(writing.told(plan).notes) - set(before)
     assert " in wrong: " in note
+
+
+def test_runs_of_several_devices_are_told(plan: planning.Plan) -> None:
+    """The machine is no part of a study's settings: some runs may be made on one machine and the rest on another."""
+    before = writing.told(plan).notes
+    changed(plan.runs[1], device="cuda", precision="bf16-mixed")
+    (note,) = set(writing.told(plan).notes) - set(before)
+    assert "(cpu in 32-true: right; cuda in bf16-mixed: wrong)" in note
 
 
 def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ class ListedSweeperConf:
     _target_: str = "hydra_plugins.partsight_listed.sweeper.ListedSweeper"
     file: str = MISSING
     """JSON: a list of jobs, each a list of overrides."""
+    params: dict[str, str] | None = None
+    """Those that a use case has for sweeps of its own; a study lists its jobs."""
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="listed", node=ListedSweeperConf, provider="partsight")
@@ -31,7 +33,7 @@ ConfigStore.instance().store(group="hydra/sweeper", name="listed", node=ListedSw
 class ListedSweeper(Sweeper):
     """Launches the jobs that a file lists, in order."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, params: object = None) -> None:
         self.jobs: list[list[str]] = json.loads(Path(file).read_text(encoding="utf-8"))
         self.launcher: Launcher | None = None
 

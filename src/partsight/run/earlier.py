@@ -7,6 +7,7 @@ machine it uses; its checkpoints are in that folder.
 import dataclasses
 import hashlib
 import json
+import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
@@ -167,8 +168,8 @@ def _lost(earlier: Earlier) -> str:
     folder = Path(earlier.tags["folder"])
     if earlier.elsewhere:
         return f"is on {earlier.tags['host']}"
-    if not folder.is_dir():
-        return "is gone"
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be looked into
+        return "is gone or cannot be read"
     return "has since been used by another run" if _identity(folder) else "had no checkpoint yet"
 
 

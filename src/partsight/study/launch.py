@@ -127,7 +127,8 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
     own = search_path(f"file://{folder}" for folder in folders[:-1])
     try:
         with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-            composed = compose("train", [*plan.runs[0].overrides, *hydra, *own], return_hydra_config=True)
+            given = [*plan.runs[0].overrides, "hydra/sweeper=listed", *hydra, *own]
+            composed = compose("train", given, return_hydra_config=True)
             context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
             Plugins.instance().instantiate_launcher(
                 hydra_context=context, task_function=task_of(plan.study.kind), config=composed
