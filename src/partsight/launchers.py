@@ -16,4 +16,4 @@ def missing(name: str) -> str | None:
     plugin, extra = _PUBLISHED.get(name, ("", ""))
     if not plugin or find_spec(f"hydra_plugins.{plugin}"):
         return None
-    return f"hydra/launcher={name}: not installed; in the checkout: pip install '.[{extra}]' (docs/scaling.md)"
+    return f"hydra/launcher={name}: not installed; in the checkout: pip install -e '.[{extra}]' (docs/scaling.md)"

@@ -59,7 +59,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
 ) -> None:
     monkeypatch.setattr(launchers, "find_spec", lambda name: None)
     (tmp_path / "rates.yaml").write_text(STUDY)
-    with pytest.raises(Problems, match=r"pip install '\.\[ray\]'"):
+    with pytest.raises(Problems, match=r"pip install -e '\.\[ray\]'"):
         command.main(["rates.yaml", "hydra/launcher=ray"])
 
 

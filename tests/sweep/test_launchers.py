@@ -19,7 +19,7 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     for name, extra in {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}.items():
         given = ["usecase=casting", "fold=0,1", f"hydra/launcher={name}"]
         (problem,) = overrides.problems(given, [config.conf_folder()], multirun=True)
-        assert f"pip install '.[{extra}]'" in problem
+        assert f"pip install -e '.[{extra}]'" in problem
     assert launchers.missing("basic") is None
     assert launchers.missing("isolated") is None
 
