@@ -33,12 +33,14 @@ def published(name: str = "test_resnet", **arguments: object) -> State:
     return {key: torch.rand_like(v) if v.is_floating_point() else v for key, v in state.items()}
 
 
-def settings(file: Path | None = None, name: str = "test_resnet", **model: object) -> Config:
-    return Config(backbone=name, model=ModelConfig(weights=str(file) if file else None, **model))  # type: ignore[arg-type]
+def settings(file: Path | None = None, name: str = "test_resnet", channels: int = 3, **model: object) -> Config:
+    given = ModelConfig(weights=str(file) if file else None, **model)  # type: ignore[arg-type]
+    return Config(backbone=name, image=ImageConfig(channels=channels), model=given)
 
 
-def loaded(config: Config, channels: int = 3, size: int = 32) -> State:
+def loaded(config: Config, size: int = 32) -> State:
     """What a backbone holds after the weights that the config asks for are in it."""
+    channels = config.image.channels
     model = Backbone(config.backbone, channels, size, size)
     weights.load(model.model, weights.find(config), config.backbone, channels, size, size)
     return model.model.state_dict()
@@ -109,7 +111,7 @@ def test_the_stem_is_adapted_to_one_channel(tmp_path: Path) -> None:
     """timm's way: the sum over colours, so that a grey picture gives what it gave when repeated three times."""
     state = published()
     save_file(state, tmp_path / "w.safetensors")
-    found = loaded(settings(tmp_path / "w.safetensors"), channels=1)
+    found = loaded(settings(tmp_path / "w.safetensors", channels=1))
     stem = next(key for key, value in state.items() if value.ndim == 4)
     assert found[stem].shape[1] == 1
     torch.testing.assert_close(found[stem], state[stem].sum(dim=1, keepdim=True))
@@ -118,8 +120,26 @@ def test_the_stem_is_adapted_to_one_channel(tmp_path: Path) -> None:
 
 def test_the_stem_is_adapted_to_five_channels(tmp_path: Path) -> None:
     save_file(published(), tmp_path / "w.safetensors")
-    stem = next(value for value in loaded(settings(tmp_path / "w.safetensors"), channels=5).values() if value.ndim == 4)
+    found = loaded(settings(tmp_path / "w.safetensors", channels=5))
+    stem = next(value for value in found.values() if value.ndim == 4)
     assert stem.shape[1] == 5
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_a_stem_for_the_channels_of_the_pictures_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    state = published(name, in_chans=1)
+    save_file(state, tmp_path / "w.safetensors")
+    assert_same(loaded(settings(tmp_path / "w.safetensors", name, channels=1), size=160), state)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_stem_for_other_channels_is_refused(tmp_path: Path, channels: int) -> None:
+    """timm adapts none but its own of three channels."""
+    save_file(published("test_resnet", in_chans=1), tmp_path / "w.safetensors")
+    text = refusal(settings(tmp_path / "w.safetensors", channels=channels))
+    assert "does not fit backbone=test_resnet: 0 of " in text
+    assert "1 of another shape, first conv1.0.weight. " in text
+    assert f"a first layer for 3 channels or for image.channels={channels}." in text
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:

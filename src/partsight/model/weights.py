@@ -37,7 +37,7 @@ def find(config: Config) -> Weights:
         PartsightError: a file that cannot be used, or pretrained weights out of reach under on_missing_weights=error.
     """
     if config.model.weights is not None:
-        return _from_file(Path(config.model.weights).expanduser(), config.backbone)
+        return _from_file(Path(config.model.weights).expanduser(), config.backbone, config.image.channels)
     if not config.model.pretrained:
         return Weights("random", None)
     reason = _hub_problem(config.backbone)
@@ -60,19 +60,30 @@ def load(model: nn.Module, weights: Weights, name: str, channels: int, height: i
         model.load_state_dict({key: value for key, value in loaded.state_dict().items() if key in kept})
 
 
-def _from_file(path: Path, name: str) -> Weights:
+def _from_file(path: Path, name: str, channels: int) -> Weights:
     state = _read(path)
-    with torch.device("meta"):
-        expected = backbone.create(name, 3, *_native_size(name)).state_dict()
+    expected = _tensors(name, 3)
     missing = [key for key in expected if key not in state]
-    shapes = [key for key in expected if key in state and state[key].shape != expected[key].shape]
-    if missing or (shapes and not _only_stem(shapes)):
+    shapes = _of_another_shape(state, expected)
+    if missing or (shapes and _of_another_shape(state, _tensors(name, channels))):
         wrong = missing or shapes
         raise PartsightError(
             f"model.weights={path}: does not fit backbone={name}: {len(missing)} of {len(expected)} tensors missing, "
-            f"{len(shapes)} of another shape, first {wrong[0]}. The file needs timm's names for this very model."
+            f"{len(shapes)} of another shape, first {wrong[0]}. The file needs timm's names for this very model, and "
+            f"a first layer for 3 channels or for image.channels={channels}."
         )
     return Weights(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}", state)
+
+
+def _tensors(name: str, channels: int) -> dict[str, Tensor]:
+    """The backbone's tensors for so many channels, without their values."""
+    with torch.device("meta"):
+        tensors: dict[str, Tensor] = backbone.create(name, channels, *_native_size(name)).state_dict()
+    return tensors
+
+
+def _of_another_shape(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    return [key for key in expected if key in state and state[key].shape != expected[key].shape]
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -99,11 +110,6 @@ def _native_size(name: str) -> tuple[int, int]:
     known = timm.get_pretrained_cfg(name)
     size = known.input_size if known is not None else (3, 224, 224)
     return size[1], size[2]
-
-
-def _only_stem(keys: list[str]) -> bool:
-    """A stem for other channels is adapted by timm; any other difference is a wrong file."""
-    return len(keys) == 1 and keys[0].endswith("weight")
 
 
 def _hub_problem(name: str) -> str | None:
