@@ -142,6 +142,37 @@ def test_a_stem_for_other_channels_is_refused(tmp_path: Path, channels: int) -> 
     assert f"a first layer for 3 channels or for image.channels={channels}." in text
 
 
+def test_a_stem_that_cannot_be_adapted_is_not_left_to_chance(tmp_path: Path) -> None:
+    """The first convolution of tresnet sees 4 x 4 pixels at once: 48 channels, which timm adapts to grey alone."""
+    state = published("tresnet_m")
+    save_file(state, tmp_path / "w.safetensors")
+    text = refusal(settings(tmp_path / "w.safetensors", "tresnet_m", channels=4))
+    assert "timm cannot adapt the first layer of tresnet_m (body.conv1.conv.weight) to image.channels=4" in text
+    assert "Set image.channels=3" in text
+    grey = loaded(settings(tmp_path / "w.safetensors", "tresnet_m", channels=1), size=64)
+    assert_same({key: value for key, value in grey.items() if key != "body.conv1.conv.weight"}, state)
+
+
+@pytest.mark.parametrize("choice", ["error", "random"])
+def test_published_weights_that_cannot_be_adapted_count_as_missing(
+    monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    state = timm.create_model("tresnet_m").state_dict()
+    monkeypatch.setattr(weights, "_hub_problem", lambda name: None)
+    monkeypatch.setattr(weights, "_from_hub", lambda name: weights.Weights("hub:timm/tresnet_m", state))
+    config = settings(name="tresnet_m", channels=4, on_missing_weights=choice)
+    if choice == "error":
+        text = refusal(config)
+        assert "timm cannot adapt the first layer of tresnet_m" in text
+        assert "What to do: Set image.channels=3. Or start from random weights: model.pretrained=false" in text
+        assert "model.weights=FILE" not in text
+    else:
+        found = weights.find(config)
+        assert (found.origin, found.state) == ("random", None)
+        assert "timm cannot adapt the first layer of tresnet_m" in str(found.warning)
+    assert weights.find(settings(name="tresnet_m", channels=3)).origin == "hub:timm/tresnet_m"
+
+
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_file(published("test_efficientnet"), tmp_path / "w.safetensors")
     text = refusal(settings(tmp_path / "w.safetensors"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from partsight.config import Config
@@ -16,6 +17,7 @@ from partsight.model import backbone
 
 HUB_SECONDS = 8.0
 """How long the hub may take to answer before it counts as out of reach."""
+_RANDOM = "Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,26 @@ def find(config: Config) -> Weights:
     """The weights that the config asks for.
 
     Raises:
-        PartsightError: a file that cannot be used, or pretrained weights out of reach under on_missing_weights=error.
+        PartsightError: a file that cannot be used, or pretrained weights that are out of reach or cannot be adapted to
+            image.channels, under on_missing_weights=error.
     """
     if config.model.weights is not None:
         return _from_file(Path(config.model.weights).expanduser(), config.backbone, config.image.channels)
     if not config.model.pretrained:
         return Weights("random", None)
-    reason = _hub_problem(config.backbone)
+    reason, remedy = _hub_problem(config.backbone), _save_it(config.backbone)
     if reason is None:
         try:
-            return _from_hub(config.backbone)
+            found = _from_hub(config.backbone)
+            reason = _stem_problem(config.backbone, config.image.channels, found.state or {})
+            if reason is None:
+                return found
+            reason = f"The ImageNet weights of {config.backbone} do not fit: {reason}."
+            remedy = " Set image.channels=3."
         except Exception as error:  # timm, the hub's client and the file system each raise their own
             reason = f"The ImageNet weights of {config.backbone} are not available: {type(error).__name__}: {error}"
     if config.model.on_missing_weights == "error":
-        raise PartsightError(f"{reason}\n{_remedy(config.backbone)}")
+        raise PartsightError(f"{reason}\nWhat to do:{remedy} {_RANDOM}")
     warning = f"{reason} Starting from RANDOM weights (model.on_missing_weights=random)."
     return Weights("random", None, warning)
 
@@ -72,6 +80,8 @@ def _from_file(path: Path, name: str, channels: int) -> Weights:
             f"{len(shapes)} of another shape, first {wrong[0]}. The file needs timm's names for this very model, and "
             f"a first layer for 3 channels or for image.channels={channels}."
         )
+    if problem := _stem_problem(name, channels, state):
+        raise PartsightError(f"model.weights={path}: {problem}. Set image.channels=3, or take another backbone.")
     return Weights(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}", state)
 
 
@@ -84,6 +94,16 @@ def _tensors(name: str, channels: int) -> dict[str, Tensor]:
 
 def _of_another_shape(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
     return [key for key in expected if key in state and state[key].shape != expected[key].shape]
+
+
+def _stem_problem(name: str, channels: int, state: dict[str, Tensor]) -> str | None:
+    """Why timm, which only warns and leaves it random, cannot adapt the first layer to the channels; None if it can."""
+    for key in _of_another_shape(state, _tensors(name, channels)):
+        try:
+            adapt_input_conv(channels, state[key])
+        except NotImplementedError:
+            return f"timm cannot adapt the first layer of {name} ({key}) to image.channels={channels}"
+    return None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -151,15 +171,12 @@ def _from_hub(name: str) -> Weights:
     return Weights(f"hub:{known.hf_hub_id or known.url}", model.state_dict())
 
 
-def _remedy(name: str) -> str:
+def _save_it(name: str) -> str:
     known = timm.get_pretrained_cfg(name)
-    source = ""
-    if known is not None and known.hf_hub_id:
-        source = (
-            " On a machine with a network, save "
-            f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors "
-            "and pass it as model.weights=FILE."
-        )
+    if known is None or not known.hf_hub_id:
+        return ""
     return (
-        f"What to do:{source} Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."
+        " On a machine with a network, save "
+        f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors "
+        "and pass it as model.weights=FILE."
     )
