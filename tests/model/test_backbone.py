@@ -3,13 +3,16 @@
 Models are built on the meta device where figures are not needed: no memory, no arithmetic.
 """
 
+from collections.abc import Iterator
+
 import pytest
+import timm.models
 import torch
 from torch import nn
 
 from partsight.config import Config, HeadConfig, ImageConfig
 from partsight.data.info import DataInfo
-from partsight.model import backbone
+from partsight.model import backbone, param_groups
 from partsight.model.backbone import Backbone, Shape
 from partsight.model.classifier import Classifier
 
@@ -117,3 +120,36 @@ def test_what_a_model_cannot_take_is_said_before_it_is_built() -> None:
     assert "resnet50.a1_in1k" in tag
     small = said(backbone="inception_v3", image=ImageConfig(height=16, width=16))
     assert "does not take pictures of 3 x 16 x 16" in small
+
+
+@pytest.fixture
+def computing() -> Iterator[str]:
+    """The name of a model that reads numbers as it is built, for which the meta device has none."""
+
+    @timm.models.register_model
+    def computing(pretrained: bool = False, **kwargs: object) -> nn.Module:
+        (rate, _) = [x.item() for x in torch.linspace(0, 0.1, 2)]
+        return timm.models.test_resnet(pretrained=pretrained, drop_rate=rate, **kwargs)
+
+    yield "computing"
+    for table in (timm.models._registry._model_entrypoints, timm.models._registry._model_to_module):
+        table.pop("computing")
+
+
+def test_a_model_that_computes_with_numbers_as_it_is_built_is_taken(computing: str) -> None:
+    before = torch.random.get_rng_state()
+    assert backbone.shape(computing, 3, 32, 32) == backbone.shape("test_resnet", 3, 32, 32)
+    assert torch.equal(torch.random.get_rng_state(), before), "the draws of a run do not depend on it"
+    image = ImageConfig(height=64, width=64)
+    config = Config(backbone=computing, head=HeadConfig(pool="avg"), image=image)
+    config.training.differential_learning_rate_layers = ["layer1"]
+    config.training.differential_learning_rate = 0.01
+    assert backbone.problems(config) == []
+    assert param_groups.problems(config) == []
+
+
+def test_what_such_a_model_cannot_take_is_said_without_the_meta_device(computing: str) -> None:
+    image = ImageConfig(height=0, width=32)
+    (problem,) = backbone.problems(Config(backbone=computing, head=HeadConfig(pool="avg"), image=image))
+    assert "does not take pictures of 3 x 0 x 32" in problem
+    assert "meta" not in problem

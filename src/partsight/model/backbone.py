@@ -5,8 +5,9 @@ import functools
 import logging
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import timm
 import torch
@@ -18,6 +19,8 @@ from partsight.model import (
     depthwise,
     nasnet_mobile,  # noqa: F401  (registers itself with timm)
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,29 @@ def create(name: str, channels: int, height: int, width: int, state: dict[str, T
 
 @functools.cache
 def shape(name: str, channels: int, height: int, width: int) -> Shape:
-    """Reads shapes off a forward pass on the meta device, which takes no memory or arithmetic.
+    """Reads shapes off a forward pass.
 
     Raises:
         RuntimeError, ValueError, AssertionError: from the model, for an unknown name or a size it cannot take.
     """
-    with warnings.catch_warnings(), torch.device("meta"), torch.enable_grad():
+    return without_values(lambda: _read_shape(name, channels, height, width))
+
+
+def without_values(reading: Callable[[], T]) -> T:
+    """What `reading` finds on the meta device, which takes no memory or arithmetic; if that fails, on the CPU.
+
+    A user's model may compute with numbers as it is built (`torch.linspace(0, 0.1, depth)[1].item()`).
+    """
+    try:
+        with torch.device("meta"):
+            return reading()
+    except Exception:  # models may raise anything
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # no draw of the run's own
+            return reading()
+
+
+def _read_shape(name: str, channels: int, height: int, width: int) -> Shape:
+    with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
         model = create(name, channels, height, width).eval()
         features = model.forward_features(torch.zeros(2, channels, height, width))

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from typing import Any
 
-import torch
 from timm.models import group_parameters
 from torch import nn
 
@@ -81,13 +80,14 @@ def _skeleton(config: Config) -> nn.Module:
     """Backbone and head without memory, under the names they have in the classifier."""
     size = (config.image.channels, config.image.height, config.image.width)
     found, head = backbone.shape(config.backbone, *size), config.head
-    with torch.device("meta"):
-        return nn.ModuleDict(
+    return backbone.without_values(
+        lambda: nn.ModuleDict(
             {
                 "backbone": backbone.Backbone(config.backbone, *size),
                 "head": Head(found.width, 1, head.pool, head.hidden, head.dropout, found.is_map),
             }
         )
+    )
 
 
 def _near(text: str, names: list[str]) -> str:

@@ -87,8 +87,8 @@ def _from_file(path: Path, name: str, channels: int) -> Weights:
 
 def _tensors(name: str, channels: int) -> dict[str, Tensor]:
     """The backbone's tensors for so many channels, without their values."""
-    with torch.device("meta"):
-        tensors: dict[str, Tensor] = backbone.create(name, channels, *_native_size(name)).state_dict()
+    size = _native_size(name)
+    tensors: dict[str, Tensor] = backbone.without_values(lambda: backbone.create(name, channels, *size).state_dict())
     return tensors
 
 
