@@ -48,8 +48,8 @@ def test_the_largest_power_of_two_that_fits_and_no_more_than_asked(
     assert given.training.batch_size == asked, "the config given is not changed"
 
 
-def test_nothing_is_tried_on_a_cpu_or_unasked(tried: list[int]) -> None:
-    for given, machine in ((config(100), CPU), (config(100, adjust=False), GPU)):
+def test_nothing_is_tried_on_a_cpu_or_unasked_or_for_a_single_picture(tried: list[int]) -> None:
+    for given, machine in ((config(100), CPU), (config(100, adjust=False), GPU), (config(1), GPU)):
         assert batch_size.adjusted(given, machine, INFO) is given
     assert tried == []
 

@@ -19,7 +19,7 @@ _LEAST = 2  # BatchNorm needs two pictures
 
 
 def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
-    """The config with the batch size to train with; unchanged unless training.adjust_batch_size.
+    """The config with the batch size to train with; unchanged unless training.adjust_batch_size finds one to try.
 
     On a GPU: the largest power of two, up to the size asked for, for which two training steps fit in memory. A CPU
     takes the size asked for: trying is not safe there, because the system kills processes when memory runs out.
@@ -27,7 +27,8 @@ def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
     Raises:
         PartsightError: not even two pictures fit, or processes started from outside cannot agree on a size.
     """
-    if not config.training.adjust_batch_size or machine.device == "cpu":
+    asked = config.training
+    if not asked.adjust_batch_size or asked.batch_size < _LEAST or machine.device == "cpu":
         return config
     if seeds.is_first_process():
         size = _largest(config, machine, info)
