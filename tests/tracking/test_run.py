@@ -20,6 +20,7 @@ from ready_store import TABLES
 
 from partsight.config import TrackingConfig
 from partsight.errors import PartsightError, Pruned
+from partsight.tracking import run as run_module
 from partsight.tracking import store
 from partsight.tracking.point import Point
 from partsight.tracking.run import METRICS_A_CALL, tracked
@@ -83,6 +84,21 @@ def test_a_run_names_the_commit_of_its_code(tracking: TrackingConfig) -> None:
     with tracked(tracking, "run"):
         pass
     assert only_run(tracking).data.tags.get("git_commit", "").removesuffix("-dirty") == commit
+
+
+def test_a_run_does_not_take_the_commit_of_a_repository_that_it_is_only_installed_in(
+    tracking: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "project" / ".venv" / "run.py"
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    mine = ["git", "-C", str(tmp_path / "project"), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*mine, "init", "-q"], check=True)
+    subprocess.run([*mine, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    monkeypatch.setattr(run_module, "__file__", str(installed))
+    with tracked(tracking, "run"):
+        pass
+    assert "git_commit" not in only_run(tracking).data.tags
 
 
 def test_a_run_that_fails_says_why(tracking: TrackingConfig) -> None:

@@ -246,7 +246,10 @@ def _short(error: BaseException) -> str:
 
 
 def _git() -> dict[str, str]:
-    """Commit of the code that runs, '-dirty' when it has been changed since; nothing outside a repository."""
+    """Commit of the code that runs, '-dirty' when it has been changed since; nothing outside a repository of its own.
+
+    Installed into a .venv it may lie in the folder of a repository that does not hold it.
+    """
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str | None:
@@ -257,6 +260,6 @@ def _git() -> dict[str, str]:
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    if not commit:
+    if not commit or git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return {}
     return {"git_commit": commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")}
