@@ -119,6 +119,21 @@ def test_missing_data_leave_no_sample_and_no_store(tmp_path: Path) -> None:
     assert not list(Path(os.environ["XDG_CACHE_HOME"]).rglob("casting-13-*"))
 
 
+def test_a_run_stays_in_the_folder_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder of its own it would look for data.root=parts there, and make an mlflow.db."""
+    given = ["usecase=casting", "training.epochs=-1", "hydra.run.dir=run"]  # ends before it trains, in any case
+    with pytest.raises(SystemExit) as left:
+        command.train([*given, "hydra.job.chdir=true"])
+    assert left.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("hydra.job.chdir=true: data.root, tracking.uri and other relative paths")
+    assert "leave it out" in shown
+    assert Path.cwd() == tmp_path
+    with pytest.raises(SystemExit):
+        command.train([*given, "hydra.job.chdir=false"])
+    assert "hydra.job.chdir" not in capsys.readouterr().err
+
+
 def test_a_broken_file_of_the_user_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine" / "usecase" / "parts.yaml"
     file.parent.mkdir(parents=True)
