@@ -152,6 +152,19 @@ def test_cell_texts_stay_within_their_cells() -> None:
     assert max(text.get_window_extent().width for text in cells) < cell
 
 
+def test_of_very_many_classes_the_forty_most_confused_are_drawn_in_their_order() -> None:
+    names = [f"class {i}" for i in range(300)]
+    counts = pd.DataFrame(10 * np.eye(300, dtype=int), index=names, columns=names)
+    for i in range(250, 210, -2):
+        counts.iloc[i, i + 1] = i
+    figure = charts.confusion_chart(counts, "t")
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == names[212:252]
+    shown = " ".join(" ".join(texts(figure)).split())
+    assert "3,000 of 7,620 right" in shown
+    assert "the 40 of 300 classes with the most mistakes; confusion.csv has all" in shown
+    assert_inside(figure)
+
+
 def test_a_class_without_true_examples_and_an_empty_table_are_drawn() -> None:
     table = pd.DataFrame([[3, 1], [0, 0]], index=["a", "b"], columns=["a", "b"])
     assert "75%" in texts(charts.confusion_chart(table, "t"))

@@ -1,4 +1,4 @@
-"""The confusion chart: which class is taken for which, for 2 to about 40 classes."""
+"""The confusion chart: which class is taken for which, for 2 to 40 classes."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,26 @@ from numpy.typing import NDArray
 
 from partsight.insight import style
 
+MOST = 40
+"""Classes that are drawn: more would need gigabytes, and make a picture that nothing opens."""
+
 
 def confusion_chart(confusion: pd.DataFrame, title: str) -> Figure:
     """Counts and row percentages: rows are the true classes, columns the predicted ones.
 
-    confusion: integers, index and columns = class names in the same order; from 2 to about 40 classes. Right cells
-        are tinted blue, wrong ones orange, by their share of the row. Beyond 20 classes empty cells stay blank.
+    confusion: integers, index and columns = class names in the same order. Right cells are tinted blue, wrong ones
+        orange, by their share of the row. Beyond 20 classes empty cells stay blank. Of more than 40 classes those with
+        the most mistakes are drawn, and the caption says so; totals and shares still count all classes.
     """
     counts = confusion.to_numpy(np.int64)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    names = [style.shorten(name, 30) for name in confusion.index]
-    columns = [style.shorten(name, 30) for name in confusion.columns]
-    right = np.array([[row == column for column in confusion.columns] for row in confusion.index])
+    hits, examples = int(np.trace(counts)), int(counts.sum())
+    shown = _most_confused(counts)
+    counts, shares, totals = counts[np.ix_(shown, shown)], shares[np.ix_(shown, shown)], totals[shown]
+    names = [style.shorten(name, 30) for name in confusion.index[shown]]
+    columns = [style.shorten(name, 30) for name in confusion.columns[shown]]
+    right = np.eye(len(shown), dtype=np.bool_)
 
     cell = _cell_inches(len(columns))
     label = 0.085 * max(map(len, [*names, *columns]), default=1)
@@ -36,12 +43,18 @@ def confusion_chart(confusion: pd.DataFrame, title: str) -> Figure:
     style.dress(axes)
     _confusion_frame(axes, names, columns, totals[:, 0], upright)
     _confusion_cells(axes, counts, shares, cell)
-    hits = int(counts[right].sum())
-    share = f"right ({style.percent(hits / counts.sum())})" if counts.sum() else "right"
-    style.headline(
-        figure, title, f"{hits:,} of {int(counts.sum()):,} {share} · in a cell: count, percent of its row (true class)"
-    )
+    share = f"right ({style.percent(hits / examples)})" if examples else "right"
+    caption = f"{hits:,} of {examples:,} {share} · in a cell: count, percent of its row (true class)"
+    if len(shown) < len(confusion):
+        caption += f" · the {len(shown)} of {len(confusion):,} classes with the most mistakes; confusion.csv has all"
+    style.headline(figure, title, caption)
     return style.finish(figure)
+
+
+def _most_confused(counts: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The positions of the `MOST` classes with the most mistakes, in their order."""
+    mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    return np.sort(np.argsort(-mistakes, kind="stable")[:MOST])
 
 
 def _cell_inches(classes: int) -> float:
