@@ -34,6 +34,10 @@ def chart() -> "style.Figure":
     return figure
 
 
+def embedded(block: page.Block) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(str(block.html).split("base64,")[1].split('"')[0])))
+
+
 def test_every_text_is_escaped() -> None:
     evil = "<script>alert('1')</script>"
     frame = pd.DataFrame({evil: [evil]})
@@ -74,10 +78,17 @@ def test_pictures_are_bounded_and_come_from_figures_files_and_bytes(tmp_path: Pa
     for source in (photograph(), tmp_path / "a.jpg"):
         block = page.picture(source)
         assert 'width="2400" height="1800"' in block.html  # as large as it is, with fewer pixels
-        encoded = base64.b64decode(str(block.html).split("base64,")[1].split('"')[0])
-        assert Image.open(io.BytesIO(encoded)).size == (page.WIDEST, 1200)
+        assert embedded(block).size == (page.WIDEST, 1200)
     assert len(page.picture(chart()).html) < 20_000
     assert 'width="20" height="10"' in page.picture(tmp_path / "small.png").html
+
+
+def test_a_very_high_picture_is_made_smaller_until_webp_can_hold_it() -> None:
+    high = io.BytesIO()
+    Image.new("L", (50, 20_000)).save(high, "PNG")
+    block = page.picture(high.getvalue())
+    assert 'width="50" height="20000"' in block.html
+    assert embedded(block).size == (41, page.HIGHEST)
 
 
 @pytest.mark.slow

@@ -27,6 +27,8 @@ from partsight.insight import style
 
 WIDEST = 1600
 """Pixels. A wider picture is made smaller: pages are read on screens, and mailed."""
+HIGHEST = 16_383
+"""Pixels: WebP has no more."""
 PIXELS_PER_INCH = 96
 """CSS pixels."""
 COLOURS_OF_A_CHART = 4096
@@ -126,8 +128,10 @@ def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
         scale = PIXELS_PER_INCH / max(opened.info.get("dpi", (PIXELS_PER_INCH,))[0], PIXELS_PER_INCH)
     shown = (round(picture.width * scale), round(picture.height * scale))
     drawn = picture.getcolors(COLOURS_OF_A_CHART) is not None
-    if picture.width > WIDEST:
-        picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)), Image.Resampling.LANCZOS)
+    fit = min(WIDEST / picture.width, HIGHEST / picture.height)
+    if fit < 1:
+        size = max(1, round(picture.width * fit)), max(1, round(picture.height * fit))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # lossless: quality only sets the effort
     return encoded.getvalue(), *shown
