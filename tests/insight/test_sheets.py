@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from partsight.data import pictures
 from partsight.insight import charts, sheets, style
 
 
@@ -141,6 +143,25 @@ def test_large_pictures_are_reduced(tmp_path: Path) -> None:
     read = sheets.read_picture(tmp_path, "large.jpg")
     assert isinstance(read, np.ndarray)
     assert read.shape == (240, 1200, 3)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_large_arrays_are_reduced_not_cropped(tmp_path: Path, dtype: str) -> None:
+    values = np.zeros((600, 3000, 1), dtype)
+    values[:, 1500:] = 255
+    np.save(tmp_path / "large.npy", values)
+    read = sheets.read_picture(tmp_path, "large.npy")
+    assert isinstance(read, np.ndarray)
+    assert read.shape == (240, 1200, 3)
+    assert read[:, :590].max() == 0
+    assert read[:, 610:].min() == 255
+
+
+def test_a_picture_that_only_training_can_read_is_shown_as_training_reads_it(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((30, 40, 3), np.float32)
+    cv2.imwrite(str(tmp_path / "floats.tif"), values)
+    read = sheets.read_picture(tmp_path, "floats.tif")
+    assert np.array_equal(read, pictures.read(tmp_path / "floats.tif", 3))
 
 
 def test_multi_label_rows_list_their_classes(folder: Path) -> None:

@@ -10,8 +10,10 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from partsight.data import pictures
+from partsight.errors import PartsightError
 from partsight.insight import style
 from partsight.insight.rows import PREFIX, answers, is_multilabel
 
@@ -121,22 +123,32 @@ def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
     """The picture as (H, W, 3) uint8, at most `SIDE` pixels per side; if it cannot be read, a text that says so."""
     try:
         if image.lower().endswith(".npy"):
-            values = np.atleast_3d(np.load(folder / image, allow_pickle=False))[:SIDE, :SIDE]
-            return as_rgb(values if values.dtype == np.uint8 else _to_8_bits(values.astype(np.float64)))
+            values = np.atleast_3d(np.load(folder / image, allow_pickle=False))
+            return _reduced(as_rgb(values if values.dtype == np.uint8 else _to_8_bits(values.astype(np.float64))))
         with Image.open(folder / image) as opened:
             # JPEGs are decoded at a fraction of their size, which saves most of the time on camera pictures.
             opened.draft("RGB", (SIDE, SIDE))
             picture = ImageOps.exif_transpose(opened)
             if picture.mode.startswith("I") or picture.mode == "F":
                 picture = Image.fromarray(_to_8_bits(np.asarray(picture, dtype=np.float64)))
-            picture = picture.convert("RGB")
-            picture.thumbnail((SIDE, SIDE))
-            return np.asarray(picture, dtype=np.uint8)
+            return _reduced(picture.convert("RGB"))
     except FileNotFoundError:
         return f"no such picture:\n{image}"
+    except UnidentifiedImageError:  # colour in floats, for example, which training reads
+        try:
+            return _reduced(pictures.read(folder / image, 3))
+        except PartsightError:
+            return f"cannot be read:\n{image}"
     # Broken files raise any of these, depending on where the damage is.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return f"cannot be read:\n{image}"
+
+
+def _reduced(picture: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An RGB picture at `SIDE` pixels per side at most, whole and in its own proportions."""
+    small = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    small.thumbnail((SIDE, SIDE))
+    return np.asarray(small, dtype=np.uint8)
 
 
 def _to_8_bits(values: NDArray[np.float64]) -> NDArray[np.uint8]:
