@@ -221,6 +221,14 @@ def test_probabilities_are_split_in_right_and_wrong_and_in_good_and_bad() -> Non
     assert_inside(figure)
 
 
+def test_the_surest_good_parts_are_drawn_although_their_sum_is_rounded_above_one() -> None:
+    table = pd.DataFrame({"row": range(7), "label": "fine", "prediction": "fine"})
+    table = table.assign(**{"prob_bad": 0.0, "prob_fine": 0.7, "prob_ok": 0.300000003})
+    drawn = charts.probability_histogram(table, ["fine", "ok"], "t").axes[1]
+    assert drawn.get_title(loc="left") == "Good parts"
+    assert sum(bar.get_height() for bar in drawn.containers[0]) == 7
+
+
 def test_a_perfect_model_has_an_empty_chart_of_mistakes_and_keeps_its_axis() -> None:
     table = predictions()
     figure = charts.probability_histogram(table.assign(label=table["prediction"]), None, "t")

@@ -30,9 +30,9 @@ def answers(value: object) -> tuple[str, ...] | None:
 
 
 def probability_of(table: pd.DataFrame, classes: Iterable[str]) -> NDArray[np.float64]:
-    """The summed probability of `classes`, one value per row."""
+    """The summed probability of `classes`, one value per row; at most 1, beyond which rounding can bring a sum."""
     columns = [f"{PREFIX}{name}" for name in classes]
-    summed: NDArray[np.float64] = table[columns].to_numpy(np.float64).sum(axis=1)
+    summed: NDArray[np.float64] = table[columns].to_numpy(np.float64).sum(axis=1).clip(0.0, 1.0)
     return summed
 
 
