@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from partsight import seeds
 from partsight.config import Config
 from partsight.data import augmentation, pictures
 from partsight.data.table import Examples
@@ -13,16 +14,17 @@ def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epoc
 
     Args:
         examples: their first rows and others from all over the table are shown.
-        config: augmentation.train, image.channels and seed.
+        config: augmentation.train, image.channels, seed and repeat.
         number: of pictures.
         epochs: of each.
     """
     compose = augmentation.pipeline(config.augmentation.train)
+    seed = seeds.run_seed(config) if config.seed >= 0 else 0  # of a seed still to be drawn nothing is known
     lines = []
     for position in range(0, len(examples), max(1, len(examples) // number)):
         row = examples.frame.iloc[position]
         stored = pictures.read(examples.folder / row["image"], config.image.channels)
-        seeds = [(max(config.seed, 0), epoch, int(row["row"])) for epoch in range(epochs)]
-        seen = [(augmentation.apply(compose, stored, seed), f"epoch {seed[1]}") for seed in seeds]
+        keys = [(seed, epoch, int(row["row"])) for epoch in range(epochs)]
+        seen = [(augmentation.apply(compose, stored, key), f"epoch {key[1]}") for key in keys]
         lines.append(Panels(f"{row['label']}: {row['image']}", [(stored, "as stored"), *seen]))
     return panel_sheet(lines[:number], columns=epochs + 1)
