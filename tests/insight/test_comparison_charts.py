@@ -1,8 +1,31 @@
 """The charts of several runs."""
 
-import pandas as pd
+import math
 
-from partsight.insight.comparison import curve_chart
+import pandas as pd
+import pytest
+
+from partsight.evaluation.metrics import METRICS
+from partsight.insight.comparison import best_first, curve_chart, figure_chart
+
+LOSSES = ["LogLoss", "escape_rate", "overkill_rate", "validation_loss", "validation_LogLoss", "train_loss"]
+
+
+@pytest.mark.parametrize("metric", ["ROC_AUC", *LOSSES])
+def test_the_best_run_is_first_in_the_table_and_on_top_of_the_chart(metric: str) -> None:
+    figures = [0.2, math.nan, 0.1, 0.3]
+    runs = pd.DataFrame({"run": list("abcd"), "name": ["run"] * 4, metric: figures})
+    best = ["c", "a", "d"] if metric in LOSSES else ["d", "a", "c"]
+    assert best_first(runs, metric)["run"].tolist() == [*best, "b"]
+    (axes,) = figure_chart(runs, metric).axes
+    from_the_bottom = [label.get_text() for label in axes.get_yticklabels()]
+    assert from_the_bottom == [f"run {run}" for run in reversed(best)]
+
+
+def test_lower_is_better_as_in_the_evaluation() -> None:
+    runs = pd.DataFrame({"run": list("ab"), **{metric: [0.1, 0.2] for metric in METRICS}})
+    for name, metric in METRICS.items():
+        assert best_first(runs, name)["run"].iloc[0] == ("b" if metric.higher_is_better else "a")
 
 
 def test_each_curve_is_named_with_its_run() -> None:

@@ -6,13 +6,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from partsight.insight import style
+from partsight.insight.metrics import LOWER_IS_BETTER
 
 MOST = 40
 
 
+def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The runs by `metric`: the highest first, or the lowest if lower is better; runs without it last."""
+    name = metric.removeprefix("validation_").removeprefix("train_")
+    return runs.sort_values(metric, ascending=name == "loss" or name in LOWER_IS_BETTER, kind="stable")
+
+
 def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
-    """The runs by `metric`, the highest on top. runs: `tracking.comparison.runs`."""
-    shown = runs.dropna(subset=metric).nlargest(MOST, metric).iloc[::-1]
+    """The runs by `metric`, the best on top. runs: `tracking.comparison.runs`."""
+    shown = best_first(runs.dropna(subset=metric), metric).head(MOST).iloc[::-1]
     figure = style.new_figure(9.0, 0.9 + 0.28 * max(len(shown), 2))
     axes = figure.subplots()
     style.dress(axes, metric, f"{len(shown)} of {len(runs)} runs")
