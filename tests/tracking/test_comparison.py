@@ -29,3 +29,18 @@ def test_trainings_alone_are_compared(tmp_path: Path) -> None:
     table = comparison.runs("parts", uri)
     assert table.columns.tolist() == ["run", "name", "head", "Accuracy"]
     assert sorted(table["name"]) == ["gem", "linear"]
+
+
+def test_runs_of_several_use_cases_keep_their_own_names(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri, experiment="parts"))
+    for usecase in ("casting", "steel"):
+        run = client.create_run(experiment, run_name=f"a run of {usecase}", tags={"identity": usecase}).info.run_id
+        client.log_param(run, "name", usecase)
+        client.set_terminated(run)
+    table = comparison.runs("parts", uri)
+    assert table.columns.tolist() == ["run", "name", "usecase"]
+    assert sorted(zip(table["name"], table["usecase"], strict=True)) == [
+        ("a run of casting", "casting"),
+        ("a run of steel", "steel"),
+    ]

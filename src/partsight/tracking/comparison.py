@@ -11,12 +11,15 @@ from partsight.tracking import store
 
 MOST = 500
 """How many runs of an experiment are read, newest first."""
+USECASE = "usecase"
+"""The column of the setting `name`; the column `name` holds the names of the runs."""
 
 
 def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """One row per finished training, newest first: run (id), name, all settings that differ among them, all figures.
 
-    Parents of sweeps and studies, timed runs, benches and the first model of pseudo-labels are left out.
+    If the setting `name` differs, its column is `usecase`. Parents of sweeps and studies, timed runs, benches and the
+    first model of pseudo-labels are left out.
 
     Args:
         experiment: `name` of a use case.
@@ -43,7 +46,7 @@ def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
         {
             "run": run.info.run_id,
             "name": run.info.run_name,
-            **{key: run.data.params.get(key) for key in differing},
+            **{USECASE if key == "name" else key: run.data.params.get(key) for key in differing},
             **{name: run.data.metrics.get(name, float("nan")) for name in figures},
         }
         for run in listed
