@@ -37,7 +37,7 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     codes, names = pd.factorize(values.astype(str) if numbers.isna().any() else numbers, sort=True)
     if len(names) < 2:
         raise PartsightError(f"{where}: holds only {names[0]!r}; training and validating needs two values")
-    shown = [f"{number} is {name:g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
+    shown = [f"{number} is {name:.15g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
              enumerate(names)]  # fmt: skip
     console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
     return codes.astype(np.int64)
