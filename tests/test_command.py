@@ -45,8 +45,12 @@ def test_a_command_that_trains_nothing_costs_little(name: str, tmp_path: Path) -
         after = os.times()
         return after.children_user + after.children_system - before.children_user - before.children_system
 
-    measured = [(seconds(LIGHT[name]), seconds([], "from hydra import compose")) for _ in range(5)]
-    ours, hydra = (min(column) for column in zip(*measured, strict=True))
+    measured: list[tuple[float, float]] = []
+    for _ in range(3):  # the speed of a shared machine may halve for seconds: what costs too much does so always
+        measured += [(seconds(LIGHT[name]), seconds([], "from hydra import compose")) for _ in range(5)]
+        ours, hydra = (min(column) for column in zip(*measured, strict=True))
+        if ours < LIMIT * hydra:
+            break
     assert ours < LIMIT * hydra
 
 

@@ -20,7 +20,8 @@ from partsight.sweep import isolation
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of a job of a multirun, which has failed before."""
     failure.record(tmp_path, "out of memory")
-    hydra = SimpleNamespace(mode=RunMode.MULTIRUN, runtime=SimpleNamespace(output_dir=str(tmp_path)))
+    job, runtime = SimpleNamespace(chdir=False), SimpleNamespace(output_dir=str(tmp_path))
+    hydra = SimpleNamespace(mode=RunMode.MULTIRUN, runtime=runtime, job=job)
     monkeypatch.setattr(HydraConfig, "get", lambda: hydra)
     return tmp_path
 
