@@ -25,6 +25,13 @@ from partsight.errors import PartsightError
 
 RESIZE: Mapping[str, Mapping[str, Any]] = {"Resize": {"height": 8, "width": 10}}
 SOFT = {**RESIZE, "HorizontalFlip": {"p": 0.5}, "RandomBrightnessContrast": {"p": 0.5}}
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture(autouse=True)
+def _disk_with_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However full the disk of this machine is."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, 10**12))
 
 
 @pytest.fixture
@@ -173,10 +180,23 @@ def test_a_full_disk_costs_the_run_nothing(
     assert "No space left on device" in capsys.readouterr().out
     right(root, prepare(root))
 
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 100, 100))
-    assert prepare(root, {"Resize": {"height": 9, "width": 9}}) is None
-    assert "of the disk must stay free" in capsys.readouterr().out
+
+@pytest.mark.parametrize(
+    ("total", "free", "room"),
+    [(10**9, 49e6, False), (10**9, 51e6, True), (252 * 10**9, 8e9, True), (252 * 10**9, 2e9, False)],
+)
+def test_some_of_the_disk_stays_free(
+    root: Path,
+    total: int,
+    free: float,
+    room: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A twentieth of it, but of a large disk no more than 2 GB: one of 252 with 8 left has room for these pictures."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(total, total - free, free))
+    assert (prepare(root) is not None) == room
+    assert ("must stay free" in capsys.readouterr().out) != room
 
 
 def test_a_cache_that_cannot_be_written_costs_the_run_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,8 @@ from partsight.config import DataConfig
 
 KEY = 24
 """Hexadecimal digits that name a way of making pictures."""
-FREE = 0.05
-"""Share of the disk that is left free."""
+FREE, FREE_AT_MOST = 0.05, 2.0
+"""What is left free of the disk for checkpoints and tables: this share of it, and no more than so many GB."""
 _OFF = ("off", "False")
 """data.cache=off; in a YAML file `off` without quotes is false, which arrives as this text."""
 
@@ -59,8 +59,9 @@ def reserve(place: Path, file: FileIO, more: int, limit: float) -> bool:
                 f"{wanted}, which, with the cached pictures other runs are using, exceeds data.cache_limit={limit:g}"
             )
         disk = shutil.disk_usage(place)
-        if disk.free - more < FREE * disk.total:
-            free = f"{place.parent}: {disk.free / 1e9:.1f} GB free, but {FREE:.0%} of the disk must stay free"
+        kept = min(FREE * disk.total, FREE_AT_MOST * 1e9)
+        if disk.free - more < kept:
+            free = f"{place.parent}: {disk.free / 1e9:.1f} GB free, of which {kept / 1e9:.1f} must stay free"
             return _without(f"{wanted}. {free}; data.cache names another folder")
         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
     return True
