@@ -4,9 +4,11 @@ import os
 
 __version__ = "0.1.0"
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised whenever a change of the code alters the result of an unchanged config. Part of a run's identity."""
 
 # MLflow sends usage data to its makers by default. Besides, the thread that does so changes the environment while a
 # request to a server reads it: a job of a sweep failed with a KeyError.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# albumentations asks its package index for a newer version when it is imported, and waits for the answer.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -108,7 +108,8 @@ def _contradictions(c: Config) -> list[str]:
         ),
         (
             positive is not None and (several or output == "softmax"),
-            f"data.positive_class={positive}: acts on a single sigmoid output; set model.output=sigmoid",
+            f"data.positive_class={positive}: acts on a single sigmoid output; "
+            + ("leave it out" if several else "set model.output=sigmoid"),
         ),
         (
             warmup >= c.training.epochs > 0,

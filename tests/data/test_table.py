@@ -235,9 +235,52 @@ def test_pictures_outside_the_folder_are_refused(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image": ["in.png", *outside], "class": ["a", "b", "a", "b"]})
     frame.to_csv(tmp_path / "labels.csv", index=False)
     text = refusal(lambda: table.read(settings(tmp_path, images="pictures")))
-    assert "must lie within" in text
-    assert "rows 1, 2, 3," in text
+    pictures = tmp_path / "pictures"
+    assert f"pictures must lie within {pictures}: rows 1, 3, first '../outside.png'" in text
+    assert f"paths must be relative to {pictures}: row 2, first '{tmp_path}/outside.png'; must lie within it" in text
     assert "not found" not in text
+
+
+def test_an_absolute_path_is_told_as_it_should_be(tmp_path: Path) -> None:
+    inside = str(tmp_path / "bad" / "1.png")
+    touched(tmp_path, ["bad/1.png", "2.png"])
+    pd.DataFrame({"image": [inside, "2.png"], "class": ["a", "b"]}).to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert f"paths must be relative to {tmp_path}: row 0, first {inside!r}; write 'bad/1.png'" in text
+
+
+@pytest.mark.parametrize("name", ["0001.jpg", "0001", "0001.png"])
+def test_a_picture_that_is_there_under_another_ending_is_named(tmp_path: Path, name: str) -> None:
+    touched(tmp_path, ["in/0001.JPG", "in/2.jpg"])
+    frame = pd.DataFrame({"image": [f"in/{name}", "in/2.jpg"], "class": ["a", "b"]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    assert f"first 'in/{name}'; the folder holds '0001.JPG'" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["LABELS.CSV", "Labels.Parquet"])
+def test_the_ending_of_a_table_may_be_in_capitals(tmp_path: Path, name: str) -> None:
+    frame = labelled(["a", "b"])
+    touched(tmp_path, list(frame["image"]))
+    frame.to_csv(tmp_path / name, index=False) if name.endswith("CSV") else frame.to_parquet(tmp_path / name)
+    assert len(table.read(settings(tmp_path, name))) == 2
+
+
+def test_classes_that_differ_only_in_blanks_or_case_are_said(tmp_path: Path) -> None:
+    examples = read(tmp_path, labelled(["good", "good ", "bad", "Good", "b ad"]))
+    assert examples.info.classes == ("Good", "b ad", "bad", "good", "good ")
+    said = "'Good' and 'good' and 'good ' differ only in blanks or case and count as different classes"
+    assert examples.notes["similar_classes"] == said
+    assert "similar_classes" not in read(tmp_path, labelled(["good", "bad"])).notes
+
+
+def test_a_threshold_without_effect_is_refused(tmp_path: Path) -> None:
+    frame = labelled(["good", "bad"])
+    read(tmp_path, frame)
+    config = settings(tmp_path)
+    config.prediction.threshold = 0.9
+    assert "prediction.threshold=0.9: a softmax takes the most probable class" in refusal(lambda: table.read(config))
+    config.model.output = "sigmoid"
+    assert table.read(config).info.output == "binary"
 
 
 @pytest.mark.parametrize(
@@ -601,6 +644,8 @@ def test_a_label_column_with_a_name_of_our_own_is_refused(name: str) -> None:
 def test_a_positive_class_is_refused_where_it_would_not_act(tmp_path: Path) -> None:
     text = refusal(lambda: read(tmp_path, labelled(["ok", "scratch"]), positive_class="scratch"))
     assert "data.positive_class=scratch: acts on a single sigmoid output; set model.output=sigmoid" in text
+    text = refusal(lambda: read(tmp_path, labelled(["ok", "scratch", "dent"]), positive_class="scratch"))
+    assert "data.positive_class=scratch: acts on a single sigmoid output; leave it out" in text
 
 
 @pytest.mark.parametrize("first", ["1,a.png,good", "a.png,good,a remark, with a comma"])
@@ -608,13 +653,29 @@ def test_more_cells_than_the_header_has_names_are_refused(tmp_path: Path, first:
     """Pandas would take the first for the name of the row: R leaves the header of row names out."""
     touched(tmp_path, ["a.png", "b.png"])
     (tmp_path / "labels.csv").write_text(f"image,class\n{first}\n2,b.png,bad\n")
-    assert "and its header 2 names. Name every column" in refusal(lambda: table.read(settings(tmp_path)))
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert "rows 0, 1: " in text
+    assert "cells, and its header has 2 names. Name every column" in text
 
 
 def test_a_comma_at_the_end_of_each_row_is_nothing(tmp_path: Path) -> None:
     touched(tmp_path, ["a.png", "b.png"])
     (tmp_path / "labels.csv").write_text("image,class\na.png,good,\nb.png,bad,\n")
     assert table.read(settings(tmp_path)).frame["label"].tolist() == ["good", "bad"]
+    (tmp_path / "labels.csv").write_text("image,class,note\na.png,good,x,\nb.png,bad,,\n")
+    assert table.read(settings(tmp_path)).frame["label"].tolist() == ["good", "bad"]
+
+
+def test_blank_lines_and_long_cells_are_nothing(tmp_path: Path) -> None:
+    touched(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text(f"\nimage,class,mask\n \na.png,good,{'1 ' * 100_000}\n\nb.png,bad,\n")
+    assert table.read(settings(tmp_path)).frame["label"].tolist() == ["good", "bad"]
+
+
+def test_a_comma_within_a_later_cell_is_not_cut_off(tmp_path: Path) -> None:
+    touched(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text("image,class\na.png,good\nb.png,scratch, deep\n")
+    assert "row 1: 3 cells, and its header has 2 names" in refusal(lambda: table.read(settings(tmp_path)))
 
 
 def test_a_test_table_of_clean_parts_has_labels_and_one_without_the_column_has_none(tmp_path: Path) -> None:
@@ -633,6 +694,16 @@ def test_pictures_beside_a_linked_folder_are_found(tmp_path: Path) -> None:
     labelled(["a"]).to_csv(tmp_path / "near" / "test.csv", index=False)
     examples = table.read(settings(tmp_path / "near", images="images", test_images="test", test_table="test.csv"))
     assert all((examples.folder / image).is_file() for image in examples.frame["image"])
+
+
+def test_names_do_not_say_where_a_linked_test_folder_lies(tmp_path: Path) -> None:
+    touched(tmp_path / "near" / "images", ["0.png", "1.png"])
+    touched(tmp_path / "far" / "run7", ["0.png"])
+    (tmp_path / "near" / "test").symlink_to(tmp_path / "far" / "run7")
+    labelled(["a", "b"]).to_csv(tmp_path / "near" / "labels.csv", index=False)
+    labelled(["a"]).to_csv(tmp_path / "near" / "test.csv", index=False)
+    examples = table.read(settings(tmp_path / "near", images="images", test_images="test", test_table="test.csv"))
+    assert examples.frame["image"].tolist() == ["0.png", "1.png", "../test/0.png"]
 
 
 def test_an_unlabeled_table_of_pairs_has_every_picture_and_no_label(tmp_path: Path) -> None:

@@ -260,10 +260,11 @@ def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys:
     assert "no pictures in this folder" in refusal(capsys, checkpoint, tmp_path / "none")
     assert "no such folder or table" in refusal(capsys, checkpoint, tmp_path / "absent")
     pd.DataFrame({"shot": ["1.png"]}).to_csv(tmp_path / "new.csv", index=False)
-    assert "no column 'image'" in refusal(capsys, checkpoint, tmp_path / "new.csv")
+    said = refusal(capsys, checkpoint, tmp_path / "new.csv")
+    assert "no column 'image'; it has 'shot'. Name it with --image-column." in said
     said = refusal(capsys, checkpoint, tmp_path / "new.csv", "--image-column", "shot")
     assert "pictures not found" in said
-    assert "row 0, first '1.png'" in said
+    assert "row 0, first '1.png'; is --images right?" in said
 
 
 def test_options_that_cannot_be(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

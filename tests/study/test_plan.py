@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight import check, config
+from partsight import RESULTS_VERSION, check, config
 from partsight.data import given_folds
 from partsight.data.info import DataInfo
 from partsight.data.table import Examples
@@ -18,6 +18,8 @@ from partsight.study import folds, results
 from partsight.study import plan as plan_module
 from partsight.study.definition import read_protocol, read_study, study_files
 from partsight.study.plan import FINISHED, Plan, plan, protocol_of
+
+AS_NOW = f'{{"results_version": {RESULTS_VERSION}}}'
 
 CONF = [config.conf_folder()]
 SMALL = """
@@ -69,7 +71,7 @@ def test_what_is_finished_is_not_missing(tmp_path: Path, monkeypatch: pytest.Mon
     done = planned(tmp_path).runs[1]
     done.folder.mkdir(parents=True)
     assert not done.done
-    (done.folder / FINISHED).write_text("{}")
+    (done.folder / FINISHED).write_text(AS_NOW)
     assert [run.title for run in planned(tmp_path).missing] == ["slow", "fast", "fast, repeat 1"]
 
 
@@ -77,7 +79,7 @@ def test_what_is_asked_for_again_is_missing_once(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     for run in planned(tmp_path).runs:
         run.folder.mkdir(parents=True)
-        (run.folder / FINISHED).write_text("{}")
+        (run.folder / FINISHED).write_text(AS_NOW)
     again = planned(tmp_path, "fast:rerun=true")
     assert again.missing == []  # a list of the runs deletes nothing
     again.forget(study_command._again(again))
@@ -92,6 +94,7 @@ def test_what_was_made_under_another_results_version_is_missing(
     for run, told in ((before, "{}"), (now, '{"results_version": 4}'), (cut_off, "")):
         run.folder.mkdir(parents=True)
         (run.folder / FINISHED).write_text(told)
+    monkeypatch.setattr(plan_module, "RESULTS_VERSION", 3)
     assert [run.done for run in (before, now, cut_off)] == [True, False, False]
     monkeypatch.setattr(plan_module, "RESULTS_VERSION", 4)
     assert [run.done for run in planned(tmp_path).runs[:3]] == [False, True, False]

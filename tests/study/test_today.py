@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from tiny import noise, tree
 
-from partsight import config
+from partsight import RESULTS_VERSION, config
 from partsight.data import fingerprint, inspection, table
 from partsight.data.division import divide
 from partsight.model import plugins
@@ -62,7 +62,7 @@ def make(runs: planning.Plan) -> None:
         }
         run.folder.mkdir(parents=True)
         (run.folder / "facts.yaml").write_text(yaml.safe_dump(facts))
-        (run.folder / planning.FINISHED).write_text("{}")
+        (run.folder / planning.FINISHED).write_text(f'{{"results_version": {RESULTS_VERSION}}}')
 
 
 def outdated(plan: planning.Plan) -> dict[str, list[str]]:

@@ -43,7 +43,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     fold_checks.refuse(examples, fold, config)
     notices = fold_checks.notices(examples, fold, config)
     fold = sampling.keep_share(examples, fold, config)
-    fold_checks.refuse(examples, fold, config)  # a class may be left without a row
+    fold_checks.refuse(examples, fold, config, shared=True)
     found = leaks.find(examples, same, fold, config.fold)
     _refuse(found, same, config)
     if len(found):

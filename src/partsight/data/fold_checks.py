@@ -21,15 +21,18 @@ TITLES = {
 """Titles of `notices`, by tag."""
 
 
-def refuse(examples: Examples, fold: NDArray[np.int64], config: Config) -> None:
-    """Raises Problems if the fold of this run has nothing to validate or to train on, or lacks a class."""
-    if problems := _problems(examples, fold, config):
+def refuse(examples: Examples, fold: NDArray[np.int64], config: Config, shared: bool = False) -> None:
+    """Raises Problems if the fold of this run has nothing to validate or to train on, or lacks a class.
+
+    shared: the fold has passed already, and only data.share has been kept of it since.
+    """
+    if problems := _problems(examples, fold, config, shared):
         share = f" data.share={config.data.share:g}" if config.data.share < 1 else ""
         where = f"fold={config.fold} of data.validation_strategy={config.data.validation_strategy}{share}"
         raise Problems(where, problems)
 
 
-def _problems(examples: Examples, fold: NDArray[np.int64], config: Config) -> list[str]:
+def _problems(examples: Examples, fold: NDArray[np.int64], config: Config, shared: bool) -> list[str]:
     strategy, validates, trains = config.data.validation_strategy, fold == config.fold, fold >= 0
     trains &= ~validates
     if strategy == "custom" and not validates.any():
@@ -41,6 +44,12 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config) -> li
     if not trains.any():
         return ["every row validates and none is left to train on"]
     absent = np.flatnonzero(_per_class(examples, trains) == 0)
+    if shared:
+        return [
+            f"class {examples.info.classes[number]!r}: none of its rows train, for data.share={config.data.share:g} "
+            "leaves none of them. Take a larger share, or take the class out"
+            for number in absent
+        ]
     return [
         f"class {examples.info.classes[number]!r}: none of its rows train (all {held} validate): it cannot be learnt. "
         "Take another fold or stratified folds, or take the class out"

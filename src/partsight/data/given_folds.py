@@ -13,6 +13,8 @@ from partsight.data.messages import rows
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
+OF_A_RUN = "Name the folds.csv of a run's own folder; that of a sweep or study is another table."
+
 
 def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     """Fold of each row of split `train`: the values of data.fold_column in order, numbers by size and texts by name.
@@ -26,7 +28,7 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
         raise PartsightError(
             f"data.fold_column={data.fold_column}: a folder tree has no columns; name a table (data.table)"
         )
-    column = table_file.cells(path, [data.fold_column])[data.fold_column]
+    column = table_file.cells(path, [data.fold_column], remedy="Set data.fold_column.")[data.fold_column]
     frame = examples.frame[examples.frame["split"] == "train"]
     values = column.iloc[frame["row"].to_numpy()]
     where = f"data.fold_column={data.fold_column}"
@@ -51,9 +53,9 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     """
     assert data.folds_file is not None  # check.rules
     path = Path(data.folds_file).expanduser()
-    if path.suffix != ".csv":
+    if path.suffix.lower() != ".csv":
         raise PartsightError(f"data.folds_file={data.folds_file}: must be a csv, the folds.csv of an earlier run")
-    given = table_file.cells(path, ["split", "row", "image", "fold"])
+    given = table_file.cells(path, ["split", "row", "image", "fold"], remedy=OF_A_RUN)
     given = given[given["split"] == "train"].reset_index(drop=True)
     frame = examples.frame[examples.frame["split"] == "train"]
     whole = r"\d+|-1"

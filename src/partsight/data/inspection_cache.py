@@ -16,7 +16,7 @@ import platformdirs
 from partsight import console
 from partsight.data import pictures
 
-INSPECTION_VERSION = 5
+INSPECTION_VERSION = 6
 """Raise it when `inspection` finds something else in the same picture, so that older findings are not used."""
 
 

@@ -1,5 +1,6 @@
 """From label cells to classes, targets and the kind of output."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
 
     Raises:
         Problems: fewer than two classes, named classes that do not exist, classes that no training row has, values
-            other than 0 and 1 in several columns, or a loss that does not fit the output.
+            other than 0 and 1 in several columns, or a loss or threshold that does not fit the output.
     """
     if len(columns) > 1:
         labels = _many_columns(frame, columns)
@@ -67,9 +68,14 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
         if name not in labels.classes
     ]
     if config.data.positive_class is not None and labels.output != "binary":
+        of_two = labels.output == "softmax" and len(labels.classes) == 2
+        remedy = "set model.output=sigmoid" if of_two else "leave it out"
+        problems.append(f"data.positive_class={config.data.positive_class}: acts on a single sigmoid output; {remedy}")
+    if labels.output == "softmax" and config.prediction.threshold != 0.5:
         problems.append(
-            f"data.positive_class={config.data.positive_class}: acts on a single sigmoid output; "
-            "set model.output=sigmoid"
+            f"prediction.threshold={config.prediction.threshold:g}: a softmax takes the most probable class and has no "
+            "threshold; leave it at 0.5, or for two classes set model.output=sigmoid data.positive_class=CLASS "
+            "training.loss=bce"
         )
     if labels.output == "binary" and config.training.loss in SOFTMAX_LOSSES:
         problems.append(
@@ -79,6 +85,14 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
     if problems:
         raise Problems("The settings do not fit the labels", problems)
     return labels
+
+
+def alike(classes: Sequence[str]) -> str | None:
+    """Remark on classes whose names differ only in blanks or case, which is seldom meant."""
+    names = pd.Series(list(classes), dtype=object)
+    spelt = names.str.split().str.join(" ").str.casefold()
+    same = [" and ".join(map(repr, group)) for _, group in names.groupby(spelt) if len(group) > 1]
+    return f"{'; '.join(same)} differ only in blanks or case and count as different classes" if same else None
 
 
 def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:

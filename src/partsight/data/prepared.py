@@ -33,7 +33,7 @@ from partsight.data.augmentation import Transforms
 from partsight.errors import PartsightError
 from partsight.turns import turn
 
-PREPARED_VERSION = 1
+PREPARED_VERSION = 2
 """Raise it when the same file, transforms and library versions give other pixels."""
 _HASH = 16  # bytes
 _BATCH = 256  # pictures between two writes of the index

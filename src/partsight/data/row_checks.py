@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from partsight.data.folders import PICTURE_SUFFIXES
 from partsight.data.messages import rows
 
 
@@ -58,11 +59,12 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
     names = [cell if isinstance(cell, str) else None if pd.isna(cell) else str(cell) for cell in cells]
     by_parent: dict[str, list[tuple[int, str]]] = defaultdict(list)
     leaving: list[int] = []
+    absolute: list[int] = []
     linked: list[int] = []
     absent: list[int] = []
     for position, name in enumerate(names):
         if name is not None and name.startswith("/"):
-            leaving.append(position)
+            absolute.append(position)
         elif name is not None:
             parent, _, last = name.rpartition("/")
             by_parent[parent].append((position, last))
@@ -81,6 +83,13 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
             elif last not in files:
                 (leaving if last == ".." else absent).append(position)
     problems = []
+    if absolute:
+        first = str(names[absolute[0]])
+        within = os.path.relpath(os.path.realpath(first), top)
+        remedy = "must lie within it" if within.startswith("..") else f"write {within!r}"
+        problems.append(
+            f"paths must be relative to {folder}: {rows(images.index[absolute])}, first {first!r}; {remedy}"
+        )
     if leaving:
         at = sorted(leaving)
         problems.append(f"pictures must lie within {folder}: {rows(images.index[at])}, first {names[at[0]]!r}")
@@ -93,12 +102,21 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
     return Pictures(problems, np.array(sorted(absent), dtype=np.int64))
 
 
-def absent_problem(images: pd.Series, absent: NDArray[np.int64], folder: Path) -> list[str]:
-    """The message about pictures that are not there."""
+def absent_problem(
+    images: pd.Series, absent: NDArray[np.int64], folder: Path, setting: str = "data.images"
+) -> list[str]:
+    """The message about pictures that are not there. setting: the one that names the folder."""
     if not len(absent):
         return []
     first = str(images.iloc[absent[0]])
-    hint = "the names hold backslashes, write /" if "\\" in first else "is data.images right?"
+    parent, _, last = first.rpartition("/")
+    wanted = {last.casefold(), Path(last).stem.casefold()}  # the same name without or with another ending
+    pictures = [name for name in _listing(folder / parent)[0] if Path(name).suffix.lower() in PICTURE_SUFFIXES]
+    alike = sorted(name for name in pictures if Path(name).stem.casefold() in wanted)
+    if "\\" in first:
+        hint = "the names hold backslashes, write /"
+    else:
+        hint = f"the folder holds {alike[0]!r}" if alike else f"is {setting} right?"
     return [f"pictures not found in {folder}: {rows(images.index[absent])}, first {first!r}; {hint}"]
 
 

@@ -65,7 +65,7 @@ def gather(data: DataConfig) -> Sources:
     parts: list[Source] = []
     problems: list[str] = []
     for split, path in tables(data).items():
-        folder = (top / data.test_images).resolve() if data.test_images and split == "test" else images
+        folder = _test_folder(top, data.test_images, images) if data.test_images and split == "test" else images
         try:
             if path is not None:
                 rows, said = table_file.read(path, data, split)
@@ -95,6 +95,15 @@ def gather(data: DataConfig) -> Sources:
     if problems:
         raise Problems(str(top), problems)
     return Sources(parts, list(data.label_columns) if table else ["class"], notes)
+
+
+def _test_folder(top: Path, name: str, images: Path) -> Path:
+    """The folder of the test pictures, which are named from that of the others: ../test/1.png on every machine.
+
+    A link is followed only if the others lie behind one too: the names would tell where it leads.
+    """
+    folder = top / name
+    return folder.resolve() if folder.resolve() == images or not images.is_relative_to(top) else folder
 
 
 def locate(data: DataConfig, top: Path) -> tuple[Path | None, Path, list[str]]:

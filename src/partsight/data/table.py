@@ -83,6 +83,8 @@ def read(config: Config) -> Examples:
     folder = found.parts[0].folder
     if problems:
         _raise(problems, frame, folder, found, config)
+    if similar := labels.alike(label.classes):
+        notes["similar_classes"] = similar
     kept = frame[["split", "row", "image", "group"]].reset_index(drop=True)
     kept["label"] = pd.Series(label.texts, dtype=object)
     info = DataInfo(label.classes, label.output, label.counts, tuple(found.labels), tuple(config.data.good_classes))

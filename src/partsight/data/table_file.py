@@ -1,13 +1,17 @@
 """A csv or parquet file as rows: the columns that the settings name, unchanged."""
 
 import csv
+import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from partsight.config import DataConfig
+from partsight.data.messages import rows
 from partsight.errors import PartsightError
 
+_NAME_THEM = "Set data.image_column, data.label_columns, data.group_column."
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -37,8 +41,12 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
     return rows, []
 
 
-def cells(path: Path, wanted: list[str] | None = None, known: list[str] | None = None) -> pd.DataFrame:
+def cells(
+    path: Path, wanted: list[str] | None = None, known: list[str] | None = None, remedy: str = _NAME_THEM
+) -> pd.DataFrame:
     """The named columns, or all, unchanged; missing cells are null, and all cells of a csv are text.
+
+    remedy: what to do if a column is missing.
 
     Raises:
         PartsightError: as `read`.
@@ -47,24 +55,28 @@ def cells(path: Path, wanted: list[str] | None = None, known: list[str] | None =
     wanted = known if wanted is None else wanted
     if missing := [name for name in wanted if name not in known]:
         separator = next((what for mark, what in _OTHER_SEPARATORS.items() if len(known) == 1 and mark in known[0]), "")
-        remedy = (
-            f"Its columns are separated by {separator}: write commas."
-            if separator
-            else "Set data.image_column, data.label_columns, data.group_column."
-        )
+        if separator:
+            remedy = f"Its columns are separated by {separator}: write commas."
         names = ", ".join(map(repr, missing))
         raise PartsightError(f"{path}: no column {names}; it has {', '.join(map(repr, known))}. {remedy}")
     try:
-        if path.suffix == ".csv":  # a class may be called NA or None: only an empty cell is missing
+        if path.suffix.lower() == ".csv":
             _refuse_longer_rows(path)
-            frame = pd.read_csv(
-                path, usecols=wanted, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
-            )
+            with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):  # of a comma at the end
+                frame = pd.read_csv(
+                    path,
+                    usecols=wanted,
+                    index_col=False,
+                    dtype=str,
+                    keep_default_na=False,  # a class may be called NA or None: only an empty cell is missing
+                    na_values=[""],
+                    encoding="utf-8-sig",
+                )
         else:
             frame = pd.read_parquet(path, columns=wanted).reset_index(drop=True)
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError, csv.Error, pd.errors.ParserError) as error:
         raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
     return frame[wanted]
 
@@ -75,12 +87,12 @@ def columns(path: Path) -> list[str]:
     Raises:
         PartsightError: another kind of file, or an unreadable one.
     """
-    if path.suffix not in (".csv", ".pq", ".parquet"):
+    if path.suffix.lower() not in (".csv", ".pq", ".parquet"):
         raise PartsightError(
             f"{path}: tables are csv or parquet (.csv, .pq, .parquet), not {path.suffix or 'without suffix'}"
         )
     try:
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             return list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
         import pyarrow.parquet
 
@@ -92,14 +104,18 @@ def columns(path: Path) -> list[str]:
 
 
 def _refuse_longer_rows(path: Path) -> None:
-    """Pandas takes what a first row has over the header for names of the rows, and reads the other cells shifted."""
+    """Pandas would leave out what a row has over the header: the end of a name with a comma, or, behind a name of the
+    row that has no header, its last column."""
+    csv.field_size_limit(sys.maxsize)  # a mask as text can be long
     with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = csv.reader(file)
-        header, first = next(lines, []), next(lines, [])
-    if any(first[len(header) :]):
+        lines = (line for line in csv.reader(file) if len(line) > 1 or any(cell.strip() for cell in line))
+        header = next(lines, [])
+        longer = {row: len(line) for row, line in enumerate(lines) if any(line[len(header) :])}
+    if longer:
+        first = next(iter(longer.values()))
         raise PartsightError(
-            f"{path}: its first row has {len(first)} cells, and its header {len(header)} names. Name every column, and "
-            "put cells that contain commas in quotes"
+            f"{path}: {rows(list(longer))}: {first} cells, and its header has {len(header)} names. Name every column, "
+            "and put cells that contain commas in quotes"
         )
 
 

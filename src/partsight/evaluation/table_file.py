@@ -26,7 +26,7 @@ def write(table: pd.DataFrame, path: Path | str) -> None:
     path = Path(path)
     _refuse_other_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         coded = {name: table[name].map(_to_text) for name in LABELS if name in table}
         table.assign(**coded).to_csv(path, index=False)
     else:
@@ -37,7 +37,7 @@ def read(path: Path | str) -> pd.DataFrame:
     """Read what `write` wrote. Text columns hold str, list[str] or None."""
     path = Path(path)
     _refuse_other_suffix(path)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         table = _read_csv(path)
         decode = _from_text
     else:
@@ -63,7 +63,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _refuse_other_suffix(path: Path) -> None:
-    if path.suffix not in (".csv", *PARQUET):
+    if path.suffix.lower() not in (".csv", *PARQUET):
         raise PartsightError(f"{path}: a predictions table is a .csv, .parquet or .pq file")
 
 

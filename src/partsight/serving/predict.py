@@ -164,12 +164,12 @@ def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, lis
     if not source.is_file():
         raise PartsightError(f"{source}: there is no such folder or table")
     folder = images or source.parent
-    cells = table_file.cells(source, [column])
+    cells = table_file.cells(source, [column], remedy="Name it with --image-column.")
     if cells.empty:
         raise PartsightError(f"{source}: the table has no rows")
     found = row_checks.find_pictures(cells[column], folder)
     problems = row_checks.empty_cells(cells, [column]) + found.problems
-    problems += row_checks.absent_problem(cells[column], found.absent, folder)
+    problems += row_checks.absent_problem(cells[column], found.absent, folder, "--images")
     if problems:
         raise Problems(str(source), problems)
     return folder, [str(name) for name in cells[column]]

@@ -17,11 +17,11 @@ def of(data: DataConfig) -> Sequence[int]:
         return range(data.folds)
     import pandas as pd  # most studies need no table before they run
 
-    from partsight.data import sources, table_file
+    from partsight.data import given_folds, sources, table_file
 
     if data.validation_strategy == "file":
         assert data.folds_file is not None  # check.rules
-        given = table_file.cells(Path(data.folds_file).expanduser(), ["split", "fold"])
+        given = table_file.cells(Path(data.folds_file).expanduser(), ["split", "fold"], remedy=given_folds.OF_A_RUN)
         numbers = pd.to_numeric(given.loc[given["split"] == "train", "fold"], errors="coerce").dropna()
         found = sorted({int(number) for number in numbers if number >= 0})
         if not found:
@@ -33,7 +33,7 @@ def of(data: DataConfig) -> Sequence[int]:
         raise PartsightError(
             f"data.fold_column={data.fold_column}: a folder tree has no columns; name a table (data.table)"
         )
-    values = table_file.cells(path, [data.fold_column])[data.fold_column].dropna()
+    values = table_file.cells(path, [data.fold_column], remedy="Set data.fold_column.")[data.fold_column].dropna()
     as_numbers = pd.to_numeric(values, errors="coerce")  # as data.given_folds numbers them: 1 and 1.0 are one fold
     count = (values.astype(str) if as_numbers.isna().any() else as_numbers).nunique()
     if not count:
