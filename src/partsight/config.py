@@ -173,7 +173,7 @@ class ModelConfig:
     pretrained: bool = True
     """Start from the ImageNet weights that timm publishes for the backbone."""
     weights: str | None = None
-    """File with weights for the backbone (safetensors or torch); wins over pretrained."""
+    """File with weights for the backbone (safetensors or torch, or a run's checkpoint); wins over pretrained."""
     on_missing_weights: str = one_of("error", "random")
     """If pretrained weights are not available: stop, or start from random weights with a warning and a tag."""
     output: str = one_of("auto", "softmax", "sigmoid")

@@ -69,6 +69,20 @@ def test_a_torch_file_gets_into_the_model(tmp_path: Path, suffix: str, wrapper: 
     assert_same(loaded(settings(tmp_path / f"w.{suffix}")), state)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "mobilenetv3_small_050", "test_vit"])
+def test_the_checkpoint_of_a_run_gives_its_backbone(tmp_path: Path, name: str, channels: int) -> None:
+    """It lacks layers that ours leaves out, and its position embeddings are those of the pictures' size."""
+    torch.manual_seed(0)
+    state = {key: torch.rand_like(v) if v.is_floating_point() else v
+             for key, v in Backbone(name, channels, 96, 96).model.state_dict().items()}  # fmt: skip
+    held = {f"backbone.model.{key}": value for key, value in state.items()} | {"head.weight": torch.ones(3)}
+    torch.save({"state_dict": held, "epoch": 3}, tmp_path / "last.ckpt")
+    config = settings(tmp_path / "last.ckpt", name, channels)
+    config.image.height = config.image.width = 96
+    assert_same(loaded(config, size=96), state)
+
+
 def test_a_safetensors_file_gets_into_the_model(tmp_path: Path) -> None:
     state = published()
     save_file(state, tmp_path / "w.safetensors")
@@ -219,8 +233,10 @@ def test_chance_is_called_random() -> None:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Points the hub's client elsewhere: its address is read once, when the module is imported."""
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Points the hub's client elsewhere: its address and cache are read once, when the module is imported."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(weights, "HUB_SECONDS", 2.0)
 
     def point(address: str) -> None:
         files = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
@@ -382,6 +398,13 @@ def test_a_run_starts_from_the_weights_of_a_file(tmp_path: Path) -> None:
     assert_same({key: value for key, value in kept.items() if key in parameters}, state)
     assert mlflow_runs(tmp_path)[0].data.tags["weights"].startswith("file:")
     assert "weights_missing" not in mlflow_runs(tmp_path)[0].data.tags
+
+    again = tmp_path / "again"
+    again.mkdir()
+    first = folder / "checkpoints" / "last.ckpt"
+    following = run(again, f"data.root={root}", f"model.weights={first}", "training.epochs=0")
+    held = torch.load(following / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert_same({key.removeprefix(prefix): value for key, value in held.items() if key.startswith(prefix)}, kept)
 
 
 def test_image_size_of_the_config_is_the_size_of_the_model(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where a backbone's first weights come from: a file, timm's hub, or chance; one never silently replaces another."""
 
 import hashlib
+import itertools
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ import torch
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from partsight.config import Config
+from partsight.config import Config, ImageConfig
 from partsight.errors import PartsightError
 from partsight.model import backbone
 
 HUB_SECONDS = 8.0
 """How long the hub may take to answer before it counts as out of reach."""
+_OWN = "backbone.model."
 _RANDOM = "Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."
 
 
@@ -40,14 +42,15 @@ def find(config: Config) -> Weights:
             image.channels, under on_missing_weights=error.
     """
     if config.model.weights is not None:
-        return _from_file(Path(config.model.weights).expanduser(), config.backbone, config.image.channels)
+        return _from_file(Path(config.model.weights).expanduser(), config.backbone, config.image)
     if not config.model.pretrained:
         return Weights("random", None)
     reason, remedy = _hub_problem(config.backbone), _save_it(config.backbone)
     if reason is None:
         try:
             found = _from_hub(config.backbone)
-            reason = _stem_problem(config.backbone, config.image.channels, found.state or {})
+            size = _native_size(config.backbone)
+            reason = _stem_problem(config.backbone, config.image.channels, size, found.state or {})
             if reason is None:
                 return found
             reason = f"The ImageNet weights of {config.backbone} do not fit: {reason}."
@@ -68,26 +71,28 @@ def load(model: nn.Module, weights: Weights, name: str, channels: int, height: i
         model.load_state_dict({key: value for key, value in loaded.state_dict().items() if key in kept})
 
 
-def _from_file(path: Path, name: str, channels: int) -> Weights:
-    state = _read(path)
-    expected = _tensors(name, 3)
-    missing = [key for key in expected if key not in state]
-    shapes = _of_another_shape(state, expected)
-    if missing or (shapes and _of_another_shape(state, _tensors(name, channels))):
-        wrong = missing or shapes
+def _from_file(path: Path, name: str, image: ImageConfig) -> Weights:
+    """As published, for 3 channels and the model's native size, or as a run's checkpoint holds them."""
+    state, native, own = _read(path), _native_size(name), (image.height, image.width)
+    layouts = dict.fromkeys(itertools.product((3, image.channels), (native, own)))
+    wrong = {layout: _of_another_shape(state, _tensors(name, *layout)) for layout in layouts}
+    fitting = [size for (_, size), shapes in wrong.items() if not shapes]
+    expected, removed = _tensors(name, 3, native), backbone.shape(name, image.channels, *own).unused
+    missing = [key for key in expected if key not in state and key not in removed]
+    if missing or not fitting:
+        shapes = wrong[3, native]
         raise PartsightError(
             f"model.weights={path}: does not fit backbone={name}: {len(missing)} of {len(expected)} tensors missing, "
-            f"{len(shapes)} of another shape, first {wrong[0]}. The file needs timm's names for this very model, and "
-            f"a first layer for 3 channels or for image.channels={channels}."
+            f"{len(shapes)} of another shape, first {(missing or shapes)[0]}. The file needs timm's names for this "
+            f"very model, and a first layer for 3 channels or for image.channels={image.channels}."
         )
-    if problem := _stem_problem(name, channels, state):
+    if problem := _stem_problem(name, image.channels, fitting[0], state):
         raise PartsightError(f"model.weights={path}: {problem}. Set image.channels=3, or take another backbone.")
     return Weights(f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}", state)
 
 
-def _tensors(name: str, channels: int) -> dict[str, Tensor]:
-    """The backbone's tensors for so many channels, without their values."""
-    size = _native_size(name)
+def _tensors(name: str, channels: int, size: tuple[int, int]) -> dict[str, Tensor]:
+    """The backbone's tensors for so many channels and pictures of this height and width, without their values."""
     tensors: dict[str, Tensor] = backbone.without_values(lambda: backbone.create(name, channels, *size).state_dict())
     return tensors
 
@@ -96,9 +101,9 @@ def _of_another_shape(state: dict[str, Tensor], expected: dict[str, Tensor]) -> 
     return [key for key in expected if key in state and state[key].shape != expected[key].shape]
 
 
-def _stem_problem(name: str, channels: int, state: dict[str, Tensor]) -> str | None:
+def _stem_problem(name: str, channels: int, size: tuple[int, int], state: dict[str, Tensor]) -> str | None:
     """Why timm, which only warns and leaves it random, cannot adapt the first layer to the channels; None if it can."""
-    for key in _of_another_shape(state, _tensors(name, channels)):
+    for key in _of_another_shape(state, _tensors(name, channels, size)) if channels != 3 else ():
         try:
             adapt_input_conv(channels, state[key])
         except NotImplementedError:
@@ -108,7 +113,7 @@ def _stem_problem(name: str, channels: int, state: dict[str, Tensor]) -> str | N
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
             return dict(load_file(path))
@@ -121,6 +126,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
+    if isinstance(content, dict):  # a checkpoint of a run gives its backbone
+        own = {key.removeprefix(_OWN): value for key, value in content.items() if str(key).startswith(_OWN)}
+        content = own or content
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise PartsightError(f"model.weights={path}: holds no table of tensors")
     return content
