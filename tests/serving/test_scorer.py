@@ -211,6 +211,7 @@ def test_a_scorer_is_replaced_by_whatever_name_it_is_called(
     monkeypatch.chdir(scorer)
     cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", out])
     assert not (scorer / "from_before").exists()
+    assert Path("score.py").is_file()  # for who stands in the folder
     assert "The scorer answers as expected" in script(scorer, "--selftest").stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "scorer"]
 
@@ -251,6 +252,18 @@ def test_a_limit_refuses_before_decoding(softmax: Path, tmp_path: Path, limit: s
     (scorer / "pipeline.json").write_text(json.dumps(said))
     with pytest.raises(PartsightError, match=rf"more than the 1,000 of limits\.{limit}"):
         Scorer(scorer).score((softmax / "parts" / "dent" / "0000.png").read_bytes())
+
+
+def test_a_threshold_that_cannot_act_is_refused(softmax: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    said = json.loads((scorer / "pipeline.json").read_text())
+    assert said["threshold"] is None
+    (scorer / "pipeline.json").write_text(json.dumps({**said, "threshold": 0.97}))
+    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
+        done = script(scorer, *arguments)
+        assert done.returncode == status
+        assert "threshold 0.97 cannot act, because the most probable class is the answer" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_the_selftest_finds_another_model_and_other_answers(softmax: Path, tmp_path: Path) -> None:

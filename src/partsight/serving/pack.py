@@ -79,9 +79,13 @@ def pack(
         _write_programs(model, work)
         mlflow_model.write(work, model.info.output)
         _selftest(work)
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.rename(folder)
+        if not folder.exists():
+            work.rename(folder)
+            return
+        for old in folder.iterdir():  # the folder itself stays: a shell may stand in it
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        for new in work.iterdir():
+            new.rename(folder / new.name)
 
 
 def _replaceable(folder: Path) -> bool:
@@ -115,7 +119,7 @@ def _write_pipeline(
         "classes": list(info.classes),
         "output": info.output,
         "decision": "largest probability" if info.output == "softmax" else "threshold",
-        "threshold": config.prediction.threshold,
+        "threshold": None if info.output == "softmax" else config.prediction.threshold,
         "good_classes": list(info.good_classes),
         "image": {"height": config.image.height, "width": config.image.width, "channels": config.image.channels},
         "decode": "by the rule at the head of pictures.py",

@@ -46,11 +46,19 @@ class Scorer:
 
     Args:
         folder: with model.onnx and pipeline.json.
+
+    Raises:
+        PartsightError: pipeline.json names a threshold, but the model decides without one.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
         self.pipeline: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        if self.pipeline["output"] == "softmax" and self.pipeline["threshold"] is not None:
+            raise PartsightError(
+                f"pipeline.json: threshold {self.pipeline['threshold']} cannot act, because the most probable class is "
+                "the answer; set it to null, and compare probabilities with your threshold yourself"
+            )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # only errors
         self.session = onnxruntime.InferenceSession(
@@ -146,7 +154,11 @@ def selftest(folder: Path = FOLDER) -> list[str]:
     said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
     if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
         return ["model.onnx is not the file named in pipeline.json"]
-    scorer, tolerance, faults = Scorer(folder), said["tolerance"], []
+    try:
+        scorer = Scorer(folder)
+    except PartsightError as error:
+        return [str(error)]
+    tolerance, faults = said["tolerance"], []
     for expected in json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8")):
         found = scorer.score((folder / "samples" / expected["image"]).read_bytes())
         wanted = expected["probabilities"]
@@ -183,7 +195,7 @@ def _written(path: Path) -> str:
 
 
 def main() -> int:
-    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score."""
+    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score, or no scorer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="*", type=Path, metavar="PICTURE_OR_FOLDER")
     parser.add_argument("--out", type=Path, help="csv file (default: the terminal)")
@@ -195,7 +207,11 @@ def main() -> int:
         faults = selftest()
         print("\n".join(faults) or "The scorer answers as expected.")
         return 1 if faults else 0
-    scorer = Scorer()
+    try:
+        scorer = Scorer()
+    except PartsightError as error:
+        print(error, file=sys.stderr)
+        return 2
     files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
     if not files:
         print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
