@@ -67,17 +67,18 @@ def result(folder: Path) -> Path:
     return folder / "studies" / "rates" / "custom" / "own"
 
 
-def test_every_finished_run_is_a_row_for_each_kind_of_rows(made: Path) -> None:
+def test_every_finished_run_is_a_row_for_each_kind_of_rows_and_threshold(made: Path) -> None:
     runs = pd.read_csv(result(made) / "runs.csv")
-    assert runs["variant"].tolist() == ["slow"] * 4 + ["fast"] * 4
-    assert runs["repeat"].tolist() == [0, 0, 1, 1] * 2
+    assert runs["variant"].tolist() == ["slow"] * 8 + ["fast"] * 8
+    assert runs["repeat"].tolist() == [0, 0, 0, 0, 1, 1, 1, 1] * 2
+    assert runs["threshold"].tolist() == [0.25, 0.5] * 8
     assert dict(zip(runs["rows"], runs["n"], strict=True)) == {"test": 8, "test, no copies": 6}
     assert set(runs["protocol"]) == {"own"}
     assert set(runs["first_weights"]) == {"random"}
 
 
 def test_figures_are_those_of_the_predictions(made: Path) -> None:
-    figures = pd.read_csv(result(made) / "figures.csv")
+    figures, runs = (pd.read_csv(result(made) / name) for name in ("figures.csv", "runs.csv"))
     tables = [pd.read_parquet(path) for path in sorted((result(made) / "runs").glob("fast_*/test_predictions.parquet"))]
     assert len(tables) == 2
     for threshold in (0.25, 0.5):
@@ -90,13 +91,16 @@ def test_figures_are_those_of_the_predictions(made: Path) -> None:
             assert line.loc["Accuracy", "sd"] == pytest.approx(np.std(right, ddof=1))
             assert line.loc["escape_rate", "mean"] == pytest.approx(np.mean(escaped))
             assert line.loc["Accuracy", "n"] == kept
+            of_runs = runs.query("variant == 'fast' and threshold == @threshold and rows == @rows")
+            assert of_runs["Accuracy"].tolist() == pytest.approx(right)
+            assert of_runs["escape_rate"].tolist() == pytest.approx(escaped)
             assert line.loc["Accuracy", "low"] <= line.loc["Accuracy", "mean"] <= line.loc["Accuracy", "high"]
 
 
 def test_the_table_holds_the_published_figure_and_says_what_is_missing(made: Path) -> None:
     text = (result(made) / "table.md").read_text()
     assert "| 75 |" in text
-    assert "Not finished: 2 of 6 runs." in text
+    assert "Not finished: 2 of 6 runs (empty / empty, repeat 1: " in text
     assert "Under this protocol the study adds `training.weight_decay=0.01`." in text
     assert "not comparable with rows from ImageNet weights" in text
     assert "partsight study rates.yaml protocol=own training.epochs=1" in text

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from partsight import config
+from partsight import RESULTS_VERSION, config
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
@@ -66,7 +66,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task
         timing = {"fit_seconds": 1.0, "train_images_per_second": 1.0}
         for name, told in (("task", meaning), ("timing", timing), ("facts", FACTS)):
             (run.folder / f"{name}.yaml").write_text(yaml.safe_dump(told))
-        (run.folder / planning.FINISHED).write_text("{}")
+        (run.folder / planning.FINISHED).write_text(f'{{"results_version": {RESULTS_VERSION}}}')
     return plan
 
 
@@ -284,7 +284,7 @@ def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:
             facts = {"device_name": device, "precision": "32-true", "threads": "2"}
             speed = facts | dict.fromkeys(speed_tables.COLUMNS, 1.0)
             (run.folder / timing.FILE).write_text(yaml.safe_dump(speed))
-            (run.folder / planning.FINISHED).write_text("{}")
+            (run.folder / planning.FINISHED).write_text(f'{{"results_version": {RESULTS_VERSION}}}')
         result = writing.told(plan)
         return result.parts[0].table, "\n".join(result.notes)
 

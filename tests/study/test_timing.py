@@ -1,5 +1,6 @@
 """Speed and memory are measured, and follow the batch."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ protocols: {own: [trainer=cpu]}
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()  # what earlier tests left would be freed while memory is measured
     monkeypatch.setattr(timing, "SECONDS", 0.05)
     monkeypatch.setattr(timing, "FEWEST", 5)
 

@@ -132,12 +132,17 @@ def entries(found: Sequence[Finished], rows: str, thresholds: Sequence[float]) -
         for weights, data in dict.fromkeys((one.weights, one.data) for one in of_it):
             runs = [one for one in of_it if (one.weights, one.data) == (weights, data)]
             own = runs[0].task
-            steps: Sequence[float | None] = [None] if own.output == "softmax" or not thresholds else thresholds
-            for threshold in steps:
-                task = own if threshold is None else dataclasses.replace(own, threshold=threshold)
+            for threshold, task in decided_at(own, thresholds):
                 tables = tuple(predictions.redecide(one.tables[rows], task) for one in runs)
                 lines.append(Entry(variant, threshold, weights, data, task, tables))
     return lines
+
+
+def decided_at(own: Task, thresholds: Sequence[float]) -> list[tuple[float | None, Task]]:
+    """The task at each of the study's thresholds; the run's own, under None, if neither study nor task has any."""
+    if own.output == "softmax" or not thresholds:
+        return [(None, own)]
+    return [(threshold, dataclasses.replace(own, threshold=threshold)) for threshold in thresholds]
 
 
 def differences(found: Sequence[Finished]) -> list[str]:

@@ -7,10 +7,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from partsight.evaluation import paired, summary
+from partsight.evaluation import paired, predictions, summary
 from partsight.study.definition import Published, Study
 from partsight.study.plan import Plan
-from partsight.study.results import NO_COPIES, NO_LOOKALIKES, TEST, Entry, Finished, differences, entries, mark
+from partsight.study.results import (
+    NO_COPIES,
+    NO_LOOKALIKES,
+    TEST,
+    Entry,
+    Finished,
+    decided_at,
+    differences,
+    entries,
+    mark,
+)
 
 IN_PERCENT = ("Accuracy", "Recall", "Precision", "escape_rate", "overkill_rate")
 LEVEL = 0.05
@@ -19,17 +29,22 @@ BEST, ALONE = " (best)", "–"
 """Follows the name of a line that is better than all others beyond chance; p of a line that was compared with none."""
 NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}
 WEIGHTS = {"random": "random", "file": "pretrained (file)", "hub": "pretrained (hub)"}
-PLAIN = ("study", "protocol", "variant", "fold", "repeat", "first_weights", "rows", "n")
+PLAIN = ("study", "protocol", "variant", "threshold", "fold", "repeat", "first_weights", "rows", "n")
 
 
 def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
-    """One row per finished run and kind of rows: what it was, every figure, how long it took, its settings."""
+    """One row per finished run, kind of rows and threshold: what it was, every figure, how long it took, its settings.
+
+    threshold: of the study, or the run's own; NaN for a softmax, which has none.
+    """
     lines = []
     for one in found:
         run = one.run
-        for rows, given in one.tables.items():
-            figures = summary.summarise(given, one.task).set_index("metric")["value"]
-            plain = (plan.study.name, plan.protocol.name, run.variant, run.fold, run.repeat)
+        for (rows, table), (_, task) in product(one.tables.items(), decided_at(one.task, plan.study.thresholds)):
+            given = predictions.redecide(table, task)
+            figures = summary.summarise(given, task).set_index("metric")["value"]
+            threshold = float("nan") if task.output == "softmax" else task.threshold
+            plain = (plan.study.name, plan.protocol.name, run.variant, threshold, run.fold, run.repeat)
             lines.append(
                 dict(zip(PLAIN, (*plain, WEIGHTS[one.weights], rows, len(given)), strict=True))
                 | {str(name): float(value) for name, value in figures.items()}

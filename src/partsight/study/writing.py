@@ -54,7 +54,7 @@ class Told:
     """A study's result."""
 
     runs: pd.DataFrame
-    """One row per run and kind of rows."""
+    """One row per run, kind of rows and threshold."""
     figures: pd.DataFrame
     """One row per line of the table and figure; for kind: time the runs themselves."""
     parts: tuple[Part, ...]
@@ -148,7 +148,7 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
 
 
 def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: Today) -> list[str]:
-    missing, protocol = plan.missing, plan.protocol
+    protocol = plan.protocol
     notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
     if own := plan.study.protocols[protocol.name]:
         notes.append(f"Under this protocol the study adds `{' '.join(own)}`.")
@@ -156,8 +156,7 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
         if own := variant.protocols.get(protocol.name, ()):
             notes.append(f"Under this protocol {name} has `{' '.join(own)}`.")
     notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
-    if missing:
-        notes.append(f"Not finished: {len(missing)} of {len(plan.runs)} runs.")
+    notes += _note_of_missing(plan)
     if figures.empty:
         return notes
     notes += (
@@ -182,6 +181,17 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
             "one, even turned or mirrored. A model may have seen them, so scores of all test rows are too high."
         )
     return notes
+
+
+def _note_of_missing(plan: Plan) -> list[str]:
+    """How many runs have no result, and for each reason which."""
+    if not plan.missing:
+        return []
+    why: dict[str, list[str]] = {}
+    for run in plan.missing:
+        why.setdefault(results.status(run).splitlines()[0], []).append(run.title)
+    told = "; ".join(f"{some(titles)}: {reason}" for reason, titles in why.items())
+    return [f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs ({told})."]
 
 
 def _degraded(found: Sequence[results.Finished]) -> list[str]:
@@ -261,8 +271,7 @@ def _common(plan: Plan) -> list[str]:
 def _told_of_speed(plan: Plan) -> Told:
     speeds = speed_tables.speed_table(plan)
     notes = [f"Settings of all runs: `{' '.join(_common(plan))}`."]  # not the protocol's: its batch size is not used
-    if plan.missing:
-        notes.append(f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs.")
+    notes += _note_of_missing(plan)
     if speeds.empty:
         return Told(speeds, speeds, (), tuple(notes))
     machine = speeds[list(speed_tables.MACHINE)].drop_duplicates()
