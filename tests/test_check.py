@@ -127,6 +127,12 @@ def test_an_override_that_is_no_key_and_value_is_quoted(problems: Callable[..., 
     assert one(problems("usecase=casting", text)).startswith(f"{text}: not of the form key=value")
 
 
+@pytest.mark.parametrize("text", ["data.root=~/parts", "data.root=/Prüfteile", "data.good_classes=[gut,Lötfehler]"])
+def test_a_value_that_hydra_cannot_read_is_to_be_quoted(problems: Callable[..., list[str]], text: str) -> None:
+    assert "put texts with blanks, brackets, ~ or umlauts in quotes" in one(problems("usecase=casting", text))
+    assert not problems("usecase=casting", "data.good_classes=['gut','Lötfehler']")
+
+
 def test_a_missing_use_case_lists_them(problems: Callable[..., list[str]]) -> None:
     text = one(problems("training.epochs=3"))
     for name in ("casting", "custom", "product_defect", "resistor", "steel"):
@@ -253,6 +259,15 @@ def test_a_file_of_the_user_that_has_the_name_of_a_shipped_one_is_refused_since_
     assert text.startswith(f"{tmp_path / file}: Hydra never reads it, because {conf_folder() / file} has the same name")
     others = ["usecase=product_defect", "augmentation=medium", "trainer=cpu"]
     assert problems(*others, folders=(tmp_path,)) == []
+
+
+def test_the_folder_of_the_shipped_files_may_be_named_again(problems: Callable[..., list[str]]) -> None:
+    assert problems("usecase=steel", folders=(conf_folder(),)) == []
+
+
+def test_a_search_path_that_is_no_list_is_said(problems: Callable[..., list[str]]) -> None:
+    said = one(problems("usecase=steel", "hydra.searchpath=file:///tmp"))
+    assert said == 'hydra.searchpath=file:///tmp: must be a list: "hydra.searchpath=[file:///tmp]"'
 
 
 # --- rules of a composed config --------------------------------------------------------------------------------------

@@ -173,6 +173,11 @@ def test_partsight_train_is_train_py(capsys: pytest.CaptureFixture[str]) -> None
     assert "did you mean casting?" in capsys.readouterr().err
 
 
+def test_the_pages_of_a_server_are_the_servers_own(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["ui", "--uri", "http://127.0.0.1:5055"])
+    assert "open http://127.0.0.1:5055" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [

@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_plugins(parser: argparse.ArgumentParser) -> None:
-    words = "modules to import first: the plugins of the run, if its backbone comes from one"
-    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help=words)
+    words = "module to import first: a plugin of the run, if its backbone comes from one; may be given several times"
+    parser.add_argument("--plugins", action="append", default=[], metavar="MODULE", help=words)
 
 
 _PREDICT = "Scores pictures into a table with one row per picture: image, prediction and a probability for each class."
@@ -103,7 +103,7 @@ _UI = "Serves the MLflow UI of a store until Ctrl-C."
 
 
 def _predict(parsed: argparse.Namespace) -> None:
-    if parsed.out.suffix not in (".csv", ".parquet", ".pq"):
+    if parsed.out.suffix.lower() not in (".csv", ".parquet", ".pq"):
         raise PartsightError(f"--out {parsed.out}: must end in .csv or .parquet")
     if parsed.batch_size < 1:
         raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
@@ -167,6 +167,9 @@ def _ui(parsed: argparse.Namespace) -> None:
     from partsight.tracking import store
 
     where = store.uri(TrackingConfig(uri=parsed.uri))
+    if where.startswith("http"):  # MLflow serves files and databases, not another server
+        print(f"The runs are on a server, which has the same pages: open {where}")
+        return
     print(f"Runs of {where} on http://{parsed.host}:{parsed.port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
     try:

@@ -21,6 +21,11 @@ from partsight.errors import did_you_mean
 
 _SEARCH_PATH = "hydra.searchpath="
 
+_UNREADABLE = (
+    "not of the form key=value as Hydra reads it; put texts with blanks, brackets, ~ or umlauts in quotes: "
+    "\"data.root='~/parts'\", \"data.good_classes=['gut','Lötfehler']\""
+)
+
 
 def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
     """Problems of the overrides of a command and of the files they choose; if any, also of the resulting settings.
@@ -38,7 +43,7 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
     for text in overrides:
         override = _parsed(text)
         if override is None:
-            found.append(f"{text}: not of the form key=value (quote texts with blanks or brackets: \"key='a b'\")")
+            found.append(f"{text}: {_UNREADABLE if '=' in text else 'not of the form key=value'}")
             continue
         faults = _override_problems(override, folders, multirun)
         found += faults
@@ -84,7 +89,7 @@ def searched_folders(overrides: Sequence[str]) -> list[Path]:
 
 
 def _searched(overrides: Sequence[str]) -> list[str]:
-    """The places that `hydra.searchpath=` names. Hydra itself says what is wrong with a value that is no list."""
+    """The places that `hydra.searchpath=` names; none if its value is no list, which `problems` says."""
     parsed = [override for text in overrides if text.startswith(_SEARCH_PATH) and (override := _parsed(text))]
     value = parsed[0].value() if parsed else []  # of several, Hydra takes the first
     return [str(place) for place in value] if isinstance(value, list) else []
@@ -102,6 +107,9 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     key = override.key_or_group
     if key == "hydra/launcher" and (problem := launchers.missing(str(override.value()))):
         return [problem]
+    if key == "hydra.searchpath" and not isinstance(override.value(), list):
+        given = (override.input_line or "").partition("=")[2]
+        return [f'{override.input_line}: must be a list: "{key}=[{given}]"']
     if key.split(".")[0].split("/")[0] == "hydra":  # Hydra's own section is Hydra's to check
         return []
     if key == "study":
@@ -159,8 +167,10 @@ def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | N
 
 def _never_read(group: str, option: str, folders: Sequence[Path]) -> str | None:
     shipped, *own = [folder / group / f"{option}.yaml" for folder in (folders[-1], *folders[:-1])]
-    hidden = next((file for file in own if file.is_file()), None)
-    if hidden is None or not shipped.is_file():
+    if not shipped.is_file():
+        return None
+    hidden = next((file for file in own if file.is_file() and not file.samefile(shipped)), None)
+    if hidden is None:
         return None
     return f"{hidden}: Hydra never reads it, because {shipped} has the same name and comes first; rename yours"
 

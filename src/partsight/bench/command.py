@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partsight import command, console
+from partsight import command, console, importing
+from partsight.errors import PartsightError
 
 if TYPE_CHECKING:
     from partsight.bench.measuring import Measured
@@ -43,10 +44,15 @@ def main(given: Sequence[str]) -> int:
         parser.error("--epochs: at least 2, because the first does not count")
     settings = [*parsed.settings, *rest, *([f"--config-dir={parsed.config_dir}"] if parsed.config_dir else [])]
     config = command.settings(settings)
-    from partsight.bench import measuring  # not before: mistakes are found sooner without torch
+    with importing.for_good():  # not before: mistakes are found sooner without torch
+        from partsight.bench import measuring
 
-    if parsed.out:  # now: a folder that cannot be made would cost all that was measured
-        parsed.out.parent.mkdir(parents=True, exist_ok=True)
+    if parsed.out:  # now: a file that cannot be written would cost all that was measured
+        try:
+            parsed.out.parent.mkdir(parents=True, exist_ok=True)
+            parsed.out.open("a").close()
+        except OSError as error:
+            raise PartsightError(f"--out {parsed.out}: cannot be written: {error.strerror}") from None
     measured = measuring.measured(config, settings, parsed.epochs, parsed.seconds)
     _tell(measured)
     if parsed.out:

@@ -235,7 +235,7 @@ class _Sigterm:
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
         # `timeout`, Slurm and systemd end loader processes too, and PyTorch would raise that wherever we are by then.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         if self._writing:
             return
         raise SystemExit(self.exit_code)

@@ -16,7 +16,7 @@ def names(path: Path) -> list[str] | None:
     Also None if the table is missing or unreadable, which the checks of the run will report.
     """
     try:
-        values = _of_csv(path) if path.suffix == ".csv" else _of_parquet(path)
+        values = _of_csv(path) if path.suffix.lower() == ".csv" else _of_parquet(path)
     except (OSError, ValueError, csv.Error):
         return None
     return None if values is None else _ordered(values)

@@ -1,5 +1,6 @@
 """Kinds of values that need more than a conversion: names that become paths and models."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -35,8 +36,14 @@ def name(raw: Raw) -> str:
 
 
 def option(name: str) -> str:
-    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII."""
-    return re.sub(r"[^\w.\-]+", "_", name, flags=re.ASCII).strip("._-") or "hydrogen_torch"
+    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII.
+
+    Where letters are lost, six digits of a hash tell it from other names that lose theirs.
+    """
+    plain = re.sub(r"[^\w.\-]+", "_", name, flags=re.ASCII).strip("._-")
+    if plain == name:
+        return name
+    return f"{plain or 'hydrogen_torch'}_{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
 
 
 def name_of_file(path: Path) -> str:

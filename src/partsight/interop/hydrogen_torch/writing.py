@@ -81,7 +81,8 @@ def _ending(found: Import, out: Path, written: list[Path]) -> list[str]:
     lines = [f"Written: {', '.join(map(str, [*written, out.with_name(out.stem + report.SUFFIX)]))}"]
     if out.parent.name == "usecase":
         many = "-m " if sweep else ""
-        chosen = f"--config-dir {out.parent.parent} usecase={out.stem}"
+        shipped = out.parent.parent.resolve() == config.conf_folder()
+        chosen = f"{'' if shipped else f'--config-dir {out.parent.parent} '}usecase={out.stem}"
         lines.append(f"Train it: python train.py {many}{chosen} data.root=FOLDER{sweep}")
     else:
         lines.append("To train it, put it into a folder called usecase and name the folder above: --config-dir FOLDER")
