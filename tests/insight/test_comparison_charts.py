@@ -9,6 +9,7 @@ from partsight.evaluation.metrics import METRICS
 from partsight.insight.comparison import best_first, curve_chart, figure_chart
 
 LOSSES = ["LogLoss", "escape_rate", "overkill_rate", "validation_loss", "validation_LogLoss", "train_loss"]
+LOSSES += ["test_escape_rate", "first_LogLoss"]
 
 
 @pytest.mark.parametrize("metric", ["ROC_AUC", *LOSSES])

@@ -1,5 +1,7 @@
 """Charts of several runs: one score of each, and their curves."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,7 +15,7 @@ MOST = 40
 
 def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The runs by `metric`: the highest first, or the lowest if lower is better; runs without it last."""
-    name = metric.removeprefix("validation_").removeprefix("train_")
+    name = re.sub("^(validation|train|test|first)_", "", metric)
     return runs.sort_values(metric, ascending=name == "loss" or name in LOWER_IS_BETTER, kind="stable")
 
 

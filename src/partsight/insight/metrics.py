@@ -7,9 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from partsight.evaluation.metrics import METRICS
 from partsight.insight import style
 
-LOWER_IS_BETTER = frozenset({"LogLoss", "escape_rate", "overkill_rate"})
+_LOSSES = {name for name, metric in METRICS.items() if not metric.higher_is_better}
+LOWER_IS_BETTER = frozenset({*_LOSSES, "escape_rate", "overkill_rate"})
 
 
 def metrics_chart(summary: pd.DataFrame, title: str) -> Figure:
