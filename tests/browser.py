@@ -48,7 +48,8 @@ def in_browser(document: str, folder: Path) -> dict[str, Any]:
     path = folder / "page.html"
     probed = document.replace("<title>", f"{EARLY}<title>", 1).replace("</body>", f"{PROBE}</body>")
     path.write_text(probed, encoding="utf-8")
-    browser = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+    browser = [CHROMIUM, *quiet, f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run([*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
     found = re.search('data-report="([^"]*)"', done.stdout)
     assert found, done.stderr

@@ -49,7 +49,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Made samples, content hashes and a store's tables are shared by the tests of a session, and by nobody else."""
-    fonts = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matplotlib"
+    fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "matplotlib"
     with pytest.MonkeyPatch.context() as patch:
         if "MPLCONFIGDIR" not in os.environ:  # its list of fonts, which takes long to make, is no setting of the user's
             patch.setenv("MPLCONFIGDIR", str(fonts))
@@ -60,8 +60,9 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True)
 def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"):
-        monkeypatch.delenv(variable, raising=False)
+    named = ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE")
+    for variable in [name for name in os.environ if name in named or name.startswith(("SLURM_", "GIT_"))]:
+        monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
 
 

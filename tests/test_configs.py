@@ -228,7 +228,7 @@ def test_a_use_case_finds_its_way_in_the_real_data(
 
 SHORT = (
     "trainer=debug",
-    "backbone=resnet18",
+    "backbone=test_resnet",
     "model.pretrained=false",
     "image.height=64",
     "image.width=64",

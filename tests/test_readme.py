@@ -17,12 +17,12 @@ from preloaded import Server, environment
 ROOT = Path(__file__).parents[1]
 SHORT = [
     *("trainer=debug", "image.height=64", "image.width=64", "data.workers=0"),
-    *("report.pictures=false", "report.build_scoring_pipelines=false"),
+    *("report.pictures=false", "report.build_scoring_pipelines=false", "tracking.checkpoint=false"),
 ]
 FEW = ["data.sample_count=100"]
 """For commands that train on the made sample of castings."""
 PLAIN = ["model.pretrained=false", "training.epochs=1"]
-"""For all commands but the first three, which look for weights as a reader's do."""
+"""For all commands but the first three, which look for weights as a reader's do (and find no hub)."""
 
 
 def commands() -> list[str]:
@@ -35,6 +35,7 @@ def test_the_first_screen_names_the_two_commands() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_commands_of_the_readme_run(tmp_path: Path, server: Server) -> None:
     """One test, in the README's order: a later command uses what an earlier one left, as a reader would.
 
@@ -69,7 +70,7 @@ def _short(words: list[str], more: list[str]) -> list[str]:
     if words[:3] == ["partsight", "data", "check"]:
         return [*words, *few]
     if more and not any(word.startswith("backbone=") for word in words):
-        more = [*more, "backbone=resnet18"]
+        more = [*more, "backbone=test_resnet"]
     return [*words, *SHORT, *few, *more] if takes_settings and not shows_only else words
 
 
@@ -81,7 +82,8 @@ def _localised(word: str, parts: Path, work: Path) -> str:
 
 
 def _environment() -> dict[str, str]:
-    return {**environment(), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**environment(), "PATH": path, "HF_ENDPOINT": "http://127.0.0.1:9"}
 
 
 def _program(words: list[str]) -> list[str]:

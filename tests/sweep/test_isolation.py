@@ -130,7 +130,7 @@ def test_an_error_that_hydra_would_raise_is_recorded(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_several_at_a_time_give_what_each_gives_alone(train: Train, tmp_path: Path) -> None:
     root = tree(tmp_path / "data", {"a": 10, "b": 10})
-    given = [f"data.root={root}", "training.epochs=1", "data.workers=1", "fold=0,1,2"]
+    given = [f"data.root={root}", "training.epochs=1", "data.workers=1", "fold=0,1,2", "trainer.precision=32-true"]
     tables = {}
     for launcher in ("isolated", "basic"):
         few = ["hydra.launcher.n_jobs=2"] if launcher == "isolated" else []

@@ -193,7 +193,6 @@ def test_failures_between_results_do_not_end_it(tmp_path: Path) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(studies, "PATIENCE_SECONDS", 0.1)
 
 
 def failing_tell(monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> None:
@@ -217,6 +216,7 @@ def test_a_storage_that_is_away_for_a_moment_costs_no_result(tmp_path: Path, mon
 
 @pytest.mark.usefixtures("quick")
 def test_a_result_that_cannot_be_stored_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "PATIENCE_SECONDS", 0.1)
     failing_tell(monkeypatch, 1000, StorageInternalError("disk full"))
     with pytest.raises(PartsightError) as stopped:
         search_for(composed(tmp_path, n_trials=2), lambda job: 0.5)

@@ -93,6 +93,7 @@ def test_a_run_does_not_take_the_commit_of_a_repository_that_it_is_only_installe
     installed.parent.mkdir(parents=True)
     installed.touch()
     mine = ["git", "-C", str(tmp_path / "project"), "-c", "user.name=a", "-c", "user.email=a@b"]
+    mine += ["-c", "commit.gpgsign=false"]
     subprocess.run([*mine, "init", "-q"], check=True)
     subprocess.run([*mine, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
     monkeypatch.setattr(run_module, "__file__", str(installed))
