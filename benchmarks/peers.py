@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 import training_speed
-from training_speed import BATCH, SIZE, divided, environment, read, rows
+from training_speed import BATCH, LIBRARIES, SIZE, divided, environment, read, rows
 
 WAYS = ("fastai", "transformers", "ultralytics", "partsight")
 
@@ -61,6 +61,7 @@ def main() -> None:
     if "partsight" in parsed.ways:
         table["times partsight"] = table["seconds"] / float(table.loc[table["way"] == "partsight", "seconds"].iloc[0])
     print(table.round(3).to_string(index=False))
+    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("partsight", *LIBRARIES)))
 
 
 def alone(way: str, parsed: argparse.Namespace) -> dict[str, float]:
@@ -169,6 +170,7 @@ def ultralytics(parsed: argparse.Namespace) -> dict[str, float]:
     network = "yolov8-cls-resnet50.yaml" if parsed.backbone == "resnet50" else "yolo11s-cls.yaml"
     model = YOLO(network, task="classify")
     settings = {"epochs": parsed.epochs, "imgsz": SIZE, "batch": BATCH, "workers": 2, "seed": parsed.rounds}
+    settings["plots"] = False
     model.train(data=str(Path("parts").resolve()), device="cpu", project="runs", **settings)
     answers = model.predict([str(path) for path in validation], imgsz=SIZE, device="cpu", stream=True, verbose=False)
     scores = [float(answer.probs.data[1]) for answer in answers]
@@ -176,8 +178,8 @@ def ultralytics(parsed: argparse.Namespace) -> dict[str, float]:
 
 
 def version(package: str) -> dict[str, str]:
-    """Version of an installed tool."""
-    return {"version": importlib.metadata.version(package)}
+    """Versions of an installed tool and of the PyTorch under it."""
+    return {"version": importlib.metadata.version(package), "torch": importlib.metadata.version("torch")}
 
 
 if __name__ == "__main__":

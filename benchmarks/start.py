@@ -16,12 +16,19 @@ from pathlib import Path
 
 TRAIN = Path(__file__).parents[1] / "train.py"
 FIRST_STEP = """
-import os, runpy, sys, time
-from torch.optim.optimizer import register_optimizer_step_post_hook
+import contextlib, os, runpy, sys, time
+from partsight import importing
 def ended(*given):
     print("first step", time.time() - float(os.environ["BEGAN"]), flush=True)
     os._exit(0)
-register_optimizer_step_post_hook(ended)
+imports = importing.for_good
+@contextlib.contextmanager
+def for_good():
+    with imports():  # it does nothing where torch is imported already
+        yield
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+    register_optimizer_step_post_hook(ended)
+importing.for_good = for_good
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -33,12 +40,19 @@ def main() -> None:
     parser.add_argument("settings", nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parsed = parser.parse_args()
+    parsed.settings = [_from_anywhere(text) for text in parsed.settings]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(parsed.rounds):
             print(f"first step after {first_step(parsed.settings, folder):.1f} s", flush=True)
     for _ in range(parsed.rounds):
         begins, divided = second_job(parsed.settings)
         print(f"second job begins {begins:.2f} s after the first, has its data after {divided:.2f} s", flush=True)
+
+
+def _from_anywhere(setting: str) -> str:
+    """A setting whose path does not depend on the current folder, which is a temporary one for the commands."""
+    key, _, value = setting.partition("=")
+    return f"{key}={Path(value).resolve()}" if key in ("data.root", "model.weights") else setting
 
 
 def first_step(settings: list[str], folder: str) -> float:

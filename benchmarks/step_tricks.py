@@ -2,8 +2,9 @@
 
     python benchmarks/step_tricks.py mobilenetv2_100 --rounds 3
 
-plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. Each in its own
-process, in turns. Random weights, 224 x 224, batch 32; two warm-up steps, then `--steps`.
+plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. fused: both, and AdamW
+in one pass over the weights, which partsight does not have. Each in its own process, in turns. Random weights,
+224 x 224, batch 32; two warm-up steps, then `--steps`.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from partsight import machine
 from partsight.model import depthwise
 
-WAYS = ("plain", "memory", "depthwise", "both")
+WAYS = ("plain", "memory", "depthwise", "both", "fused")
 
 
 def main() -> None:
@@ -28,15 +29,16 @@ def main() -> None:
     parser.add_argument("backbone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--only", choices=WAYS, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.only:
-        if parsed.only in ("memory", "both"):
+        if parsed.only in ("memory", "both", "fused"):
             machine.keep_memory()
         loop(parsed.only, parsed.backbone, parsed.steps)
         return
     for _ in range(parsed.rounds):
-        for way in WAYS:
+        for way in parsed.ways:
             given = [parsed.backbone, "--only", way, "--steps", str(parsed.steps)]
             subprocess.run([sys.executable, __file__, *given], check=True)
 
@@ -44,9 +46,9 @@ def main() -> None:
 def loop(way: str, backbone: str, steps: int) -> None:
     """A bare loop; prints a line."""
     model = timm.create_model(backbone, num_classes=2).to(memory_format=torch.channels_last).train()
-    if way in ("depthwise", "both"):
+    if way in ("depthwise", "both", "fused"):
         depthwise.train_in_float32(model)
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=way == "fused")
     pictures = torch.randint(0, 256, (32, 224, 224, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     targets = torch.randint(0, 2, (32,))
     began, faults = 0.0, 0

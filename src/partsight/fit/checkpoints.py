@@ -70,7 +70,7 @@ class BesideTraining(AsyncCheckpointIO):
     """Writes whole files while training continues; if the disk is slower than training, training waits.
 
     At most two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is
-    written. On an H200 the time of a ResNet-50 epoch besides training and validation fell from 0.71 to 0.05 s with it
+    written. On an H200 the time of a ResNet-50 epoch besides training and validation fell from 0.71 to 0.18 s with it
     and `ReadingAhead` (docs/performance.md). Lightning's own queue has no limit, and raises one error again and again,
     even during teardown, which would leave loader processes behind.
     """
