@@ -75,6 +75,38 @@ def test_examples_are_the_same_with_and_without(root: Path, transforms: augmenta
             np.testing.assert_array_equal(one, other)
 
 
+LETTERBOX = {"LongestMaxSize": {"max_size": 12}, "PadIfNeeded": {"min_height": 12, "min_width": 12}}
+CROPPED = {"SmallestMaxSize": {"max_size_hw": [12, 12]}, "CenterCrop": {"height": 10, "width": 10}}
+
+
+@pytest.mark.parametrize("fixed", [LETTERBOX, CROPPED], ids=["letterbox", "cropped"])
+def test_pictures_of_any_shape_are_prepared_where_the_transforms_give_them_one(
+    root: Path, fixed: augmentation.Transforms
+) -> None:
+    for number, (height, width) in enumerate([(16, 31), (40, 9), (12, 12), (9, 40)]):
+        Image.fromarray(noise(number, height, width)).save(root / "a" / f"{height}x{width}.png")
+    transforms = {**fixed, "HorizontalFlip": {"p": 0.5}}
+    found = prepare(root, transforms)
+    assert found is not None
+    assert list(found.rest) == ["HorizontalFlip"]
+    images = list(found.slots)
+    rows, targets = np.arange(len(images)), np.zeros((len(images), 2), np.float32)
+    of = [PictureDataset(root, images, rows, targets, transforms, 3, 7, store) for store in (None, found)]
+    for position in range(len(images)):
+        one, other = (dataset[position, 0].pictures.numpy() for dataset in of)
+        np.testing.assert_array_equal(one, other)
+
+
+def test_pictures_that_keep_different_shapes_are_read_each_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(noise(1, 16, 31)).save(root / "a" / "wide.png")
+    assert prepare(root, {"LongestMaxSize": {"max_size": 12}}) is None
+    monkeypatch.setattr(prepared, "_common_shape", lambda *_: (12, 12, 3))  # a shape that is found only underway
+    assert prepare(root, {"LongestMaxSize": {"max_size": 12}}) is None
+    assert "wide.png: (6, 12, 3) after the transforms, where others have (12, 12, 3)" in capsys.readouterr().out
+
+
 def test_files_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right(root, prepare(root))
     monkeypatch.setattr(pictures, "decode", None)
@@ -130,6 +162,8 @@ def test_what_a_killed_builder_leaves_is_made_anew(root: Path, lost: str) -> Non
         {"HorizontalFlip": {}, **RESIZE},
         {"Resize": {"height": 8, "width": 10, "p": 0.5}},
         {"CenterCrop": {"height": 20, "width": 20, "pad_if_needed": True, "pad_position": "random"}},
+        {"LongestMaxSize": {"max_size": [8, 10]}, **RESIZE},
+        {"PadIfNeeded": {"min_height": 20, "min_width": 20, "position": "random"}, **RESIZE},
         {},
     ],
 )

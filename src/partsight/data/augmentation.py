@@ -7,7 +7,7 @@ Sequential and RandomOrder hold a mapping `transforms` of the same form.
 import inspect
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import albumentations as A
@@ -21,8 +21,8 @@ Transforms = Mapping[str, Mapping[str, Any]]
 COMPOSED = (A.OneOf, A.SomeOf, A.OneOrOther, A.Sequential, A.RandomOrder)
 """Transforms of other transforms."""
 
-FIXED = (A.Resize, A.CenterCrop, A.Crop)
-"""Transforms that always do the same to the same picture, unless their `p` is below 1."""
+FIXED = (A.Resize, A.LongestMaxSize, A.SmallestMaxSize, A.PadIfNeeded, A.CenterCrop, A.Crop)
+"""Transforms that always do the same to the same picture, unless told to draw a size or a place."""
 DRAWS = 16
 """How often a pipeline is tried before a run: turns by a quarter and the like come with a probability."""
 LARGE = (5003, 7001)
@@ -33,10 +33,17 @@ def divided(transforms: Transforms) -> tuple[Transforms, Transforms]:
     """The transforms up to the first random one, and the rest; applied in turn they equal the whole pipeline."""
     fixed: dict[str, Mapping[str, Any]] = {}
     for name, arguments in transforms.items():
-        if _class(name) not in FIXED or _class(name)(**arguments).p < 1 or arguments.get("pad_position") == "random":
+        if not _is_fixed(name, arguments):
             break
         fixed[name] = arguments
     return fixed, {name: given for name, given in transforms.items() if name not in fixed}
+
+
+def _is_fixed(name: str, arguments: Mapping[str, Any]) -> bool:
+    if _class(name) not in FIXED or _class(name)(**arguments).p < 1:
+        return False
+    places = (arguments.get("position"), arguments.get("pad_position"))
+    return "random" not in places and not isinstance(arguments.get("max_size"), Sequence)  # one is drawn from several
 
 
 def pipeline(transforms: Transforms) -> A.Compose:

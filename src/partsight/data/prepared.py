@@ -109,9 +109,11 @@ def prepare(
 def _common_shape(
     folder: Path, inspected: pd.DataFrame, fixed: Transforms, channels: int
 ) -> tuple[int, int, int] | None:
-    """(height, width, channels) that the transforms give the lowest, highest, narrowest and widest picture."""
+    """(height, width, channels) that the transforms give the lowest, highest, narrowest and widest picture, and those
+    of the most extreme proportions: to one that only scales, nothing else matters."""
     compose, shapes = augmentation.pipeline(fixed), set()
-    ends = {getattr(inspected[side], end)() for side in ("height", "width") for end in ("idxmin", "idxmax")}
+    sides = (inspected["height"], inspected["width"], inspected["height"] / inspected["width"])
+    ends = {end for side in sides for end in (side.idxmin(), side.idxmax())}
     for image, height, width in inspected.loc[list(ends), ["image", "height", "width"]].itertuples(index=False):
         try:
             shapes.add(augmentation.apply(compose, np.zeros((height, width, channels), np.uint8), (0,)).shape)
@@ -196,7 +198,8 @@ def _append(
             picture = augmentation.apply(local.compose, pictures.decode(encoded, channels), (0,))
         except Exception as error:  # a transform may raise anything, e.g. on a picture smaller than its crop
             raise PartsightError(f"{path}: {error}") from None
-        assert picture.shape == shape
+        if picture.shape != shape:
+            raise OSError(f"{path}: {picture.shape} after the transforms, where others have {shape}")
         return picture.tobytes()
 
     todo = list(sources.items())
