@@ -75,6 +75,11 @@ def test_multilabel_by_hand(make_table):
     assert values["LogLoss"] == pytest.approx(-sum(expected) / 8)
 
 
+def test_a_loss_of_nothing_is_not_minus_zero(make_table):
+    task = Task(("a", "b"), "softmax")
+    assert not np.signbit(compute(make_table(task, [[1.0, 0.0], [0.0, 1.0]], [0, 1]), task)["LogLoss"])
+
+
 def test_a_single_label_is_scored_by_its_positives_not_as_two_classes(make_table):
     task = Task(("crack",), "multilabel")
     values = compute(make_table(task, [[0.9], [0.9], [0.2], [0.1]], [[1], [0], [0], [0]]), task)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from partsight.evaluation import predictions
-from partsight.evaluation.result import Result, of_table
+from partsight.evaluation.result import Result, auc_gap, of_table
 from partsight.evaluation.task import Task
 
 
@@ -20,12 +20,12 @@ def result(labels: list[int]) -> Result:
 
 def test_a_class_that_validation_lacks_is_left_out_of_roc_auc_named_and_counted() -> None:
     found = result([0, 1, 0, 1, 0, 1])
-    assert found.auc_gap == "ROC_AUC is the mean of 2 of 3 classes; these rows have all or none of 'c'"
+    assert auc_gap(found.per_class) == "ROC_AUC is the mean of 2 of 3 classes; these rows have all or none of 'c'"
     assert np.isfinite(found.value("ROC_AUC"))
 
 
 def test_nothing_is_said_where_every_class_occurs() -> None:
-    assert result([0, 1, 2, 0, 1, 2]).auc_gap is None
+    assert auc_gap(result([0, 1, 2, 0, 1, 2]).per_class) is None
 
 
 @pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])

@@ -120,6 +120,13 @@ def test_an_example_counts_by_the_weight_of_its_class(loss: str) -> None:
     torch.testing.assert_close(found, example_losses(loss, logits, targets) * weights[targets.argmax(dim=1)])
 
 
+def test_a_mixed_example_of_two_whole_classes_counts_by_their_mean_weight() -> None:
+    """mix.target=max gives it both labels in full."""
+    logits, targets = logits_of(1, 3), torch.tensor([[1.0, 0.0, 1.0]])
+    found = training_losses("bce", "softmax", logits, targets, 0.0, torch.tensor([0.5, 1.0, 2.0]))
+    torch.testing.assert_close(found, example_losses("bce", logits, targets) * 1.25)
+
+
 def test_weights_under_cross_entropy_are_pytorchs() -> None:
     logits, targets = logits_of(40, 6), targets_of(40, 6)
     weights = torch.tensor([0.5, 1.0, 2.0, 3.0, 0.1, 7.0])

@@ -115,6 +115,15 @@ def test_rows_without_label_have_a_prediction_and_no_figures(root: Path, tmp_pat
     assert not [name for name in mlflow_runs(tmp_path)[0].data.metrics if name.startswith("test_")]
 
 
+def test_test_rows_without_a_class_are_said(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.read_csv(root / "partly.csv")
+    table[table.iloc[:, 1] == "dent"].to_csv(root / "dents.csv", index=False)
+    trained(tmp_path, root, "data.test_table=dents.csv", "training.epochs=1")
+    said = "ROC_AUC is the mean of 0 of 2 classes; these rows have all or none of 'dent', 'good'"
+    assert f"Test rows: {said}" in capsys.readouterr().out
+    assert mlflow_runs(tmp_path)[0].data.tags["test_roc_auc_classes"] == said
+
+
 def test_of_a_partly_labelled_table_the_labelled_rows_count(root: Path, tmp_path: Path) -> None:
     folder = trained(tmp_path, root, "data.test_table=partly.csv", "training.epochs=1")
     found = predictions.read(folder / "test_predictions.parquet")

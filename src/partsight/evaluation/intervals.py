@@ -182,13 +182,20 @@ def _gorodkin_interval(given: Scored, confidence: float) -> tuple[float, float]:
     true, said = matrix.nonzero()
     count = int(matrix.sum())
     drawn = np.random.default_rng(SEED).multinomial(count, matrix[true, said] / count, size=RESAMPLES)
-    classes = np.arange(len(matrix))
-    true_sums = (drawn @ (true[:, None] == classes)).astype(np.float64)
-    said_sums = (drawn @ (said[:, None] == classes)).astype(np.float64)
+    true_sums, said_sums = _sums(drawn, true, len(matrix)), _sums(drawn, said, len(matrix))
     right = drawn[:, true == said].sum(axis=1).astype(np.float64)
     top = right * count - (true_sums * said_sums).sum(axis=1)
     spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
     return _percentiles(_ratio(top, np.sqrt(spread)), confidence)
+
+
+def _sums(drawn: NDArray[np.int64], classes: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+    """(R, size): the sums of (R, K) counts by the class, from 0, of their column."""
+    order = np.argsort(classes, kind="stable")
+    found, starts = np.unique(classes[order], return_index=True)
+    sums = np.zeros((len(drawn), size))
+    sums[:, found] = np.add.reduceat(drawn[:, order], starts, axis=1)
+    return sums
 
 
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:

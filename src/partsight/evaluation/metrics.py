@@ -69,7 +69,15 @@ def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     If the divisor is 0 (no example, or never predicted) the value is NaN, not 0, which would read as all wrong.
     """
     given = scored(table, task)
-    true_positives, false_positives, false_negatives, _ = outcome_counts(given).sum(axis=0).T
+    if task.output == "multilabel":
+        true, said = given.targets == 1, given.decisions == 1
+        true_positives, false_positives, false_negatives = (
+            both.sum(axis=0) for both in (true & said, ~true & said, true & ~said)
+        )
+    else:
+        matrix = confusion_matrix(given)
+        true_positives = matrix.diagonal()
+        false_positives, false_negatives = (matrix.sum(axis=axis) - true_positives for axis in (0, 1))
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(
             {
@@ -108,7 +116,7 @@ def log_losses(given: Scored) -> NDArray[np.float64]:
         columns = [given.task.positive_index] if given.task.output == "binary" else slice(None)
         said = given.probabilities[:, columns]
         true = np.where(given.one_hot[:, columns] == 1, said, 1.0 - said)
-    losses: NDArray[np.float64] = -np.log(np.clip(true, LOG_LOSS_FLOOR, 1.0)).mean(axis=1)
+    losses: NDArray[np.float64] = (0.0 - np.log(np.clip(true, LOG_LOSS_FLOOR, 1.0))).mean(axis=1)  # no -0.0
     return losses
 
 

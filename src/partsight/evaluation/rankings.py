@@ -45,7 +45,7 @@ def rankings(table: pd.DataFrame, task: Task) -> list[Ranking]:
 
 def _ranking(name: str, truth: NDArray[np.int64], probability: NDArray[np.float64]) -> Ranking:
     false_positive, true_positive, _ = roc_curve(truth, probability)
-    precision, recall, _ = precision_recall_curve(truth, probability)
+    precision, recall, _ = precision_recall_curve(truth, probability, drop_intermediate=True)
     return Ranking(
         name,
         int(truth.sum()),

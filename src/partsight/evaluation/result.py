@@ -28,21 +28,24 @@ class Result:
             return _least_goodness(self.task)
         return 0.5 if self.task.output == "softmax" and len(self.task.classes) == 2 else None
 
-    @property
-    def auc_gap(self) -> str | None:
-        """Which classes ROC_AUC leaves out because no rows, or all rows, have them, and how many it averages."""
-        left_out = self.per_class.loc[self.per_class["auc"].isna(), "class"].tolist()
-        if not left_out:
-            return None
-        covered = len(self.per_class) - len(left_out)
-        return (
-            f"ROC_AUC is the mean of {covered} of {len(self.per_class)} classes; these rows have all or none of "
-            f"{', '.join(map(repr, left_out))}"
-        )
-
     def value(self, metric: str) -> float:
         """One value of the summary."""
         return float(self.summary.loc[self.summary["metric"] == metric, "value"].iloc[0])
+
+
+def auc_gap(per_class: pd.DataFrame) -> str | None:
+    """Which classes ROC_AUC leaves out because no rows, or all rows, have them, and how many it averages.
+
+    per_class: from `metrics.per_class`.
+    """
+    left_out = per_class.loc[per_class["auc"].isna(), "class"].tolist()
+    if not left_out:
+        return None
+    covered = len(per_class) - len(left_out)
+    return (
+        f"ROC_AUC is the mean of {covered} of {len(per_class)} classes; these rows have all or none of "
+        f"{', '.join(map(repr, left_out))}"
+    )
 
 
 def of_table(table: pd.DataFrame, task: Task) -> Result:

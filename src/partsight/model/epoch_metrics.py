@@ -180,7 +180,7 @@ class LogLoss(_ScoreMetric):
         else:
             columns = [self.task.positive_index] if self.task.output == "binary" else slice(None)
             true = torch.where(truth, probabilities, 1.0 - probabilities)[:, columns]
-        return -true.clamp(LOG_LOSS_FLOOR, 1.0).log().mean().to(self.device, torch.float32)
+        return (0.0 - true.clamp(LOG_LOSS_FLOOR, 1.0).log()).mean().to(self.device, torch.float32)
 
 
 def _decide(probabilities: Tensor, task: Task) -> Tensor:

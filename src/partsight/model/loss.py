@@ -69,8 +69,10 @@ def training_losses(
     if output == "multilabel":
         return example_losses(loss, logits, smooth, class_weights)
     of_classes = torch.cat([1 - targets, targets], dim=1) if output == "binary" else targets
-    # not `of_classes @ class_weights`: autocast would compute that in bfloat16, which keeps three digits
-    return example_losses(loss, logits, smooth) * (of_classes * class_weights).sum(dim=1)
+    # The mean weight of the classes named: with mix.target=max there may be two. Not `of_classes @ class_weights`:
+    # autocast would compute that in bfloat16, which keeps three digits.
+    weights = (of_classes * class_weights).sum(dim=1) / of_classes.sum(dim=1).round()
+    return example_losses(loss, logits, smooth) * weights
 
 
 def smoothed(targets: Tensor, smoothing: float, output: Output) -> Tensor:

@@ -17,7 +17,8 @@ from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.evaluation.result import Result
+from partsight.evaluation import metrics
+from partsight.evaluation.result import Result, auc_gap
 from partsight.evaluation.task import Task
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
@@ -63,9 +64,9 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
         track.artifact(path)
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
-    if found.auc_gap:
-        console.say(found.auc_gap)
-        track.tags({"roc_auc_classes": found.auc_gap})
+    if gap := auc_gap(found.per_class):
+        console.say(gap)
+        track.tags({"roc_auc_classes": gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
     track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
     if stage.config.tracking.checkpoint:
@@ -80,6 +81,9 @@ def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: T
         stage.track.artifact(stage.folder / TEST_FIGURES)
         values = zip(figures["metric"], figures["value"], strict=True)
         stage.track.figures({f"test_{name}": value for name, value in values if np.isfinite(value)})
+        if gap := auc_gap(metrics.per_class(table[table["label"].notna()].reset_index(drop=True), task)):
+            console.say(f"Test rows: {gap}")
+            stage.track.tags({"test_roc_auc_classes": gap})
     _export(stage, data, data.test_positions, table, task)
     return figures
 

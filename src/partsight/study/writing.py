@@ -144,6 +144,8 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
         for variant, where, data in zip(lines["variant"], at, of_data, strict=True)
     ]
     lines["weights"] = lines["first_weights"]
+    if study.folds:  # as in the table: the interval is that of all rows together
+        lines["mean"] = lines["pooled"].where(lines["runs"] > 1, lines["mean"])
     return study_charts.figure_chart(lines, metrics, study.title, study.published_by, tables.IN_PERCENT)
 
 
@@ -166,8 +168,10 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
         f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, Newcombe's "
-        "for ROC_AUC, bootstrap for the others, which gives none if nothing, or everything, is right. With several "
-        "runs, the mean of their limits: scoring the same pictures again adds no new ones."
+        "for ROC_AUC, bootstrap for the others, which gives none if nothing, or everything, is right. "
+        + ("Folds are put together first, each row once. " if plan.study.folds else "")
+        + f"With several {'repeats' if plan.study.folds else 'runs'}, the mean of their limits: scoring the same "
+        "pictures again adds no new ones."
     )
     if (figures["defined"] < figures["runs"]).any():
         notes.append(
