@@ -2,8 +2,10 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +113,22 @@ def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None
     for folder in ("one", "two"):
         run(tmp_path, pictures, AGAIN, "seed=-1", "training.epochs=0", f"hydra.run.dir={folder}")
     assert len(mlflow_runs(tmp_path)) == 2
+
+
+def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "_find", lambda *_: None)
+    entered = threading.Event()
+
+    def second() -> None:
+        with earlier.claimed(Config(seed=1), "0123", drawn=False):
+            entered.set()
+
+    with earlier.claimed(Config(seed=1), "0123", drawn=True):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not entered.wait(0.5)
+    assert entered.wait(30)
+    thread.join()
 
 
 def test_a_finished_run_without_its_files_is_made_again(tmp_path: Path, pictures: str) -> None:
@@ -251,6 +269,22 @@ def stopped_while_scoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *over
         patch.setattr(training, "score", score)
         with pytest.raises(SystemExit):
             run(tmp_path, *overrides, AGAIN, "tracking.experiment=other", "hydra.run.dir=stopped")
+
+
+def test_a_checkpoint_that_a_power_cut_spoilt_is_named(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    last = tmp_path / "stopped" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(SystemExit):
+        run(tmp_path, pictures, AGAIN, "hydra.run.dir=stopped")
+    said = capsys.readouterr().err
+    assert f"{last}: cannot be read" in said
+    assert f"remove {last.parent} and repeat the command" in said
+    shutil.rmtree(last.parent)
+    run(tmp_path, pictures, AGAIN, "hydra.run.dir=stopped")
+    assert [r.info.status for r in mlflow_runs(tmp_path)] == ["FINISHED"]
 
 
 def test_resume_never_begins_a_run_of_its_own(tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,8 @@ def test_training_stops_when_the_metric_gets_no_better(trained: Callable[..., Pa
     assert tracked.data.tags["stopped_early"].startswith("in epoch 4 of 9: F1 was no better than")
     assert tracked.data.tags["stopped_early"].endswith("in 3 evaluations")
     assert "stopped_early" not in mlflow_runs(trained("training.epochs=2").parent)[0].data.tags
+    whole = trained("training.epochs=4", "training.early_stopping=3", "training.learning_rate=1e-9")
+    assert "stopped_early" not in mlflow_runs(whole.parent)[0].data.tags  # nothing was left to train
 
 
 # --- what learns -----------------------------------------------------------------------------------------------------

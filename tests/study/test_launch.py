@@ -87,7 +87,7 @@ def test_a_run_that_the_system_killed_does_not_stay_running(
     """One that trains and has left neither result nor reason may be at work, under Slurm for instance."""
     config.register()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
     conf = [config.conf_folder()]
     (tmp_path / "speed.yaml").write_text(
         f"{kind}\nsettings: [usecase=casting, seed=1]\nvariants: {{a: {{}}, b: {{}}}}\nprotocols: {{own: []}}\n"

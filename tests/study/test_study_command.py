@@ -164,7 +164,7 @@ def test_a_store_that_is_away_at_the_end_does_not_cost_the_table(
             monkeypatch.setattr(MlflowClient, call, away)
 
     monkeypatch.setattr(launch, "check_names", lambda plan: None)
-    monkeypatch.setattr(launch, "exit_on_sigterm", lambda: None)
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
     monkeypatch.setattr(launch, "run_missing", run_missing)
     (tmp_path / "rates.yaml").write_text(STUDY)
     assert command.main(["rates.yaml", "protocol=own"]) == 1  # its one run has no result

@@ -167,17 +167,18 @@ with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "run"):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", [[], ["loader dies first"]], ids=["alone", "another error comes first"])
-def test_a_sigterm_ends_the_run_as_killed(
-    tracking: TrackingConfig, arguments: list[str], server: Server, tmp_path: Path
+def test_a_sigterm_or_a_closed_terminal_ends_the_run_as_killed(
+    tracking: TrackingConfig, arguments: list[str], number: signal.Signals, server: Server, tmp_path: Path
 ) -> None:
     (tmp_path / "inside.py").write_text(INSIDE)
     with server.begin(["inside.py", str(tracking.uri), *arguments], tmp_path, environment()) as process:
         assert process.stdout.readline() == "inside\n"
         assert only_run(tracking).info.status == "RUNNING"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         process.rest(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
     run = only_run(tracking)
     assert run.info.status == "KILLED"
     assert "error" not in run.data.tags
@@ -274,11 +275,15 @@ def test_loader_processes_that_end_with_it_do_not_keep_a_run_open(
     assert only_run(tracking).info.status == "KILLED"
 
 
-def test_the_signal_handler_is_given_back(tracking: TrackingConfig) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with tracked(tracking, "run"):
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before
+def test_signal_handlers_are_given_back_and_that_of_nohup_is_kept(tracking: TrackingConfig) -> None:
+    before, hung_up = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with tracked(tracking, "run"):
+            assert signal.getsignal(signal.SIGTERM) != before
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGHUP, hung_up)
 
 
 def test_more_points_than_mlflow_takes_at_once_are_kept(tracking: TrackingConfig) -> None:

@@ -153,3 +153,14 @@ class Patience(EarlyStopping):
         """Stops before the first batch if the checkpoint is of a run that had stopped."""
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
+
+
+def refuse_damaged(checkpoint: Path) -> None:
+    """After a power cut a file may have its name and not its content."""
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a damaged file fails in many ways
+        raise PartsightError(
+            f"{checkpoint}: cannot be read ({type(error).__name__}), perhaps after a power cut. To start this run from "
+            f"scratch, remove {checkpoint.parent} and repeat the command"
+        ) from None

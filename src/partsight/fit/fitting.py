@@ -23,7 +23,7 @@ from partsight.data.info import DataInfo
 from partsight.errors import did_you_mean
 from partsight.evaluation.metrics import METRICS
 from partsight.fit import processes, progress
-from partsight.fit.checkpoints import BesideTraining, Kept, Patience, WholeFiles
+from partsight.fit.checkpoints import BesideTraining, Kept, Patience, WholeFiles, refuse_damaged
 from partsight.fit.evaluations import Evaluations
 from partsight.fit.reading_ahead import ReadingAhead
 from partsight.machine import Machine
@@ -99,6 +99,8 @@ def fit(
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
     resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
+    if resumed:
+        refuse_damaged(kept / LAST)
     mode = "max" if METRICS[metric].higher_is_better else "min"
     best = Kept(
         kept,
@@ -144,13 +146,15 @@ def fit(
     used = kept / (BEST if training.checkpoint == "best" else LAST)
     if trainer.is_global_zero:  # from the file: a run interrupted after its last epoch does not train again
         model = Classifier.from_checkpoint(used)
-    return Fitted(model, used, timer.time_elapsed(), _reason(patience, training.epochs))
+    loop = trainer.fit_loop
+    whole = training.epochs == 0 or loop.total_batch_idx + 1 >= trainer.num_training_batches * training.epochs
+    return Fitted(model, used, timer.time_elapsed(), _reason(patience, training.epochs, whole))
 
 
-def _reason(patience: Patience, epochs: int) -> str | None:
-    """When and why training ended early, or None."""
+def _reason(patience: Patience, epochs: int, whole: bool) -> str | None:
+    """When and why training ended early, or None; `whole`: its last step was taken, whatever was decided after it."""
     when = f"in epoch {patience.stopped_epoch + 1} of {epochs}"
-    if patience.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED:
+    if patience.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and not whole:
         best = float(patience.best_score)
         return f"{when}: {patience.monitor} was no better than {best:.5f} in {patience.patience} evaluations"
     if patience.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:

@@ -74,7 +74,8 @@ def place(folder: Path) -> dict[str, str]:
 def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) -> Iterator[Earlier | None]:
     """The earlier run of this identity, if any; while the body runs, no other process of this machine starts the same.
 
-    If another process is running it, this one waits. With rerun it neither looks for an earlier run nor waits.
+    If another process is running it, this one waits. With rerun or a drawn seed it neither looks for an earlier run nor
+    waits, but who asks for its seed meanwhile waits for it.
 
     Args:
         config: of the run.
@@ -88,7 +89,7 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
             "This run's processes are started from outside (torchrun, several Slurm tasks, trainer.num_nodes), so it "
             "does not look for an earlier run and starts from scratch"
         )
-    if drawn or apart:
+    if apart:
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
@@ -97,11 +98,11 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
     file = platformdirs.user_cache_path("partsight") / "running" / name
     with ExitStack() as held:
         try:
-            held.enter_context(turn(file, None if config.rerun else waiting))
+            held.enter_context(turn(file, None if config.rerun or drawn else waiting))
         except OSError as error:
             lost = "a second start of the same run will not wait for this one"
             console.say(f"{file}: cannot write this lock file ({error}); {lost}")
-        yield None if config.rerun else _find(config, identity, in_sweep)
+        yield None if config.rerun or drawn else _find(config, identity, in_sweep)
 
 
 def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
@@ -132,11 +133,11 @@ def _earlier(run: Run) -> Earlier:
     return Earlier(run.info.run_id, run.info.status == "FINISHED", run.data.tags, run.data.params)
 
 
-def child(client: MlflowClient, parent: str, name: str) -> str | None:
-    """The child run of this name that an interrupted run had begun, whatever its status."""
+def child(client: MlflowClient, parent: str, tags: Mapping[str, str]) -> str | None:
+    """The child run with these tags that an interrupted run had begun, whatever its status and name."""
     experiment = client.get_run(parent).info.experiment_id
     runs = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
-    return next((run.info.run_id for run in runs if run.info.run_name == name), None)
+    return next((run.info.run_id for run in runs if tags.items() <= run.data.tags.items()), None)
 
 
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:

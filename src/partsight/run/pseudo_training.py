@@ -27,8 +27,8 @@ def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weigh
     folder = stage.folder / "first"
     folder.mkdir(exist_ok=True)
     name = f"{run_name(config)}, first: labelled rows alone"
-    begun = earlier.child(stage.track.client, stage.track.id, name)
     tags = {"pseudo_labels": "first: labelled rows alone"}
+    begun = earlier.child(stage.track.client, stage.track.id, tags)
     with tracked(config.tracking, name, stage.track.id, tags, begun) as track:
         track.parameters(dict(flat(dataclasses.asdict(config))))
         fitted, _, first = training.train(dataclasses.replace(stage, folder=folder, track=track), data, start)

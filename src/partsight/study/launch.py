@@ -29,7 +29,7 @@ from partsight.sweep.parent import (
     FILE,
     Parent,
     end_left_open,
-    exit_on_sigterm,
+    exit_on_signals,
     read,
     running_children,
     store_errors_reported,
@@ -155,7 +155,7 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
-    exit_on_sigterm()
+    exit_on_signals()
     status = "KILLED"
     try:
         yield client, found.run_id

@@ -91,7 +91,7 @@ def open_run(
     for number in range(len(listed or ())):
         trial.forget(folder / str(number))
     atexit.register(_end_killed_if_running, client, parent.run_id)
-    exit_on_sigterm()
+    exit_on_signals()
     return parent
 
 
@@ -122,10 +122,12 @@ def _at_work(run: Run) -> bool:
     return True
 
 
-def exit_on_sigterm() -> None:
-    """Lets SIGTERM end this process as sys.exit does, so that its run is ended too; an existing handler is kept."""
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+def exit_on_signals() -> None:
+    """Lets SIGTERM, and SIGHUP of a terminal that closes, end this process as sys.exit does, so that its run is ended
+    too; an existing handler is kept, and so is nohup's."""
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(told) == signal.SIG_DFL:
+            signal.signal(told, lambda number, frame: sys.exit(128 + number))
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:

@@ -153,8 +153,8 @@ def tracked(
 
     It has its tags from the start, so that it is found again whenever it is interrupted.
 
-    FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM or sys.exit, FAILED on any other error, whose text becomes
-    the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
+    FINISHED when the body ends, KILLED on Ctrl-C, SIGTERM, SIGHUP or sys.exit, FAILED on any other error, whose text
+    becomes the tag `error`. A trial that its search ends is KILLED too, with the tag `pruned`.
     """
     client, experiment = store.prepare(tracking, patient=parent is not None)
     tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
@@ -203,11 +203,14 @@ def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
 
 
 class _Sigterm:
-    """SIGTERM unwinds the stack, as Ctrl-C does, instead of ending the process between two lines."""
+    """SIGTERM unwinds the stack, as Ctrl-C does, instead of ending the process between two lines.
+
+    So does SIGHUP, of a terminal or connection that closes, unless it is ignored, as under nohup.
+    """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
         self._writing = False
 
     @contextmanager
@@ -226,11 +229,13 @@ class _Sigterm:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._leave)
+            handled = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
+            self._before = {one: signal.signal(one, self._leave) for one in handled}
 
     def __exit__(self, *error: object) -> None:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before)
+            for one, before in self._before.items():
+                signal.signal(one, before)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
