@@ -115,7 +115,8 @@ def _run(
     """In the process of a run."""
     os.setsid()
     multiprocessing.process._parent_process = None  # it is no child of a sweep, by which tests know a job
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server ignores both
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for given, descriptor in ((out, 1), (err, 2)):
         opened = given if isinstance(given, Connection) else given.open("w")
         os.dup2(opened.fileno(), descriptor)

@@ -1,6 +1,10 @@
 """Imported once, by the server that a sweep's jobs are forked from: what each of them would otherwise do itself."""
 
+import signal
+
 from partsight import importing
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal must not end the server before the jobs
 
 with importing.for_good():
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401

@@ -1,5 +1,6 @@
 """A sweep is one result: checked as a whole before it starts, complete though a job fails, one parent in the store."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -124,12 +125,16 @@ def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_sweep_that_is_stopped_ends_its_parent_killed(begin: Begin, tmp_path: Path, number: signal.Signals) -> None:
     endless = [text for text in SHORT if text != "trainer=debug"] + ["trainer=cpu", "training.epochs=100000"]
     with begin("-m", "usecase=casting", "data.sample_count=20", "fold=0,1", *endless) as process:
         next(line for line in process.stdout if line.startswith("epoch 1/"))
-        process.send_signal(number)
+        if number == signal.SIGHUP:  # a terminal that closes tells all, and its shell tells again
+            os.killpg(process.pid, number)
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         process.rest(timeout=120)
     assert process.returncode != 0
     parent, children = runs(tmp_path, "casting")

@@ -201,6 +201,32 @@ def test_a_sigterm_waits_for_a_call_to_the_store(tracking: TrackingConfig, monke
     assert only_run(tracking).info.status == "KILLED"
 
 
+def test_ctrl_c_waits_for_a_call_to_the_store(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once while the run reports, and again while it ends."""
+    written = []
+
+    def interrupted(self: MlflowClient, *given: object, **named: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # the handler has run
+        written.append(named)
+
+    end = MlflowClient.set_terminated
+
+    def ending(self: MlflowClient, *given: Any, **named: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        end(self, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", interrupted)
+    monkeypatch.setattr(MlflowClient, "set_terminated", ending)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), tracked(tracking, "run") as track:
+        track.tags({"a": 1})
+    assert len(written) == 1
+    assert only_run(tracking).info.status == "KILLED"
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a_sigterm_is_not_lost_where_the_call_fails(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def log_batch(self: MlflowClient, *given: object, **named: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

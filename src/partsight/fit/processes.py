@@ -174,11 +174,12 @@ def _how(code: int) -> str:
 
 
 def end_with_first() -> None:
-    """Makes a process that Lightning started end when its starter ends, and not on Ctrl-C."""
+    """Makes a process that Lightning started end when its starter ends, not on Ctrl-C or when the terminal closes."""
     first = int(os.environ.get(_FIRST, "0"))
     if not first or first == os.getpid():
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process receives it too, and ends this one
+    for received in (signal.SIGINT, signal.SIGHUP):  # the first process receives it too, and ends this one
+        signal.signal(received, signal.SIG_IGN)
 
     def follow() -> None:
         while os.getppid() == first:

@@ -23,7 +23,7 @@ HEADINGS = {
     results.NO_LOOKALIKES: "Test rows without copies and look-alikes of training pictures",
     results.VALIDATION: "Validation rows",
 }
-CAPTION = "dot: ours, the mean over runs; bar: 95 % interval."
+CAPTION = "dot: ours, {}; bar: 95 % interval."
 CHARTED = ("Accuracy", "Recall", "escape_rate", "overkill_rate")
 
 
@@ -69,11 +69,12 @@ def told(plan: Plan) -> Told:
     found = results.finished(plan, now)
     figures = tables.figure_table(plan, found)
     kinds = list(dict.fromkeys(figures["rows"])) if len(figures) else []
+    caption = CAPTION.format("all folds together" if plan.study.folds else "the mean over runs")
     parts = [
         Part(
             _heading(figures, rows),
             tables.shown(plan.study, figures, rows),
-            page.picture(chart(plan.study, figures, rows), f"{HEADINGS[rows]}: {CAPTION}"),
+            page.picture(chart(plan.study, figures, rows), f"{HEADINGS[rows]}: {caption}"),
         )
         for rows in kinds
     ]

@@ -170,7 +170,9 @@ def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printe
     output.close()
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends its jobs once, by SIGTERM
+    # Ctrl-C and a closed terminal reach the sweep, which ends its jobs once, by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with_sweep, args=(printed, log), daemon=True).start()
     _take(slot)
     config, shared = cloudpickle.loads(work)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mlflow import MlflowClient
@@ -125,9 +126,14 @@ def _at_work(run: Run) -> bool:
 def exit_on_signals() -> None:
     """Lets SIGTERM, and SIGHUP of a terminal that closes, end this process as sys.exit does, so that its run is ended
     too; an existing handler is kept, and so is nohup's."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the shell and the kernel may both send it
+        sys.exit(128 + number)
+
     for told in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(told) == signal.SIG_DFL:
-            signal.signal(told, lambda number, frame: sys.exit(128 + number))
+            signal.signal(told, leave)
 
 
 def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:

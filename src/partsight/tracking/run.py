@@ -41,7 +41,7 @@ class TrackedRun:
     logged: frozenset[str] = frozenset()
     """Parameters that a resumed run has already. MLflow never changes one."""
     whole: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Wraps a call that writes to the store: SIGTERM waits for its end."""
+    """Wraps a call that writes to the store: SIGTERM and Ctrl-C wait for its end."""
     unsent: list[Metric] = field(default_factory=list)
     """Points that the store has not taken yet."""
 
@@ -158,17 +158,17 @@ def tracked(
     """
     client, experiment = store.prepare(tracking, patient=parent is not None)
     tags = {**resolve_tags(), **_git(), **tags, **({"mlflow.parentRunId": parent} if parent else {})}
-    status, sigterm = "FAILED", _Sigterm()
+    status, signals = "FAILED", _Signals()
     why: dict[str, str] = {}
     run: TrackedRun | None = None
     try:
-        with sigterm:
-            with sigterm.waits():
+        with signals:
+            with signals.wait():
                 if interrupted:
-                    run = _reopened(TrackedRun(client, interrupted, whole=sigterm.waits), tags)
+                    run = _reopened(TrackedRun(client, interrupted, whole=signals.wait), tags)
                 else:
                     created = client.create_run(experiment, run_name=name, tags=tags)
-                    run = TrackedRun(client, created.info.run_id, whole=sigterm.waits)
+                    run = TrackedRun(client, created.info.run_id, whole=signals.wait)
             yield run
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -180,15 +180,15 @@ def tracked(
         raise
     except BaseException as error:
         if (
-            sigterm.exit_code is not None
+            signals.exit_code is not None
         ):  # loader processes that died of the same signal can raise before our exit does
             status = "KILLED"
-            raise SystemExit(sigterm.exit_code) from error
+            raise SystemExit(signals.exit_code) from error
         why = {"error": f"{type(error).__name__}: {error}"[:5000]}
         raise
     finally:
         if run is not None:
-            with sigterm, sigterm.waits():
+            with signals, signals.wait():
                 run.end(status, why)
 
 
@@ -202,7 +202,7 @@ def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
     return replace(run, told=frozenset(told), logged=frozenset(stored.params))
 
 
-class _Sigterm:
+class _Signals:
     """SIGTERM unwinds the stack, as Ctrl-C does, instead of ending the process between two lines.
 
     So does SIGHUP, of a terminal or connection that closes, unless it is ignored, as under nohup.
@@ -212,9 +212,10 @@ class _Sigterm:
         self.exit_code: int | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._writing = False
+        self._interrupted = False
 
     @contextmanager
-    def waits(self) -> Iterator[None]:
+    def wait(self) -> Iterator[None]:
         """The body is not interrupted: in the middle of a transaction that would leave SQLite's lock held.
 
         Then neither this run nor any other on the store could end; each would wait for 20 s and stay RUNNING.
@@ -226,24 +227,39 @@ class _Sigterm:
             self._writing = within
             if self.exit_code != before and not within:
                 raise SystemExit(self.exit_code)
+            if self._interrupted and not within:
+                self._interrupted = False
+                raise KeyboardInterrupt
 
     def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            handled = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
-            self._before = {one: signal.signal(one, self._leave) for one in handled}
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for one in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(one) != signal.SIG_IGN:
+                self._before[one] = signal.signal(one, self._leave)
+        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
     def __exit__(self, *error: object) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for one, before in self._before.items():
-                signal.signal(one, before)
+        if signal.getsignal(signal.SIGINT) != self._interrupt:  # Lightning ignores it once it was heard
+            self._before.pop(signal.SIGINT, None)
+        if self.exit_code is not None:  # the shell and the kernel may both send it
+            self._before.pop(signal.SIGHUP, None)
+        while self._before:
+            signal.signal(*self._before.popitem())
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self.exit_code = 128 + number
         # `timeout`, Slurm and systemd end loader processes too, and PyTorch would raise that wherever we are by then.
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        if self._writing:
-            return
-        raise SystemExit(self.exit_code)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if not self._writing:
+            raise SystemExit(self.exit_code)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._interrupted = self._writing
+        if not self._writing:
+            raise KeyboardInterrupt
 
 
 def _short(error: BaseException) -> str:
