@@ -16,7 +16,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from partsight import machine
+from partsight import memory
 
 BATCH = 16
 PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the weights": [False, True, False]}
@@ -24,7 +24,7 @@ PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the
 
 def main() -> None:
     """Prints one paragraph per backbone."""
-    machine.keep_memory()
+    memory.keep()
     for backbone in sys.argv[1:]:
         totals, slow = Counter[str](), []
         for (layer, side), count in convolutions(backbone).items():

@@ -2,7 +2,7 @@
 
     python benchmarks/step_tricks.py mobilenetv2_100 --rounds 3
 
-plain: PyTorch as it is. memory: `machine.keep_memory`. depthwise: `model.depthwise`. both. fused: both, and AdamW
+plain: PyTorch as it is. memory: `memory.keep`. depthwise: `model.depthwise`. both. fused: both, and AdamW
 in one pass over the weights, which partsight does not have. Each in its own process, in turns. Random weights,
 224 x 224, batch 32; two warm-up steps, then `--steps`.
 """
@@ -17,7 +17,7 @@ import timm
 import torch
 from torch.nn.functional import cross_entropy
 
-from partsight import machine
+from partsight import memory
 from partsight.model import depthwise
 
 WAYS = ("plain", "memory", "depthwise", "both", "fused")
@@ -34,7 +34,7 @@ def main() -> None:
     parsed = parser.parse_args()
     if parsed.only:
         if parsed.only in ("memory", "both", "fused"):
-            machine.keep_memory()
+            memory.keep()
         loop(parsed.only, parsed.backbone, parsed.steps)
         return
     for _ in range(parsed.rounds):

@@ -1,6 +1,5 @@
 """What the run computes on: resolved before the run's identity is taken."""
 
-import ctypes
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +7,12 @@ from typing import Any, Literal
 
 import torch
 
-from partsight import seeds
+from partsight import memory, seeds
 from partsight.config import TrainerConfig
 from partsight.errors import PartsightError
 
 MEMORY_FORMAT = "channels_last"
 """Always: 1.6 to 2.4 times as fast as NCHW on the CPUs measured, and the format of tensor cores."""
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -71,32 +68,12 @@ def prepare(computer: Machine) -> None:
     Not `cudnn.benchmark`: on an H200 it was no faster (benchmarks/gpu_steps.py), and it chooses kernels by timing.
     """
     if computer.device == "cpu":
-        keep_memory()
+        memory.keep()
     if computer.device == "cuda":
         if seeds.is_first_process():  # for work on one GPU, before and after training too; others take their own
             torch.cuda.set_device(computer.gpu)
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
         torch.set_float32_matmul_precision("highest")  # its default, which the environment may have changed
-
-
-def keep_memory() -> None:
-    """Under glibc: freed memory stays with the process, for the next step.
-
-    By itself glibc gives large blocks back as soon as they are freed, and the next step pays for fresh pages,
-    which is expensive on virtual machines (`benchmarks/step_tricks.py`, docs/performance.md). The price is up to a
-    third more memory. No result changes.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1)  # never
-
-
-def give_memory_back() -> None:
-    """Under glibc: returns freed memory to the system, even after `keep_memory`."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _processor() -> str:

@@ -2,7 +2,7 @@
 
 oneDNN has no fast bfloat16 gradient for depthwise convolutions with a stride or a kernel larger than 3 x 3: one such
 layer of MobileNetV2 takes ten times as long as in float32. Casting to float32 and back costs far less, and
-rounds less. EfficientNet-B4 trains 1.8 times as fast with this and `machine.keep_memory` (docs/performance.md).
+rounds less. EfficientNet-B4 trains 1.8 times as fast with this and `memory.keep` (docs/performance.md).
 """
 
 import functools

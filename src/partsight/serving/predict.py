@@ -20,6 +20,7 @@ from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.machine import Machine, prepare, resolve
 from partsight.model.classifier import Classifier
+from partsight.serving.streams import Streams
 
 
 def predict(
@@ -120,7 +121,7 @@ def _probabilities(
     """
     device = machine.device
     model = model.to(device).eval()
-    # Allocated at once: under machine.keep_memory, an array kept from each batch would occupy space that large arrays
+    # Allocated at once: under memory.keep, an array kept from each batch would occupy space that large arrays
     # of the next batch need, which would then take fresh memory: 0.8 GB more after 30,000 pictures. On the device:
     # reading the scores of each batch would wait for it, and leave the GPU idle until the next one is there.
     scored = torch.empty(len(new), len(model.info.classes), device=device)
@@ -128,21 +129,27 @@ def _probabilities(
     problems: list[str] = []
     doubts: list[str] = []
     usable = True
-    # The model itself turns autocast off unless it was trained with prediction.mixed_precision.
-    with torch.inference_mode(), machine.autocast():
-        for number, read in enumerate(console.progress(loader, len(loader), "Scoring, in batches")):
+
+    def score(read: Tensor, first: int) -> None:
+        count = len(read)
+        batch = Batch(
+            read.to(device, non_blocking=device == "cuda"),  # its memory is pinned
+            torch.zeros(count, model.info.outputs, device=device),
+            torch.arange(count, device=device),
+        )
+        # The model itself turns autocast off unless it was trained with prediction.mixed_precision.
+        with torch.inference_mode(), machine.autocast():
+            scored[first : first + count] = model.predict_step(batch, 0).probabilities
+
+    with Streams(machine.threads if device == "cpu" else 1) as streams:
+        for read in console.progress(loader, len(loader), "Scoring, in batches"):
             problems += read.problem
             doubts += read.doubt
             usable = usable and not any(read.problem)
             if usable:
-                count = len(read.problem)
-                batch = Batch(
-                    read.picture.to(device, non_blocking=device == "cuda"),  # its memory is pinned
-                    torch.zeros(count, model.info.outputs, device=device),
-                    torch.arange(count, device=device),
-                )
-                scored[done : done + count] = model.predict_step(batch, number).probabilities
-                done += count
+                for part in streams.parts(read.picture):
+                    streams.call(score, part, done)
+                    done += len(part)
     if not usable:
         raise Problems(str(new.folder), _told(new.names, problems, "repair or remove them"))
     for text in _told(new.names, doubts, "scored as it is"):

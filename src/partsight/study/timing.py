@@ -12,7 +12,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from torch import Tensor
 
-from partsight import console, machine
+from partsight import console, machine, memory
 from partsight.config import Config
 from partsight.data.info import DataInfo
 from partsight.machine import Machine
@@ -135,7 +135,7 @@ def _forget_peak(computer: Machine) -> None:
     if computer.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return
-    machine.give_memory_back()
+    memory.give_back()
     with contextlib.suppress(OSError):  # if the system forbids it, the peak is that of the process
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc_pid_clear_refs(5)
 
