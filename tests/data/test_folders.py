@@ -77,6 +77,31 @@ def test_pictures_outside_every_class_are_said(tmp_path: Path) -> None:
     assert "1 pictures are in no class folder" in tree.notes[0]
 
 
+def test_pictures_beside_the_classes_of_a_test_folder_are_said(tmp_path: Path) -> None:
+    files = ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png", "test/loose.png"]
+    tree = folders.read(touched(tmp_path, files))
+    assert len(tree.rows["test"]) == 2
+    assert f"{tmp_path / 'test'}: 1 pictures are in no class folder and are not read" in tree.notes
+
+
+def test_a_disks_own_folder_is_no_class_and_one_without_the_right_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched(tmp_path, ["a/1.png", "b/2.png", "lost+found/3.png", "shut/4.png"])
+    scan = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name in ("lost+found", "shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert refusal(lambda: folders.read(tmp_path)).startswith(f"{tmp_path / 'shut'}: may not be read; give yourself")
+    (tmp_path / "shut" / "4.png").unlink()
+    (tmp_path / "shut").rmdir()
+    assert folders.read(tmp_path).rows["train"]["class"].tolist() == ["a", "b"]
+
+
 def test_a_test_folder_may_hold_pictures_without_classes(tmp_path: Path) -> None:
     touched(tmp_path, ["train/a/1.png", "train/b/2.png", "test/3.png"])
     examples = table.read(Config(data=DataConfig(root=str(tmp_path))))

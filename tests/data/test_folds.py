@@ -307,6 +307,10 @@ def test_all_that_keeps_rows_from_being_divided_is_said_at_once() -> None:
     assert "or data.folds=2" in text
     assert "column 'part': empty in row 0; a row without a group" in text
     assert "3 groups are fewer than 5 folds" in text
+    with pytest.raises(Problems, match="column 'part': empty in row 0; a row without a group"):
+        folds.assign(
+            table, DataConfig(validation_strategy="kfold", group_column="part"), together=np.arange(len(table.frame))
+        )
 
 
 def test_a_class_of_one_row_cannot_be_held_out_by_share() -> None:

@@ -48,12 +48,18 @@ def usable(examples: "Examples", inspected: pd.DataFrame, config: Config) -> "Ex
         notes["skipped_pictures"] = f"{len(skipped)} of {len(kept) + len(skipped)} rows are left out, first {first}"
         gone = [name for name, count in zip(kept.info.classes, kept.info.counts, strict=True) if count == 0]
         if gone:
-            text = f"no picture of class {', '.join(map(repr, gone))} can be used; repair some, or leave the class out"
-            raise Problems(str(examples.folder), [text])
+            raise Problems(str(examples.folder), without_pictures(gone))
         if config.data.unlabeled_table and not (kept.frame["split"] == "unlabeled").any():
             text = f"data.unlabeled_table={config.data.unlabeled_table}: none of its pictures can be used; leave it out"
             raise Problems(str(examples.folder), [text])
     return dataclasses.replace(kept, notes=notes)
+
+
+def without_pictures(classes: list[str]) -> list[str]:
+    """The message about classes of which nothing is left, if there are any."""
+    if not classes:
+        return []
+    return [f"no picture of class {', '.join(map(repr, classes))} can be used; repair some, or leave the class out"]
 
 
 def reasons(inspected: pd.DataFrame, channels: int) -> dict[str, str]:

@@ -51,7 +51,7 @@ def read(given: Path) -> Tree:
     folder, names = given / at, _below(found, at)
     notes = [f"{given} holds only {at}: the data set is {folder}"] if at else []
     if at in found:
-        notes.append(f"{folder}: {len(found[at])} pictures are in no class folder and are not read")
+        notes.append(_not_read(folder, len(found[at])))
     if _all_splits(names):
         rows, said = _splits(found, at, folder)
         return Tree(folder, rows, notes + said)
@@ -76,10 +76,13 @@ def _folders(top: Path) -> _Folders:
         if real in above:
             return
         names = []
-        with os.scandir(path) as entries:
-            inner = sorted(entries, key=lambda entry: entry.name)
+        try:
+            with os.scandir(path) as entries:
+                inner = sorted(entries, key=lambda entry: entry.name)
+        except PermissionError:
+            raise PartsightError(f"{path}: may not be read; give yourself the right, or move it elsewhere") from None
         for entry in inner:
-            if entry.name.startswith((".", "__MACOSX")):
+            if entry.name.startswith((".", "__MACOSX")) or entry.name == "lost+found":  # of a disk's top folder
                 continue
             if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
                 names.append(entry.name)
@@ -159,10 +162,12 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
         raise PartsightError(
             f"{folder}: read as split folders ({_listed(_below(found, at))}), but {'; '.join(problems)}"
         )
-    rows = {}
+    rows, beside = {}, []
     for split in ("train", "validation", "test"):
         for name in by_split.get(split, []):
-            frame = _rows(found, _joined(at, name))
+            if (own := _joined(at, name)) in found and _below(found, own):
+                beside.append(_not_read(folder / name, len(found[own])))
+            frame = _rows(found, own)
             rows[split] = frame.assign(image=name + "/" + frame["image"])
     said = {
         "train": "{} trains",
@@ -170,7 +175,11 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
         "test": "{} is kept apart, only for testing",
     }
     what = [said[split].format(by_split[split][0]) for split in rows]
-    return rows, [f"{folder} has split folders: {', '.join(what)}"]
+    return rows, [f"{folder} has split folders: {', '.join(what)}", *beside]
+
+
+def _not_read(folder: Path, count: int) -> str:
+    return f"{folder}: {count} pictures are in no class folder and are not read"
 
 
 def _rows(found: _Folders, at: str) -> pd.DataFrame:

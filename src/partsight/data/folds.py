@@ -81,8 +81,9 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
         problems += _rare_classes(frame["label"], least, strategy)
     groups = None
     if by_group or together is not None:
-        problems += _without_group(frame, data) if by_group and data.group_column else []
-        groups = _groups(frame["group"], data.group_column, None if together is None else together[train])
+        empty = _without_group(frame, data) if by_group and data.group_column else []
+        problems += empty
+        groups = _groups(frame["group"], data.group_column, None if empty or together is None else together[train])
         if (count := len(np.unique(groups))) < least:
             problems.append(
                 f"data.validation_strategy={strategy}: {count} groups are fewer than {least} folds; every fold needs a "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from partsight.data.folders import PICTURE_SUFFIXES
 from partsight.data.messages import rows
+from partsight.errors import PartsightError
 
 
 def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
@@ -137,6 +138,8 @@ def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
                     links.append(entry.name)
     except (FileNotFoundError, NotADirectoryError):
         pass
+    except PermissionError:
+        raise PartsightError(f"{folder}: may not be read; give yourself the right") from None
     return frozenset(files), frozenset(links)
 
 

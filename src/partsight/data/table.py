@@ -80,6 +80,9 @@ def read(config: Config) -> Examples:
         problems += error.problems
     except PartsightError as error:
         problems.append(str(error))
+    else:
+        lost = {name for part in parts for name in part.lost} - set(label.classes)
+        problems += bad_pictures.without_pictures(sorted(lost))
     folder = found.parts[0].folder
     if problems:
         _raise(problems, frame, folder, found, config)
@@ -99,6 +102,8 @@ class _Checked:
     frame: pd.DataFrame
     problems: list[str]
     skipped: pd.DataFrame
+    lost: set[str]
+    """Classes of the training rows whose pictures are not there; under one label column."""
 
 
 def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
@@ -122,7 +127,10 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
     absent = np.zeros(len(frame), dtype=bool)
     absent[pictures.absent] = True
     skipped = frame.loc[absent, ["split", "row", "image"]].assign(reason=f"not found in {part.folder}")
-    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED])
+    lost: set[str] = set()
+    if part.split == "train" and len(found.labels) == 1 and data.on_bad_image == "skip":
+        lost = set(frame.loc[absent, found.labels[0]].dropna())
+    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost)
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:

@@ -1,6 +1,7 @@
 """A csv or parquet file as rows: the columns that the settings name, unchanged."""
 
 import csv
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -73,7 +74,9 @@ def cells(
                     encoding="utf-8-sig",
                 )
         else:
-            frame = pd.read_parquet(path, columns=wanted).reset_index(drop=True)
+            frame = pd.read_parquet(path, columns=wanted)
+            named = [name for name in frame.index.names if name in wanted]  # columns that pandas had as its index
+            frame = (frame.reset_index(named) if named else frame).reset_index(drop=True)
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
     except (OSError, ValueError, csv.Error, pd.errors.ParserError) as error:
@@ -96,7 +99,8 @@ def columns(path: Path) -> list[str]:
             return list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
         import pyarrow.parquet
 
-        return list(pyarrow.parquet.read_schema(path).names)
+        names = pyarrow.parquet.read_schema(path).names
+        return [name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]  # pandas' own numbering
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None
     except (OSError, ValueError, pd.errors.ParserError) as error:
