@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import __version__, importing
+from partsight import __version__, importing, memory
 from partsight.errors import PartsightError, Problems
 
 
@@ -107,6 +107,10 @@ def _predict(parsed: argparse.Namespace) -> None:
         raise PartsightError(f"--out {parsed.out}: must end in .csv or .parquet")
     if parsed.batch_size < 1:
         raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
+    if parsed.workers is not None and parsed.workers < 0:
+        raise PartsightError(f"--workers {parsed.workers}: must be at least 0")
+    _try_writing(parsed.out)  # before anything is scored
+    memory.one_arena()
     with importing.for_good():
         from partsight.evaluation import predictions
         from partsight.serving.predict import predict
@@ -125,6 +129,17 @@ def _predict(parsed: argparse.Namespace) -> None:
     shares = scored["prediction"].astype(str).value_counts()
     print(f"{len(scored)} pictures scored into {parsed.out}")
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
+
+
+def _try_writing(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise PartsightError(f"--out {path}: cannot be written: {error.strerror}") from None
 
 
 def _export(parsed: argparse.Namespace) -> None:

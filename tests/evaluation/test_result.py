@@ -28,6 +28,21 @@ def test_nothing_is_said_where_every_class_occurs() -> None:
     assert auc_gap(result([0, 1, 2, 0, 1, 2]).per_class) is None
 
 
+def test_several_labels_ship_below_the_threshold_of_every_defect() -> None:
+    task = Task(("good", "rust", "scratch"), "multilabel", threshold=0.3, good_classes=("good",))
+    scores = np.random.default_rng(1).random((20, 3))
+    labels = np.eye(3, dtype=int)[np.arange(20) % 3]
+    names = [f"{number}.png" for number in range(20)]
+    found = of_table(
+        predictions.build(
+            task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
+        ),
+        task,
+    )
+    assert found.sweep is not None
+    assert found.ships_from in set(found.sweep["threshold"])
+
+
 @pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])
 def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) -> None:
     task = Task(("good", "scratch"), "binary", threshold=0.3, positive_class=positive, good_classes=("good",))

@@ -88,6 +88,19 @@ def test_the_batch_size_cannot_change_a_score(checkpoint: Path, pictures: Path, 
     )
 
 
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_the_number_of_cores_cannot_change_a_score(checkpoint: Path, pictures: Path, threads: int) -> None:
+    before = torch.get_num_threads()
+    one = probabilities(predict(checkpoint, pictures))
+    try:
+        torch.set_num_threads(threads)
+        several = probabilities(predict(checkpoint, pictures))
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(several, one, rtol=0, atol=1e-5)
+
+
 def test_the_device_is_waited_for_once(checkpoint: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To read the figures of each batch would leave a GPU idle until the next batch is there."""
     read: list[int] = []
@@ -192,6 +205,21 @@ def test_broken_pictures_are_all_named_at_once_and_nothing_is_written(
     assert "2 pictures: cannot be decoded (unknown format): rows 3, 5, first '0003.png'; repair or remove them" in said
     assert "a picture: cannot be read: No such file or directory: row 10, first '0010.png'" in said
     assert not Path("scored.parquet").exists()
+
+
+def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
+    checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("partsight.serving.predict.predict", None)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "folder.csv", tmp_path / "file" / "scores.csv"):
+        assert f"--out {out}: cannot be written: " in refusal(capsys, checkpoint, pictures, "--out", out)
+    assert "--workers -1: must be at least 0" in refusal(capsys, checkpoint, pictures, "--workers", -1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

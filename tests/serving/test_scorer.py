@@ -275,9 +275,49 @@ def test_the_selftest_finds_another_model_and_other_answers(softmax: Path, tmp_p
     done = script(scorer, "--selftest")
     assert done.returncode == 1
     assert "samples/0.png: a probability differs by 1.0e-03" in done.stdout
+    first[0]["probabilities"]["dent"] = float("nan")
+    first[0]["probabilities"] = dict(reversed(first[0]["probabilities"].items()))  # not the first of them
+    (scorer / "samples" / "expected.json").write_text(json.dumps(first))
+    assert "samples/0.png: a probability differs by nan" in script(scorer, "--selftest").stdout
     with (scorer / "model.onnx").open("ab") as file:
         file.write(b"\0")
     assert "model.onnx is not the file" in script(scorer, "--selftest").stdout
+
+
+def test_the_selftest_names_samples_that_cannot_be_scored_here(softmax: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    said = json.loads((scorer / "pipeline.json").read_text())
+    said["limits"]["bytes"] = 10  # "may be lowered there"
+    (scorer / "pipeline.json").write_text(json.dumps(said))
+    done = script(scorer, "--selftest")
+    assert done.returncode == 1
+    assert "samples/0.png: " in done.stdout
+    assert "more than the 10 of limits.bytes" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["pipeline.json", "model.onnx"])
+def test_a_file_that_is_missing_is_named(softmax: Path, tmp_path: Path, name: str) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    (scorer / name).unlink()
+    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
+        done = script(scorer, *arguments)
+        assert done.returncode == status
+        assert f"No such file or directory: '{scorer / name}'" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_linked_folders_are_scored_and_the_folder_of_the_scores_is_made(softmax: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "today").symlink_to(softmax / "parts" / "dent")
+    (tmp_path / "new" / "today" / "0000.png").stat()
+    (tmp_path / "new" / "round").symlink_to(tmp_path / "new")
+    out = tmp_path / "not" / "there" / "scores.csv"
+    assert script(softmax / "run" / "scorer", tmp_path / "new", "--out", out).returncode == 0
+    assert len(pd.read_csv(out)) == 12
+    done = script(softmax / "run" / "scorer", tmp_path / "new", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "Is a directory" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ class Result:
     @property
     def ships_from(self) -> float | None:
         """P(good) from which the table's decisions ship a part; None if argmax decides among several classes."""
-        if self.task.output == "binary":
+        if self.task.output != "softmax":
             return _least_goodness(self.task)
-        return 0.5 if self.task.output == "softmax" and len(self.task.classes) == 2 else None
+        return 0.5 if len(self.task.classes) == 2 else None
 
     def value(self, metric: str) -> float:
         """One value of the summary."""

@@ -49,11 +49,13 @@ class Scorer:
 
     Raises:
         PartsightError: pipeline.json names a threshold, but the model decides without one.
+        OSError: one of the files cannot be read.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
         self.pipeline: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        (folder / "model.onnx").open("rb").close()  # onnxruntime raises errors of its own
         if self.pipeline["output"] == "softmax" and self.pipeline["threshold"] is not None:
             raise PartsightError(
                 f"pipeline.json: threshold {self.pipeline['threshold']} cannot act, because the most probable class is "
@@ -150,30 +152,55 @@ def score(encoded: bytes) -> Answer:
 
 
 def selftest(folder: Path = FOLDER) -> list[str]:
-    """What is wrong: a model that is not the packed one, or an answer that differs from the expected one."""
-    said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
-    if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
-        return ["model.onnx is not the file named in pipeline.json"]
+    """What is wrong: a missing file, a model that is not the packed one, an answer other than the expected one."""
     try:
+        said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
+            return ["model.onnx is not the file named in pipeline.json"]
         scorer = Scorer(folder)
-    except PartsightError as error:
+        samples = json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8"))
+    except (PartsightError, OSError) as error:
         return [str(error)]
     tolerance, faults = said["tolerance"], []
-    for expected in json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8")):
-        found = scorer.score((folder / "samples" / expected["image"]).read_bytes())
-        wanted = expected["probabilities"]
-        worst = max(abs(found["probabilities"][name] - p) for name, p in wanted.items())
-        if not worst <= tolerance:  # NaN too
+    for expected in samples:
+        try:
+            found = scorer.score((folder / "samples" / expected["image"]).read_bytes())
+        except (PartsightError, OSError) as error:
+            faults.append(f"samples/{expected['image']}: {error}")
+            continue
+        differences = [abs(found["probabilities"][name] - p) for name, p in expected["probabilities"].items()]
+        worst = float(np.max(differences))  # NaN if one of them is
+        if not worst <= tolerance:
             faults.append(f"samples/{expected['image']}: a probability differs by {worst:.1e}, more than {tolerance:g}")
     return faults
 
 
 def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
-    """A file as it is; the pictures of a folder at every depth, sorted, except those in hidden folders."""
+    """A file as it is; the pictures of a folder at every depth, sorted, except those in hidden folders.
+
+    Links to folders are followed, except to a folder that contains the link.
+
+    Raises:
+        OSError: a folder that cannot be read.
+    """
     if not given.is_dir():
         return [given]
-    found = (path for path in given.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.relative_to(given).parts))
+    found: list[Path] = []
+
+    def look(folder: Path, above: frozenset[str]) -> None:
+        real = os.path.realpath(folder)
+        if real in above:
+            return
+        for path in folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                look(path, above | {real})
+            elif path.suffix.lower() in suffixes:
+                found.append(path)
+
+    look(given, frozenset())
+    return sorted(found)
 
 
 def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
@@ -195,7 +222,8 @@ def _written(path: Path) -> str:
 
 
 def main() -> int:
-    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score, or no scorer."""
+    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score, no scorer, or no
+    place for the scores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="*", type=Path, metavar="PICTURE_OR_FOLDER")
     parser.add_argument("--out", type=Path, help="csv file (default: the terminal)")
@@ -209,10 +237,13 @@ def main() -> int:
         return 1 if faults else 0
     try:
         scorer = Scorer()
-    except PartsightError as error:
+        files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
+        if parsed.out:
+            parsed.out.parent.mkdir(parents=True, exist_ok=True)
+            parsed.out.open("a").close()
+    except (PartsightError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
     if not files:
         print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
         return 2
