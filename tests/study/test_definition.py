@@ -15,7 +15,7 @@ tittle: x
 kind: trian
 settings: usecase=casting
 variants:
-  one: {setings: [a=1], published: {Acuracy: 0.9, F1: high}}
+  one: {setings: [a=1], published: {Acuracy: 0.9, F1: high, F2: []}}
   two: {protocols: {gpo: [b=2]}}
 protocols: {cpu: [], cpuu: []}
 repeats: 0
@@ -40,6 +40,7 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
         "variants.one.setings: there is no such key; did you mean settings?",
         "Acuracy is not a figure; did you mean Accuracy?",
         "variants.one.published.F1: should be a number",
+        "variants.one.published.F2: should be a number",
         "variants.two.protocols.gpo: is not among the protocols",
         "protocols.cpuu: there is no such file in study/protocol; did you mean cpu?",
         "repeats: should be a whole number from 1; found 0",
@@ -48,7 +49,7 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
         "folds: put validation rows together",
     ):
         assert any(wanted in text for text in said), wanted
-    assert len(said) == 12
+    assert len(said) == 13
 
 
 def test_an_unknown_study_is_answered_with_the_nearest() -> None:

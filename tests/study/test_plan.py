@@ -112,6 +112,16 @@ def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> 
     assert any("training.epohcs: there is no such setting; did you mean training.epochs?" in p for p in said)
 
 
+def test_one_variant_cannot_be_given_what_varies_within_each(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as raised:
+        planned(tmp_path, "fast:repeat=1", text=SMALL)
+    assert raised.value.problems == ["fast:repeat=1: repeat is what the study varies"]
+    folds = SMALL.replace("repeats: 2", "folds: true\nrows: validation")
+    with pytest.raises(Problems, match="fast:fold=1: fold is what the study varies"):
+        planned(tmp_path, "fast:fold=1", text=folds)
+    assert planned(tmp_path, "fast:training.learning_rate=3e-3").runs[2].config.training.learning_rate == 3e-3
+
+
 def test_what_varies_under_another_protocol_may_be_set(tmp_path: Path) -> None:
     fast = planned(tmp_path, "training.batch_size=8").runs[2]  # own alone varies it
     assert fast.config.training.batch_size == 8

@@ -74,6 +74,19 @@ def test_the_trials_of_a_search_are_those_of_its_study_begun_or_not(tmp_path: Pa
     assert table["status"].tolist() == ["finished", "could not be started: no space left"]
 
 
+def test_a_trial_whose_values_were_tried_again_is_no_job_without_a_result(tmp_path: Path) -> None:
+    for number in (0, 1):
+        trial.announce(tmp_path / str(number), trial.Announced("sqlite://", "rates", number, number, "none", ()))
+    job(tmp_path, 1, "usecase=casting")
+    announced = parent.Parent("sqlite://", "0123", ("training.learning_rate",), study="rates")
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    assert collect.job_table(collect.read_jobs(tmp_path))["status"].tolist() == ["no result", "finished"]
+    (tmp_path / "trials.csv").write_text("trial,state\n0,again\n1,complete\n")
+    assert collect.job_table(collect.read_jobs(tmp_path))["job"].tolist() == [1]
+    (tmp_path / "trials.csv").write_text('""\n')  # of a study without trials
+    assert len(collect.read_jobs(tmp_path)) == 2
+
+
 def test_a_reason_that_could_not_be_written_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     failure.record(tmp_path / "gone", "out of memory")
     assert "it would say: out of memory" in capsys.readouterr().err

@@ -36,6 +36,17 @@ def test_lists_ranges_and_intervals_are_drawn_from_and_the_rest_stays() -> None:
     }
 
 
+@pytest.mark.parametrize("step", [0.3, 0.15, 0.35, 0.1])
+def test_no_value_of_a_range_is_lost(step: float) -> None:
+    """Hydra adds the stored 0.3 up to 0.8999999999999999, which Optuna would round down to 0.6."""
+    drawn = space.read({}, [f"head.dropout=range(0,1,{step})"]).drawn["head.dropout"]
+    assert isinstance(drawn, FloatDistribution)
+    assert drawn.high == pytest.approx(step * int(0.9999 / step))
+    down = space.read({}, [f"head.dropout=range(0.9,0,-{step})"]).drawn["head.dropout"]
+    assert isinstance(down, FloatDistribution)
+    assert (down.low, down.high) == (pytest.approx(0.9 - step * int(0.8999 / step)), 0.9)
+
+
 def test_a_file_may_hold_the_space_and_the_command_line_wins() -> None:
     params = {"training.learning_rate": "tag(log, interval(1e-4, 1e-2))", "training.batch_size": "choice(8, 16)"}
     read = space.read(params, ["usecase=casting", "training.learning_rate=1e-3"])

@@ -162,7 +162,7 @@ def _published(reader: Reader, where: str, given: Any) -> dict[str, Published]:
     found = {}
     for figure, value in (given or {}).items() if isinstance(given, dict | None) else [("", given)]:
         pair = value if isinstance(value, list) else [value]
-        if len(pair) > 2 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in pair):
+        if not 1 <= len(pair) <= 2 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in pair):
             reader.problems.append(f"{where}.{figure}: should be a number, or [mean, sd]; found {value!r}")
             continue
         found[str(figure)] = Published(*(float(n) for n in pair))

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from partsight import RESULTS_VERSION, check, command, failure, whole_file
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import quoted, search_path
+from partsight.run_files import FIGURES
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import isolation
 from partsight.sweep.parent import (
@@ -66,7 +67,8 @@ def train_one(composed: DictConfig) -> float:
     """A job: trains, and marks its folder as finished."""
     folder, began = _forgotten(), time.monotonic()
     value = command.train_one(composed)
-    if failure.reason(folder) is None:
+    # A full disk can swallow the reason of a failure; then there are no figures either.
+    if failure.reason(folder) is None and (folder / FIGURES).is_file():
         _finish(folder, began)
     return value
 

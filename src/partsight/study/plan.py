@@ -113,7 +113,7 @@ def plan(
     """
     own, common = _of_variants(study, given)
     lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
-    problems = _given_problems(study, protocol, common)
+    problems = _given_problems(study, protocol, common, own)
     if study.kind == "time" and repeats is not None and repeats > 1:
         problems.append(f"--repeats {repeats}: runs of kind: time are not repeated; leave it out")
     for line in lines.values():
@@ -163,12 +163,19 @@ def key_of(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]
 
 
-def _given_problems(study: Study, protocol: Protocol, given: Sequence[str]) -> list[str]:
+def _given_problems(
+    study: Study, protocol: Protocol, common: Sequence[str], own: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """What the study itself sets: within each variant, or from one to the next."""
+    within = {"repeat"}
+    within |= {"fold"} if study.folds else set()
+    within |= {"training.batch_size"} if study.batch_sizes else set()
     layers = [part for v in study.variants.values() for part in (v.settings, v.protocols.get(protocol.name, ()))]
-    varied = {"repeat", *(key_of(text) for layer in layers for text in layer)}
-    varied |= {"fold"} if study.folds else set()
-    varied |= {"training.batch_size"} if study.batch_sizes else set()
-    return [f"{text}: {key_of(text)} is what the study varies" for text in given if key_of(text) in varied]
+    varied = within.union(key_of(text) for layer in layers for text in layer)
+    refused = [(text, key_of(text)) for text in common if key_of(text) in varied]
+    for name, texts in own.items():
+        refused += [(f"{name}:{text}", key_of(text)) for text in texts if key_of(text) in within]
+    return [f"{text}: {key} is what the study varies" for text, key in refused]
 
 
 def _run_problems(study: Study, config: Config) -> Iterator[str]:

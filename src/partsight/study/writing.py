@@ -168,8 +168,9 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     several = bool((figures["runs"] > 1).any())
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
     notes.append(
-        f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, Newcombe's "
-        "for ROC_AUC, bootstrap for the others, which gives none if nothing, or everything, is right. "
+        f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, and for F1 "
+        "where the most probable class is the answer (softmax), Newcombe's for ROC_AUC, bootstrap for the others, "
+        "which gives none if nothing, or everything, is right. "
         + ("Folds are put together first, each row once. " if plan.study.folds else "")
         + f"With several {'repeats' if plan.study.folds else 'runs'}, the mean of their limits: scoring the same "
         "pictures again adds no new ones."
@@ -263,7 +264,8 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
         "the same first weights and on the same pictures, if both were equally good (one run: McNemar's exact test; "
         "several: Fisher's randomization test of the pictures' differences), corrected by Holm's method for all pairs. "
         f"(best): better than every other with p < {tables.LEVEL:g}. If there is none, the most accurate line, "
-        f"without a p, cannot be told apart from all others. {tables.ALONE}: the only line with its first weights."
+        f"without a p, cannot be told apart from all others. {tables.ALONE}: the only line with its first weights, "
+        "or its line and those beside it were not scored on the same pictures."
     ]
 
 

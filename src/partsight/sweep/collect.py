@@ -32,7 +32,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     """
     jobs = read_jobs(folder)
     table = job_table(jobs)
-    if not len(table) and (folder / "trials.csv").is_file():  # a search that was complete already
+    if not len(table) and (folder / trial.TABLE).is_file():  # a search that was complete already
         _track(folder, jobs, table, True)
         return True
     table.to_csv(folder / "sweep.csv", index=False)
@@ -67,8 +67,18 @@ def read_jobs(folder: Path) -> list[Job]:
     there = [folder / str(number) for number in numbers]
     if found is None or found.study is None:
         return [_job(sub, _noted_by_hydra(sub)) for sub in there]
-    trials = [(sub, one) for sub in there if (one := trial.of_run(sub)) and one.study == found.study]
+    again = _tried_again(folder)
+    announced = [(sub, trial.of_run(sub)) for sub in there if int(sub.name) not in again]
+    trials = [(sub, one) for sub, one in announced if one and one.study == found.study]
     return [_job(sub, one.overrides or _noted_by_hydra(sub)) for sub, one in trials]
+
+
+def _tried_again(folder: Path) -> set[int]:
+    """Trials whose worker ended and whose values became those of another trial."""
+    if not (folder / trial.TABLE).is_file():
+        return set()
+    table = pd.read_csv(folder / trial.TABLE)
+    return set(table.loc[table["state"] == trial.AGAIN, "trial"]) if len(table) else set()
 
 
 def _job(folder: Path, overrides: Sequence[str]) -> Job:

@@ -19,8 +19,9 @@ from partsight.insight.search_charts import history_chart, importance_chart
 from partsight.sweep import parent
 from partsight.sweep.search import studies, trial
 from partsight.sweep.search.space import Space
+from partsight.sweep.search.trial import AGAIN, TABLE
 
-TABLE, HISTORY, IMPORTANCE = "trials.csv", "history.png", "importance.png"
+HISTORY, IMPORTANCE = "history.png", "importance.png"
 _SHOWN = 10
 
 
@@ -60,7 +61,7 @@ def table(study: Study) -> pd.DataFrame:
     """
     rows = []
     for one in study.get_trials(deepcopy=False):
-        state = "again" if studies.TAKEN_BACK in one.user_attrs else one.state.name.lower().replace("fail", "failed")
+        state = AGAIN if studies.TAKEN_BACK in one.user_attrs else one.state.name.lower().replace("fail", "failed")
         rows.append(
             {
                 "trial": one.number,

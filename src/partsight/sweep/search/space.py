@@ -1,7 +1,9 @@
 """The search space, read from the sweep syntax of Hydra's command line."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -105,7 +107,7 @@ def _distribution(override: Override) -> BaseDistribution:
     if not isinstance(node, IntegerNode | FloatNode | AnyNode):
         raise PartsightError("is not a number; list its values, separated by commas")
     if isinstance(value, RangeSweep):
-        return _range(list(value.range()), value.step, "log" in tags)
+        return _range(value, "log" in tags)
     assert isinstance(value, IntervalSweep)
     assert value.start is not None
     assert value.end is not None
@@ -120,17 +122,22 @@ def _distribution(override: Override) -> BaseDistribution:
     return FloatDistribution(value.start, value.end, log="log" in tags)
 
 
-def _range(values: Sequence[float], step: float, log: bool) -> BaseDistribution:
-    if not values:
+def _range(given: RangeSweep, log: bool) -> BaseDistribution:
+    # In decimals: Hydra's own values add 0.3 up as it is stored, to 0.8999999999999999.
+    start, stop, step = (Decimal(str(number)) for number in (given.start, given.stop, given.step))
+    if not step:
+        raise PartsightError("has a step of 0")
+    last = start + step * (math.ceil((stop - start) / step) - 1)
+    if (last - start) * step < 0:
         raise PartsightError("holds no value")
-    low, high = min(values), max(values)
+    low, high = sorted((start, last))
     if log and step != 1:
         raise PartsightError("Optuna has no steps on a log scale; leave out the step or tag(log, ...)")
-    if all(isinstance(value, int) for value in values):
+    if all(isinstance(number, int) for number in (given.start, given.stop, given.step)):
         return IntDistribution(int(low), int(high), step=abs(int(step)), log=log)
     if log:
         raise PartsightError("Optuna has no steps on a log scale; use interval()")
-    return FloatDistribution(low, high, step=abs(float(step)))
+    return FloatDistribution(float(low), float(high), step=float(abs(step)))
 
 
 def _node(key: str) -> Any:

@@ -9,6 +9,10 @@ from partsight import failure
 from partsight.run_files import FIGURES
 
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
+TABLE = "trials.csv"
+"""In the sweep's folder: all trials of the study, with their states."""
+AGAIN = "again"
+"""State of a trial whose worker ended and whose values another trial has."""
 
 
 @dataclass(frozen=True)
