@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from browser import in_browser
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, noise, run, store, tree
@@ -436,6 +437,21 @@ def test_a_report_that_fails_does_not_lose_the_run(pictures: Path, tmp_path: Pat
     assert only.info.status == "FINISHED"
     assert only.data.tags["report"].startswith("failed: pictures: FileExistsError")
     assert "REPORT FAILED" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_store_that_refuses_the_pictures_does_not_lose_the_run(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", refuses)
+    folder = run(tmp_path, f"data.root={pictures}", "report.pictures=true", "training.epochs=1")
+    assert figures_of(folder)
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FINISHED"
+    assert only.data.tags["report"].startswith("failed: in MLflow: ")
+    assert "No space left on device" in only.data.tags["report"]
 
 
 def test_heat_maps_that_fail_leave_the_other_pictures(

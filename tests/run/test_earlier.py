@@ -271,11 +271,12 @@ def stopped_while_scoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *over
             run(tmp_path, *overrides, AGAIN, "tracking.experiment=other", "hydra.run.dir=stopped")
 
 
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 def test_a_checkpoint_that_a_power_cut_spoilt_is_named(
-    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
-    last = tmp_path / "stopped" / "checkpoints" / "last.ckpt"
+    last = tmp_path / "stopped" / "checkpoints" / name
     last.write_bytes(last.read_bytes()[:1000])
     with pytest.raises(SystemExit):
         run(tmp_path, pictures, AGAIN, "hydra.run.dir=stopped")

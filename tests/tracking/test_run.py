@@ -227,6 +227,25 @@ def test_ctrl_c_waits_for_a_call_to_the_store(tracking: TrackingConfig, monkeypa
     assert signal.getsignal(signal.SIGINT) == before
 
 
+def test_ctrl_c_waits_for_a_call_of_a_run_within_a_run(
+    tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the first training of pseudo-labels is."""
+    written = []
+
+    def interrupted(self: MlflowClient, *given: object, **named: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)  # the handler has run
+        written.append(named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), tracked(tracking, "outer"), tracked(tracking, "inner") as track:
+        track.tags({"a": 1})
+    assert len(written) == 1
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_a_sigterm_is_not_lost_where_the_call_fails(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def log_batch(self: MlflowClient, *given: object, **named: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

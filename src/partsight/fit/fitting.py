@@ -20,7 +20,7 @@ from partsight import seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
 from partsight.data.info import DataInfo
-from partsight.errors import did_you_mean
+from partsight.errors import PartsightError, did_you_mean
 from partsight.evaluation.metrics import METRICS
 from partsight.fit import processes, progress
 from partsight.fit.checkpoints import BesideTraining, Kept, Patience, WholeFiles, refuse_damaged
@@ -53,10 +53,13 @@ class Fitted:
 def problems(config: Config, machine: Machine) -> list[str]:
     """Settings that do not work on this machine, or with several processes."""
     alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
-    found, known = [], ["auto", *StrategyRegistry.available_strategies()]
+    # In processes that Lightning starts as copies of this one, callbacks and the watch over them do not work.
+    copies = ("spawn", "fork", "notebook")
+    registered = [name for name in StrategyRegistry.available_strategies() if not any(one in name for one in copies)]
+    found, known = [], ["auto", *registered]
     if config.trainer.strategy not in known:
         hint = did_you_mean(config.trainer.strategy, known)
-        found.append(f"trainer.strategy={config.trainer.strategy}: Lightning has no such strategy{hint}")
+        found.append(f"trainer.strategy={config.trainer.strategy}: not a strategy that works here{hint}")
     if machine.device == "cpu" and machine.precision == "16-mixed":
         found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
     if alone and not seeds.is_first_process():
@@ -64,7 +67,8 @@ def problems(config: Config, machine: Machine) -> list[str]:
             "trainer: this is one of several processes that torchrun or srun started, and each would be a separate "
             "run; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start only one"
         )
-    if not alone and config.training.freeze_epochs and config.trainer.strategy != strategy:
+    wrapped = not alone or config.trainer.strategy.startswith("ddp")  # which waits for gradients on one device too
+    if wrapped and config.training.freeze_epochs and config.trainer.strategy != strategy:
         found.append(
             f"training.freeze_epochs={config.training.freeze_epochs}: processes would wait for gradients of the frozen "
             f"backbone; set trainer.strategy={strategy}"
@@ -96,11 +100,17 @@ def fit(
     result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave an outdated
     last. Zero epochs evaluate the first weights, which are then saved as both.
     """
+    if (count := len(data.validation_positions)) < machine.processes:
+        raise PartsightError(
+            f"trainer.devices: {count} validation rows are fewer than {machine.processes} processes, and each needs one"
+        )
     model = new_model(config, data, info, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
     resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
     if resumed:
-        refuse_damaged(kept / LAST)
+        for name in (LAST, BEST):
+            if (kept / name).is_file():
+                refuse_damaged(kept / name)
     mode = "max" if METRICS[metric].higher_is_better else "min"
     best = Kept(
         kept,

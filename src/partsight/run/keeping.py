@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -121,4 +122,5 @@ def write_scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples
         stage.track.figures({"scorer_seconds": time.monotonic() - began})
     except Exception as error:  # whatever it is, it comes after the result
         console.banner("NO SCORER", str(error))
-        stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})
+        with suppress(PartsightError):  # the store may be what failed
+            stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})

@@ -64,7 +64,7 @@ def write(
         started = time.monotonic()
         with _going_on("interpretations", failures):
             _interpret(config, title, result, data, model, pictures)
-        track.figures({"interpretation_seconds": time.monotonic() - started})
+            track.figures({"interpretation_seconds": time.monotonic() - started})
     with _going_on("page", failures):
         page = run_page(
             result,
@@ -79,11 +79,13 @@ def write(
         )
         (stage.folder / "report.html").write_text(page, encoding="utf-8")
         track.artifact(stage.folder / "report.html")
-    if pictures.is_dir():
-        track.artifact(pictures)
+    with _going_on("in MLflow", failures):
+        if pictures.is_dir():
+            track.artifact(pictures)
+        track.figures({"report_seconds": time.monotonic() - began})
     if failures:
-        track.tags({"report": f"failed: {'; '.join(failures)}"})
-    track.figures({"report_seconds": time.monotonic() - began})
+        with _going_on("in MLflow", failures):
+            track.tags({"report": f"failed: {'; '.join(failures)}"})
 
 
 @contextmanager

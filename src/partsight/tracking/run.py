@@ -237,7 +237,9 @@ class _Signals:
         for one in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(one) != signal.SIG_IGN:
                 self._before[one] = signal.signal(one, self._leave)
-        if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        now = signal.getsignal(signal.SIGINT)
+        outer = getattr(now, "__self__", None)  # of a run around this one: it does not see this one's calls
+        if now == signal.default_int_handler or isinstance(outer, _Signals):
             self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._interrupt)
 
     def __exit__(self, *error: object) -> None:
