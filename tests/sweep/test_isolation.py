@@ -15,10 +15,11 @@ import cloudpickle
 import pandas as pd
 import pytest
 from hydra.core.utils import JobStatus
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
+from hydra_plugins.partsight_isolated.launcher import IsolatedLauncher
 from partsight import failure
 from partsight.sweep import isolation
 from partsight.sweep.isolation import Slot, slots
@@ -114,6 +115,45 @@ def test_a_job_that_cannot_be_started_costs_the_others_nothing(
     assert isolation.run_all(jobs, shared, 1) == {0: None, 1: None}
     assert started == [0, 1]
     assert f"Job 1: could not be started: {error}" in capsys.readouterr().out
+
+
+def test_a_job_whose_log_cannot_be_opened_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody would read what it prints, and it would wait for that."""
+    (tmp_path / "0" / isolation.LOG).mkdir(parents=True)
+    monkeypatch.setattr(isolation, "start_server", lambda: None)
+    shared: Any = None
+    assert isolation.run_all([isolation.Job(0, tmp_path / "0", OmegaConf.create())], shared, 1) == {0: None}
+    assert "Job 0: could not be started: [Errno 21] Is a directory" in capsys.readouterr().out
+
+
+def test_a_job_has_the_number_of_its_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of another worker may lie between two of them."""
+
+    class Loader:
+        def load_sweep_config(self, master: object, overrides: list[str]) -> DictConfig:
+            sweep = {"dir": str(tmp_path), "subdir": "${hydra.job.num}"}
+            composed = OmegaConf.create({"hydra": {"sweep": sweep, "job": {}, "overrides": {"task": []}}})
+            for text in overrides:
+                composed.hydra.sweep.subdir = text.partition("=")[2]
+            return composed
+
+    given: list[isolation.Job] = []
+
+    def run_all(jobs: list[isolation.Job], *_: object) -> dict[int, None]:
+        given.extend(jobs)
+        return dict.fromkeys(job.number for job in jobs)
+
+    monkeypatch.setattr(isolation, "run_all", run_all)
+    launcher: Any = IsolatedLauncher(1)
+    launcher.hydra_context, launcher.task_function = SimpleNamespace(config_loader=Loader()), print
+    launcher.config = OmegaConf.create({"hydra": {"hydra_logging": None, "verbose": False}})
+    launcher.launch([["hydra.sweep.subdir=3"], ["hydra.sweep.subdir=5"]], 3)
+    launcher.launch([[], []], 7)
+    assert [job.number for job in given] == [3, 5, 7, 8]
+    assert [job.folder.name for job in given] == ["3", "5", "7", "8"]
+    assert [job.config.hydra.job.num for job in given] == [3, 5, 7, 8]
 
 
 def test_an_error_that_hydra_would_raise_is_recorded(tmp_path: Path) -> None:

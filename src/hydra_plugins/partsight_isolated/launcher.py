@@ -61,7 +61,10 @@ class IsolatedLauncher(Launcher):
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
             with open_dict(config):
                 config.hydra.job.id = config.hydra.job.num = number
-            folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
+                subdir = str(config.hydra.sweep.subdir)
+                if subdir.isdigit():  # a search's trial, whose number need not follow the last one's
+                    config.hydra.job.id = config.hydra.job.num = number = int(subdir)
+            folder = Path(str(config.hydra.sweep.dir)) / subdir
             jobs.append(isolation.Job(number, folder, config))
         shared = isolation.Shared(self.hydra_context, self.task_function, Singleton.get_state())
         results = isolation.run_all(jobs, shared, self.n_jobs)

@@ -17,7 +17,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import cloudpickle
 import numpy as np
@@ -143,13 +143,14 @@ class _Running:
 def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, named: bool) -> _Running:
     job.folder.mkdir(parents=True, exist_ok=True)
     failure.forget(job.folder)
+    log = (job.folder / LOG).absolute()  # hydra.job.chdir changes the job's folder
+    kept = log.open("a", encoding="utf-8", buffering=1)  # here: if it fails, the job does not start
     result, its_result = server.Pipe(duplex=False)
     printed, its_output = server.Pipe(duplex=False)
     work = cloudpickle.dumps((job.config, shared))  # OmegaConf's resolvers are closures, which pickle refuses
-    log = (job.folder / LOG).absolute()  # hydra.job.chdir changes the job's folder
     process = server.Process(target=_job, args=(work, slot, its_result, its_output, printed, log))
     prefix = f"[{job.number}] " if named else ""
-    printing = threading.Thread(target=_print, args=(printed, log, prefix), daemon=True)
+    printing = threading.Thread(target=_print, args=(printed, kept, prefix), daemon=True)
     try:
         printing.start()  # before the process: if no thread can be started, no process is left unwatched
         process.start()
@@ -224,15 +225,15 @@ def _gpus() -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
-def _print(output: Connection, log: Path, prefix: str) -> None:
+def _print(output: Connection, kept: TextIO, prefix: str) -> None:
     """Copies each line to the log and the console, until the last process that can print has ended.
 
     It keeps reading even if both fail (a full disk, a closed pipe): a job whose output nobody reads would block.
     """
     with (
         output,
+        kept,
         open(output.fileno(), encoding="utf-8", errors="replace", closefd=False) as printed,
-        log.open("a", encoding="utf-8", buffering=1) as kept,
     ):
         for line in printed:
             with contextlib.suppress(OSError, ValueError):
