@@ -131,7 +131,10 @@ def _predict(parsed: argparse.Namespace) -> None:
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
 
 
-def _try_writing(path: Path) -> None:
+def _try_writing(out: Path) -> None:
+    path = out.resolve()  # where a link leads
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return  # a pipe or a device: whoever reads from it would see an end
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
@@ -139,7 +142,7 @@ def _try_writing(path: Path) -> None:
         if new:
             path.unlink()
     except OSError as error:
-        raise PartsightError(f"--out {path}: cannot be written: {error.strerror}") from None
+        raise PartsightError(f"--out {out}: cannot be written: {error.strerror}") from None
 
 
 def _export(parsed: argparse.Namespace) -> None:

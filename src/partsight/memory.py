@@ -16,12 +16,18 @@ def keep() -> None:
     _mallopt(_M_TRIM_THRESHOLD, -1)  # never
 
 
+one_arena_taken = False
+"""Whether `one_arena` was called."""
+
+
 def one_arena() -> None:
     """All threads take memory from one place, so that `keep` holds for all; to be called before there are threads.
 
     By itself glibc gives each thread an arena of its own, and to these `keep` does not apply.
     """
+    global one_arena_taken
     _mallopt(_M_ARENA_MAX, 1)
+    one_arena_taken = True
 
 
 def give_back() -> None:

@@ -40,6 +40,9 @@ def test_a_column_that_was_pandas_index_is_a_column(tmp_path: Path) -> None:
     assert table_file.columns(tmp_path / "t.parquet") == ["verdict", "file"]
     found = table_file.cells(tmp_path / "t.parquet", ["file", "verdict"])
     assert found.to_csv(index=False) == "file,verdict\na.png,good\nb.png,bad\n"
+    frame.reset_index().set_index("file", drop=False).to_parquet(tmp_path / "both.parquet")
+    found = table_file.cells(tmp_path / "both.parquet", ["file", "verdict"])
+    assert found.to_csv(index=False) == "file,verdict\na.png,good\nb.png,bad\n"
     assert table_file.cells(tmp_path / "t.parquet", ["verdict"]).to_csv(index=False) == "verdict\ngood\nbad\n"
 
 

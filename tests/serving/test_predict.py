@@ -219,6 +219,11 @@ def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
     (tmp_path / "file").touch()
     for out in (tmp_path / "folder.csv", tmp_path / "file" / "scores.csv"):
         assert f"--out {out}: cannot be written: " in refusal(capsys, checkpoint, pictures, "--out", out)
+    assert not (tmp_path / "new.csv").exists()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "new.csv")
+    cli._try_writing(tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert not (tmp_path / "new.csv").exists()
     assert "--workers -1: must be at least 0" in refusal(capsys, checkpoint, pictures, "--workers", -1)
 
 

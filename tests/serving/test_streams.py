@@ -86,27 +86,34 @@ def test_who_calls_faster_than_the_streams_waits() -> None:
                 streams.call(go_on.wait)
                 called.append(number)
 
-    caller = threading.Thread(target=calling)
+    caller = threading.Thread(target=calling, daemon=True)
     caller.start()
-    caller.join(timeout=1)
-    assert caller.is_alive()
-    assert len(called) == 4
-    go_on.set()
-    caller.join(timeout=60)
+    try:
+        for _ in range(600):
+            caller.join(timeout=0.1)
+            if len(called) >= 4:
+                break
+        caller.join(timeout=0.5)
+        assert len(called) == 4
+    finally:
+        go_on.set()
+        caller.join(timeout=60)
     assert len(called) == 50
 
 
 def test_calls_that_have_not_begun_are_dropped_when_the_block_fails() -> None:
-    begun, both = [], threading.Barrier(3)
+    begun, both, dropped = [], threading.Barrier(3), threading.Event()
 
     def slow(number: int) -> None:
         begun.append(number)
         both.wait(timeout=60)
+        dropped.wait(timeout=60)
 
     def interrupted() -> None:
         with Streams(2) as streams:
             for number in range(4):
                 streams.call(slow, number)
+            streams._pending[-1].add_done_callback(lambda _: dropped.set())
             both.wait(timeout=60)
             raise KeyboardInterrupt
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from partsight import check, command, config, failure
 from partsight.errors import Problems, Pruned
+from partsight.run_files import FIGURES
 from partsight.study import launch, timing
 from partsight.study.definition import read_protocol, read_study
 from partsight.study.plan import FINISHED, plan
@@ -28,12 +29,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("kind", ["train", "time"])
 def test_a_run_that_failed_once_can_be_finished(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(command, "train_one", lambda composed: 1.0)
+    monkeypatch.setattr(command, "train_one", lambda composed: float((folder / FIGURES).write_text("metric,value\n")))
     monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=[]))
     monkeypatch.setattr(timing, "run", lambda config, folder: None)
     launch.task_of(kind)(DictConfig({}))
     assert (folder / FINISHED).is_file()
     assert failure.reason(folder) is None
+
+
+def test_a_run_without_figures_is_not_finished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk can swallow the reason of its failure."""
+    monkeypatch.setattr(command, "train_one", lambda composed: float("nan"))
+    launch.task_of("train")(DictConfig({}))
+    assert not (folder / FINISHED).exists()
 
 
 def test_a_job_of_any_sweep_that_starts_again_has_not_failed_yet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,7 +211,8 @@ def test_what_a_job_prints_is_taken_though_nobody_wants_it(tmp_path: Path, monke
 
     read, write = multiprocessing.Pipe(duplex=False)
     monkeypatch.setattr(sys, "stdout", Closed())
-    taking = threading.Thread(target=isolation._print, args=(read, tmp_path / "job.log", ""), daemon=True)
+    log = (tmp_path / "job.log").open("a")
+    taking = threading.Thread(target=isolation._print, args=(read, log, ""), daemon=True)
     taking.start()
     with open(write.fileno(), "w", closefd=False) as printed:
         printed.write("a line\n" * 100_000)

@@ -82,7 +82,8 @@ def read(config: Config) -> Examples:
         problems.append(str(error))
     else:
         lost = {name for part in parts for name in part.lost} - set(label.classes)
-        problems += bad_pictures.without_pictures(sorted(lost))
+        if lost:
+            problems += bad_pictures.without_pictures(sorted(lost)) + [text for part in parts for text in part.absent]
     folder = found.parts[0].folder
     if problems:
         _raise(problems, frame, folder, found, config)
@@ -103,7 +104,9 @@ class _Checked:
     problems: list[str]
     skipped: pd.DataFrame
     lost: set[str]
-    """Classes of the training rows whose pictures are not there; under one label column."""
+    """Classes of the training rows whose pictures are not there; under one label column, if such rows are skipped."""
+    absent: list[str]
+    """What to say of all pictures that are not there, if the classes in `lost` have no others."""
 
 
 def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
@@ -115,8 +118,9 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
     problems += row_checks.mixed_types(raw, found.labels)
     pictures = row_checks.find_pictures(raw["image"], part.folder)
     problems += pictures.problems
+    not_there = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)
     if data.on_bad_image == "error":
-        problems += row_checks.absent_problem(raw["image"], pictures.absent, part.folder)
+        problems += not_there
     frame = pd.DataFrame({"split": part.split, "row": raw.index.to_numpy(np.int64), "image": raw["image"].to_numpy()})
     frame["image"] = frame["image"].astype("str")
     if part.folder != found.parts[0].folder:
@@ -130,7 +134,7 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
     lost: set[str] = set()
     if part.split == "train" and len(found.labels) == 1 and data.on_bad_image == "skip":
         lost = set(frame.loc[absent, found.labels[0]].dropna())
-    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost)
+    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, not_there)
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:

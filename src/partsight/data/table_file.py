@@ -75,7 +75,8 @@ def cells(
                 )
         else:
             frame = pd.read_parquet(path, columns=wanted)
-            named = [name for name in frame.index.names if name in wanted]  # columns that pandas had as its index
+            # Columns that pandas had as its index; one may be there besides as a column.
+            named = [name for name in frame.index.names if name in wanted and name not in frame.columns]
             frame = (frame.reset_index(named) if named else frame).reset_index(drop=True)
     except UnicodeDecodeError as error:
         raise _not_utf8(path, error) from None

@@ -108,7 +108,7 @@ def fit(
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
     resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
     if resumed:
-        for name in (LAST, BEST):
+        for name in (LAST, BEST):  # callbacks look into both
             if (kept / name).is_file():
                 refuse_damaged(kept / name)
     mode = "max" if METRICS[metric].higher_is_better else "min"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from partsight import console
+from partsight import console, memory
 from partsight.config import ImageConfig, TrainerConfig
 from partsight.data import augmentation, bad_pictures, folders, pictures, row_checks, table_file
 from partsight.data.augmentation import Transforms
@@ -141,7 +141,8 @@ def _probabilities(
         with torch.inference_mode(), machine.autocast():
             scored[first : first + count] = model.predict_step(batch, 0).probabilities
 
-    with Streams(machine.threads if device == "cpu" else 1) as streams:
+    divided = device == "cpu" and memory.one_arena_taken  # else streams are slower than none (docs/performance.md)
+    with Streams(machine.threads if divided else 1) as streams:
         for read in console.progress(loader, len(loader), "Scoring, in batches"):
             problems += read.problem
             doubts += read.doubt

@@ -192,7 +192,7 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
         if real in above:
             return
         for path in folder.iterdir():
-            if path.name.startswith("."):
+            if path.name.startswith(".") or path.name == "lost+found":  # of a disk's top folder
                 continue
             if path.is_dir():
                 look(path, above | {real})
@@ -238,7 +238,7 @@ def main() -> int:
     try:
         scorer = Scorer()
         files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
-        if parsed.out:
+        if parsed.out and files:
             parsed.out.parent.mkdir(parents=True, exist_ok=True)
             parsed.out.open("a").close()
     except (PartsightError, OSError) as error:

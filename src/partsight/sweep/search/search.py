@@ -20,7 +20,6 @@ from partsight.run.identity import WITHOUT_EFFECT
 from partsight.sweep.search import outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space
-from partsight.sweep.search.trial import TABLE
 from partsight.sweep.search.worker import Worker, launched
 
 _LOOK_SECONDS = 2
@@ -88,7 +87,6 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
     sampler, pruner = studies.sampler(asked.sampler, asked.seed), studies.pruner(asked.pruner)
     study = optuna.load_study(study_name=name, storage=studies.storage(url), sampler=sampler, pruner=pruner)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / TABLE).unlink(missing_ok=True)  # until there is one of all trials, whose states are final
     OmegaConf.save(config, folder / "multirun.yaml")
     _greet(study, asked, url)
     worker = Worker(study, studies.metric(study), url, searched, folder, launcher, asked.pruner)
