@@ -52,7 +52,7 @@ def run(config: Config) -> float:
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
     parent, name = parent_of(HydraConfig.get()), run_name(config)
-    with earlier.claimed(config, tags["identity"], drawn, in_sweep=parent is not None) as known:
+    with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
             return _conclude_again(config, known, folder, parent)
         earlier.prepare_folder(folder, known)

@@ -104,7 +104,7 @@ def test_processes_started_by_others_go_on_from_nothing(
     config = Config(seed=1, trainer=TrainerConfig(num_nodes=nodes))
     assert processes.started_apart(config) is apart
     if apart:
-        with earlier.claimed(config, "0123", drawn=False) as known:
+        with earlier.claimed(config, "0123", Path("new"), drawn=False) as known:
             assert known is None
         assert "does not look for an earlier run and starts from scratch" in capsys.readouterr().out
 
@@ -120,10 +120,10 @@ def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(monkeypatch: p
     entered = threading.Event()
 
     def second() -> None:
-        with earlier.claimed(Config(seed=1), "0123", drawn=False):
+        with earlier.claimed(Config(seed=1), "0123", Path("second"), drawn=False):
             entered.set()
 
-    with earlier.claimed(Config(seed=1), "0123", drawn=True):
+    with earlier.claimed(Config(seed=1), "0123", Path("first"), drawn=True):
         thread = threading.Thread(target=second)
         thread.start()
         assert not entered.wait(0.5)

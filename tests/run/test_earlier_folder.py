@@ -2,6 +2,7 @@
 
 import platform
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -111,10 +112,10 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made below it
     monkeypatch.setattr(earlier, "_find", lambda *_: None)
     config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
-    with earlier.claimed(config, "0123", drawn=False) as known:
+    with earlier.claimed(config, "0123", tmp_path / "new", drawn=False) as known:
         assert known is None
-    assert "cannot write this lock file" in capsys.readouterr().out
-    with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", drawn=False):
+    assert "Cannot write a lock file" in capsys.readouterr().out
+    with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", tmp_path / "new", drawn=False):
         raise OSError("the run's own")
 
 
@@ -125,15 +126,56 @@ def test_a_run_that_is_made_again_is_waited_for_too(tmp_path: Path, monkeypatch:
     begun = threading.Event()
 
     def second() -> None:
-        with earlier.claimed(waiting, "4567", drawn=False):
+        with earlier.claimed(waiting, "4567", tmp_path / "waiting", drawn=False):
             begun.set()
 
     thread = threading.Thread(target=second)
-    with earlier.claimed(again, "4567", drawn=False) as known:
+    with earlier.claimed(again, "4567", tmp_path / "again", drawn=False) as known:
         assert known is None
-        with earlier.claimed(again, "4567", drawn=False):  # which waits for nobody
+        with earlier.claimed(again, "4567", tmp_path / "and again", drawn=False):  # which waits for nobody
             thread.start()
             assert not begun.wait(0.5)
+    thread.join(10)
+    assert begun.is_set()
+
+
+def test_a_run_that_was_made_again_beside_another_is_not_taken_over(tmp_path: Path) -> None:
+    """It does not hold the lock of its identity, but that of its folder."""
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+    again, asks = Config(seed=1, rerun=True, tracking=tracking), Config(seed=1, tracking=tracking)
+    client, experiment = store.prepare(tracking)
+    beside, found = tmp_path / "beside", list[earlier.Earlier | None]()
+
+    def third() -> None:
+        with earlier.claimed(asks, "89ab", tmp_path / "third", drawn=False) as known:
+            found.append(known)
+
+    thread = threading.Thread(target=third)
+    with ExitStack() as first:
+        first.enter_context(earlier.claimed(asks, "89ab", tmp_path / "first", drawn=False))
+        with earlier.claimed(again, "89ab", beside, drawn=False):
+            first.close()
+            tags = {"identity": "89ab", "folder": str(beside), "host": platform.node()}
+            run = client.create_run(experiment, tags=tags).info.run_id
+            thread.start()
+            thread.join(0.5)
+            assert thread.is_alive()
+            client.set_terminated(run, "KILLED")
+    thread.join(10)
+    assert [known.id for known in found if known] == [run]
+
+
+def test_two_runs_in_one_folder_wait_for_each_other(tmp_path: Path) -> None:
+    config, begun = Config(rerun=True), threading.Event()
+
+    def second() -> None:
+        with earlier.claimed(config, "2222", tmp_path, drawn=True):
+            begun.set()
+
+    thread = threading.Thread(target=second)
+    with earlier.claimed(config, "1111", tmp_path, drawn=True):
+        thread.start()
+        assert not begun.wait(0.5)
     thread.join(10)
     assert begun.is_set()
 
@@ -145,7 +187,7 @@ def test_a_finished_run_without_files_does_not_hide_an_interrupted_one(tmp_path:
     stopped = client.create_run(experiment, tags=tags).info.run_id
     client.set_terminated(stopped, "KILLED")
     client.set_terminated(client.create_run(experiment, tags=tags).info.run_id, "FINISHED")
-    with earlier.claimed(config, "0123", drawn=False) as known:
+    with earlier.claimed(config, "0123", tmp_path / "new", drawn=False) as known:
         assert known is not None
         assert (known.id, known.finished) == (stopped, False)
 
@@ -157,5 +199,5 @@ def test_a_running_run_of_another_user_is_left_alone(user: str | None, tmp_path:
     client, experiment = store.prepare(config.tracking)
     tags = {"identity": "0123", "folder": str(tmp_path), "host": platform.node()}
     client.create_run(experiment, tags=tags | ({"mlflow.user": user} if user else {}))
-    with earlier.claimed(config, "0123", drawn=False) as known:
+    with earlier.claimed(config, "0123", tmp_path / "new", drawn=False) as known:
         assert (known is None) is (user is not None)

@@ -57,7 +57,7 @@ def composed(folder: Path, *task: str, n_jobs: int = 1, **sweeper: Any) -> DictC
 
 def search_for(config: DictConfig, answer: Answer = near_a_hundredth, settings: Config | None = None) -> Answers:
     """A command from its check to its end."""
-    search.open_study(config, settings or Config(prediction=PredictionConfig(metric="ROC_AUC")))
+    search.open_study(config, [settings or Config(prediction=PredictionConfig(metric="ROC_AUC"))])
     launcher = Answers(answer)
     search.run(config, launcher)
     return launcher

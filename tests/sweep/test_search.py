@@ -171,7 +171,7 @@ def test_a_worker_waits_for_the_trials_of_others_and_no_longer_than_they_live(
 ) -> None:
     monkeypatch.setattr(studies, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(search, "_LOOK_SECONDS", 0.1)
-    search.open_study(composed(tmp_path), Config(prediction=PredictionConfig(metric="ROC_AUC")))
+    search.open_study(composed(tmp_path), [Config(prediction=PredictionConfig(metric="ROC_AUC"))])
     study(tmp_path).ask()  # another worker's, of which nothing is heard again
     search_for(composed(tmp_path, n_trials=1))
     assert states(tmp_path) == ["FAIL", "COMPLETE"]
@@ -234,6 +234,23 @@ def test_a_wrong_choice_is_an_error_before_the_first_trial(tmp_path: Path) -> No
     assert "backbone=resnet81" in said
     assert "training.label_smoothing=1.5: must be" in said
     assert not (tmp_path / "optuna.db").exists()
+
+
+def test_a_group_that_sets_how_trials_are_judged_cannot_be_searched(tmp_path: Path) -> None:
+    """trainer=debug validates on two batches only."""
+    register()
+    given = ["usecase=casting", "hydra/sweeper=search", "hydra.sweeper.study_name=s", "trainer=auto,debug"]
+    given += ["model.pretrained=false", "hydra.sweep.dir=sweep"]
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration("train", given, run_mode=RunMode.MULTIRUN)
+        fixed = loader.load_configuration("train", [*given, "trainer.limit_val_batches=2"], run_mode=RunMode.MULTIRUN)
+    with pytest.raises(Problems) as caught:
+        jobs.checked(config)
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith("trainer.limit_val_batches: null in some trials, 2 in others")
+    assert not (tmp_path / "optuna.db").exists()
+    assert len(jobs.checked(fixed)) == 2
 
 
 def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_jobs_that_a_launcher_loses_are_failed_trials_and_the_search_goes_on(tmp
 
 def test_values_whose_worker_dies_are_tried_twice_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "SILENCE_SECONDS", 0.3)
-    search.open_study(composed(tmp_path), Config(prediction=ROC_AUC))
+    search.open_study(composed(tmp_path), [Config(prediction=ROC_AUC)])
     drawn: dict[str, BaseDistribution] = {"training.learning_rate": FloatDistribution(1e-4, 1e-1, log=True)}
     study(tmp_path).ask(drawn)
     watch = studies.Watch()
@@ -128,7 +128,7 @@ def test_a_sign_of_life_is_seen_whatever_the_clock_of_its_machine_says(
 ) -> None:
     now = [1000.0]
     monkeypatch.setattr(studies, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    search.open_study(composed(tmp_path), Config(prediction=ROC_AUC))
+    search.open_study(composed(tmp_path), [Config(prediction=ROC_AUC)])
     running, watch = study(tmp_path).ask(), studies.Watch()
     for sign in (-5e9, -4e9, -3e9):  # of a clock that stands in the past
         running.set_user_attr(studies.ALIVE, sign)
@@ -246,13 +246,13 @@ def test_a_study_that_nobody_named_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_an_unnamed_study_without_a_trial_is_begun_again(tmp_path: Path) -> None:
-    search.open_study(composed(tmp_path, study_name=None), Config(prediction=ROC_AUC))  # and MLflow was away
+    search.open_study(composed(tmp_path, study_name=None), [Config(prediction=ROC_AUC)])  # and MLflow was away
     search_for(composed(tmp_path, n_trials=1, study_name=None))
 
 
 def test_a_search_that_stops_has_a_table_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = composed(tmp_path, n_trials=9)
-    search.open_study(config, Config(prediction=ROC_AUC))
+    search.open_study(config, [Config(prediction=ROC_AUC)])
     sweeper = SearchSweeper()
     sweeper.config, sweeper.launcher = config, Answers(lambda job: math.nan)
     with pytest.raises(SystemExit) as left:

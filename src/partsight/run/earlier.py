@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.turns import turn
+
+_WAITING = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,11 @@ def place(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) -> Iterator[Earlier | None]:
-    """The earlier run of this identity, if any; while the body runs, no other process of this machine starts the same.
+def claimed(
+    config: Config, identity: str, folder: Path, drawn: bool, in_sweep: bool = False
+) -> Iterator[Earlier | None]:
+    """The earlier run of this identity, if any; while the body runs, no other process of this machine starts the same,
+    or any run in the same folder.
 
     If another process is running it, this one waits. With rerun or a drawn seed it neither looks for an earlier run nor
     waits, but who asks for its seed meanwhile waits for it.
@@ -80,6 +85,7 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
     Args:
         config: of the run.
         identity: of the run.
+        folder: of the run.
         drawn: whether the seed was drawn, so that there can be no earlier run.
         in_sweep: whether the run is a job of a sweep, which has already reached the store.
     """
@@ -93,23 +99,38 @@ def claimed(config: Config, identity: str, drawn: bool, in_sweep: bool = False) 
         yield None
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
-    name = f"{hashlib.blake2b(run.encode(), digest_size=16).hexdigest()}.lock"
-    waiting = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
-    file = platformdirs.user_cache_path("partsight") / "running" / name
     with ExitStack() as held:
         try:
-            held.enter_context(turn(file, None if config.rerun or drawn else waiting))
+            held.enter_context(turn(_lock(str(folder.resolve())), f"Another run uses {folder}; waiting until it ends"))
+            held.enter_context(turn(_lock(run), None if config.rerun or drawn else _WAITING))
         except OSError as error:
-            lost = "a second start of the same run will not wait for this one"
-            console.say(f"{file}: cannot write this lock file ({error}); {lost}")
-        yield None if config.rerun or drawn else _find(config, identity, in_sweep)
+            console.say(
+                f"Cannot write a lock file ({error}); a second start of the same run will not wait for this one"
+            )
+        yield None if config.rerun or drawn else _find(config, identity, folder, in_sweep)
 
 
-def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
+def _lock(what: str) -> Path:
+    """The lock file of a run, or of a folder that a run uses."""
+    name = f"{hashlib.blake2b(what.encode(), digest_size=16).hexdigest()}.lock"
+    return platformdirs.user_cache_path("partsight") / "running" / name
+
+
+def _find(config: Config, identity: str, folder: Path, in_sweep: bool) -> Earlier | None:
     client, experiment = store.prepare(config.tracking, patient=in_sweep)
-    same = f"tags.identity = '{identity}'"
-    found = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
-    runs = [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
+
+    def of_same_identity() -> list[Run]:
+        same = f"tags.identity = '{identity}'"
+        found = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
+        return [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
+
+    runs = of_same_identity()
+    at_work = [run for run in runs if _seems_at_work(run, folder)]
+    for run in at_work:
+        with suppress(OSError), turn(_lock(run.data.tags["folder"]), _WAITING):
+            pass
+    if at_work:
+        runs = of_same_identity()
     for run in (run for run in runs if run.info.status == "FINISHED"):
         if any(file.path == FIGURES for file in client.list_artifacts(run.info.run_id)):
             return _earlier(run)
@@ -127,6 +148,16 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
             continue
         return _earlier(run)
     return None
+
+
+def _seems_at_work(run: Run, folder: Path) -> bool:
+    """Whether a run may be at work on this machine, elsewhere than in `folder`, our own.
+
+    One with rerun or a drawn seed need not hold the lock of its identity; it holds the lock of its folder.
+    """
+    tags = run.data.tags
+    here = tags["host"] == platform.node()
+    return run.info.status == "RUNNING" and here and tags["folder"] != str(folder.resolve())
 
 
 def _earlier(run: Run) -> Earlier:

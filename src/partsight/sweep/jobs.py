@@ -52,7 +52,7 @@ def checked(config: DictConfig) -> list[Config]:
     if _searches(config):
         from partsight.sweep.search import search
 
-        search.open_study(config, settings[0])
+        search.open_study(config, settings)
     return settings
 
 

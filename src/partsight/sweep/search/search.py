@@ -47,9 +47,19 @@ def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
     return space.read(asked.params, given).corners()
 
 
-def open_study(config: DictConfig, first: Config) -> None:
-    """Creates the study, or checks that it can be resumed. `first`: settings of any trial."""
-    asked, drawn = settings.of(config), _space(config).drawn
+def open_study(config: DictConfig, corners: Sequence[Config]) -> None:
+    """Creates the study, or checks that it can be resumed.
+
+    Args:
+        config: composed, the hydra section included.
+        corners: the settings of `jobs`.
+
+    Raises:
+        Problems: trials would be judged in different ways, or the study was begun with other settings.
+    """
+    if apart := space.judged_apart(corners):
+        raise Problems("The search cannot run", apart)
+    asked, drawn, first = settings.of(config), _space(config).drawn, corners[0]
     shared = _shared(first, [key.lstrip("+") for key in drawn])
     name = settings.study_name(asked, config)
     url, metric = settings.storage_url(asked), first.prediction.metric

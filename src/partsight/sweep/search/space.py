@@ -1,5 +1,6 @@
 """The search space, read from the sweep syntax of Hydra's command line."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import AnyNode, DictConfig, FloatNode, IntegerNode, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from partsight.config import Config
+from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems
 
+_DRAWS = ("fold", "repeat", "seed")
+"""Settings of which a search would find the easiest value."""
 _COMPARED_BY = (
     *("prediction.metric", "usecase", "data"),
     *("training.train_on_validation", "trainer.limit_val_batches"),
@@ -70,7 +73,7 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
         except (PartsightError, ValueError) as error:
             problems.append(f"{line}: {error}")
     for key in (key.lstrip("+") for key in drawn):
-        if key in ("fold", "repeat", "seed"):
+        if key in _DRAWS:
             problems.append(
                 f"{key}: the search would find the easiest one, so it cannot be searched; give one {key}, and run the "
                 f"best trial with -m {key}=0,1,..."
@@ -85,6 +88,23 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
     if problems:
         raise Problems("The search cannot run", problems)
     return Space(tuple(fixed.values()), drawn)
+
+
+def judged_apart(corners: Sequence[Config]) -> list[str]:
+    """Settings by which trials are judged and which differ between them, because a searched group sets them.
+
+    corners: what `Space.corners` composes to.
+    """
+    differing: dict[str, tuple[Any, Any]] = {}
+    first = {key: value for key, value, _ in leaves(corners[0])}
+    for key, value in ((key, value) for one in corners[1:] for key, value, _ in leaves(one)):
+        if value != first[key] and (key in (*_COMPARED_BY, *_DRAWS) or key.startswith("data.")):
+            differing.setdefault(key, (first[key], value))
+    return [
+        f"{key}: {json.dumps(one)} in some trials, {json.dumps(other)} in others, because a group that is searched "
+        f"sets it; trials are compared by one metric on the same pictures: set {key} on the command line"
+        for key, (one, other) in differing.items()
+    ]
 
 
 def lines(params: Mapping[str, str]) -> list[str]:
