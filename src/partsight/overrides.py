@@ -260,6 +260,8 @@ def _file_problems(path: Path, section: str) -> list[str]:
     if not isinstance(content, dict):
         return [f"{path}: should be a mapping of settings, found {type(content).__name__}"]
     content = {k: v for k, v in content.items() if k not in ("defaults", "hydra")}
+    if section == "usecase" and content:
+        return [f"{path}: begin it with the line `# @package _global_`; Hydra takes its keys for keys below usecase"]
     keyed = list(flat(content, f"{section}." if section else ""))
     unknown = [f"{path}: {_unknown(key, [])}" for key, _ in keyed if not _known(key)]
     return unknown + [

@@ -1,5 +1,7 @@
 """Names of the files that a run leaves in its folder, for all who write or read them."""
 
+from pathlib import Path
+
 SETTINGS = "config.yaml"
 """All of them, the drawn seed included."""
 FACTS = "facts.yaml"
@@ -18,3 +20,8 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 """In the folder checkpoints."""
 COPIED_FROM = "earlier_run.json"
 """If a finished run was reused instead of running again: says whose files these are."""
+
+
+def facts_beside(checkpoint: Path) -> Path:
+    """The facts of the run that made a checkpoint, if it is still in the folder of its run."""
+    return checkpoint.resolve().parent.parent / FACTS

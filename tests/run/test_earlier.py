@@ -288,6 +288,18 @@ def test_a_checkpoint_that_a_power_cut_spoilt_is_named(
     assert [r.info.status for r in mlflow_runs(tmp_path)] == ["FINISHED"]
 
 
+def test_a_best_checkpoint_that_is_gone_is_named(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best of the epochs after the stop could be another."""
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    best = tmp_path / "stopped" / "checkpoints" / "best.ckpt"
+    best.unlink()
+    with pytest.raises(SystemExit):
+        run(tmp_path, pictures, AGAIN, "hydra.run.dir=stopped")
+    assert f"{best}: is gone" in capsys.readouterr().err
+
+
 def test_resume_never_begins_a_run_of_its_own(tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
     run(tmp_path, pictures, AGAIN, "resume=never", "hydra.run.dir=new")

@@ -114,7 +114,7 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
     config = Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
     with earlier.claimed(config, "0123", tmp_path / "new", drawn=False) as known:
         assert known is None
-    assert "Cannot write a lock file" in capsys.readouterr().out
+    assert "cannot write this lock file" in capsys.readouterr().out
     with pytest.raises(OSError, match="the run's own"), earlier.claimed(config, "0123", tmp_path / "new", drawn=False):
         raise OSError("the run's own")
 

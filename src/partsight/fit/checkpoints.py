@@ -121,15 +121,23 @@ class Kept(ModelCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets a best checkpoint whose file is gone, or was written after the batch that the run resumes from.
+        """Forgets a best checkpoint that was written after the batch that the run resumes from.
 
         Batches after `last` are lost with the process, and `best` may have been written during them: with the earlier
         score it would be a result that no evaluation describes. They are trained on again, and a best is found again.
+
+        Raises:
+            PartsightError: the best checkpoint's file is gone.
         """
         super().on_train_start(trainer, pl_module)
         file = Path(self.best_model_path)
         seen = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        if self.best_k_models and not (file.is_file() and _batches(file) <= seen):
+        if self.best_k_models and not file.is_file():
+            raise PartsightError(
+                f"{file}: is gone, and with it the best weights of the epochs before. To start this run from scratch, "
+                f"remove {file.parent} and repeat the command"
+            )
+        if self.best_k_models and _batches(file) > seen:
             self.best_k_models, self.best_model_path, self.kth_best_model_path = {}, "", ""
             self.best_model_score, self.kth_value = None, torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
 

@@ -100,14 +100,19 @@ def claimed(
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
-        try:
-            held.enter_context(turn(_lock(str(folder.resolve())), f"Another run uses {folder}; waiting until it ends"))
-            held.enter_context(turn(_lock(run), None if config.rerun or drawn else _WAITING))
-        except OSError as error:
-            console.say(
-                f"Cannot write a lock file ({error}); a second start of the same run will not wait for this one"
-            )
-        yield None if config.rerun or drawn else _find(config, identity, folder, in_sweep)
+        _take(held, run, None if config.rerun or drawn else _WAITING)
+        known = None if config.rerun or drawn else _find(config, identity, in_sweep)
+        # Last: who holds a folder waits for nobody, or two could wait for each other.
+        _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends")
+        yield known
+
+
+def _take(held: ExitStack, what: str, while_waiting: str | None) -> None:
+    try:
+        held.enter_context(turn(_lock(what), while_waiting))
+    except OSError as error:
+        lost = "a second start of the same run will not wait for this one"
+        console.say(f"{_lock(what)}: cannot write this lock file ({error}); {lost}")
 
 
 def _lock(what: str) -> Path:
@@ -116,7 +121,7 @@ def _lock(what: str) -> Path:
     return platformdirs.user_cache_path("partsight") / "running" / name
 
 
-def _find(config: Config, identity: str, folder: Path, in_sweep: bool) -> Earlier | None:
+def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
     client, experiment = store.prepare(config.tracking, patient=in_sweep)
 
     def of_same_identity() -> list[Run]:
@@ -125,7 +130,7 @@ def _find(config: Config, identity: str, folder: Path, in_sweep: bool) -> Earlie
         return [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
 
     runs = of_same_identity()
-    at_work = [run for run in runs if _seems_at_work(run, folder)]
+    at_work = [run for run in runs if _seems_at_work(run)]
     for run in at_work:
         with suppress(OSError), turn(_lock(run.data.tags["folder"]), _WAITING):
             pass
@@ -150,14 +155,10 @@ def _find(config: Config, identity: str, folder: Path, in_sweep: bool) -> Earlie
     return None
 
 
-def _seems_at_work(run: Run, folder: Path) -> bool:
-    """Whether a run may be at work on this machine, elsewhere than in `folder`, our own.
-
-    One with rerun or a drawn seed need not hold the lock of its identity; it holds the lock of its folder.
-    """
-    tags = run.data.tags
-    here = tags["host"] == platform.node()
-    return run.info.status == "RUNNING" and here and tags["folder"] != str(folder.resolve())
+def _seems_at_work(run: Run) -> bool:
+    """Whether a run may be at work on this machine. One with rerun or a drawn seed need not hold the lock of its
+    identity; it holds the lock of its folder."""
+    return run.info.status == "RUNNING" and run.data.tags["host"] == platform.node()
 
 
 def _earlier(run: Run) -> Earlier:

@@ -31,7 +31,7 @@ from partsight.errors import PartsightError
 from partsight.evaluation import metrics, thresholds
 from partsight.fit import scoring
 from partsight.model.classifier import Classifier, Scores
-from partsight.run_files import FACTS
+from partsight.run_files import facts_beside
 from partsight.serving import graph as graphs
 
 MOST_CHANGED = 0.005
@@ -153,7 +153,7 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
         "data_fingerprint": fingerprint.fingerprint(examples, inspected),
         "folds_digest": folds.digest(fold),
     }
-    facts = checkpoint.resolve().parent.parent / FACTS
+    facts = facts_beside(checkpoint)
     if not facts.is_file():
         console.say(f"{facts} is not there: cannot check that the model was trained on {place}")
     elif today.items() - yaml.safe_load(facts.read_text(encoding="utf-8")).items():

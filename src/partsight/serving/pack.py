@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 
 from partsight import __version__, console
@@ -26,6 +27,7 @@ from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError
 from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
+from partsight.run_files import facts_beside
 from partsight.serving import graph, int8, mlflow_model
 from partsight.serving.int8 import Int8
 from partsight.serving.resize_rule import resize_rule
@@ -56,7 +58,7 @@ def pack(
         checkpoint: best.ckpt or last.ckpt of a run.
         folder: created; a scorer already there is replaced only once the new one has passed its test.
         samples: pictures to include, the first SAMPLES of them. Empty: made pictures.
-        origin: what else is known about the model: identity, data fingerprint.
+        origin: tags of its run; None: those beside the checkpoint, if it is still in the folder of its run.
         smaller: pack it in int8, with this data set. None: in float32.
 
     Raises:
@@ -65,6 +67,8 @@ def pack(
     """
     model = Classifier.from_checkpoint(checkpoint).eval()
     rule = resize_rule(model.config.augmentation.inference)
+    if origin is None and (facts := facts_beside(checkpoint)).is_file():
+        origin = yaml.safe_load(facts.read_text(encoding="utf-8"))
     folder = folder.resolve()  # "." has neither a name nor a folder above it
     if folder.exists() and not _replaceable(folder):
         raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
