@@ -155,6 +155,13 @@ def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(problems: C
     ]
 
 
+@pytest.mark.parametrize(
+    "sweep", ["usecase='casting','steel'", "training.epochs='3','5'", "training.weight_decay='0.1',0"]
+)
+def test_values_of_a_sweep_may_be_quoted(problems: Callable[..., list[str]], sweep: str) -> None:
+    assert problems("usecase=casting", sweep, multirun=True) == []
+
+
 def test_every_value_of_a_sweep_is_checked(problems: Callable[..., list[str]]) -> None:
     found = problems("usecase=casting,resister", "fold=0,one", "head=linear,gem", multirun=True)
     assert [text.split(":")[0] for text in found] == ["usecase=resister", "fold=one"]
@@ -218,13 +225,22 @@ def test_mistakes_in_a_file_of_a_group_are_found_in_its_section(
     assert text == f"{file}: head.hiden: there is no such setting; did you mean head.hidden?"
 
 
-@pytest.mark.parametrize(("content", "text"), [("a: [", "not readable as YAML"), ("- a\n", "found list")])
-def test_a_file_that_is_no_mapping_is_named(
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("a: [", "not readable as YAML"),
+        ("- a\n", "found list"),
+        ("name: a\nname: b\n", "found duplicate key name"),
+        ("# \xe4 in another encoding\nname: a\n", "not UTF-8 text; save it as UTF-8"),
+        ("name: mine\ndata: {root: .}\n", "begin it with the line `# @package _global_`"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
     problems: Callable[..., list[str]], tmp_path: Path, content: str, text: str
 ) -> None:
     file = tmp_path / "usecase" / "mine.yaml"
     file.parent.mkdir()
-    file.write_text(content)
+    file.write_bytes(content.encode("latin-1"))
     answer = one(problems("usecase=mine", folders=(tmp_path,)))
     assert answer.startswith(f"{file}: ")
     assert text in answer
@@ -233,7 +249,7 @@ def test_a_file_that_is_no_mapping_is_named(
 def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], tmp_path: Path) -> None:
     file = tmp_path / "usecase" / "mine.yaml"
     file.parent.mkdir()
-    file.write_text("# @package _global_\nname: mine\ntraining:\n  learning_rate: 1e-4\n  epochs: 3\n")
+    file.write_text("# @package _global_\ndefaults:\nname: mine\ntraining:\n  learning_rate: 1e-4\n  epochs: '3'\n")
     assert problems("usecase=mine", folders=(tmp_path,)) == []
 
 

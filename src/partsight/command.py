@@ -33,8 +33,14 @@ def train(arguments: Sequence[str] | None = None) -> None:
     if {"--help", "-h"} & set(given):
         print(help_text())
         sys.exit(0)
-    given = _with_use_case(given)
-    _check_command_line(given)
+    try:
+        given = _with_use_case(given)
+        args = get_args_parser().parse_args(given)
+        if not (args.hydra_help or args.shell_completion):
+            _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
+    except PartsightError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     launch(given, train_one)
 
 
@@ -59,9 +65,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     args = get_args_parser().parse_args(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
-    folders = config_folders(args.config_dir, args.overrides)
-    if problems := overrides.problems(args.overrides, folders):
-        raise Problems("The command cannot run", problems)
+    folders = _refuse_mistakes(args.config_dir, args.overrides)
     settings = check.to_config(overrides.composed(args.overrides, folders))
     if problems := check.rules(settings):
         raise Problems("The settings cannot run", problems)
@@ -89,22 +93,15 @@ def _with_use_case(given: list[str]) -> list[str]:
         return given
     from partsight.interop.hydrogen_torch import command
 
-    try:
-        return command.translated(given)
-    except PartsightError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    return command.translated(given)
 
 
-def _check_command_line(given: Sequence[str]) -> None:
-    args = get_args_parser().parse_args(given)
-    if args.hydra_help or args.shell_completion:
-        return
-    folders = config_folders(args.config_dir, args.overrides)
-    problems = overrides.problems(args.overrides, folders, multirun=args.multirun)
-    if problems:
-        print(Problems("The command cannot run", problems), file=sys.stderr)
-        sys.exit(2)
+def _refuse_mistakes(own: str | None, given: Sequence[str], multirun: bool = False) -> list[Path]:
+    """The folders of configs, `own` (--config-dir) first, if the overrides and the files they choose are in order."""
+    folders = config_folders(own, given)
+    if problems := overrides.problems(given, folders, multirun):
+        raise Problems("The command cannot run", problems)
+    return folders
 
 
 def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check, launchers
@@ -123,7 +124,8 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
             return []  # an interval: the sweeper draws from it
         if problem := _unsettled(override, folders):
             return [problem]
-        values: list[Any] = list(override.sweep_iterator())
+        each = (_parsed(f"{key}={text}") for text in override.sweep_string_iterator())  # which unquotes them
+        values = [one.value() for one in each if one]
     else:
         values = [override.value()]
     if _is_group(override, folders):
@@ -223,7 +225,7 @@ def _with_defaults(choices: dict[str, str], folders: Sequence[Path]) -> dict[str
     defaults = {k: v for entry in root.get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
     usecase = _find(choices.get("usecase", ""), "usecase", folders)
     if usecase is not None:
-        for entry in _load(usecase).get("defaults", []):
+        for entry in _load(usecase).get("defaults") or []:
             if isinstance(entry, dict):
                 defaults |= {k.removeprefix("override").strip().lstrip("/"): v for k, v in entry.items()}
     return {group: str(option) for group, option in (defaults | choices).items()}
@@ -235,7 +237,7 @@ def _chosen_files(chosen: dict[str, str], folders: Sequence[Path]) -> Iterator[t
     for group, option in chosen.items():
         path = _find(option, group, folders)
         if path is not None:
-            yield path, "" if "@package _global_" in path.read_text(encoding="utf-8") else group
+            yield path, "" if "@package _global_" in path.read_text(encoding="utf-8", errors="replace") else group
 
 
 def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
@@ -244,17 +246,24 @@ def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def _content(path: Path) -> Any:
+    """As Hydra reads it: 1e-3 is a number, and a key that stands twice is an error."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=get_yaml_loader())
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+        content = _content(path)
+    except (yaml.YAMLError, UnicodeDecodeError):
         return {}  # _file_problems reports it
     return content if isinstance(content, dict) else {}
 
 
 def _file_problems(path: Path, section: str) -> list[str]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = _content(path) or {}
+    except UnicodeDecodeError:
+        return [f"{path}: not UTF-8 text; save it as UTF-8"]
     except yaml.YAMLError as error:
         return [f"{path}: not readable as YAML: {error}".replace("\n", " ")]
     if not isinstance(content, dict):
@@ -264,19 +273,7 @@ def _file_problems(path: Path, section: str) -> list[str]:
         return [f"{path}: begin it with the line `# @package _global_`; Hydra takes its keys for keys below usecase"]
     keyed = list(flat(content, f"{section}." if section else ""))
     unknown = [f"{path}: {_unknown(key, [])}" for key, _ in keyed if not _known(key)]
-    return unknown + [
-        f"{path}: {p}" for key, value in keyed if _known(key) and (p := _type_problem(key, _yaml12(value)))
-    ]
-
-
-def _yaml12(value: Any) -> Any:
-    """1e-3 is a number to Hydra and to people; to PyYAML it is a text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return unknown + [f"{path}: {p}" for key, value in keyed if _known(key) and (p := _type_problem(key, value))]
 
 
 def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
