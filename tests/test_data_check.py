@@ -26,6 +26,14 @@ def test_a_sound_folder_gives_0_a_table_and_a_page(tmp_path: Path, capsys: pytes
     assert str(root) in page
 
 
+def test_a_page_that_cannot_be_written_is_refused_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    assert status(str(root), "--out", str(root)) == 2
+    said = capsys.readouterr()
+    assert f"--out {root}: cannot be written: Is a directory" in said.err
+    assert not said.out
+
+
 def test_copies_in_two_folds_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     for number in range(30):

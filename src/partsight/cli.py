@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import __version__, importing, memory
+from partsight import __version__, importing, memory, whole_file
 from partsight.errors import PartsightError, Problems
 
 
@@ -109,7 +109,7 @@ def _predict(parsed: argparse.Namespace) -> None:
         raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
     if parsed.workers is not None and parsed.workers < 0:
         raise PartsightError(f"--workers {parsed.workers}: must be at least 0")
-    _try_writing(parsed.out)  # before anything is scored
+    whole_file.try_writing(parsed.out)  # before anything is scored
     memory.one_arena()
     with importing.for_good():
         from partsight.evaluation import predictions
@@ -129,20 +129,6 @@ def _predict(parsed: argparse.Namespace) -> None:
     shares = scored["prediction"].astype(str).value_counts()
     print(f"{len(scored)} pictures scored into {parsed.out}")
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
-
-
-def _try_writing(out: Path) -> None:
-    path = out.resolve()  # where a link leads
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return  # a pipe or a device: whoever reads from it would see an end
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = not path.exists()
-        path.open("ab").close()
-        if new:
-            path.unlink()
-    except OSError as error:
-        raise PartsightError(f"--out {out}: cannot be written: {error.strerror}") from None
 
 
 def _export(parsed: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partsight import command, console
+from partsight import command, console, whole_file
 from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.overrides import quoted
@@ -41,6 +41,7 @@ def main(given: Sequence[str]) -> int:
     parsed, rest = parser.parse_known_intermixed_args(given)
     own = [f"--config-dir={parsed.config_dir}"] if parsed.config_dir else []
     config = command.settings([*_as_settings(parsed.what), *rest, *own])
+    whole_file.try_writing(parsed.out)
     title = f"Data check: {config.name}"
     from partsight.data import sources
     from partsight.insight import audit_page
@@ -51,7 +52,6 @@ def main(given: Sequence[str]) -> int:
     except PartsightError as error:
         console.say(str(error))
         page, status = audit_page.refused_page(str(error), title, where), EXIT["unusable"]
-    parsed.out.parent.mkdir(parents=True, exist_ok=True)
     parsed.out.write_text(page, encoding="utf-8")
     console.say(f"The whole audit with its pictures: {parsed.out}")
     return status

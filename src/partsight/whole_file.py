@@ -1,6 +1,8 @@
-"""Writes a small text file completely or not at all, even if its writer is killed or the disk is full."""
+"""Text files that are written completely or not at all, and files that are tried before they are worked for."""
 
 from pathlib import Path
+
+from partsight.errors import PartsightError
 
 
 def write(path: Path, text: str) -> None:
@@ -16,3 +18,22 @@ def write(path: Path, text: str) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def try_writing(out: Path) -> None:
+    """Finds out whether the file that an option --out names can be written; leaves nothing behind.
+
+    Raises:
+        PartsightError: it cannot.
+    """
+    path = out.resolve()  # where a link leads
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return  # a pipe or a device: whoever reads from it would see an end
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise PartsightError(f"--out {out}: cannot be written: {error.strerror}") from None

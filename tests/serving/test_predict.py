@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tiny import noise, probabilities, run, tree
 
-from partsight import cli
+from partsight import cli, whole_file
 
 COUNTS = {"dent": 12, "good": 14, "scratch": 11}
 
@@ -221,7 +221,7 @@ def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
         assert f"--out {out}: cannot be written: " in refusal(capsys, checkpoint, pictures, "--out", out)
     assert not (tmp_path / "new.csv").exists()
     (tmp_path / "link.csv").symlink_to(tmp_path / "new.csv")
-    cli._try_writing(tmp_path / "link.csv")
+    whole_file.try_writing(tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert not (tmp_path / "new.csv").exists()
     assert "--workers -1: must be at least 0" in refusal(capsys, checkpoint, pictures, "--workers", -1)

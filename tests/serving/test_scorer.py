@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -199,6 +200,16 @@ def test_a_checkpoint_is_packed_later(softmax: Path, tmp_path: Path, capsys: pyt
     cli.main(["export", str(checkpoint), "--out", str(tmp_path / "deep" / "scorer"), "--samples", str(samples)])
     own = (tmp_path / "deep" / "scorer" / "samples" / "0.png").read_bytes()
     assert own == (samples / "0000.png").read_bytes()
+    origin = json.loads((tmp_path / "deep" / "scorer" / "pipeline.json").read_text())["origin"]
+    assert list(origin) == ["checkpoint"]
+
+
+def test_an_exported_scorer_says_which_run_it_comes_from(softmax: Path, tmp_path: Path) -> None:
+    cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "scorer")])
+    exported, own = (
+        json.loads((at / "pipeline.json").read_text()) for at in (tmp_path / "scorer", softmax / "run/scorer")
+    )
+    assert exported["origin"].items() >= {key: own["origin"][key] for key in ("checkpoint", "identity", "data")}.items()
 
 
 @pytest.mark.parametrize("out", [".", "../link"])
@@ -206,11 +217,13 @@ def test_a_scorer_is_replaced_by_whatever_name_it_is_called(
     softmax: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:
     scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
-    (scorer / "from_before").touch()
+    (scorer / "scores.csv").touch()
+    (scorer / "samples" / "from_before.png").touch()
     (tmp_path / "link").symlink_to(scorer)
     monkeypatch.chdir(scorer)
     cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", out])
-    assert not (scorer / "from_before").exists()
+    assert (scorer / "scores.csv").exists()  # the user's own
+    assert not (scorer / "samples" / "from_before.png").exists()
     assert Path("score.py").is_file()  # for who stands in the folder
     assert "The scorer answers as expected" in script(scorer, "--selftest").stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "scorer"]
@@ -263,6 +276,35 @@ def test_a_threshold_that_cannot_act_is_refused(softmax: Path, tmp_path: Path) -
         done = script(scorer, *arguments)
         assert done.returncode == status
         assert "threshold 0.97 cannot act, because the most probable class is the answer" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("threshold", 90, "threshold 90: must be a number above 0 and below 1"),
+        ("threshold", "0.9", "threshold '0.9': must be a number above 0 and below 1"),
+        ("threshold", None, "threshold None: must be a number above 0 and below 1"),
+        ("limits", {"bytes": "many", "pixels": 1}, "limits.bytes 'many': must be a whole number above 0"),
+    ],
+)
+def test_an_edit_that_cannot_act_is_refused(softmax: Path, tmp_path: Path, key: str, value: object, said: str) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    content = json.loads((scorer / "pipeline.json").read_text())
+    edited = {**content, "output": "binary", "threshold": 0.5, key: value}
+    (scorer / "pipeline.json").write_text(json.dumps(edited))
+    with pytest.raises(PartsightError, match=re.escape(f"pipeline.json: {said}")):
+        Scorer(scorer)
+
+
+def test_an_edit_that_breaks_the_file_is_named(softmax: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    with (scorer / "pipeline.json").open("a") as file:
+        file.write(",")
+    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
+        done = script(scorer, *arguments)
+        assert done.returncode == status
+        assert "pipeline.json: not readable as JSON: " in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -351,9 +393,14 @@ def test_a_run_whose_model_cannot_be_packed_keeps_its_result(
 def test_other_folders_are_left_alone(softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
+    (tmp_path / "mine" / "pipeline.json").write_text("{}")  # of another program
     with pytest.raises(SystemExit):
         cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "mine")])
     assert "already exists and is not a scorer" in capsys.readouterr().err
+    out = str(tmp_path / "mine" / "thesis.txt" / "scorer")
+    with pytest.raises(SystemExit):
+        cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", out])
+    assert f"{out}: cannot be written: " in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.txt").is_file()
     with pytest.raises(SystemExit):
         cli.main(["export", str(softmax / "run/checkpoints/last.ckpt"), "--out", str(tmp_path / "mine/thesis.txt")])

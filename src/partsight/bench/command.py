@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partsight import command, console, importing
-from partsight.errors import PartsightError
+from partsight import command, console, importing, whole_file
 
 if TYPE_CHECKING:
     from partsight.bench.measuring import Measured
@@ -48,11 +47,7 @@ def main(given: Sequence[str]) -> int:
         from partsight.bench import measuring
 
     if parsed.out:  # now: a file that cannot be written would cost all that was measured
-        try:
-            parsed.out.parent.mkdir(parents=True, exist_ok=True)
-            parsed.out.open("a").close()
-        except OSError as error:
-            raise PartsightError(f"--out {parsed.out}: cannot be written: {error.strerror}") from None
+        whole_file.try_writing(parsed.out)
     measured = measuring.measured(config, settings, parsed.epochs, parsed.seconds)
     _tell(measured)
     if parsed.out:

@@ -72,8 +72,12 @@ def pack(
     folder = folder.resolve()  # "." has neither a name nor a folder above it
     if folder.exists() and not _replaceable(folder):
         raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-")
+    except OSError as error:
+        raise PartsightError(f"{folder}: cannot be written: {error.strerror}") from None
+    with beside as made:
         work = Path(made) / folder.name
         (work / "samples").mkdir(parents=True)
         graph.write(model, work / "model.onnx")
@@ -86,15 +90,19 @@ def pack(
         if not folder.exists():
             work.rename(folder)
             return
-        for old in folder.iterdir():  # the folder itself stays: a shell may stand in it
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-        for new in work.iterdir():
-            new.rename(folder / new.name)
+        for new in work.iterdir():  # the folder itself stays, for a shell may stand in it, and so do the user's files
+            old = folder / new.name
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
+            new.rename(old)
 
 
 def _replaceable(folder: Path) -> bool:
     """A scorer or an empty folder."""
-    return folder.is_dir() and ((folder / "pipeline.json").is_file() or not any(folder.iterdir()))
+    known = ("pipeline.json", "model.onnx", "score.py")
+    return folder.is_dir() and (all((folder / name).is_file() for name in known) or not any(folder.iterdir()))
 
 
 def _in_int8(model: Classifier, checkpoint: Path, folder: Path, smaller: Int8) -> int8.Comparison:
@@ -215,7 +223,10 @@ def _without_package(source: str) -> str:
 def _selftest(folder: Path) -> None:
     """In a separate process that ignores Python's environment variables (-E) and leaves no files (-B)."""
     command = [sys.executable, "-E", "-B", str(folder / "score.py"), "--selftest"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SELFTEST_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SELFTEST_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise PartsightError(f"the packed scorer's own test took more than {_SELFTEST_SECONDS} s") from None
     if done.returncode != 0:
         raise PartsightError(f"the packed scorer fails its own test: {(done.stdout + done.stderr)[-1000:]}")
 

@@ -48,19 +48,14 @@ class Scorer:
         folder: with model.onnx and pipeline.json.
 
     Raises:
-        PartsightError: pipeline.json names a threshold, but the model decides without one.
+        PartsightError: pipeline.json, which may be edited, is not readable, or its threshold or limits cannot act.
         OSError: one of the files cannot be read.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
-        self.pipeline: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        self.pipeline = _pipeline(folder)
         (folder / "model.onnx").open("rb").close()  # onnxruntime raises errors of its own
-        if self.pipeline["output"] == "softmax" and self.pipeline["threshold"] is not None:
-            raise PartsightError(
-                f"pipeline.json: threshold {self.pipeline['threshold']} cannot act, because the most probable class is "
-                "the answer; set it to null, and compare probabilities with your threshold yourself"
-            )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # only errors
         self.session = onnxruntime.InferenceSession(
@@ -141,6 +136,27 @@ def _divided(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     return [np.ascontiguousarray(part) for part in np.split(picture, starts, axis=2)]
 
 
+def _pipeline(folder: Path) -> dict[str, Any]:
+    """The content of pipeline.json, of which threshold and limits may have been edited."""
+    try:
+        content: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PartsightError(f"pipeline.json: not readable as JSON: {error}") from None
+    threshold = content["threshold"]
+    if content["output"] == "softmax":
+        if threshold is not None:
+            raise PartsightError(
+                f"pipeline.json: threshold {threshold} cannot act, because the most probable class is the answer; set "
+                "it to null, and compare probabilities with your threshold yourself"
+            )
+    elif type(threshold) not in (int, float) or not 0 < threshold < 1:
+        raise PartsightError(f"pipeline.json: threshold {threshold!r}: must be a number above 0 and below 1")
+    for name, limit in content["limits"].items():
+        if type(limit) is not int or limit < 1:
+            raise PartsightError(f"pipeline.json: limits.{name} {limit!r}: must be a whole number above 0")
+    return content
+
+
 @functools.cache
 def _own() -> Scorer:
     return Scorer()
@@ -154,12 +170,12 @@ def score(encoded: bytes) -> Answer:
 def selftest(folder: Path = FOLDER) -> list[str]:
     """What is wrong: a missing file, a model that is not the packed one, an answer other than the expected one."""
     try:
-        said = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        said = _pipeline(folder)
         if hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() != said["sha256"]["model.onnx"]:
             return ["model.onnx is not the file named in pipeline.json"]
         scorer = Scorer(folder)
         samples = json.loads((folder / "samples" / "expected.json").read_text(encoding="utf-8"))
-    except (PartsightError, OSError) as error:
+    except (PartsightError, OSError, ValueError) as error:
         return [str(error)]
     tolerance, faults = said["tolerance"], []
     for expected in samples:
