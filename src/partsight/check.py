@@ -202,10 +202,20 @@ def _rate_contradictions(t: TrainingConfig) -> list[tuple[bool, str]]:
     ]  # fmt: skip
 
 
+_LEAST = {"casting": 12, "product_defect": 60, "resistor": 222, "steel": 25}
+"""The made samples and their smallest counts, as data.samples has them, which takes a while to import."""
+
+
 def _missing_paths(c: Config) -> list[str]:
     problems = []
     if c.data.root is None and c.data.sample is None:
         problems.append("data.root: name the folder of your pictures, for example data.root=/data/parts")
+    elif c.data.root is None and c.data.sample not in _LEAST:
+        hint = did_you_mean(str(c.data.sample), _LEAST)
+        problems.append(f"data.sample={c.data.sample}: must be one of {', '.join(_LEAST)}{hint}")
+    elif c.data.root is None and c.data.sample_count < _LEAST[str(c.data.sample)]:
+        least = _LEAST[str(c.data.sample)]
+        problems.append(f"data.sample_count={c.data.sample_count}: {c.data.sample} needs at least {least}")
     if c.data.root is not None:
         root = Path(c.data.root).expanduser()
         if not root.is_dir():

@@ -305,7 +305,7 @@ class ReportConfig:
     """Charts and picture sheets. Without them report.html holds only tables."""
     interpretations: bool = True
     """Among them heat maps (Grad-CAM): where the evidence for a prediction is."""
-    number_of_images: int = number(8, at_least=1)
+    number_of_images: int = number(8, at_least=1, at_most=200)
     """Pictures per sheet."""
     build_scoring_pipelines: bool = False
     """Pack the model as a scorer: ONNX, a script and a REST service that need nothing of this project."""

@@ -93,6 +93,13 @@ def test_look_alikes_are_one_group_through_others() -> None:
     assert len(set(group)) == 3
 
 
+def test_a_look_alike_that_no_row_uses_is_no_trouble() -> None:
+    """data.on_bad_image=skip leaves out pictures that were looked at."""
+    pairs = pd.DataFrame({"first": [0, 1], "second": [1, 3], "similarity": [1.0, 1.0]})
+    numbers = np.array([0, 1, 2])
+    assert leaks.Alike(numbers, numbers, pairs, complete=True).together.tolist()[:2] == [0, 0]
+
+
 def test_pictures_that_cannot_be_read_are_no_copies_of_each_other() -> None:
     table, inspected = made("a b c")
     inspected.loc[:1, "signature"] = [b"", b""]

@@ -166,10 +166,13 @@ def test_perfect_scores_keep_doubt_where_the_method_can(task, make_table):
     labels = np.tile(np.eye(3, dtype=int), (10, 1)) if task.output == "multilabel" else np.arange(10 * size) % size
     table = make_table(task, np.tile(np.eye(size), (10, 1)), labels)
     result = intervals(table, task).set_index("metric")
-    assert (result.drop(index="LogLoss")["high"] == 1.0).all()
     doubtful = result[result["method"].isin(["wilson", "newcombe"])]
+    assert (doubtful["high"] == 1.0).all()
     assert (doubtful["low"] < 1.0).all()
     assert len(doubtful) >= 4
+    without = result[result["method"] == "bootstrap"]
+    assert without[["low", "high"]].isna().all(axis=None)
+    assert (without.drop(index="LogLoss")["value"] == 1.0).all()
 
 
 def test_macro_auc_limits_are_the_means_over_the_classes_that_are_there(make_table):

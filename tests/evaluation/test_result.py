@@ -43,6 +43,36 @@ def test_several_labels_ship_below_the_threshold_of_every_defect() -> None:
     assert found.ships_from in set(found.sweep["threshold"])
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task(("bad", "good"), "binary", positive_class="bad", threshold=0.25, good_classes=("good",)),
+        Task(("bad", "good"), "binary", positive_class="good", threshold=0.75, good_classes=("good",)),
+        Task(("bad", "good"), "softmax", good_classes=("good",)),
+        Task(("good", "rust"), "softmax", good_classes=("good",)),
+        Task(("bad", "good"), "multilabel", threshold=0.25, good_classes=("good",)),
+    ],
+    ids=str,
+)
+def test_at_the_threshold_itself_the_table_of_thresholds_counts_as_the_decisions_do(task: Task) -> None:
+    at, beside = (0.5, 0.375) if task.output == "softmax" else (0.25, 0.125)
+    bad = np.array([at, at, beside, 1 - beside])
+    scores = np.stack([bad, 1 - bad], axis=1) if task.classes[0] == "bad" else np.stack([1 - bad, bad], axis=1)
+    labels: list[int] | np.ndarray = [0, 1, 0, 1]
+    if task.output == "multilabel":
+        scores, labels = np.stack([bad, np.zeros(4)], axis=1), np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
+    names = [f"{number}.png" for number in range(4)]
+    table = predictions.build(
+        task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=labels
+    )
+    found = of_table(table, task)
+    assert found.sweep is not None
+    assert found.ships_from is not None
+    used = found.sweep.set_index("threshold").loc[found.ships_from]
+    assert used["escape_rate"] == found.value("escape_rate")
+    assert used["overkill_rate"] == found.value("overkill_rate")
+
+
 @pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])
 def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) -> None:
     task = Task(("good", "scratch"), "binary", threshold=0.3, positive_class=positive, good_classes=("good",))
@@ -53,7 +83,7 @@ def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) 
         task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
     )
     found = of_table(table, task)
-    assert found.ships_from == used
+    assert found.ships_from == pytest.approx(used)
     assert found.sweep is not None
-    listed = found.sweep.set_index("threshold").loc[used]
+    listed = found.sweep.set_index("threshold").loc[found.ships_from]
     assert listed["escapes"] == found.value("escape_rate") * listed["bad"]

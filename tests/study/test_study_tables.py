@@ -1,5 +1,6 @@
 """A study's table compares what can be compared, and says what cannot."""
 
+import dataclasses
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +118,14 @@ def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch:
     plan = planned(tmp_path, monkeypatch, three, BINARY)
     changed(plan.runs[2], weights="random")
     assert writing.told(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
+
+
+def test_lines_with_different_numbers_of_runs_are_not_compared(plan: planning.Plan) -> None:
+    """One run is right about all of a few hard pictures more easily than the mean of two."""
+    first, *_ = results.entries(results.finished(plan, today.Today()), results.TEST, [])
+    twice = dataclasses.replace(first, variant="twice", tables=(*first.tables, first.tables[0].assign(repeat=1)))
+    assert tables._verdicts([first, dataclasses.replace(first, variant="again")])
+    assert tables._verdicts([first, twice]) == {}
 
 
 def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,9 @@ class Alike:
     @property
     def together(self) -> Numbers:
         """(rows,) numbers of groups of rows that are alike, directly or through others."""
-        pairs, count = self.pairs, int(self.content.max()) + 1
-        return lookalikes.groups(pairs["first"].to_numpy(), pairs["second"].to_numpy(), count)[self.content]
+        pairs = self.pairs
+        last = max(int(self.content.max()), int(pairs["second"].max()) if len(pairs) else 0)  # maybe of unused pictures
+        return lookalikes.groups(pairs["first"].to_numpy(), pairs["second"].to_numpy(), last + 1)[self.content]
 
 
 def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:

@@ -51,6 +51,10 @@ def root(data: DataConfig) -> Path:
             samples.make(data.sample, folder, data.sample_count)
         except ValueError as error:
             raise PartsightError(f"data.sample={data.sample} data.sample_count={data.sample_count}: {error}") from None
+        except OSError as error:
+            raise PartsightError(
+                f"{folder}: the made sample cannot be written there ({error}); name your own pictures with data.root"
+            ) from None
     return folder
 
 

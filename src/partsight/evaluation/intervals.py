@@ -21,6 +21,8 @@ COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
 SEED = 0
 """Fixed, so that the same table has the same intervals."""
+_NO_WIDTH = 1e-12
+"""Of an interval between equal values, which rounding may tell apart."""
 
 
 def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
@@ -29,13 +31,15 @@ def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
     method "wilson" is for proportions, n their trials; under multilabel the label decisions of an example count as
     separate trials, which makes the intervals of Precision and Recall a little too narrow. Without trials: [0, 1].
     method "newcombe" is for ROC_AUC, "bootstrap" for the others, with n examples. A bootstrap only knows the given
-    examples: on a table without a mistake its width is 0.
+    examples: where it has no width, because nothing, or everything, is wrong, it says nothing, and its limits are NaN.
     """
     given = scored(table, task)
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
         low, high, method, n = _interval(name, given, confidence)
+        if method == "bootstrap" and high - low < _NO_WIDTH:
+            low = high = float("nan")
         # A percentile interval need not include the value itself, and a root is only exact up to rounding.
         rows.append((name, value, min(low, value), max(high, value), method, n))
     return pd.DataFrame(rows, columns=COLUMNS)

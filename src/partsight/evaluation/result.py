@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from partsight.evaluation import metrics, summary, thresholds
@@ -24,9 +25,8 @@ class Result:
     @property
     def ships_from(self) -> float | None:
         """P(good) from which the table's decisions ship a part; None if argmax decides among several classes."""
-        if self.task.output != "softmax":
-            return _least_goodness(self.task)
-        return 0.5 if len(self.task.classes) == 2 else None
+        decides = self.task.output != "softmax" or len(self.task.classes) == 2
+        return _least_goodness(self.task) if decides else None
 
     def value(self, metric: str) -> float:
         """One value of the summary."""
@@ -56,13 +56,20 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
         summary.summarise(table, task),
         metrics.confusion(table, task),
         metrics.per_class(table, task),
-        thresholds.sweep(table, task, also=[0.5, _least_goodness(task)]) if task.good_classes else None,
+        thresholds.sweep(table, task, also=_always_listed(task)) if task.good_classes else None,
     )
+
+
+def _always_listed(task: Task) -> list[float]:
+    """Thresholds on goodness that the table of thresholds holds in any case: the one in use, and one half."""
+    used = _least_goodness(task)
+    return [used] if abs(used - 0.5) < 1e-9 else [0.5, used]
 
 
 def _least_goodness(task: Task) -> float:
-    """prediction.threshold as a threshold on `thresholds.goodness`; without a meaning where argmax decides."""
-    bad_is_called = task.output == "multilabel" or (
-        task.output == "binary" and task.positive_class not in task.good_classes
-    )
-    return 1 - task.threshold if bad_is_called else task.threshold
+    """The least `thresholds.goodness` that the task's decisions ship; without a meaning for a softmax of several."""
+    if task.output == "softmax":  # of two equals argmax takes the first
+        return 0.5 if task.classes[0] in task.good_classes else float(np.nextafter(0.5, 1.0))
+    if task.output == "multilabel" or task.positive_class not in task.good_classes:
+        return float(np.nextafter(1.0 - task.threshold, 2.0))  # bad from the threshold on, so good only above this
+    return task.threshold

@@ -30,22 +30,26 @@ def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: f
         ROC_AUC it compares probabilities of different models with one another, and so may be below the mean
         (Forman and Scholz 2010, "Apples-to-apples in cross-validation studies").
     With several repeats, value and limits are means over the repeats: the same rows again are no new examples, so
-    repeating does not narrow the interval.
+    repeating does not narrow the interval. If one repeat has no limits, neither has their mean.
     Raises PredictionsError if there is no table, or if a row occurs twice within a repeat.
     """
     if not tables:
         raise PredictionsError("there are no folds to put together")
     everything = pd.concat(tables, ignore_index=True)
     _refuse_repeated_rows(everything)
-    order = summarise(tables[0], task, confidence)["metric"]
-    folds = pd.concat([summarise(table, task, confidence) for table in tables]).groupby("metric")["value"]
+    each = [summarise(table, task, confidence) for table in tables]
+    order, folds = each[0]["metric"], pd.concat(each).groupby("metric")["value"]
     repeats = pd.concat([summarise(table, task, confidence) for _, table in everything.groupby("repeat")])
     pooled = repeats.groupby("metric").agg(
-        {"value": "mean", "low": "mean", "high": "mean", "method": "first", "n": "mean"}
+        {"value": "mean", "low": _mean_of_all, "high": _mean_of_all, "method": "first", "n": "mean"}
     )
     pooled = pooled.rename(columns={"value": "pooled", "n": "pooled_n"}).astype({"pooled_n": "int64"})
     result = pd.DataFrame({"mean": folds.mean(), "sd": folds.std(ddof=1), "n": folds.count()}).join(pooled)
     return result.loc[order].reset_index()
+
+
+def _mean_of_all(limits: "pd.Series[float]") -> float:
+    return float(limits.mean(skipna=False))
 
 
 def _refuse_repeated_rows(table: pd.DataFrame) -> None:

@@ -97,7 +97,7 @@ def _figure(row: "pd.Series[float]") -> str:
         return "undefined"
     if str(row["metric"]).endswith("_rate"):
         return f"{style.percent(value)} [{style.percent(low)} to {style.percent(high)}, n = {int(row['n'])}]"
-    return f"{value:.4f} [{low:.4f} to {high:.4f}]"
+    return f"{value:.4f} [{low:.4f} to {high:.4f}]" if np.isfinite(low) else f"{value:.4f}"
 
 
 def _thresholds(result: Result) -> list[Block]:

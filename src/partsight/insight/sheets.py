@@ -24,6 +24,8 @@ WIDTH, MARGIN, GAP = 12.0, 0.2, 0.22
 HEADER = 0.8
 LINE = 0.19
 TALLEST = 3.6
+_NARROWEST = 0.2
+"""Width of the narrowest letters, as a share of the font's size."""
 
 # Above this, two columns of wide pictures show more than four columns of slivers.
 WIDE = 2.5
@@ -236,7 +238,9 @@ def _line(
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    letters = len(content)
+    letters = min(len(content), int(width * style.POINTS_PER_INCH / (_NARROWEST * size)))
+    if letters < len(content):
+        text.set_text(style.shorten(content, letters))
     while letters > 4 and text.get_window_extent(renderer).width > width * style.DPI:
         letters -= 1
         text.set_text(style.shorten(content, letters))

@@ -99,7 +99,8 @@ def speed_chart(speeds: pd.DataFrame, title: str) -> Figure:
             of_size = speeds[speeds["batch_size"] == size]
             at = [names.index(name) for name in of_size["variant"]]
             values = of_size[f"{kind}_images_per_second"]
-            axes.plot(values, at, "o", color=style.SERIES[number], markersize=6, label=f"batch {size}")
+            colour = style.SERIES[number % len(style.SERIES)]
+            axes.plot(values, at, "o", color=colour, markersize=6, label=f"batch {size}")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
     panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)

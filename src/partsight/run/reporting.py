@@ -58,7 +58,7 @@ def write(
             save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
             if len(about.leaks):
                 named = f"{title}: look-alikes across the split"
-                sheet = leak_sheet.leak_sheet(about.leaks, data.examples.folder, named, 3 * number)
+                sheet = leak_sheet.leak_sheet(about.leaks, data.examples.folder, named, min(3 * number, 200))
                 save(sheet, pictures / "leaks.png")
     if config.report.pictures and config.report.interpretations:
         started = time.monotonic()

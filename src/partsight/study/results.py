@@ -1,6 +1,7 @@
 """What the runs of a study left, read for its table: predictions of the rows that are tabulated, and facts."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,10 +73,10 @@ class Entry:
         return tuple(sorted({int(row) for given in self.tables for row in given["row"]}))
 
     @property
-    def examples(self) -> set[tuple[object, ...]]:
-        """Row, image and label of the examples: lines with the same ones can be compared."""
+    def examples(self) -> Counter[tuple[object, ...]]:
+        """Row, image and label of the examples, each as often as it was scored: lines with the same can be compared."""
         parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
-        return set(pd.concat(parts).itertuples(index=False, name=None))
+        return Counter(pd.concat(parts).itertuples(index=False, name=None))
 
     def right(self) -> NDArray[np.float64]:
         """(rows,): the share of the runs that decided each example correctly."""

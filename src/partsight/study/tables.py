@@ -101,7 +101,8 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 def _verdicts(lines: Sequence[Entry]) -> dict[int, tuple[bool, float]]:
     """By number of the line: whether it is the best beyond chance, and its p value against the most accurate.
 
-    Lines are compared with those of the same first weights, and only if all were scored on the same examples.
+    Lines are compared with those of the same first weights, and only if all were scored on the same examples
+    equally often: one run is right about all of a few hard examples more easily than the mean of ten.
     """
     found: dict[int, tuple[bool, float]] = {}
     for weights in dict.fromkeys(line.weights for line in lines):

@@ -262,10 +262,10 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
     return [
         "p: how often chance alone would put a line's accuracy at least this far from the most accurate line's, with "
         "the same first weights and on the same pictures, if both were equally good (one run: McNemar's exact test; "
-        "several: Fisher's randomization test of the pictures' differences), corrected by Holm's method for all pairs. "
-        f"(best): better than every other with p < {tables.LEVEL:g}. If there is none, the most accurate line, "
-        f"without a p, cannot be told apart from all others. {tables.ALONE}: the only line with its first weights, "
-        "or its line and those beside it were not scored on the same pictures."
+        "several: Fisher's randomization test of the pictures' differences), corrected by Holm's method for all pairs "
+        f"of these lines. (best): better than every other of them with p < {tables.LEVEL:g}. If there is none, the "
+        f"most accurate line, without a p, cannot be told apart from all others. {tables.ALONE}: the only line with "
+        "its first weights, or its line and those beside it were not scored on the same pictures equally often."
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems, did_you_mean
 from partsight.interop.hydrogen_torch import fold_column, kinds, places, problem_type, source
-from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers
+from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers, validation_strategy
 from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
 from partsight.interop.hydrogen_torch.places import Places
 from partsight.interop.hydrogen_torch.source import Source, shown
@@ -66,6 +66,8 @@ def imported(path: Path, root: Path | None = None) -> Import:
     values.setdefault("dataset.validation_strategy", "kfold")  # our default if the file has none
     facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
+    if "dataset.validation_strategy" not in found and facts.fold_names is not None:
+        settings |= validation_strategy(values["dataset.validation_strategy"], facts).settings
     settings.setdefault("name", kinds.name_of_file(path))
     rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found, settings["name"])
     return Import(path, settings["name"], settings, _sweep(facts), where.root, rows, remarks)

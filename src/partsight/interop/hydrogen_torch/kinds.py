@@ -36,11 +36,13 @@ def name(raw: Raw) -> str:
 
 
 def option(name: str) -> str:
-    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII.
+    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII, and it does not
+    end in .yaml, to which Hydra would add no other.
 
     Where letters are lost, six digits of a hash tell it from other names that lose theirs.
     """
     plain = re.sub(r"[^\w.\-]+", "_", name, flags=re.ASCII).strip("._-")
+    plain = re.sub(r"\.ya?ml$", "", plain, flags=re.IGNORECASE)
     if plain == name:
         return name
     return f"{plain or 'hydrogen_torch'}_{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
