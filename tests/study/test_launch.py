@@ -1,5 +1,7 @@
 """A job of a study marks its folder, whatever an earlier start has left there."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,6 +88,17 @@ def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(Problems, match=r"adamww: unknown \[variant: b\]"):
         launch.check_names(study)
     assert asked == [("adamw", 2, 0), ("adamww", 2, 0)]
+
+
+@pytest.mark.parametrize(("status", "raised"), [(1, False), (143, True)])
+def test_a_launcher_that_fails_costs_no_table(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, raised: bool
+) -> None:
+    """Hydra shows its error and exits with 1; a signal has another status."""
+    monkeypatch.setattr(command, "launch", lambda given, task: sys.exit(status))
+    study = SimpleNamespace(folder=tmp_path, missing=[], study=SimpleNamespace(kind="train"))
+    with pytest.raises(SystemExit) if raised else nullcontext():
+        launch.run_missing(study, [])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["kind: time\nbatch_sizes: [2]", "kind: train"])

@@ -66,9 +66,13 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["hydra.launcher.n_jobs=2"], r"hydra\.launcher\.n_jobs=2: runs of kind: time that share a machine"),
-        (["hydra/launcher=joblib"], r"hydra/launcher=joblib: .* add hydra\.launcher\.n_jobs=1"),
-        (["hydra/launcher=submitit_local"], r"hydra/launcher=submitit_local: .* leave the launcher out"),
+        (
+            ["hydra.launcher.n_jobs=2"],
+            r"hydra\.launcher\.n_jobs=2: runs of kind: time must not share a machine, or a process",
+        ),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"], r"hydra/launcher=joblib: .* leave it out"),
+        (["hydra/launcher=submitit_local"], r"hydra/launcher=submitit_local: .* leave it out"),
+        (["hydra/launcher=basic"], r"hydra/launcher=basic: .* leave it out"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"], r"hydra\.launcher\.n_jobs=-1: "),
     ],
 )
@@ -76,7 +80,7 @@ def test_runs_that_measure_time_have_the_machine_for_themselves(tmp_path: Path, 
     (tmp_path / "speed.yaml").write_text(TIME)
     with pytest.raises(PartsightError, match=said):
         command.main(["speed.yaml", *given])
-    alone = ["speed.yaml", "--list", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+    alone = ["speed.yaml", "--list", "hydra/launcher=isolated", "hydra.launcher.n_jobs=1"]
     assert command.main(alone) == 0
 
 

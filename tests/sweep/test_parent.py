@@ -124,8 +124,9 @@ def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: 
         ("another", "999999999", "rates", False),  # its processes cannot be seen from here
         ("another", "999999999", None, False),  # nor can those of a sweep
         (platform.node(), str(os.getppid()), None, False),
+        ("another", str(os.getpid()), "rates", False),  # in containers each program has the same number
     ],
-    ids=["alive", "dead", "a search elsewhere", "a sweep elsewhere", "a sweep alive"],
+    ids=["alive", "dead", "a search elsewhere", "a sweep elsewhere", "a sweep alive", "the same number elsewhere"],
 )
 def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
     tmp_path: Path,

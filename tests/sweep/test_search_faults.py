@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.study import Study
@@ -17,8 +18,10 @@ from searches import RATE, Answers, composed, search_for, states, study
 
 from hydra_plugins.partsight_search.sweeper import SearchSweeper
 from partsight import failure
-from partsight.config import AugmentationConfig, Config, PredictionConfig
+from partsight.config import AugmentationConfig, Config, PredictionConfig, TrackingConfig
 from partsight.errors import PartsightError, Problems
+from partsight.run_files import FIGURES
+from partsight.sweep import collect, parent
 from partsight.sweep.search import reports, search, studies, trial
 
 ROC_AUC = PredictionConfig(metric="ROC_AUC")
@@ -183,6 +186,18 @@ def test_many_failures_in_a_row_end_the_search(tmp_path: Path, monkeypatch: pyte
     assert states(tmp_path) == ["FAIL"] * 3 + ["COMPLETE"]
 
 
+def test_a_trial_whose_metric_is_undefined_says_so(tmp_path: Path) -> None:
+    """ROC_AUC where only one class occurs."""
+
+    def undefined(job: dict[str, str]) -> float:
+        (tmp_path / "sweep" / job["hydra.sweep.subdir"] / FIGURES).write_text("metric,value\nROC_AUC,\n")
+        return math.nan
+
+    search_for(composed(tmp_path, n_trials=1), undefined)
+    assert states(tmp_path) == ["FAIL"]
+    assert failure.reason(tmp_path / "sweep" / "0") == "ROC_AUC is undefined on its validation rows"
+
+
 def test_failures_between_results_do_not_end_it(tmp_path: Path) -> None:
     """A part of the space may be unable to run."""
     good = ("7", "15")
@@ -260,6 +275,19 @@ def test_a_search_that_stops_has_a_table_and_exits_with_1(tmp_path: Path, capsys
     assert left.value.code == 1
     assert "last 8 trials all failed" in capsys.readouterr().err
     assert pd.read_csv(tmp_path / "sweep" / "sweep.csv")["status"].tolist() == ["no result"] * 8
+
+
+def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its storage went away, for instance, and a result could not be told to it."""
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+    opened = parent.open_run([Config(seed=1, tracking=tracking)], ["a=1"], ["a"], tmp_path, "rates")
+    (tmp_path / "0").mkdir()
+    trial.announce(tmp_path / "0", trial.Announced("sqlite://", "rates", 0, 0, "none", ["a=1"]))
+    (tmp_path / "0" / FIGURES).write_text("metric,value\nROC_AUC,0.5\n")
+    assert not collect.conclude(tmp_path, ["a=1"], stopped=True)
+    assert MlflowClient(opened.uri).get_run(opened.run_id).info.status == "FAILED"
+    assert collect.conclude(tmp_path, ["a=1"])
+    assert MlflowClient(opened.uri).get_run(opened.run_id).info.status == "FINISHED"
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,6 @@ class SearchSweeper(Sweeper):
         try:
             return search.run(self.config, self.launcher)
         except PartsightError as error:
-            collect.conclude(Path(str(self.config.hydra.sweep.dir)), arguments)
+            collect.conclude(Path(str(self.config.hydra.sweep.dir)), arguments, stopped=True)
             print(error, file=sys.stderr)
             sys.exit(1)

@@ -87,18 +87,13 @@ def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
 
 
 def _side_by_side(of_hydra: Sequence[str]) -> str | None:
-    """Why runs that measure time would not have the machine for themselves."""
+    """Why runs that measure time would not have machine and process for themselves."""
     given = {planning.key_of(text): text.partition("=")[2] for text in of_hydra}
-    why = "runs of kind: time that share a machine slow each other down; for one at a time"
-    jobs = given.get("hydra.launcher.n_jobs")
-    if jobs not in (None, "1"):
-        return f"hydra.launcher.n_jobs={jobs}: {why} leave it out"
-    launcher = given.get("hydra/launcher", "isolated")
-    if launcher == "joblib" and jobs is None:  # which takes all cores by default
-        return f"hydra/launcher=joblib: {why} add hydra.launcher.n_jobs=1, or leave the launcher out"
-    if launcher not in ("isolated", "basic", "joblib"):
-        return f"hydra/launcher={launcher}: {why} leave the launcher out"
-    return None
+    why = "runs of kind: time must not share a machine, or a process; leave it out"
+    jobs, launcher = given.get("hydra.launcher.n_jobs", "1"), given.get("hydra/launcher", "isolated")
+    if jobs != "1":
+        return f"hydra.launcher.n_jobs={jobs}: {why}"
+    return None if launcher == "isolated" else f"hydra/launcher={launcher}: {why}"
 
 
 def _again(plan: Plan) -> list[Run]:

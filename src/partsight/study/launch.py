@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.types import HydraContext
+from hydra.types import HydraContext, TaskFunction
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
@@ -46,7 +46,6 @@ def run_missing(plan: Plan, hydra: Sequence[str]) -> None:
         hydra: Hydra's part of the command line: `hydra.launcher.n_jobs=2`, `hydra/launcher=joblib`, `--config-dir=...`.
     """
     runs = plan.folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
     jobs = [
         [*run.overrides, f"tracking.run_name={quoted(run.title)}", f"hydra.sweep.subdir={run.folder.name}"]
         for run in plan.missing
@@ -55,10 +54,15 @@ def run_missing(plan: Plan, hydra: Sequence[str]) -> None:
     listed.write_text(json.dumps(jobs, indent=1), encoding="utf-8")
     where = [f"hydra.sweep.dir={quoted(str(runs.resolve()))}", f"hydra.sweeper.file={quoted(str(listed.resolve()))}"]
     # The study has checked its jobs and makes its own parent and table, as the callback does for other sweeps.
-    command.launch(["-m", "hydra/sweeper=listed", *where, "~hydra.callbacks.sweep", *hydra], task_of(plan.study.kind))
+    given = ["-m", "hydra/sweeper=listed", *where, "~hydra.callbacks.sweep", *hydra]
+    try:
+        command.launch(given, task_of(plan.study.kind))
+    except SystemExit as left:
+        if left.code != 1:  # a signal; 1 is Hydra's, which has shown the launcher's error: runs that ended still count
+            raise
 
 
-def task_of(kind: str):  # type: ignore[no-untyped-def]
+def task_of(kind: str) -> TaskFunction:
     """What a job does, by the kind of its study."""
     return {"train": train_one, "time": time_one}[kind]
 
@@ -149,7 +153,10 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     tracking = plan.runs[0].config.tracking
     client, experiment = store.prepare(tracking)
     uri, runs = store.uri(tracking), plan.folder / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PartsightError(f"{runs}: cannot be made: {error.strerror}; name another folder with --out") from None
     found = read(runs)
     if found is None or found.uri != uri or not _is_there(client, found.run_id):
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}

@@ -22,10 +22,15 @@ OVER = ("fold", "repeat", "seed")
 """Settings that a mean is taken over; jobs that differ in anything else get separate rows."""
 
 
-def conclude(folder: Path, overrides: Sequence[str]) -> bool:
+def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> bool:
     """Writes sweep.csv and, for several folds, repeats or seeds of one setting, folds.csv; shows and tracks both.
 
     The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs have empty table rows.
+
+    Args:
+        folder: of the sweep.
+        overrides: of its command.
+        stopped: whether it stopped before it had all its jobs.
 
     Returns:
         Whether every job has a result.
@@ -33,8 +38,8 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
     jobs = read_jobs(folder)
     table = job_table(jobs)
     if not len(table) and (folder / trial.TABLE).is_file():  # a search that was complete already
-        _track(folder, jobs, table, True)
-        return True
+        _track(folder, jobs, table, not stopped)
+        return not stopped
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
     averages = average_tables(jobs)
@@ -43,7 +48,7 @@ def conclude(folder: Path, overrides: Sequence[str]) -> bool:
         averages.to_csv(folder / "folds.csv", index=False)
         console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    complete = len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
+    complete = not stopped and len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
     _track(folder, jobs, averages, complete)
     return complete
 

@@ -104,7 +104,7 @@ def _digest(jobs: Sequence[Config]) -> str:
 def _at_work(run: Run) -> bool:
     """Whether another process is running it, as far as can be seen from here: on another machine one may be."""
     process, tags = int(run.data.tags.get("process", "0")), run.data.tags
-    if run.info.status != "RUNNING" or process in (0, os.getpid()):
+    if run.info.status != "RUNNING" or process == 0:
         return False
     if tags["host"] != platform.node():
         if "study" not in tags:  # several workers usually share one
@@ -114,6 +114,8 @@ def _at_work(run: Run) -> bool:
                 "resume it"
             )
         return True
+    if process == os.getpid():  # only now: of two containers each is process 1
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

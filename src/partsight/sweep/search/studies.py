@@ -76,7 +76,7 @@ def opened(
     except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
         raise PartsightError(
             f"hydra.sweeper.storage={shown(url)}: cannot be used: {str(error).splitlines()[0]}\n"
-            "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql://user@host/optuna"
+            "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql+psycopg://user@host/optuna"
         ) from None
 
 

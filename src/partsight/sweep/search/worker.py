@@ -140,6 +140,8 @@ def _heard(trials: Sequence[Trial]) -> Iterator[None]:
 def _tell(worker: Worker, one: Trial, value: float) -> End:
     """Tells the study how a trial ended."""
     study, own = worker.study, worker.own(one)
+    if math.isnan(value) and failure.reason(own) is None and trial.pruned(own) is None and (own / FIGURES).is_file():
+        failure.record(own, f"{worker.metric} is undefined on its validation rows")
     end = _ended(own, value, worker.metric)
     what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be reported to the study"
     if end.state != TrialState.FAIL and (apart := _differences(worker, own, what)):
