@@ -8,6 +8,7 @@ import pytest
 
 from partsight import check, overrides
 from partsight.config import METRICS, Config, conf_folder, register
+from partsight.data.samples import SAMPLES
 
 Compose = Callable[..., Config]
 
@@ -458,6 +459,22 @@ def test_each_path_that_is_not_there_is_named_with_where_it_was_looked_for(confi
 def test_a_data_folder_that_is_not_there_is_never_replaced_by_the_sample(config: Compose) -> None:
     text = one(check.rules(config("usecase=casting", "data.root=/not/there")))
     assert text.startswith("data.root=/not/there: there is no such folder")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("data.sample=castng", "data.sample=castng: must be one of casting, product_defect, resistor, steel; did you"),
+        ("data.sample_count=5", "data.sample_count=5: casting needs at least 12"),
+    ],
+)
+def test_a_sample_that_cannot_be_made_is_named_with_the_other_mistakes(config: Compose, given: str, said: str) -> None:
+    assert one(check.rules(config("usecase=casting", given))).startswith(said)
+    assert check.rules(config("usecase=casting", given, "data.root=.")) == []
+
+
+def test_the_least_counts_of_samples_are_those_of_the_samples() -> None:
+    assert {name: sample.least for name, sample in SAMPLES.items()} == check._LEAST
 
 
 # --- names that only the libraries know ------------------------------------------------------------------------------

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from partsight.config import DataConfig
+from partsight.data import sources
 from partsight.data.samples import LABEL_FILE, SAMPLE_VERSION, SAMPLES, casting, make, product_defect, resistor, steel
+from partsight.errors import PartsightError
 
 COUNTS = {name: sample.least for name, sample in SAMPLES.items()}
 NEU_CLASSES = {"crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches"}
@@ -251,6 +254,14 @@ def test_a_sample_that_is_there_is_kept_and_anything_else_is_refused(tmp_path: P
     with pytest.raises(FileExistsError, match="mine"):
         make("casting", tmp_path / "mine", 12)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep me"
+
+
+def test_a_sample_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container or for a service account the home folder may be read-only."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(PartsightError, match=r"the made sample cannot be written there \(.*name your own pictures"):
+        sources.root(DataConfig(sample="casting"))
 
 
 def test_an_unknown_sample_is_answered_with_the_known_ones(tmp_path: Path) -> None:

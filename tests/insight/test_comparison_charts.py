@@ -7,6 +7,7 @@ import pytest
 
 from partsight.evaluation.metrics import METRICS
 from partsight.insight.comparison import best_first, curve_chart, figure_chart
+from partsight.insight.study_charts import speed_chart
 
 LOSSES = ["LogLoss", "escape_rate", "overkill_rate", "validation_loss", "validation_LogLoss", "train_loss"]
 LOSSES += ["test_escape_rate", "first_LogLoss"]
@@ -27,6 +28,13 @@ def test_lower_is_better_as_in_the_evaluation() -> None:
     runs = pd.DataFrame({"run": list("ab"), **{metric: [0.1, 0.2] for metric in METRICS}})
     for name, metric in METRICS.items():
         assert best_first(runs, name)["run"].iloc[0] == ("b" if metric.higher_is_better else "a")
+
+
+def test_a_study_of_time_may_have_any_number_of_batch_sizes() -> None:
+    sizes = [2**power for power in range(9)]
+    speeds = pd.DataFrame({"variant": "a", "batch_size": sizes})
+    speeds = speeds.assign(train_images_per_second=1.0, inference_images_per_second=2.0)
+    assert len(speed_chart(speeds, "time").axes[0].lines) == 9
 
 
 def test_each_curve_is_named_with_its_run() -> None:

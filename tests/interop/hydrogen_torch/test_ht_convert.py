@@ -238,6 +238,15 @@ def test_a_column_fold_in_the_table_wins_over_the_draw(tmp_path: Path, suffix: s
     assert "the column `fold` has 2, 5, 10" in row(found, "dataset.folds").remark
 
 
+def test_a_column_fold_wins_where_the_yaml_names_no_strategy(tmp_path: Path) -> None:
+    path = exported(tmp_path, {"dataset.folds": ["1"]})
+    path.write_text("".join(line for line in path.open() if "validation_strategy" not in line))
+    pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": [1, 2]}).to_csv(tmp_path / "train.csv")
+    found = imported(path, tmp_path)
+    assert (found.settings["data.validation_strategy"], found.settings["data.fold_column"]) == ("column", "fold")
+    assert found.settings["fold"] == 0
+
+
 @pytest.mark.parametrize("kind", [int, float])
 def test_folds_of_a_column_may_be_dates(tmp_path: Path, kind: type) -> None:
     table = pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": [kind(20240102), kind(20240101)]})

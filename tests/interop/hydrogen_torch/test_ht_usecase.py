@@ -176,7 +176,9 @@ def test_import_ht_writes_use_case_and_report_and_says_how_to_train(
     assert len(report) == 64
 
 
-@pytest.mark.parametrize(("name", "begins"), [("Gußteile", "Gu_teile"), ("外観検査", "hydrogen_torch")])
+@pytest.mark.parametrize(
+    ("name", "begins"), [("Gußteile", "Gu_teile"), ("外観検査", "hydrogen_torch"), ("tesile.yaml", "tesile")]
+)
 def test_a_name_may_hold_any_letter_and_the_files_name_is_one_that_hydra_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begins: str
 ) -> None:
