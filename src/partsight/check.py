@@ -6,13 +6,14 @@ an empty list is a clean bill.
 """
 
 import operator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, TrainingConfig, leaves
-from partsight.errors import did_you_mean
+from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, DataConfig, TrainingConfig, leaves
+from partsight.errors import PartsightError, did_you_mean
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -28,7 +29,7 @@ def rules(config: Config, paths: bool = True) -> list[str]:
     paths: whether the files that the config names must exist. Only a run reads them.
     """
     problems = [p for key, value, meta in leaves(config) if (p := _limit_problem(key, value, meta))]
-    return problems + _contradictions(config) + (_missing_paths(config) if paths else [])
+    return [*problems, *_contradictions(config), *(_missing_paths(config) if paths else [])]
 
 
 def names(config: Config) -> list[str]:
@@ -42,6 +43,19 @@ def names(config: Config) -> list[str]:
     problems += optimizer.problems(config.training.optimizer)
     problems += augmentation.problems(config.augmentation, config.image)
     return problems
+
+
+def refuse_chdir(hydra: Any) -> None:
+    """Every run stays in the folder of its command. `hydra`: the composed hydra section.
+
+    Raises:
+        PartsightError: Hydra would change into the folder of the run.
+    """
+    if hydra.job.chdir:
+        raise PartsightError(
+            "hydra.job.chdir=true: data.root, tracking.uri and other relative paths would mean another place in each "
+            "run, and each would have an MLflow store of its own; leave it out (a run's files are in its folder anyway)"
+        )
 
 
 _LIMITS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
@@ -68,82 +82,84 @@ def _limit_problem(key: str, value: Any, limits: Any) -> str | None:
     return f"{key}={value}: must be {' and '.join(broken)}" if broken else None
 
 
-def _contradictions(c: Config) -> list[str]:
-    data, loss, output = c.data, c.training.loss, c.model.output
+def _contradictions(c: Config) -> Iterator[str]:
+    yield from _of_columns(c.data)
+    yield from _of_output(c)
+    yield from _of_training(c)
+    yield from _of_rates(c.training)
+    yield from _of_folds(c)
+
+
+def _is_tree(data: DataConfig) -> bool:
+    """Whether the user's pictures are a folder tree, without a table."""
+    return data.root is not None and data.table is None and data.usual_table is None
+
+
+def _of_columns(data: DataConfig) -> Iterator[str]:
+    labels, tree = data.label_columns, _is_tree(data)
+    if not labels:
+        yield "data.label_columns: name at least one column"
+    if len(set(labels)) < len(labels):
+        yield "data.label_columns: a column is named twice"
+    if len(labels) > 1 and tree:
+        yield "data.label_columns: several columns need data.table; a folder tree gives one label"
+    if data.group_column is not None and tree:
+        yield "data.group_column: needs data.table; a folder tree has no columns"
+    if data.validation_table is not None and data.validation_strategy != "custom":
+        yield "data.validation_table: acts only under data.validation_strategy=custom"
+    if data.test_images is not None and data.test_table is None:
+        yield "data.test_images: needs data.test_table"
+    for name in labels:
+        if name in ("split", "row", "image", "group"):
+            yield f"data.label_columns: {name!r} has a meaning here; rename the column"
+    if data.several_rows == "multi_hot" and tree:
+        yield "data.several_rows=multi_hot: needs data.table; a folder tree has one row per picture"
+
+
+def _of_output(c: Config) -> Iterator[str]:
+    data, output, positive = c.data, c.model.output, c.data.positive_class
     several, multi_hot = len(data.label_columns) > 1, data.several_rows == "multi_hot"
-    tree = data.root is not None and data.table is None and data.usual_table is None
-    positive, warmup = data.positive_class, c.training.warmup_epochs
-    tests = [
-        (not data.label_columns, "data.label_columns: name at least one column"),
-        (len(set(data.label_columns)) < len(data.label_columns), "data.label_columns: a column is named twice"),
-        (several and tree, "data.label_columns: several columns need data.table; a folder tree gives one label"),
-        (data.group_column is not None and tree, "data.group_column: needs data.table; a folder tree has no columns"),
-        (
-            data.validation_table is not None and data.validation_strategy != "custom",
-            "data.validation_table: acts only under data.validation_strategy=custom",
-        ),
-        (data.test_images is not None and data.test_table is None, "data.test_images: needs data.test_table"),
-        *(
-            (
-                name in ("split", "row", "image", "group"),
-                f"data.label_columns: {name!r} has a meaning here; rename the column",
-            )
-            for name in data.label_columns
-        ),
-        (multi_hot and tree, "data.several_rows=multi_hot: needs data.table; a folder tree has one row per picture"),
-        (multi_hot and several, "data.several_rows=multi_hot: makes several labels of one column; name one"),
-        (multi_hot and output == "softmax", "model.output=softmax: the classes of multi_hot are independent; use auto"),
-        (
-            multi_hot and loss in SOFTMAX_LOSSES,
-            f"training.loss={loss}: data.several_rows=multi_hot needs bce, sigmoid_focal or classification",
-        ),
-        (several and output == "softmax", "model.output=softmax: several label columns are independent; use auto"),
-        (
-            several and loss in SOFTMAX_LOSSES,
-            f"training.loss={loss}: several label columns need bce, sigmoid_focal or classification",
-        ),
-        (
-            not several and output == "sigmoid" and loss in SOFTMAX_LOSSES,
-            f"training.loss={loss}: a single output (model.output=sigmoid) needs bce, sigmoid_focal or classification",
-        ),
-        (
-            positive is not None and (several or output == "softmax"),
-            f"data.positive_class={positive}: acts on a single sigmoid output; "
-            + ("leave it out" if several else "set model.output=sigmoid"),
-        ),
-        (
-            warmup >= c.training.epochs > 0,
-            f"training.warmup_epochs={warmup}: must be below training.epochs={c.training.epochs}",
-        ),
-        (
-            c.training.train_on_validation and c.training.checkpoint == "best",
-            "training.train_on_validation=true: training.checkpoint=best would choose on rows it trains on; use last",
-        ),
-        (
-            c.training.train_on_validation and c.training.early_stopping > 0,
-            "training.train_on_validation=true: training.early_stopping would watch rows it trains on; set it to 0",
-        ),
-        (
-            c.training.sampling == "balanced" and c.training.class_weights == "balanced",
-            "training.sampling=balanced: training.class_weights=balanced weighs classes a second time; use one of them",
-        ),
-        (
-            c.data.share < 1 and not c.data.share_of,
-            f"data.share={c.data.share}: data.share_of names no rows it acts on",
-        ),
-        (
-            c.training.grad_accumulation > 1 and c.trainer.compile in CUDA_GRAPHS,
+    of_softmax, others = c.training.loss in SOFTMAX_LOSSES, "bce, sigmoid_focal or classification"
+    if multi_hot and several:
+        yield "data.several_rows=multi_hot: makes several labels of one column; name one"
+    if multi_hot and output == "softmax":
+        yield "model.output=softmax: the classes of multi_hot are independent; use auto"
+    if multi_hot and of_softmax:
+        yield f"training.loss={c.training.loss}: data.several_rows=multi_hot needs {others}"
+    if several and output == "softmax":
+        yield "model.output=softmax: several label columns are independent; use auto"
+    if several and of_softmax:
+        yield f"training.loss={c.training.loss}: several label columns need {others}"
+    if not several and output == "sigmoid" and of_softmax:
+        yield f"training.loss={c.training.loss}: a single output (model.output=sigmoid) needs {others}"
+    if positive is not None and (several or output == "softmax"):
+        remedy = "leave it out" if several else "set model.output=sigmoid"
+        yield f"data.positive_class={positive}: acts on a single sigmoid output; {remedy}"
+
+
+def _of_training(c: Config) -> Iterator[str]:
+    training, both = c.training, "training.train_on_validation=true"
+    if training.warmup_epochs >= training.epochs > 0:
+        yield f"training.warmup_epochs={training.warmup_epochs}: must be below training.epochs={training.epochs}"
+    if training.train_on_validation and training.checkpoint == "best":
+        yield f"{both}: training.checkpoint=best would choose on rows it trains on; use last"
+    if training.train_on_validation and training.early_stopping > 0:
+        yield f"{both}: training.early_stopping would watch rows it trains on; set it to 0"
+    if training.sampling == "balanced" and training.class_weights == "balanced":
+        yield (
+            "training.sampling=balanced: training.class_weights=balanced weighs classes a second time; use one of them"
+        )
+    if c.data.share < 1 and not c.data.share_of:
+        yield f"data.share={c.data.share}: data.share_of names no rows it acts on"
+    if training.grad_accumulation > 1 and c.trainer.compile in CUDA_GRAPHS:
+        yield (
             f"trainer.compile={c.trainer.compile}: CUDA graphs would write over the gradients that "
-            f"training.grad_accumulation={c.training.grad_accumulation} adds up; use default",
-        ),
-        (any(width < 1 for width in c.head.hidden), "head.hidden: widths must be at least 1"),
-        (
-            not _are_devices(c.trainer.devices),
-            f"trainer.devices={c.trainer.devices}: must be a number from 1, a list such as [0,1], or auto",
-        ),
-        *_rate_contradictions(c.training),
-    ]
-    return [text for broken, text in tests if broken] + _folds(c)
+            f"training.grad_accumulation={training.grad_accumulation} adds up; use default"
+        )
+    if any(width < 1 for width in c.head.hidden):
+        yield "head.hidden: widths must be at least 1"
+    if not _are_devices(c.trainer.devices):
+        yield f"trainer.devices={c.trainer.devices}: must be a number from 1, a list such as [0,1], or auto"
 
 
 def _are_devices(devices: Any) -> bool:
@@ -153,53 +169,59 @@ def _are_devices(devices: Any) -> bool:
     return devices == "auto" or (type(devices) is int and (devices == -1 or devices >= 1))
 
 
-def _folds(c: Config) -> list[str]:
+def _of_rates(t: TrainingConfig) -> Iterator[str]:
+    second, listed = t.differential_learning_rate, t.differential_learning_rate_layers
+    if second is not None and t.find_learning_rate:
+        yield (
+            "training.find_learning_rate: finds one rate; with training.differential_learning_rate set both yourself, "
+            "or use training.layer_decay"
+        )
+    if t.find_learning_rate and t.epochs == 0:
+        yield "training.find_learning_rate: training.epochs=0 trains nothing"
+    if second is not None and not listed:
+        yield (
+            "training.differential_learning_rate: name its layers, for example "
+            "training.differential_learning_rate_layers=[backbone]"
+        )
+    if listed and second is None:
+        yield (
+            "training.differential_learning_rate_layers: give their rate, for example "
+            f"training.differential_learning_rate={t.learning_rate / 10:g}"
+        )
+    if "" in listed:
+        yield "training.differential_learning_rate_layers: an empty text is part of every name"
+    if second is not None and t.layer_decay != 1:
+        yield (
+            "training.layer_decay and training.differential_learning_rate both set the rates of layers; use one of them"
+        )
+
+
+def _of_folds(c: Config) -> Iterator[str]:
     """Contradictions of a division: settings that its strategy lacks, and settings that it would not use."""
     data, strategy = c.data, c.data.validation_strategy
-    tree = data.root is not None and data.table is None and data.usual_table is None
-    said, grouped, given = f"data.validation_strategy={strategy}", "grouped" in strategy, strategy in ("column", "file")
-    single, last_fold = strategy in ("holdout", "custom"), data.folds - 1
-    tests = [
-        (single and c.fold > 0, f"fold={c.fold}: {said} divides once; its only fold is 0"),
-        (
-            not (single or given) and c.fold > last_fold,
-            f"fold={c.fold}: data.folds={data.folds} has folds 0 to {last_fold}",
-        ),
-        (
-            grouped and data.group_column is None and data.on_leak != "group",
-            f"{said}: needs data.group_column, or data.on_leak=group for groups of look-alikes",
-        ),
-        (strategy == "column" and data.fold_column is None, f"{said}: needs data.fold_column"),
-        (strategy == "column" and tree, f"{said}: needs data.table; a folder tree has no columns"),
-        (
-            strategy != "column" and data.fold_column is not None,
-            "data.fold_column: set data.validation_strategy=column",
-        ),
-        (strategy == "file" and data.folds_file is None, f"{said}: needs data.folds_file, the folds.csv of a run"),
-        (strategy != "file" and data.folds_file is not None, "data.folds_file: set data.validation_strategy=file"),
-        (
-            data.on_leak == "group" and (given or strategy == "custom"),
+    said, given = f"data.validation_strategy={strategy}", strategy in ("column", "file")
+    if strategy in ("holdout", "custom"):
+        if c.fold > 0:
+            yield f"fold={c.fold}: {said} divides once; its only fold is 0"
+    elif not given and c.fold >= data.folds:
+        yield f"fold={c.fold}: data.folds={data.folds} has folds 0 to {data.folds - 1}"
+    if "grouped" in strategy and data.group_column is None and data.on_leak != "group":
+        yield f"{said}: needs data.group_column, or data.on_leak=group for groups of look-alikes"
+    if strategy == "column" and data.fold_column is None:
+        yield f"{said}: needs data.fold_column"
+    if strategy == "column" and _is_tree(data):
+        yield f"{said}: needs data.table; a folder tree has no columns"
+    if strategy != "column" and data.fold_column is not None:
+        yield "data.fold_column: set data.validation_strategy=column"
+    if strategy == "file" and data.folds_file is None:
+        yield f"{said}: needs data.folds_file, the folds.csv of a run"
+    if strategy != "file" and data.folds_file is not None:
+        yield "data.folds_file: set data.validation_strategy=file"
+    if data.on_leak == "group" and (given or strategy == "custom"):
+        yield (
             f"data.on_leak=group: {said} is a given division and cannot be drawn anew. "
-            "Use warn or error and correct it by hand, or draw one: data.validation_strategy=grouped",
-        ),
-    ]
-    return [text for broken, text in tests if broken]
-
-
-def _rate_contradictions(t: TrainingConfig) -> list[tuple[bool, str]]:
-    second, listed = t.differential_learning_rate, t.differential_learning_rate_layers
-    return [
-        (second is not None and t.find_learning_rate, "training.find_learning_rate: finds one rate; with "
-         "training.differential_learning_rate set both yourself, or use training.layer_decay"),
-        (t.find_learning_rate and t.epochs == 0, "training.find_learning_rate: training.epochs=0 trains nothing"),
-        (second is not None and not listed, "training.differential_learning_rate: name its layers, for example "
-         "training.differential_learning_rate_layers=[backbone]"),
-        (bool(listed) and second is None, "training.differential_learning_rate_layers: give their rate, for example "
-         f"training.differential_learning_rate={t.learning_rate / 10:g}"),
-        ("" in listed, "training.differential_learning_rate_layers: an empty text is part of every name"),
-        (second is not None and t.layer_decay != 1, "training.layer_decay and training.differential_learning_rate "
-         "both set the rates of layers; use one of them"),
-    ]  # fmt: skip
+            "Use warn or error and correct it by hand, or draw one: data.validation_strategy=grouped"
+        )
 
 
 _LEAST = {"casting": 12, "product_defect": 60, "resistor": 222, "steel": 25}

@@ -125,12 +125,7 @@ def train_one(composed: DictConfig) -> float:
     if in_sweep:  # a job may be started again, under any launcher; processes that DDP adds are not jobs
         failure.forget(Path(hydra.runtime.output_dir))
     try:
-        if hydra.job.chdir:
-            raise PartsightError(
-                "hydra.job.chdir=true: data.root, tracking.uri and other relative paths would mean another place in "
-                "each run, and each would have an MLflow store of its own; leave it out (a run's files are in its "
-                "folder anyway)"
-            )
+        check.refuse_chdir(hydra)
         settings = check.to_config(composed)
         if problems := check.rules(settings):
             raise Problems("The settings cannot run", problems)

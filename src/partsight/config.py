@@ -5,7 +5,7 @@ holds a default, and nothing is imported here that slows down the start.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -352,6 +352,11 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def within(key: str, names: Iterable[str]) -> bool:
+    """Whether a setting is one of `names`, or lies in a section that is."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def conf_folder() -> Path:

@@ -4,16 +4,21 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 T = TypeVar("T")
+
+_EVERY_SECONDS = 10.0
+"""Between lines of progress, outside a terminal."""
 
 
 class _Console(Console):
@@ -57,7 +62,7 @@ def say(text: str) -> None:
     _show(text, markup=False, soft_wrap=True)
 
 
-def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 10.0) -> Iterator[T]:
+def progress(items: Iterable[T], total: int, doing: str) -> Iterator[T]:
     """Passes on the items, with a live bar in a terminal and a line every few seconds anywhere else."""
     if sys.stdout.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -67,13 +72,15 @@ def progress(items: Iterable[T], total: int, doing: str, every_seconds: float = 
     said = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
-        if time.monotonic() - said >= every_seconds and done < total:
+        if time.monotonic() - said >= _EVERY_SECONDS and done < total:
             say(f"{doing}: {done} of {total}")
             said = time.monotonic()
 
 
-def table(frame: pd.DataFrame, title: str) -> None:
+def table(frame: "pd.DataFrame", title: str) -> None:
     """A data frame; numbers to five places, intervals as in the frame."""
+    import pandas as pd  # whoever has a table has imported it; for the others it would take longest
+
     shown = Table(title=Text(title), title_justify="left")
     for column in frame.columns:
         shown.add_column(Text(str(column)), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")

@@ -1,4 +1,4 @@
-"""The one error for mistakes that the person at the keyboard can fix."""
+"""The error for mistakes that the person at the keyboard can fix; and the early end of a trial, which is no failure."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -8,7 +8,6 @@ from hydra.core.hydra_config import HydraConfig
 
 from partsight import console, seeds, whole_file
 from partsight.config import Config, flat
-from partsight.data import fingerprint
 from partsight.data.datamodule import FoldData
 from partsight.evaluation.result import Result
 from partsight.fit import fitting, processes, range_test
@@ -39,16 +38,14 @@ def run(config: Config) -> float:
     banners = console.note_banners()
     drawn, asked = config.seed < 0, config.training.batch_size
     resolved = resolve(named_apart(config, apart(HydraConfig.get())))
-    config, computer, examples, divided = resolved.config, resolved.computer, resolved.examples, resolved.divided
-    inspected, start = resolved.inspected, resolved.start
+    config, computer, divided, start = resolved.config, resolved.computer, resolved.divided, resolved.start
     folder = Path(HydraConfig.get().runtime.output_dir)
     told = reports.callbacks(folder, config)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
-        data = FoldData(examples, divided.fold, config, inspected)
-        fitting.fit(config, computer, data, examples.info, start, folder, told)
+        fitting.fit(config, computer, resolved.fold_data(), start, folder, told)
         return float("nan")
 
-    tags = facts.tags(config, computer, examples, fingerprint.fingerprint(examples, inspected), start, divided)
+    tags = facts.tags(resolved)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
     parent, name = parent_of(HydraConfig.get()), run_name(config)
@@ -56,17 +53,17 @@ def run(config: Config) -> float:
         if known and known.finished:
             return _conclude_again(config, known, folder, parent)
         earlier.prepare_folder(folder, known)
-        data = FoldData(examples, divided.fold, config, inspected)
-        facts.announce(config, examples, data, tags, start)
+        data = resolved.fold_data()
+        facts.announce(resolved, data, tags)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
         keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
         with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-            keeping.write_inputs(stage, examples, divided)
+            keeping.write_inputs(stage, resolved.examples, divided)
             keeping.write_leaks(stage, divided)
             if config.data.unlabeled_table:
-                data = pseudo_training.labelled(stage, data, inspected, start)
+                data = pseudo_training.labelled(stage, data, resolved.inspected, start)
             fitted, curves, result = training.train(stage, data, start, told)
             keeping.write_hydrogen_files(stage, data, result, curves)
             test = _test(stage, data, fitted, result)
@@ -89,7 +86,7 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
 
     kept = folder / "learning_rate_range.csv"
     if not kept.is_file():  # it exists if a run that was interrupted after it is resumed
-        measured = range_test.find(config, stage.computer, data, data.examples.info, start, folder)
+        measured = range_test.find(config, stage.computer, data, start, folder)
         whole_file.write(kept, measured.to_csv(index=False))
     curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)

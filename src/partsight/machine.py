@@ -105,6 +105,6 @@ def _fastest_precision(device: str, gpu: int) -> Precision:
     if device == "cuda":
         with torch.cuda.device(gpu):
             return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    if device == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
         return "bf16-mixed"
     return "32-true"

@@ -83,6 +83,17 @@ def search_path(urls: Iterable[str]) -> list[str]:
     return [f"{_SEARCH_PATH}[{places}]"] if places else []
 
 
+def own_configs(hydra: Any) -> list[str]:
+    """What a command needs to find the configs of the user and of an import: --config-dir and hydra.searchpath.
+
+    hydra: the composed hydra section of a run or sweep that has found them.
+    """
+    sources = hydra.runtime.config_sources
+    flags = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
+    places = [f"{source.schema}://{source.path}" for source in sources if source.provider.startswith("hydra.search")]
+    return [*flags, *search_path(places)]
+
+
 def searched_folders(overrides: Sequence[str]) -> list[Path]:
     """The folders among the places of config files that a command line adds to Hydra's own."""
     folders = [Path(place.removeprefix("file://")).resolve() for place in _searched(overrides) if "pkg://" not in place]

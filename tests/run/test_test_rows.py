@@ -9,8 +9,7 @@ from tiny import mlflow_runs, probabilities, run, tree
 
 from partsight import cli
 from partsight.data.datamodule import FoldData
-from partsight.evaluation import metrics, predictions
-from partsight.sweep.collect import read_task
+from partsight.evaluation import metrics, predictions, task_file
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +45,7 @@ def test_every_test_row_is_scored_once_in_its_order(home: Path, root: Path) -> N
     assert found["label"].tolist() == given["class"].tolist()
     assert found["row"].tolist() == list(range(len(given)))
     assert set(found["split"]) == {"test"}
-    predictions.validate(found, read_task(home / "run"))
+    predictions.validate(found, task_file.read(home / "run" / "task.yaml"))
     validation = predictions.read(home / "run" / "predictions.parquet")
     assert set(validation["split"]) == {"validation"}
     assert not set(validation["image"]) & set(given["image"])
@@ -63,7 +62,7 @@ def test_the_test_rows_are_scored_by_the_resulting_checkpoint(home: Path, root: 
 
 def test_the_figures_of_the_test_rows_stand_apart(home: Path) -> None:
     figures = pd.read_csv(home / "run" / "metrics_test.csv").set_index("metric")["value"]
-    task = read_task(home / "run")
+    task = task_file.read(home / "run" / "task.yaml")
     computed = metrics.compute(predictions.read(home / "run" / "test_predictions.parquet"), task)
     assert {name: figures[name] for name in computed} == pytest.approx(computed, nan_ok=True)
     assert "escape_rate" in figures
@@ -110,7 +109,7 @@ def test_rows_without_label_have_a_prediction_and_no_figures(root: Path, tmp_pat
     assert found["label"].isna().all()
     assert found["loss"].isna().all()
     assert set(found["prediction"]) <= {"dent", "good"}
-    predictions.validate(found, read_task(folder))
+    predictions.validate(found, task_file.read(folder / "task.yaml"))
     assert not (folder / "metrics_test.csv").exists()
     assert not [name for name in mlflow_runs(tmp_path)[0].data.metrics if name.startswith("test_")]
 
@@ -129,6 +128,6 @@ def test_of_a_partly_labelled_table_the_labelled_rows_count(root: Path, tmp_path
     found = predictions.read(folder / "test_predictions.parquet")
     assert found["label"].isna().tolist() == [False, True, *[False] * (len(found) - 2)]
     assert found["loss"].isna().tolist() == found["label"].isna().tolist()
-    predictions.validate(found, read_task(folder))
+    predictions.validate(found, task_file.read(folder / "task.yaml"))
     figures = pd.read_csv(folder / "metrics_test.csv").set_index("metric")
     assert figures.loc["Accuracy", "n"] == len(found) - 1

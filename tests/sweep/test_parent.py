@@ -2,20 +2,23 @@
 
 import os
 import platform
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 from mlflow import MlflowClient
 
 from partsight.config import Config, TrackingConfig, TrainingConfig, conf_folder, register
+from partsight.errors import PartsightError
 from partsight.run.stage import named_apart, run_name
 from partsight.sweep import jobs, parent
 from partsight.sweep.search import trial
 
 
-def hydra(folder: Path, *overrides: str, mode: str = "RunMode.MULTIRUN") -> SimpleNamespace:
+def hydra(folder: Path, *overrides: str, mode: RunMode = RunMode.MULTIRUN) -> SimpleNamespace:
     return SimpleNamespace(
         mode=mode, sweep=SimpleNamespace(dir=str(folder)), overrides=SimpleNamespace(task=list(overrides))
     )
@@ -41,12 +44,12 @@ def test_a_name_that_is_given_stays(sweep: Path) -> None:
 
 
 def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
-    alone = hydra(sweep, "head=gem", mode="RunMode.RUN")
+    alone = hydra(sweep, "head=gem", mode=RunMode.RUN)
     assert run_name(named_apart(Config(), parent.apart(alone))) == "resnet50 fold 0"
 
 
 def test_a_sweep_in_the_folder_of_a_search_reports_to_none_of_its_trials(tmp_path: Path) -> None:
-    announced = trial.Announced("sqlite:///optuna.db", "rates", 0, 1, "median")
+    announced = trial.Announced("sqlite:///optuna.db", "rates", 0, 1, "median", ["a=1"])
     for number in ("0", "1"):
         trial.announce(tmp_path / number, announced)
         trial.record_pruned(tmp_path / number, "pruned at evaluation 2")
@@ -116,6 +119,23 @@ def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: 
     assert "tracking.experiment=NAME" in said
 
 
+@pytest.mark.parametrize(("process", "refused"), [(os.getppid(), True), (999999999, False), (os.getpid(), False)])
+def test_two_workers_of_a_search_need_folders_of_their_own(tmp_path: Path, process: int, refused: bool) -> None:
+    """Their parent runs are named by a file in that folder."""
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+
+    def opened(folder: str) -> parent.Parent:
+        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path / folder, "rates")
+
+    first = opened("one")
+    MlflowClient(first.uri).set_tag(first.run_id, "process", str(process))
+    with (
+        pytest.raises(PartsightError, match="another worker of the study rates is using") if refused else nullcontext()
+    ):
+        opened("one")
+    assert (opened("two").run_id == first.run_id) is not refused
+
+
 @pytest.mark.parametrize(
     ("host", "process", "study", "joined"),
     [
@@ -138,11 +158,11 @@ def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
 ) -> None:
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
-    def opened() -> str:
-        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path, study).run_id
+    def opened(folder: str) -> str:
+        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path / folder, study).run_id
 
-    client, first = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"), opened()
+    client, first = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"), opened("first")
     client.set_tag(first, "host", host)
     client.set_tag(first, "process", process)
-    assert (opened() == first) is joined
+    assert (opened("second") == first) is joined
     assert ("If that sweep has died, end" in capsys.readouterr().out) is (host == "another" and not study)

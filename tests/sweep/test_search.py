@@ -1,5 +1,7 @@
 """A search is a study in Optuna's storage: complete whatever happens to its workers, pruned where there is no hope."""
 
+import dataclasses
+import json
 import math
 import multiprocessing
 import os
@@ -24,7 +26,7 @@ from tiny import SMALL, mlflow_runs, store, tree
 from partsight import failure
 from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder, register
 from partsight.errors import PartsightError, Problems
-from partsight.sweep import collect, jobs
+from partsight.sweep import collect, jobs, parent
 from partsight.sweep.search import search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -183,9 +185,8 @@ def test_table_charts_and_the_best_command_are_kept_and_logged(
     client = store(tmp_path)
     run = client.create_run(client.create_experiment("casting", (tmp_path / "artifacts").as_uri()))
     (tmp_path / "sweep").mkdir()
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    announced = f'{{"uri": "{uri}", "run_id": "{run.info.run_id}", "swept": []}}'
-    (tmp_path / "sweep" / "parent_run.json").write_text(announced)
+    announced = parent.Parent(f"sqlite:///{tmp_path / 'mlflow.db'}", run.info.run_id, study="rates")
+    (tmp_path / "sweep" / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
 
     def seeded(job: dict[str, str]) -> float:
         number = job["hydra.sweep.subdir"]
@@ -307,17 +308,17 @@ def test_a_trial_that_never_begins_has_its_settings(tmp_path: Path) -> None:
 
 
 def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
     assert collect.conclude(tmp_path, [])
 
 
 def test_a_folder_that_is_used_again_forgets_how_its_last_trial_ended(tmp_path: Path) -> None:
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median"))
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
     (tmp_path / "0" / "metrics.csv").write_text("metric,value\nROC_AUC,0.9\n")
     failure.record(tmp_path / "0", "killed by SIGKILL")
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "other", 0, 2, "median"))
+    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "other", 0, 2, "median", ["a=1"]))
     assert trial.pruned(tmp_path / "0") is None
     assert failure.reason(tmp_path / "0") is None
     assert not (tmp_path / "0" / "metrics.csv").exists()

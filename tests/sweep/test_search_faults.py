@@ -155,7 +155,7 @@ def test_a_trial_shows_a_sign_of_life_from_its_first_moment(tmp_path: Path) -> N
 def test_ctrl_c_tells_what_had_ended_and_hands_back_the_rest(tmp_path: Path) -> None:
     def interrupted(job: dict[str, str]) -> float:
         for number in ("0", "1", "2", "3"):
-            trial.announce(tmp_path / "sweep" / number, trial.Announced("", "rates", 0, 1, "median"))
+            trial.announce(tmp_path / "sweep" / number, trial.Announced("", "rates", 0, 1, "median", ["a=1"]))
         (tmp_path / "sweep" / "0" / "metrics.csv").write_text("metric,value\nROC_AUC,0.75\n")
         trial.record_pruned(tmp_path / "sweep" / "1", "pruned at evaluation 2")
         failure.record(tmp_path / "sweep" / "2", "killed by SIGKILL")
@@ -297,7 +297,7 @@ def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, m
 def test_a_storage_that_a_job_cannot_reach_costs_no_training(
     tmp_path: Path, storage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    announced = trial.Announced(storage, "rates", 0, 1, "median")
+    announced = trial.Announced(storage, "rates", 0, 1, "median", ["a=1"])
     report = reports.Reports(announced, tmp_path, Config(prediction=ROC_AUC))
     batches = SimpleNamespace(total_batch_idx=0)
     trainer: Any = SimpleNamespace(

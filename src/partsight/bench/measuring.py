@@ -14,7 +14,6 @@ from partsight import machine
 from partsight.bench import steps
 from partsight.bench.clock import Clock
 from partsight.config import Config
-from partsight.data import fingerprint
 from partsight.data.datamodule import FoldData
 from partsight.errors import PartsightError
 from partsight.fit import fitting
@@ -75,16 +74,14 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
         raise PartsightError("bench measures one device: set trainer.devices=1 and trainer.num_nodes=1")
     began = time.perf_counter()
     resolved = resolve(dataclasses.replace(config, training=training))
-    config, computer, examples, inspected = resolved.config, resolved.computer, resolved.examples, resolved.inspected
-    start, divided = resolved.start, resolved.divided
-    data = FoldData(examples, divided.fold, config, inspected)
+    config, computer, start = resolved.config, resolved.computer, resolved.start
+    data = resolved.fold_data()
     prepared = time.perf_counter() - began
-    print_of = fingerprint.fingerprint(examples, inspected)
-    facts.announce(config, examples, data, facts.tags(config, computer, examples, print_of, start, divided), start)
+    facts.announce(resolved, data, facts.tags(resolved))
 
     def alone() -> tuple[float, float]:
         """Pictures per second of training and of scoring. The model is freed afterwards, so the run has all memory."""
-        model = fitting.new_model(config, data, examples.info, start).to(computer.device)
+        model = fitting.new_model(config, data, start).to(computer.device)
         batch = steps.full_batch(data, config.training.batch_size, computer)
         training = steps.training_step(model, batch, config, computer)
         scoring = steps.scoring_step(model, batch, computer)
@@ -134,5 +131,5 @@ def _whole_run(config: Config, computer: Machine, data: FoldData, start: Weights
         folder = Path(name)
         tracking = dataclasses.replace(config.tracking, uri=f"sqlite:///{folder / 'mlflow.db'}")
         with tracked(tracking, "bench") as track:
-            fitting.fit(config, computer, data, data.examples.info, start, folder, [clock, Curves(track.points)])
+            fitting.fit(config, computer, data, start, folder, [clock, Curves(track.points)])
     return clock

@@ -22,27 +22,44 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     Raises:
         PartsightError: no such column, empty cells, or only one value.
     """
+    frame = examples.frame[examples.frame["split"] == "train"]
+    values = column(data).iloc[frame["row"].to_numpy()]
+    where = f"data.fold_column={data.fold_column}"
+    if values.isna().any():
+        empty = frame["row"].to_numpy()[values.isna()]
+        raise PartsightError(f"{where}: empty in {rows(empty)}; every row needs a fold. Fill the cells")
+    codes, names = numbered(values)
+    if len(names) < 2:
+        raise PartsightError(f"{where}: holds only {names[0]!r}; training and validating needs two values")
+    shown = [f"{number} is {name:.15g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
+             enumerate(names)]  # fmt: skip
+    console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
+    return codes
+
+
+def column(data: DataConfig) -> pd.Series:
+    """The cells of data.fold_column, one for each row of the table; null if empty.
+
+    Raises:
+        PartsightError: no table, or no such column.
+    """
     assert data.fold_column is not None  # check.rules
     path = sources.tables(data)["train"]
     if path is None:
         raise PartsightError(
             f"data.fold_column={data.fold_column}: a folder tree has no columns; name a table (data.table)"
         )
-    column = table_file.cells(path, [data.fold_column], remedy="Set data.fold_column.")[data.fold_column]
-    frame = examples.frame[examples.frame["split"] == "train"]
-    values = column.iloc[frame["row"].to_numpy()]
-    where = f"data.fold_column={data.fold_column}"
-    if values.isna().any():
-        empty = frame["row"].to_numpy()[values.isna()]
-        raise PartsightError(f"{where}: empty in {rows(empty)}; every row needs a fold. Fill the cells")
+    return table_file.cells(path, [data.fold_column], remedy="Set data.fold_column.")[data.fold_column]
+
+
+def numbered(values: pd.Series) -> tuple[NDArray[np.int64], pd.Index]:
+    """(rows,) the fold of each value, none of them null, and the value of each fold, in order.
+
+    If all are numbers, 1 and 1.0 are one fold, and folds are in the order of size; else in that of texts.
+    """
     numbers = pd.to_numeric(values, errors="coerce")
     codes, names = pd.factorize(values.astype(str) if numbers.isna().any() else numbers, sort=True)
-    if len(names) < 2:
-        raise PartsightError(f"{where}: holds only {names[0]!r}; training and validating needs two values")
-    shown = [f"{number} is {name:.15g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
-             enumerate(names)]  # fmt: skip
-    console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
-    return codes.astype(np.int64)
+    return codes.astype(np.int64), names
 
 
 def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:

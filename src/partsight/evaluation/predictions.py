@@ -22,6 +22,7 @@ __all__ = [
     "build",
     "decide",
     "decisions",
+    "labelled",
     "probabilities",
     "read",
     "redecide",
@@ -79,6 +80,11 @@ def build(
     table = pd.concat([table, columns], axis=1)
     validate(table, task)
     return table
+
+
+def labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a label, their index counted from 0."""
+    return table[table["label"].notna()].reset_index(drop=True)
 
 
 def probabilities(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:

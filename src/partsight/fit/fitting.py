@@ -19,7 +19,6 @@ from pytorch_lightning.strategies import StrategyRegistry
 from partsight import seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
-from partsight.data.info import DataInfo
 from partsight.errors import PartsightError, did_you_mean
 from partsight.evaluation.metrics import METRICS
 from partsight.fit import processes, progress
@@ -50,9 +49,9 @@ class Fitted:
     """When and why training ended before its last epoch."""
 
 
-def problems(config: Config, machine: Machine) -> list[str]:
+def problems(config: Config, computer: Machine) -> list[str]:
     """Settings that do not work on this machine, or with several processes."""
-    alone, strategy = machine.processes == 1, "ddp_find_unused_parameters_true"
+    alone, strategy = computer.processes == 1, "ddp_find_unused_parameters_true"
     # In processes that Lightning starts as copies of this one, callbacks and the watch over them do not work.
     copies = ("spawn", "fork", "notebook")
     registered = [name for name in StrategyRegistry.available_strategies() if not any(one in name for one in copies)]
@@ -60,7 +59,7 @@ def problems(config: Config, machine: Machine) -> list[str]:
     if config.trainer.strategy not in known:
         hint = did_you_mean(config.trainer.strategy, known)
         found.append(f"trainer.strategy={config.trainer.strategy}: not a strategy that works here{hint}")
-    if machine.device == "cpu" and machine.precision == "16-mixed":
+    if computer.device == "cpu" and computer.precision == "16-mixed":
         found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
     if alone and not seeds.is_first_process():
         found.append(
@@ -87,9 +86,8 @@ def problems(config: Config, machine: Machine) -> list[str]:
 
 def fit(
     config: Config,
-    machine: Machine,
+    computer: Machine,
     data: FoldData,
-    info: DataInfo,
     start: weights.Weights,
     folder: Path,
     callbacks: Sequence[Callback],
@@ -100,11 +98,12 @@ def fit(
     result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave an outdated
     last. Zero epochs evaluate the first weights, which are then saved as both.
     """
-    if (count := len(data.validation_positions)) < machine.processes:
+    if (count := len(data.validation_positions)) < computer.processes:
         raise PartsightError(
-            f"trainer.devices: {count} validation rows are fewer than {machine.processes} processes, and each needs one"
+            f"trainer.devices: {count} validation rows are fewer than {computer.processes} processes, and each needs "
+            "one"
         )
-    model = new_model(config, data, info, start)
+    model = new_model(config, data, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
     resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
     if resumed:
@@ -125,7 +124,7 @@ def fit(
     patience = Patience(metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False)
     timer = Timer()
     trainer = Trainer(
-        **trainer_settings(config, machine, folder),
+        **trainer_settings(config, computer, folder),
         max_epochs=training.epochs,
         inference_mode=False,  # metrics reset in inference mode, before training, could not be updated later
         limit_val_batches=config.trainer.limit_val_batches,
@@ -135,7 +134,7 @@ def fit(
             Evaluations(training.evaluation_epochs),
             ReadingAhead(training.evaluation_epochs),
             *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),
-            *([AveragedWeights(training.ema_decay, machine.device)] if training.ema_decay and training.epochs else []),
+            *([AveragedWeights(training.ema_decay, computer.device)] if training.ema_decay and training.epochs else []),
             *([patience] if training.early_stopping else []),
             progress.callback(metric),
             processes.OwnSigterm(),
@@ -172,11 +171,11 @@ def _reason(patience: Patience, epochs: int, whole: bool) -> str | None:
     return None
 
 
-def new_model(config: Config, data: FoldData, info: DataInfo, start: weights.Weights) -> Classifier:
+def new_model(config: Config, data: FoldData, start: weights.Weights) -> Classifier:
     """The model before its first step; all that is random in it follows from the seed of the run."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its banner and tips tell our user nothing
     seed_everything(seeds.run_seed(config) % 2**32, verbose=False)  # NumPy takes 32 bits
-    targets = data.examples.targets[data.train_positions]
+    info, targets = data.examples.info, data.examples.targets[data.train_positions]
     weighted = config.training.class_weights == "balanced"
     model = Classifier(config, info, class_weights.balanced(targets, info.output) if weighted else None)
     image = config.image
@@ -184,14 +183,14 @@ def new_model(config: Config, data: FoldData, info: DataInfo, start: weights.Wei
     return model
 
 
-def trainer_settings(config: Config, machine: Machine, folder: Path) -> dict[str, Any]:
+def trainer_settings(config: Config, computer: Machine, folder: Path) -> dict[str, Any]:
     """What every training Trainer of a run has in common."""
     return {
-        "accelerator": machine.device,
-        "devices": 1 if machine.device == "cpu" and config.trainer.devices in ("auto", -1) else config.trainer.devices,
+        "accelerator": computer.device,
+        "devices": 1 if computer.device == "cpu" and config.trainer.devices in ("auto", -1) else config.trainer.devices,
         "strategy": config.trainer.strategy,
         "num_nodes": config.trainer.num_nodes,
-        "precision": machine.precision,
+        "precision": computer.precision,
         "limit_train_batches": config.trainer.limit_train_batches,
         "gradient_clip_val": config.training.gradient_clip or None,
         "accumulate_grad_batches": config.training.grad_accumulation,

@@ -19,7 +19,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from partsight import failure
 from partsight.config import Config
 from partsight.errors import PartsightError
-from partsight.overrides import search_path
+from partsight.overrides import own_configs
 
 _FIRST = "PARTSIGHT_FIRST_PROCESS"
 """Environment variable: id of the process that started this one. Unset if torchrun or Slurm starts processes."""
@@ -195,13 +195,6 @@ def _name_this_job_alone() -> None:
         return
     hydra: Any = HydraConfig.get()
     program = [sys.argv[0]] if sys.argv[0].endswith(".py") else [sys.argv[0], "train"]
-    flags: list[str] = []
-    found = []
-    for source in hydra.runtime.config_sources:
-        if source.provider == "command-line":
-            flags = ["--config-dir", source.path]
-        elif source.provider.startswith("hydra.searchpath"):
-            found.append(f"{source.schema}://{source.path}")
-    sys.argv = [*program, *flags, *hydra.overrides.task, *search_path(found)]
+    sys.argv = [*program, *own_configs(hydra), *hydra.overrides.task]
     with flag_override(hydra, "readonly", False):  # Lightning passes this on; in a sweep it is an unused folder
         hydra.run.dir = hydra.runtime.output_dir

@@ -11,6 +11,11 @@ from pytorch_lightning.callbacks import ProgressBar, RichProgressBar
 from rich.progress import BarColumn, ProgressColumn, TextColumn
 from rich.text import Text
 
+from partsight import console
+
+EVERY_SECONDS = 30
+"""Between plain lines within an epoch."""
+
 
 def callback(metric: str) -> Callback:
     """The bar if standard output is a terminal, else the lines."""
@@ -20,9 +25,9 @@ def callback(metric: str) -> Callback:
 class PlainProgress(ProgressBar):
     """One line per evaluation, and one every 30 seconds within long epochs."""
 
-    def __init__(self, metric: str, every_seconds: float = 30.0) -> None:
+    def __init__(self, metric: str) -> None:
         super().__init__()
-        self.metric, self.every_seconds = metric, every_seconds
+        self.metric = metric
         self._began = self._epoch_began = self._said = self._paused = time.monotonic()
         self._training_seconds = 0.0
         self._pictures = self._earlier = 0
@@ -46,7 +51,7 @@ class PlainProgress(ProgressBar):
         """Counts, and prints a line after a long silence."""
         self._pictures += len(batch.positions) * trainer.world_size
         self._training_seconds = time.monotonic() - self._epoch_began
-        if time.monotonic() - self._said >= self.every_seconds:
+        if time.monotonic() - self._said >= EVERY_SECONDS:
             done = f"batch {batch_idx + 1}/{trainer.num_training_batches}"
             loss = trainer.accumulate_grad_batches * float(outputs["loss"])  # Lightning divides it by them
             self._say(trainer, f"{done}  loss {loss:.4f}")
@@ -68,17 +73,16 @@ class PlainProgress(ProgressBar):
             place = "" if done == trainer.num_training_batches else f"batch {done}/{trainer.num_training_batches}  "
             self._say(trainer, f"{place}{text}")
         elif trainer.is_global_zero:
-            print(f"before training  {text}", flush=True)
+            console.say(f"before training  {text}")
 
     def _say(self, trainer: Trainer, text: str) -> None:
         self._said = time.monotonic()
         left = _seconds_left(trainer, time.monotonic() - self._began, self._earlier)
         speed = self._pictures / self._training_seconds if self._training_seconds else 0.0
         if trainer.is_global_zero:
-            print(
+            console.say(
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}  {speed:.1f} img/s  "
-                f"left {_clock(left)}",
-                flush=True,
+                f"left {_clock(left)}"
             )
 
 

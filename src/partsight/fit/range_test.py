@@ -11,7 +11,6 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
-from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.fit import fitting
 from partsight.machine import Machine
@@ -31,9 +30,7 @@ BEFORE_MINIMUM = 0.1
 """The found rate is this share of the rate with the lowest smoothed loss: there the loss stops falling."""
 
 
-def find(
-    config: Config, machine: Machine, data: FoldData, info: DataInfo, start: Weights, folder: Path
-) -> pd.DataFrame:
+def find(config: Config, computer: Machine, data: FoldData, start: Weights, folder: Path) -> pd.DataFrame:
     """Trains a copy of the model for 100 steps with rates from 1e-7 to 1, and throws it away.
 
     Everything but the rate is the run's own: optimizer, layer decay, augmentation, loss, clipping, accumulation. The
@@ -42,9 +39,9 @@ def find(
     Returns:
         One row per batch: step, learning_rate, loss and smoothed (its running mean).
     """
-    model = fitting.new_model(config, data, info, start)
+    model = fitting.new_model(config, data, start)
     test = _RisingRate(config.training.learning_rate)
-    settings = fitting.trainer_settings(config, machine, folder)
+    settings = fitting.trainer_settings(config, computer, folder)
     trainer = Trainer(
         **settings,
         max_epochs=-1,

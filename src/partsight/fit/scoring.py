@@ -19,23 +19,23 @@ from partsight.model.classifier import Classifier, Scores
 
 
 def score(
-    model: Classifier, machine: Machine, data: FoldData, positions: NDArray[np.int64], limit: int | None
+    model: Classifier, computer: Machine, data: FoldData, positions: NDArray[np.int64], limit: int | None
 ) -> list[Scores]:
     """Scores of these rows of all examples (the first `limit` batches of them), always on one device.
 
     They are read from a GPU at the end: reading a batch means waiting for it, with the next one not yet begun.
     """
-    model = model.to(machine.device).eval()
+    model = model.to(computer.device).eval()
     scored = []
     try:
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode(), computer.autocast():
             for number, batch in enumerate(islice(data.to_score(positions), limit)):
-                there = Batch(*(part.to(machine.device, non_blocking=True) for part in batch))
+                there = Batch(*(part.to(computer.device, non_blocking=True) for part in batch))
                 scored.append(model.predict_step(there, number))
         return [Scores(*(part.cpu() for part in batch)) for batch in scored]
     finally:
         model.cpu()
-        if machine.device == "cuda":
+        if computer.device == "cuda":
             torch.cuda.empty_cache()  # other runs may share the GPU while this one writes its report
 
 

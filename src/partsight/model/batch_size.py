@@ -18,7 +18,7 @@ _HANDED_DOWN = "PARTSIGHT_BATCH_SIZE"
 _LEAST = 2  # BatchNorm needs two pictures
 
 
-def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
+def adjusted(config: Config, computer: Machine, info: DataInfo) -> Config:
     """The config with the batch size to train with; unchanged unless training.adjust_batch_size finds one to try.
 
     On a GPU: the largest power of two, up to the size asked for, for which two training steps fit in memory. A CPU
@@ -28,10 +28,10 @@ def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
         PartsightError: not even two pictures fit, or processes started from outside cannot agree on a size.
     """
     asked = config.training
-    if not asked.adjust_batch_size or asked.batch_size < _LEAST or machine.device == "cpu":
+    if not asked.adjust_batch_size or asked.batch_size < _LEAST or computer.device == "cpu":
         return config
     if seeds.is_first_process():
-        size = _largest(config, machine, info)
+        size = _largest(config, computer, info)
         os.environ[_HANDED_DOWN] = str(size)  # Lightning's child processes inherit it
     elif _HANDED_DOWN in os.environ:
         size = int(os.environ[_HANDED_DOWN])
@@ -43,11 +43,11 @@ def adjusted(config: Config, machine: Machine, info: DataInfo) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, batch_size=size))
 
 
-def _largest(config: Config, machine: Machine, info: DataInfo) -> int:
+def _largest(config: Config, computer: Machine, info: DataInfo) -> int:
     size = 1 << (config.training.batch_size.bit_length() - 1)
     while size >= _LEAST:
         try:
-            _train_two_steps(config, machine, info, size)
+            _train_two_steps(config, computer, info, size)
         except Exception as error:
             if not is_oom_error(error):
                 raise
@@ -58,21 +58,21 @@ def _largest(config: Config, machine: Machine, info: DataInfo) -> int:
         size //= 2
     raise PartsightError(
         f"training.batch_size={config.training.batch_size}: not even {_LEAST} pictures of {config.image.height} x "
-        f"{config.image.width} fit the memory of {machine.name}; take smaller pictures or a smaller backbone"
+        f"{config.image.width} fit the memory of {computer.name}; take smaller pictures or a smaller backbone"
     )
 
 
-def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int) -> None:
+def _train_two_steps(config: Config, computer: Machine, info: DataInfo, size: int) -> None:
     """The second step needs more memory, as the optimizer then has its state. A run's other copies are held too."""
     image = config.image
-    model = Classifier(config, info).to(machine.device).train()
-    beside = [torch.empty_like(part) for part in model.parameters() for _ in range(_copies(config, machine))]
+    model = Classifier(config, info).to(computer.device).train()
+    beside = [torch.empty_like(part) for part in model.parameters() for _ in range(_copies(config, computer))]
     created = optimizer.create(model, config.training)
     shape = (size, image.channels, image.height, image.width)
-    pictures = torch.zeros(shape, dtype=torch.uint8, device=machine.device).to(memory_format=torch.channels_last)
-    targets = torch.zeros(size, info.outputs, device=machine.device)
+    pictures = torch.zeros(shape, dtype=torch.uint8, device=computer.device).to(memory_format=torch.channels_last)
+    targets = torch.zeros(size, info.outputs, device=computer.device)
     for _ in range(2):
-        with machine.autocast():
+        with computer.autocast():
             logits = model(pictures)
         losses = loss.example_losses(model.loss, logits.float(), targets)
         created.zero_grad()  # as in Lightning: old gradients are still held during the forward pass
@@ -81,10 +81,10 @@ def _train_two_steps(config: Config, machine: Machine, info: DataInfo, size: int
     del beside  # held until here
 
 
-def _copies(config: Config, machine: Machine) -> int:
+def _copies(config: Config, computer: Machine) -> int:
     """How many copies of the weights a run holds on a GPU besides the model and its optimizer.
 
     Two checkpoints written while training continues: the weights of one, the weights and both moments of the other.
     Averaged weights and their copy for a file. Buffers in which processes exchange gradients.
     """
-    return 4 + (2 if config.training.ema_decay else 0) + (1 if machine.processes > 1 else 0)
+    return 4 + (2 if config.training.ema_decay else 0) + (1 if computer.processes > 1 else 0)

@@ -29,6 +29,7 @@ from partsight.fit import processes
 from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
+from partsight.tracking.run import as_parameter
 from partsight.turns import turn
 
 _WAITING = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
@@ -209,7 +210,7 @@ def _lost(earlier: Earlier) -> str:
 def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:
     """Tags of a resumed run: how many times it was resumed, and what differs from its first start (not its result)."""
     then = {**earlier.parameters, **earlier.tags}
-    settings = {key: str(value)[:6000] for key, value in flat(dataclasses.asdict(config))}
+    settings = {key: as_parameter(value) for key, value in flat(dataclasses.asdict(config))}
     without = ["resume", "rerun", "tracking.run_name"]
     for key in [*without, *(["training.learning_rate"] if config.training.find_learning_rate else [])]:
         del settings[key]

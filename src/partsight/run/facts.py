@@ -1,23 +1,20 @@
 """What a run is and what it ran on, as tags; and warnings about everything degraded, shown before the first step."""
 
 import json
+from collections.abc import Mapping
 
 from partsight import console, machine
-from partsight.config import Config
-from partsight.data import division, folds, leaks
+from partsight.data import division, fingerprint, folds, leaks
 from partsight.data.datamodule import FoldData
-from partsight.data.division import Division
-from partsight.data.table import Examples
-from partsight.machine import Machine
 from partsight.model import plugins
-from partsight.model.weights import Weights
 from partsight.run.identity import identity
+from partsight.run.resolved import Resolved
 
 
-def tags(
-    config: Config, computer: Machine, examples: Examples, data: str, start: Weights, divided: Division
-) -> dict[str, str]:
-    """The run's tags: what it is, and what it ran on. `data` is the fingerprint."""
+def tags(of: Resolved) -> dict[str, str]:
+    """The run's tags: what it is, and what it ran on."""
+    config, computer, start, divided = of.config, of.computer, of.start, of.divided
+    data = fingerprint.fingerprint(of.examples, of.inspected)
     folds_digest, sources = folds.digest(divided.fold), plugins.sources(config.plugins)
     facts = {
         "identity": identity(config, computer, data, start.origin, folds_digest, sources),
@@ -31,11 +28,11 @@ def tags(
         "memory_format": machine.MEMORY_FORMAT,
         "threads": str(computer.threads),
         "weights": start.origin,
-        "rows": str(len(examples)),
+        "rows": str(len(of.examples)),
         "usecase": config.name,
     }
     facts |= {"plugin_sources": json.dumps(sources)} if sources else {}
-    facts |= leaks.counts(divided.leaks) | divided.notices | examples.notes
+    facts |= leaks.counts(divided.leaks) | divided.notices | of.examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
     if config.training.train_on_validation:
@@ -45,8 +42,9 @@ def tags(
     return facts
 
 
-def announce(config: Config, examples: Examples, data: FoldData, facts: dict[str, str], start: Weights) -> None:
+def announce(of: Resolved, data: FoldData, tags: Mapping[str, str]) -> None:
     """Warns about everything degraded before the first step."""
+    config, examples = of.config, of.examples
     if config.data.root is None:
         console.banner(
             "MADE SAMPLE, NOT REAL PICTURES",
@@ -59,17 +57,17 @@ def announce(config: Config, examples: Examples, data: FoldData, facts: dict[str
             console.banner("PICTURES SKIPPED", f"{note}: skipped.csv in the run's folder lists all.")
         else:
             console.say(f"{title.replace('_', ' ')}: {note}")
-    if start.warning:
-        console.banner("RANDOM WEIGHTS", start.warning)
+    if of.start.warning:
+        console.banner("RANDOM WEIGHTS", of.start.warning)
     for tag, title in division.TITLES.items():
-        if tag in facts:
-            console.banner(title, facts[tag])
-    if "seen_in_training" in facts:
-        console.banner("VALIDATION ROWS ARE TRAINED ON", facts["seen_in_training"])
-    if "partial" in facts:
-        console.banner("PARTIAL RUN", facts["partial"])
+        if tag in tags:
+            console.banner(title, tags[tag])
+    if "seen_in_training" in tags:
+        console.banner("VALIDATION ROWS ARE TRAINED ON", tags["seen_in_training"])
+    if "partial" in tags:
+        console.banner("PARTIAL RUN", tags["partial"])
     console.say(
-        f"{config.name}: {config.backbone} on {facts['device']}, {facts['precision']}, {facts['threads']} threads, "
-        f"seed {facts['seed']}; {len(examples.info.classes)} classes, "
+        f"{config.name}: {config.backbone} on {tags['device']}, {tags['precision']}, {tags['threads']} threads, "
+        f"seed {tags['seed']}; {len(examples.info.classes)} classes, "
         f"{len(data.train_positions)} training and {len(data.validation_positions)} validation rows, fold {config.fold}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from partsight import RESULTS_VERSION
-from partsight.config import Config, flat, transforms_in_order
+from partsight.config import Config, flat, transforms_in_order, within
 from partsight.machine import MEMORY_FORMAT, Machine
 
 WITHOUT_EFFECT = (
@@ -48,32 +48,28 @@ WITHOUT_EFFECT = (
 
 
 def identity(
-    config: Config, machine: Machine, fingerprint: str, weights_origin: str, folds: str, plugins: Mapping[str, str]
+    config: Config, computer: Machine, fingerprint: str, weights_origin: str, folds: str, plugins: Mapping[str, str]
 ) -> str:
     """16 hex digits over the settings and what they resolve to. The seed must be resolved.
 
     folds: `folds.digest`. plugins: `plugins.sources` of config.plugins.
     """
     assert config.seed >= 0
-    parts = {
-        key: value
-        for key, value in flat(asdict(config))
-        if not any(key == name or key.startswith(name + ".") for name in WITHOUT_EFFECT)
-    }
+    parts = {key: value for key, value in flat(asdict(config)) if not within(key, WITHOUT_EFFECT)}
     if config.training.find_learning_rate:  # its value is replaced
         del parts["training.learning_rate"]
     parts |= {
         "augmentation": transforms_in_order(config),
-        "device": machine.device,
-        "precision": machine.precision,
-        "processes": machine.processes,
+        "device": computer.device,
+        "precision": computer.precision,
+        "processes": computer.processes,
         "memory_format": MEMORY_FORMAT,
         "data": fingerprint,
         "weights": weights_origin,
         "folds": folds,
         "results_version": RESULTS_VERSION,
     }
-    if config.training.class_weights != "none" and machine.precision != "32-true":
+    if config.training.class_weights != "none" and computer.precision != "32-true":
         parts["class_weights_in"] = "float32"  # mixed precision used to round them: those runs are others
     if plugins:
         parts["plugin_sources"] = dict(plugins)

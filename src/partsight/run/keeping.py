@@ -18,7 +18,7 @@ from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.evaluation import metrics
+from partsight.evaluation import metrics, predictions
 from partsight.evaluation.result import Result, auc_gap
 from partsight.evaluation.task import Task
 from partsight.fit.curves import Curves
@@ -69,7 +69,7 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
         console.say(gap)
         track.tags({"roc_auc_classes": gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
-    track.figures({name: value for name, value in (figures | timing).items() if np.isfinite(value)})
+    track.figures(figures | timing)
     if stage.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")
 
@@ -80,9 +80,9 @@ def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: T
     stage.track.artifact(stage.folder / TEST_PREDICTIONS)
     if figures is not None:
         stage.track.artifact(stage.folder / TEST_FIGURES)
-        values = zip(figures["metric"], figures["value"], strict=True)
-        stage.track.figures({f"test_{name}": value for name, value in values if np.isfinite(value)})
-        if gap := auc_gap(metrics.per_class(table[table["label"].notna()].reset_index(drop=True), task)):
+        named = zip(figures["metric"], figures["value"], strict=True)
+        stage.track.figures({f"test_{name}": value for name, value in named})
+        if gap := auc_gap(metrics.per_class(predictions.labelled(table), task)):
             console.say(f"Test rows: {gap}")
             stage.track.tags({"test_roc_auc_classes": gap})
     _export(stage, data, data.test_positions, table, task)
@@ -107,7 +107,7 @@ def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataF
         stage.track.artifact(path)
 
 
-def write_scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
+def write_scorer(stage: Stage, tags: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
     """The scorer, with a sample picture of each label. The result is safe already: a failure is a warning and a tag."""
     if not stage.config.report.build_scoring_pipelines:
         return
@@ -117,7 +117,7 @@ def write_scorer(stage: Stage, facts: Mapping[str, str], found: Result, examples
     first_of_label = ~found.predictions["label"].astype(str).duplicated()
     samples = [examples.folder / image for image in found.predictions["image"][first_of_label]]
     try:
-        pack.pack(fitted.checkpoint, folder, samples, facts)
+        pack.pack(fitted.checkpoint, folder, samples, tags)
         stage.track.model("scorer", folder)
         stage.track.figures({"scorer_seconds": time.monotonic() - began})
     except Exception as error:  # whatever it is, it comes after the result

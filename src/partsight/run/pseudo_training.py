@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import pandas as pd
 
 from partsight import console
@@ -49,8 +48,7 @@ def _keep(stage: Stage, chosen: pd.DataFrame, first: Result) -> None:
     stage.track.artifact(stage.folder / "pseudo_labels_per_class.csv")
     used, metric = int(chosen["used"].sum()), stage.config.prediction.metric
     stage.track.tags({"pseudo_labels": f"{used} of {len(chosen)} unlabeled rows are trained on"})
-    figures = {"pseudo_labels": float(used), f"first_{metric}": first.value(metric)}
-    stage.track.figures({name: value for name, value in figures.items() if np.isfinite(value)})
+    stage.track.figures({"pseudo_labels": float(used), f"first_{metric}": first.value(metric)})
     confidence = stage.config.training.pseudo_label_confidence
     console.table(counts, f"Pseudo-labels: {used} of {len(chosen)} rows, with a confidence of at least {confidence:g}")
     if not used:

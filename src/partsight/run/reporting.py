@@ -26,8 +26,7 @@ from partsight.run.stage import Stage
 class RunFacts:
     """What the page says about a run besides its result."""
 
-    facts: Mapping[str, str]
-    """Its tags."""
+    tags: Mapping[str, str]
     banners: Sequence[tuple[str, str]]
     """(title, text) of everything degraded; may grow until the page is written."""
     leaks: pd.DataFrame
@@ -74,7 +73,7 @@ def write(
             metric=config.prediction.metric,
             banners=about.banners,
             settings=changed_settings(config),
-            facts=about.facts,
+            facts=about.tags,
             pictures=pictures,
         )
         (stage.folder / "report.html").write_text(page, encoding="utf-8")
@@ -113,7 +112,7 @@ def _interpret(config: Config, title: str, result: Result, data: FoldData, model
 
 def _subtitle(about: RunFacts, data: FoldData) -> str:
     counts = f"{len(data.train_positions):,} training and {len(data.validation_positions):,} validation rows"
-    return f"{time.strftime('%Y-%m-%d %H:%M')} · {counts} · identity {about.facts['identity']}"
+    return f"{time.strftime('%Y-%m-%d %H:%M')} · {counts} · identity {about.tags['identity']}"
 
 
 def changed_settings(config: Config) -> pd.DataFrame:

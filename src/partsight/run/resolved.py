@@ -8,6 +8,7 @@ import pandas as pd
 from partsight import check, machine, seeds
 from partsight.config import Config
 from partsight.data import division
+from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.data.usable import usable_examples
@@ -30,6 +31,10 @@ class Resolved:
     """`inspection.inspect` of all pictures."""
     divided: Division
     start: Weights
+
+    def fold_data(self) -> FoldData:
+        """The loaders of the run's fold; its pictures are prepared now."""
+        return FoldData(self.examples, self.divided.fold, self.config, self.inspected)
 
 
 def resolve(config: Config) -> Resolved:

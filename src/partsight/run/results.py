@@ -1,12 +1,10 @@
 """The result of a run as files, written before anything is drawn."""
 
-import dataclasses
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from partsight.evaluation import predictions, summary
+from partsight.evaluation import predictions, summary, task_file
 from partsight.evaluation.result import Result
 from partsight.evaluation.task import Task
 from partsight.run_files import FIGURES, PREDICTIONS, TASK, TEST_FIGURES, TEST_PREDICTIONS
@@ -18,7 +16,7 @@ def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | 
     A file of its own: whatever reads predictions.parquet may take all its rows for validation.
     """
     predictions.write(table, folder / TEST_PREDICTIONS)
-    labelled = table[table["label"].notna()].reset_index(drop=True)
+    labelled = predictions.labelled(table)
     if labelled.empty:
         return None
     figures = summary.summarise(labelled, task)
@@ -29,8 +27,7 @@ def write_test(table: pd.DataFrame, task: Task, folder: Path) -> pd.DataFrame | 
 def write(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
     """predictions.parquet, task.yaml (how to read it), and csv files of the rest; returns their paths."""
     predictions.write(result.predictions, folder / PREDICTIONS)
-    meaning = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(result.task).items()}
-    (folder / TASK).write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    task_file.write(result.task, folder / TASK)
     tables = {
         FIGURES: result.summary,
         "per_class.csv": result.per_class,

@@ -21,10 +21,10 @@ def train(
     stage: Stage, data: FoldData, start: Weights, callbacks: Sequence[Callback] = ()
 ) -> tuple[Fitted, Curves, Result]:
     """A trained model, its curves, and its result on the validation rows, kept on disk and in MLflow."""
-    curves, info = Curves(stage.track.points), data.examples.info
-    fitted = fitting.fit(stage.config, stage.computer, data, info, start, stage.folder, [curves, *callbacks])
+    curves = Curves(stage.track.points)
+    fitted = fitting.fit(stage.config, stage.computer, data, start, stage.folder, [curves, *callbacks])
     table = score(stage, data, fitted, "validation")
-    found = result.of_table(table, info.task(stage.config.prediction.threshold))
+    found = result.of_table(table, data.examples.info.task(stage.config.prediction.threshold))
     keeping.write_result(stage, found, curves, fitted)
     return fitted, curves, found
 

@@ -43,8 +43,10 @@ QUANTIZED = ["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool", "MaxPool", "C
 TOLERANCE = 0.02
 """Largest difference of a probability in the packed scorer's own test: processors round sums in different places."""
 
+TURNS = 2
+"""Of each graph, when they are timed."""
 TURN, BEFORE = 20, 5
-"""Pictures timed with one graph before the other's turn, and warm-up pictures before them that do not count."""
+"""Pictures timed in a turn, and warm-up pictures before them that do not count."""
 PAUSE = 0.3
 """Seconds between turns: a session's threads keep looking for work when it is done, and take cores from the other."""
 
@@ -217,10 +219,10 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
     return figures
 
 
-def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8], count: int = 40) -> dict[str, list[float]]:
+def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8]) -> dict[str, list[float]]:
     """By session, one picture at a time, in turns, so that a change in the machine's speed affects both."""
     taken: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(count // TURN):
+    for _ in range(TURNS):
         for name, of in sessions.items():
             time.sleep(PAUSE)
             for number in range(BEFORE + TURN):

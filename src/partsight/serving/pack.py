@@ -36,6 +36,8 @@ MOST_BYTES = 64 * 1024 * 1024
 """Limit of an encoded picture: a 20-megapixel bitmap in colour."""
 SAMPLES = 8
 """Most sample pictures."""
+MADE = 3
+"""Sample pictures that are made if none are given."""
 
 COPIED = ("serving/packed/score.py", "serving/packed/rest.py", "data/pictures.py", "errors.py")
 """Files of this package that a scorer is made of, so that both follow the same code."""
@@ -189,10 +191,10 @@ def _write_samples(model: Classifier, given: Sequence[Path], work: Path, compare
     (folder / "expected.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _draw(image: ImageConfig, folder: Path, count: int = 3) -> None:
+def _draw(image: ImageConfig, folder: Path) -> None:
     """Made pictures, all but the first larger than the model's input, so that they are resized."""
     draw = np.random.default_rng(0)
-    for number in range(count):
+    for number in range(MADE):
         shape = (image.height + 40 * number, image.width + 24 * number, image.channels)
         picture = draw.integers(0, 256, shape, dtype=np.uint8)
         if image.channels <= 4:

@@ -49,10 +49,10 @@ def predict(
     model = Classifier.from_checkpoint(checkpoint)
     folder, names = _pictures(source, images, image_column or model.config.data.image_column)
     new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
-    machine = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
-    prepare(machine)
+    computer = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))
+    prepare(computer)
     loader = DataLoader(new, batch_size=batch_size, **loading(workers, accelerator))
-    probabilities = _probabilities(model, new, loader, machine)
+    probabilities = _probabilities(model, new, loader, computer)
     task = model.info.task(model.config.prediction.threshold)
     return predictions.build(
         task=task,
@@ -110,7 +110,7 @@ class NewPictures(Dataset[Read]):
 
 
 def _probabilities(
-    model: Classifier, new: NewPictures, loader: DataLoader[Read], machine: Machine
+    model: Classifier, new: NewPictures, loader: DataLoader[Read], computer: Machine
 ) -> NDArray[np.float64]:
     """(n, classes), batch by batch: per picture, memory only grows by its row of scores.
 
@@ -119,7 +119,7 @@ def _probabilities(
     Raises:
         Problems: the bad pictures.
     """
-    device = machine.device
+    device = computer.device
     model = model.to(device).eval()
     # Allocated at once: under memory.keep, an array kept from each batch would occupy space that large arrays
     # of the next batch need, which would then take fresh memory: 0.8 GB more after 30,000 pictures. On the device:
@@ -138,11 +138,11 @@ def _probabilities(
             torch.arange(count, device=device),
         )
         # The model itself turns autocast off unless it was trained with prediction.mixed_precision.
-        with torch.inference_mode(), machine.autocast():
+        with torch.inference_mode(), computer.autocast():
             scored[first : first + count] = model.predict_step(batch, 0).probabilities
 
     divided = device == "cpu" and memory.one_arena_taken  # else streams are slower than none (docs/performance.md)
-    with Streams(machine.threads if divided else 1) as streams:
+    with Streams(computer.threads if divided else 1) as streams:
         for read in console.progress(loader, len(loader), "Scoring, in batches"):
             problems += read.problem
             doubts += read.doubt

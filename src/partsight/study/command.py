@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import command, config, launchers
+from partsight import command, config, console, launchers
 from partsight.errors import PartsightError, Problems
 from partsight.study import definition
 from partsight.study import plan as planning
@@ -103,9 +103,8 @@ def _again(plan: Plan) -> list[Run]:
 
 def _outdated(plan: Plan) -> list[Run]:
     """Finished runs whose data or first weights have changed; says which, and what cannot be read."""
-    if plan.study.kind == "time" or len(plan.missing) == len(plan.runs):
+    if len(plan.missing) == len(plan.runs):  # the next lines take a while to import
         return []
-    from partsight import console
     from partsight.study import today
 
     found, problems = today.outdated(plan)
@@ -123,7 +122,6 @@ def _options(parsed: argparse.Namespace) -> list[str]:
 
 
 def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequence[Path]) -> None:
-    from partsight import console
     from partsight.study import launch
     from partsight.sweep import parent
 
@@ -141,7 +139,6 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
 
 
 def _conclude(plan: Plan) -> list[Path]:
-    from partsight import console
     from partsight.study import results, writing
 
     result = writing.told(plan)

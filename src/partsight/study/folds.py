@@ -27,15 +27,7 @@ def of(data: DataConfig) -> Sequence[int]:
         if not found:
             raise PartsightError(f"data.folds_file={data.folds_file}: no train row has a fold")
         return found
-    assert data.fold_column is not None  # check.rules
-    path = sources.tables(data)["train"]
-    if path is None:
-        raise PartsightError(
-            f"data.fold_column={data.fold_column}: a folder tree has no columns; name a table (data.table)"
-        )
-    values = table_file.cells(path, [data.fold_column], remedy="Set data.fold_column.")[data.fold_column].dropna()
-    as_numbers = pd.to_numeric(values, errors="coerce")  # as data.given_folds numbers them: 1 and 1.0 are one fold
-    count = (values.astype(str) if as_numbers.isna().any() else as_numbers).nunique()
-    if not count:
-        raise PartsightError(f"data.fold_column={data.fold_column}: is empty in {path}")
-    return range(count)
+    _, names = given_folds.numbered(given_folds.column(data).dropna())
+    if not len(names):
+        raise PartsightError(f"data.fold_column={data.fold_column}: is empty in {sources.tables(data)['train']}")
+    return range(len(names))

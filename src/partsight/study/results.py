@@ -10,13 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight import failure
-from partsight.evaluation import predictions, scored
+from partsight.evaluation import predictions, scored, task_file
 from partsight.evaluation.task import Task
-from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS, TIMING
+from partsight.run_files import PREDICTIONS, TASK, TEST_PREDICTIONS, TIMING
 from partsight.study import today
 from partsight.study.plan import Plan, Run
 from partsight.study.today import Today
-from partsight.sweep.collect import read_task
 
 TEST, NO_COPIES, NO_LOOKALIKES = "test", "test, no copies", "test, no look-alikes"
 """All test rows; without exact copies of other rows; without pictures that look like one of another row."""
@@ -63,14 +62,9 @@ class Entry:
     """One predictions table per run, all of the same kind of rows."""
 
     @property
-    def name(self) -> str:
-        """In charts and sentences."""
-        return self.variant if self.threshold is None else f"{self.variant} at {self.threshold:g}"
-
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """Numbers of the examples, rising."""
-        return tuple(sorted({int(row) for given in self.tables for row in given["row"]}))
+    def n(self) -> int:
+        """How many examples were scored, each counted once."""
+        return len({int(row) for given in self.tables for row in given["row"]})
 
     @property
     def examples(self) -> Counter[tuple[object, ...]]:
@@ -100,15 +94,15 @@ def _finished(run: Run, tested: bool, now: Today) -> Finished:
         alike = data.seen if data and data.fingerprint == facts["data_fingerprint"] else None
         tables, known = _of_test_rows(test, alike), alike is not None
     timing = today.read_mapping(run.folder / TIMING)
-    return Finished(run, read_task(run.folder), tables, known, now.changed(run), facts, timing)
+    task = task_file.read(run.folder / TASK)
+    return Finished(run, task, tables, known, now.changed(run), facts, timing)
 
 
 def _labelled_test_rows(run: Run) -> pd.DataFrame | None:
     """The predictions of the test rows that have a label; None if there are none."""
     if not (run.folder / TEST_PREDICTIONS).is_file():
         return None
-    table = predictions.read(run.folder / TEST_PREDICTIONS)
-    labelled = table[table["label"].notna()].reset_index(drop=True)
+    labelled = predictions.labelled(predictions.read(run.folder / TEST_PREDICTIONS))
     return labelled if len(labelled) else None
 
 

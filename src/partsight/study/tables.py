@@ -29,7 +29,6 @@ BEST, ALONE = " (best)", "–"
 """Follows the name of a line that is better than all others beyond chance; p of a line that was compared with none."""
 NAMES = {"escape_rate": "escape rate", "overkill_rate": "overkill rate"}
 WEIGHTS = {"random": "random", "file": "pretrained (file)", "hub": "pretrained (hub)"}
-PLAIN = ("study", "protocol", "variant", "threshold", "fold", "repeat", "first_weights", "rows", "n")
 
 
 def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
@@ -44,9 +43,18 @@ def run_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
             given = predictions.redecide(table, task)
             figures = summary.summarise(given, task).set_index("metric")["value"]
             threshold = float("nan") if task.output == "softmax" else task.threshold
-            plain = (plan.study.name, plan.protocol.name, run.variant, threshold, run.fold, run.repeat)
             lines.append(
-                dict(zip(PLAIN, (*plain, WEIGHTS[one.weights], rows, len(given)), strict=True))
+                {
+                    "study": plan.study.name,
+                    "protocol": plan.protocol.name,
+                    "variant": run.variant,
+                    "threshold": threshold,
+                    "fold": run.fold,
+                    "repeat": run.repeat,
+                    "first_weights": WEIGHTS[one.weights],
+                    "rows": rows,
+                    "n": len(given),
+                }
                 | {str(name): float(value) for name, value in figures.items()}
                 | {"fit_seconds": one.timing["fit_seconds"]}
                 | {"train_images_per_second": one.timing["train_images_per_second"]}
@@ -83,7 +91,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
                         "first_weights": WEIGHTS[line.weights],
                         "data": mark(line.data),
                         "rows": rows,
-                        "n": len(line.rows),
+                        "n": line.n,
                         "metric": figures["metric"],
                         "runs": len(line.tables),
                         "defined": figures["n"],

@@ -136,7 +136,9 @@ def facts(run: Run) -> dict[str, str]:
 def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML mapping that a finished run has left."""
     if not path.is_file():
-        raise PartsightError(f"{path} is missing: this run was made by an older partsight; remove its folder")
+        raise PartsightError(
+            f"{path} is missing, which every finished run leaves: remove the run's folder to repeat it"
+        )
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
 

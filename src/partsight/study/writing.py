@@ -46,7 +46,7 @@ class Part:
     heading: str
     table: pd.DataFrame
     """As text."""
-    chart: Block | None
+    chart: Block
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _page(plan: Plan, result: Told) -> str:
     told = [Section("Question", [page.text(plan.study.about or plan.study.title)])]
     for part in result.parts:
         plain = part.table.map(_unbroken)
-        told.append(Section(part.heading, [*([part.chart] if part.chart else []), page.table(plain)]))
+        told.append(Section(part.heading, [part.chart, page.table(plain)]))
     told.append(Section("How to read it", [page.text("\n\n".join(result.notes))]))
     told.append(Section("Runs", [page.table(run_list(plan)), page.text(command_line(plan))]))
     return page.page(plan.study.title, f"{plan.study.name}, protocol {plan.protocol.name}", told)

@@ -3,15 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
 
 from partsight import console, failure
-from partsight.evaluation import predictions, summary
-from partsight.evaluation.task import Task
+from partsight.evaluation import predictions, summary, task_file
 from partsight.run_files import FIGURES, PREDICTIONS, TASK
 from partsight.sweep import parent
 from partsight.sweep.search import trial
@@ -75,7 +73,7 @@ def read_jobs(folder: Path) -> list[Job]:
     again = _tried_again(folder)
     announced = [(sub, trial.of_run(sub)) for sub in there if int(sub.name) not in again]
     trials = [(sub, one) for sub, one in announced if one and one.study == found.study]
-    return [_job(sub, one.overrides or _noted_by_hydra(sub)) for sub, one in trials]
+    return [_job(sub, one.overrides) for sub, one in trials]
 
 
 def _tried_again(folder: Path) -> set[int]:
@@ -135,7 +133,7 @@ def average_tables(jobs: Sequence[Job]) -> pd.DataFrame:
         distinct = {(int(t["fold"].iloc[0]), int(t["repeat"].iloc[0])) for t in tables}
         if len(tables) < 2 or len(distinct) < len(tables):
             continue  # nothing to average, or the same rows twice
-        average = summary.average_over_folds(tables, read_task(done[0][1]))
+        average = summary.average_over_folds(tables, task_file.read(done[0][1] / TASK))
         for key, value in reversed(list(zip(keys, values, strict=True))):
             average.insert(0, key, str(value))
         parts.append(average)
@@ -147,13 +145,6 @@ def _numbered(tables: Sequence[tuple[object, pd.DataFrame]]) -> list[pd.DataFram
     pairs = [(seed, int(table["repeat"].iloc[0])) for seed, table in tables]
     numbers = {pair: number for number, pair in enumerate(dict.fromkeys(pairs))}
     return [table.assign(repeat=numbers[pair]) for pair, (_, table) in zip(pairs, tables, strict=True)]
-
-
-def read_task(folder: Path) -> Task:
-    """The meaning of a run's predictions table."""
-    stored = yaml.safe_load((folder / TASK).read_text(encoding="utf-8"))
-    parts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    return Task(**parts)
 
 
 def _differing(jobs: Sequence[Job]) -> list[str]:

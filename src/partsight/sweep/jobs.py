@@ -34,11 +34,7 @@ def checked(config: DictConfig) -> list[Config]:
             f"hydra.sweep.subdir={subdir}: a sweep finds its jobs by their numbers; leave it out (sweep.csv and the "
             "names of the runs say what sets a job apart)"
         )
-    if config.hydra.job.chdir:
-        raise PartsightError(
-            "hydra.job.chdir=true: data.root, tracking.uri and other relative paths would mean another place in each "
-            "job, and each would have an MLflow store of its own; leave it out (a job's files are in its folder anyway)"
-        )
+    check.refuse_chdir(config.hydra)
     folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
     overrides = _job_overrides(config, folders)
     settings = [_composed(job, folders) for job in overrides]

@@ -14,11 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hydra.types import RunMode
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from partsight import console, failure, whole_file
 from partsight.config import Config
+from partsight.errors import PartsightError
 from partsight.run_files import FIGURES
 from partsight.sweep.search import trial
 from partsight.tracking import store
@@ -62,11 +65,18 @@ def open_run(
         folder: of the sweep.
         study: a search's study in Optuna's storage.
         listed: overrides of every job; None for a sweeper that chooses its jobs as it goes.
+
+    Raises:
+        PartsightError: another worker of the same study is at work in the same folder.
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has checked the settings itself
     what = {"overrides": text, "kind": "sweep"} | what
     client, experiment = store.prepare(tracking)
+    if study and _other_worker_in(folder, study, client):
+        raise PartsightError(
+            f"hydra.sweep.dir={folder}: another worker of the study {study} is using this folder; give this one another"
+        )
     if others := sorted({job.tracking.experiment for job in jobs} - {tracking.experiment}):
         console.say(
             f"The sweep's own run is in the MLflow experiment {tracking.experiment}, but some jobs are in "
@@ -94,6 +104,18 @@ def open_run(
     atexit.register(_end_killed_if_running, client, parent.run_id)
     exit_on_signals()
     return parent
+
+
+def _other_worker_in(folder: Path, study: str, client: MlflowClient) -> bool:
+    """Whether another process of this machine searches the same study in this folder."""
+    found = read(folder)
+    if found is None or found.study != study or found.uri != client.tracking_uri:
+        return False
+    try:
+        run = client.get_run(found.run_id)
+    except MlflowException:  # deleted
+        return False
+    return run.data.tags["host"] == platform.node() and _at_work(run)
 
 
 def _digest(jobs: Sequence[Config]) -> str:
@@ -188,9 +210,8 @@ def read(folder: Path) -> Parent | None:
     if not path.is_file():
         return None
     stored = json.loads(path.read_text(encoding="utf-8"))
-    jobs = stored.get("jobs")
-    known = tuple(tuple(job) for job in jobs) if isinstance(jobs, list) else None
-    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), known, stored.get("study"))
+    jobs = None if stored["jobs"] is None else tuple(tuple(job) for job in stored["jobs"])
+    return Parent(stored["uri"], stored["run_id"], tuple(stored["swept"]), jobs, stored["study"])
 
 
 def parent_of(hydra: Any) -> str | None:
@@ -200,7 +221,7 @@ def parent_of(hydra: Any) -> str | None:
 
 
 def _of_job(hydra: Any) -> Parent | None:
-    return read(Path(hydra.sweep.dir)) if str(hydra.mode).endswith("MULTIRUN") else None
+    return read(Path(hydra.sweep.dir)) if hydra.mode == RunMode.MULTIRUN else None
 
 
 def apart(hydra: Any) -> str:

@@ -1,5 +1,6 @@
 """One MLflow run, owned by a context manager: whatever happens inside, it ends FINISHED, FAILED or KILLED."""
 
+import math
 import signal
 import subprocess
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
 from partsight import console
 from partsight.config import TrackingConfig
@@ -21,13 +23,15 @@ from partsight.errors import PartsightError, Pruned
 from partsight.tracking import store
 from partsight.tracking.point import Point
 
-METRICS_A_CALL = 1000
-PARAMS_A_CALL = 100
-"""MLflow's own limits."""
 _AGAIN = (
     "Its files are in its folder. Once the store is back, the same command, with the seed from config.yaml there, "
     "resumes from its last checkpoint and sends everything to MLflow"
 )
+
+
+def as_parameter(value: object) -> str:
+    """A setting as MLflow stores it: as much of its text as fits."""
+    return str(value)[:MAX_PARAM_VAL_LENGTH]
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,11 @@ class TrackedRun:
     """Points that the store has not taken yet."""
 
     def parameters(self, settings: Mapping[str, Any]) -> None:
-        """Settings under their config keys, whole (MLflow keeps 6000 characters)."""
-        params = [Param(key, str(value)[:6000]) for key, value in settings.items() if key not in self.logged]
-        for start in range(0, len(params), PARAMS_A_CALL):
+        """Settings under their config keys."""
+        params = [Param(key, as_parameter(value)) for key, value in settings.items() if key not in self.logged]
+        for start in range(0, len(params), MAX_PARAMS_TAGS_PER_BATCH):
             with self._telling():
-                self.client.log_batch(self.id, params=params[start : start + PARAMS_A_CALL])
+                self.client.log_batch(self.id, params=params[start : start + MAX_PARAMS_TAGS_PER_BATCH])
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Facts about the run."""
@@ -84,13 +88,13 @@ class TrackedRun:
     def _send(self) -> None:
         while self.unsent:
             with self.whole():
-                self.client.log_batch(self.id, metrics=self.unsent[:METRICS_A_CALL])
-            del self.unsent[:METRICS_A_CALL]
+                self.client.log_batch(self.id, metrics=self.unsent[:MAX_METRICS_PER_BATCH])
+            del self.unsent[:MAX_METRICS_PER_BATCH]
 
     def figures(self, figures: Mapping[str, float]) -> None:
-        """Final figures."""
+        """Final figures; those that are undefined, without a finite value, are left out."""
         now = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now, 0) for name, value in figures.items()]
+        metrics = [Metric(name, float(value), now, 0) for name, value in figures.items() if math.isfinite(value)]
         with self._telling():
             self.client.log_batch(self.id, metrics=metrics)
 

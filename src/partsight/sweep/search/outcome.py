@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +17,7 @@ from partsight import console
 from partsight.insight.charts import save
 from partsight.insight.search_charts import history_chart, importance_chart
 from partsight.sweep import parent
-from partsight.sweep.search import studies, trial
+from partsight.sweep.search import studies
 from partsight.sweep.search.space import Space
 from partsight.sweep.search.trial import AGAIN, TABLE
 
@@ -90,10 +90,12 @@ def importance(study: Study) -> dict[str, float]:
 
 
 def command(best: FrozenTrial, searched: Space, options: Sequence[str]) -> str:
-    """The command that repeats this trial."""
+    """The command that repeats this trial, with the seed that was drawn for it."""
     program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else [Path(sys.argv[0]).name, "train"]
-    seed: Mapping[str, object] = {"seed": best.user_attrs.get("seed", -1)}
-    return shlex.join([*program, *options, *trial.command(searched.overrides(best.params), seed)])
+    given = [text for text in searched.overrides(best.params) if text != "seed=-1"]
+    if not any(text.startswith("seed=") for text in given):
+        given.append(f"seed={best.user_attrs.get('seed', -1)}")
+    return shlex.join([*program, *options, *given])
 
 
 def _track(folder: Path, study: Study, best: FrozenTrial | None, again: str) -> None:

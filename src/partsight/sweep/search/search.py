@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from partsight import console, overrides
-from partsight.config import Config, leaves
+from partsight.config import Config, leaves, within
 from partsight.errors import PartsightError, Problems
 from partsight.run.identity import WITHOUT_EFFECT
 from partsight.sweep.search import outcome, settings, space, studies
@@ -72,7 +72,7 @@ def _shared(first: Config, drawn: Sequence[str]) -> dict[str, Any]:
     return {
         key: _without(value, [name.removeprefix(f"{key}.") for name in drawn if name.startswith(f"{key}.")])
         for key, value, _ in leaves(first)
-        if not any(key == name or key.startswith(f"{name}.") for name in apart)
+        if not within(key, apart)
     }
 
 
@@ -101,7 +101,7 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
     _greet(study, asked, url)
     worker = Worker(study, studies.metric(study), url, searched, folder, launcher, asked.pruner)
     returned, fault = _work(worker, asked.n_trials, settings.batch(asked, config.hydra.launcher))
-    outcome.conclude(study, searched, folder, _own_configs(config))
+    outcome.conclude(study, searched, folder, overrides.own_configs(config.hydra))
     if fault:
         raise PartsightError(fault)
     return returned
@@ -162,14 +162,6 @@ def _failing(study: Study, count: int, reason: str) -> str:
         f"The last {count} trials all failed, so the search stops here. The last one: {reason}\n"
         f"Once that is fixed, the same command with hydra.sweeper.study_name={study.study_name} resumes the search"
     )
-
-
-def _own_configs(config: DictConfig) -> list[str]:
-    """--config-dir and hydra.searchpath, by which a trial finds the configs of the user and of an import."""
-    sources = config.hydra.runtime.config_sources
-    flags = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
-    places = [f"{source.schema}://{source.path}" for source in sources if source.provider.startswith("hydra.search")]
-    return [*flags, *overrides.search_path(places)]
 
 
 def _space(config: DictConfig) -> Space:

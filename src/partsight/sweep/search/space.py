@@ -12,16 +12,13 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import AnyNode, DictConfig, FloatNode, IntegerNode, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from partsight.config import Config, leaves
+from partsight.config import Config, leaves, within
 from partsight.errors import PartsightError, Problems
 
 _DRAWS = ("fold", "repeat", "seed")
 """Settings of which a search would find the easiest value."""
-_COMPARED_BY = (
-    *("prediction.metric", "usecase", "data"),
-    *("training.train_on_validation", "trainer.limit_val_batches"),
-)
-"""Settings that, like all of data, decide how a trial is judged."""
+_COMPARED_BY = ("prediction.metric", "usecase", "data", "training.train_on_validation", "trainer.limit_val_batches")
+"""Settings, or whole sections, that decide how a trial is judged."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
                 f"{key}: the search would find the easiest one, so it cannot be searched; give one {key}, and run the "
                 f"best trial with -m {key}=0,1,..."
             )
-        elif key in _COMPARED_BY or key.startswith("data."):
+        elif within(key, _COMPARED_BY):
             problems.append(f"{key}: trials are compared by one metric on the same pictures, so it cannot be searched")
     if not drawn and not problems:
         problems.append(
@@ -98,7 +95,7 @@ def judged_apart(corners: Sequence[Config]) -> list[str]:
     differing: dict[str, tuple[Any, Any]] = {}
     first = {key: value for key, value, _ in leaves(corners[0])}
     for key, value in ((key, value) for one in corners[1:] for key, value, _ in leaves(one)):
-        if value != first[key] and (key in (*_COMPARED_BY, *_DRAWS) or key.startswith("data.")):
+        if value != first[key] and within(key, (*_COMPARED_BY, *_DRAWS)):
             differing.setdefault(key, (first[key], value))
     return [
         f"{key}: {json.dumps(one)} in some trials, {json.dumps(other)} in others, because a group that is searched "

@@ -1,7 +1,7 @@
 """A trial, as its job and the sweep know it: two small files in the job's folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,8 +25,8 @@ class Announced:
     id: int
     """Optuna's own number of the trial, among those of all studies."""
     pruner: str
-    overrides: Sequence[str] = ()
-    """Of the job; empty in files of releases that did not record them."""
+    overrides: Sequence[str]
+    """Of the job."""
 
 
 def announce(folder: Path, trial: Announced) -> None:
@@ -68,9 +68,3 @@ def pruned(folder: Path) -> str | None:
     """What was recorded of the trial in `folder`; None if it was not pruned."""
     path = folder / PRUNED
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
-
-
-def command(overrides: Sequence[str], config: Mapping[str, object]) -> list[str]:
-    """Overrides that repeat a trial. `config`: the config.yaml it left, which holds the seed that was drawn."""
-    given = any(text.startswith("seed=") and text != "seed=-1" for text in overrides)
-    return list(overrides) if given else [*(o for o in overrides if o != "seed=-1"), f"seed={config['seed']}"]
