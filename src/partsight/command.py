@@ -89,7 +89,7 @@ def help_text() -> str:
 
 def _with_use_case(given: list[str]) -> list[str]:
     """The command as it is, or with a Hydrogen Torch yaml as its use case."""
-    if not any(text.lstrip("+").startswith("hydrogen_torch=") for text in given):
+    if not overrides.values_of("hydrogen_torch", given):
         return given
     from partsight.interop.hydrogen_torch import command
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from partsight import command, console, whole_file
 from partsight.config import Config
 from partsight.errors import PartsightError
-from partsight.overrides import quoted
+from partsight.overrides import quoted, values_of
 
 if TYPE_CHECKING:
     from partsight.data.leaks import Alike
@@ -67,24 +67,25 @@ def _as_settings(what: Sequence[str]) -> list[str]:
         if not Path(text).is_dir():
             raise PartsightError(f"{text}: there is no such folder; settings are of the form key=value")
         settings.append(f"data.root={quoted(str(Path(text).resolve()))}")
-    if not any(text.lstrip("+").startswith(("usecase=", "hydrogen_torch=")) for text in settings):
+    if not values_of("usecase", settings) and not values_of("hydrogen_torch", settings):
         settings.insert(0, "usecase=custom")
     return settings
 
 
 def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     from partsight.data import inspection, leaks, table
+    from partsight.data.audit import audit
+    from partsight.data.findings import Finding
     from partsight.insight import audit_page
-    from partsight.insight.audit import Finding, audit
 
     # Missing pictures are listed together with broken ones, not one kind at a time.
     examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)
     row_parts, told = _divided(examples, same, config)
-    audited = audit(examples, inspected, row_parts, same, config.image.channels, config.data.on_bad_image == "skip")
-    refused = [Finding("unusable", key, 1, text) for key, text in told.items() if row_parts is None]
-    unused = [Finding("note", key, 1, text) for key, text in told.items() if row_parts is not None]
+    audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
+    refused = [Finding("unusable", key, text) for key, text in told.items() if row_parts is None]
+    unused = [Finding("note", key, text) for key, text in told.items() if row_parts is not None]
     audited = dataclasses.replace(audited, findings=(*refused, *audited.findings, *unused))
     console.table(audited.counts, f"{config.name}: rows")
     for finding in audited.findings:
@@ -98,7 +99,7 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
 def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[str] | None, dict[str, str]]:
     """The part of each row and what the division does not use; or None and why the rows cannot be divided."""
     from partsight.data import fold_checks, folds
-    from partsight.insight.audit import parts
+    from partsight.data.audit import parts
 
     try:
         fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)

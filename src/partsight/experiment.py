@@ -81,8 +81,8 @@ def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
     config, folder = stage.config, stage.folder
     if not config.training.find_learning_rate:
         return stage
-    from partsight.insight.charts import save
     from partsight.insight.range_chart import range_chart
+    from partsight.insight.style import save
 
     kept = folder / "learning_rate_range.csv"
     if not kept.is_file():  # it exists if a run that was interrupted after it is resumed

@@ -49,7 +49,7 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
         faults = _override_problems(override, folders, multirun)
         found += faults
         good += [] if faults else [override]
-    if not any(text.lstrip("+").startswith("usecase=") for text in overrides):
+    if not values_of("usecase", overrides):
         options = ", ".join(_options("usecase", folders))
         found.append(f"usecase: choose one of {options}, for example usecase=casting")
     choices = {o.key_or_group: str(o.value()) for o in good if _is_group(o, folders) and not o.is_sweep_override()}
@@ -69,6 +69,12 @@ def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
     with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
         return compose("train", overrides=[*others, *path])
+
+
+def values_of(key: str, overrides: Sequence[str]) -> list[str]:
+    """What the overrides `key=...` and `+key=...` hold, as typed and in their order."""
+    bare = [text.lstrip("+") for text in overrides]
+    return [text.removeprefix(f"{key}=") for text in bare if text.startswith(f"{key}=")]
 
 
 def quoted(text: str) -> str:

@@ -9,9 +9,10 @@ import pytest
 from tiny import noise, tree
 
 from partsight.config import Config, DataConfig, ImageConfig
-from partsight.data import bad_pictures, table
+from partsight.data import table
 from partsight.data.inspection import inspect
 from partsight.data.table import Examples
+from partsight.data.usable import without_bad
 from partsight.errors import Problems
 
 
@@ -28,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def usable(root: Path, **data: Any) -> Examples:
     config = Config(data=DataConfig(root=str(root), **data), image=ImageConfig(channels=3))
     examples = table.read(config)
-    return bad_pictures.usable(examples, inspect(examples.folder, examples.frame["image"]), config)
+    return without_bad(examples, inspect(examples.folder, examples.frame["image"]), config)
 
 
 def test_all_of_them_are_named_with_rows_and_remedy(root: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from partsight.config import Config, DataConfig
 from partsight.data import fold_checks
-from partsight.data.info import DataInfo, Output
+from partsight.data.info import DataInfo
 from partsight.data.table import Examples
 from partsight.errors import Problems
+from partsight.evaluation.task import Output
 
 CLASSES = ("bad", "good", "odd")
 

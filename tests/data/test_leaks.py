@@ -1,5 +1,6 @@
 """Leaks: the nearest training picture of every row that should be new to the model."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +167,17 @@ def test_a_division_that_is_given_is_to_be_mended_by_hand() -> None:
     divided = division.divide(table, inspected, Config(data=DataConfig(validation_strategy="custom")))
     assert "The division is given, not drawn: fix it by hand" in divided.notices["leaks"]
     assert divided.notices["conflicting_labels"].endswith("a (bad) = A (good)")
+
+
+def test_a_row_without_label_and_one_of_no_class_are_named_so() -> None:
+    table, inspected = made("a A b B", "t.t.")
+    labels = pd.Series([None, ["bad", "good"], [], ["good"]], dtype=object)
+    table = dataclasses.replace(table, frame=table.frame.assign(label=labels))
+    found = leaks.of_test_rows(table, leaks.alike(table, inspected))
+    assert leaks.named(found) == [
+        "test row 0 a (no label) = training row 1 A (bad, good): same bytes, 1.000",
+        "test row 2 b (none) = training row 3 B (good): same bytes, 1.000",
+    ]
 
 
 def test_too_many_pairs_to_keep_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

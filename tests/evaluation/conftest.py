@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.predictions import Task, build
+from partsight.evaluation.predictions import build
+from partsight.evaluation.task import Task, label_texts
 
 TASKS = {
     "softmax": Task(("ok", "scratch", "dent"), "softmax", good_classes=("ok",)),
@@ -15,14 +16,18 @@ TASKS = {
 
 
 def table_of(task: Task, probabilities: object, labels: object, **others: object) -> pd.DataFrame:
-    """A table with row numbers 0 to N - 1; `probabilities` of binary may be those of the positive class alone."""
+    """A table with row numbers 0 to N - 1; `probabilities` of binary may be those of the positive class alone.
+
+    labels: class numbers (N,), or 0 and 1 (N, C) under multilabel; None: no labels.
+    """
     given = np.asarray(probabilities, dtype=float)
     if task.output == "binary" and given.ndim == 1:
         given = np.stack([given, 1 - given] if task.positive_index == 0 else [1 - given, given], axis=1)
     count = len(given)
     image = [f"part/{number}.png" for number in range(count)]
     defaults = {"row": np.arange(count), "image": image, "split": "validation"}
-    return build(task=task, probabilities=given, labels=labels, **(defaults | others))
+    texts = None if labels is None else label_texts(np.asarray(labels), task)
+    return build(task=task, probabilities=given, labels=texts, **(defaults | others))
 
 
 def random_table(task: Task, seed: int, count: int = 60, **others: object) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from partsight.evaluation.intervals import (
     wilson,
 )
 from partsight.evaluation.metrics import compute
-from partsight.evaluation.predictions import Task
 from partsight.evaluation.scored import scored
+from partsight.evaluation.task import Task
 
 Z = 1.959963984540054
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.metrics import METRICS, compute, compute_one, confusion, per_class
-from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.metrics import METRICS, compute, confusion, per_class
+from partsight.evaluation.task import PredictionsError, Task
 
 NAMES = ["F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss"]
 
@@ -35,7 +35,7 @@ def test_micro_f1_is_accuracy_as_hydrogen_torch_prints_it(make_table):
     task = Task(("a", "b", "c"), "softmax")
     labels = np.arange(336) % 3
     decided = np.where(np.arange(336) < 7, (labels + 1) % 3, labels)
-    assert compute_one("F1", make_table(task, np.eye(3)[decided], labels), task) == pytest.approx(0.97917, abs=5e-6)
+    assert compute(make_table(task, np.eye(3)[decided], labels), task)["F1"] == pytest.approx(0.97917, abs=5e-6)
 
 
 def test_binary_by_hand(make_table):
@@ -100,7 +100,7 @@ def test_a_class_absent_from_the_table_is_left_out_of_the_auc(make_table):
     task = Task(("a", "b", "c"), "softmax")
     table = make_table(task, [[0.6, 0.3, 0.1], [0.5, 0.2, 0.3], [0.4, 0.5, 0.1], [0.7, 0.2, 0.1]], [0, 0, 1, 1])
     # a: .6 beats .4, .5 beats .4, both lose to .7: 2/4. b: .5 beats both, .2 loses to .3 and ties .2: 2.5/4.
-    assert compute_one("ROC_AUC", table, task) == pytest.approx((0.5 + 0.625) / 2)
+    assert compute(table, task)["ROC_AUC"] == pytest.approx((0.5 + 0.625) / 2)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "binary", "multilabel"])
@@ -116,7 +116,7 @@ def test_one_class_only_has_no_auc_but_all_else(tasks, make_random, kind):
 def test_binary_auc_is_not_blurred_by_one_minus_p(make_table):
     """1 - 1e-20 is 1 - 1e-18: the other class's column cannot tell them apart."""
     task = Task(("ok", "def"), "binary", positive_class="def")
-    assert compute_one("ROC_AUC", make_table(task, [1e-20, 1e-18], [0, 1]), task) == 1.0
+    assert compute(make_table(task, [1e-20, 1e-18], [0, 1]), task)["ROC_AUC"] == 1.0
 
 
 def test_perfect_scores(task, make_table):
@@ -160,17 +160,10 @@ def test_the_order_of_the_classes_does_not_matter(make_random):
     assert compute(table, shuffled) == pytest.approx(compute(table, task), abs=1e-12)
 
 
-def test_compute_one_equals_compute(task, make_random):
-    table = make_random(task, 8)
-    assert {name: compute_one(name, table, task) for name in NAMES} == compute(table, task)
-
-
 def test_what_has_no_figures_is_refused(task, make_random):
     table = make_random(task, 0)
     with pytest.raises(PredictionsError, match="no rows"):
         compute(table.iloc[:0], task)
-    with pytest.raises(PredictionsError, match="'f1'"):
-        compute_one("f1", table, task)
     with pytest.raises(PredictionsError, match="no label"):
         compute(table.assign(label=None), task)
 
@@ -213,4 +206,4 @@ def test_per_class_by_hand_and_nan_where_there_is_nothing(make_table):
 
 def test_per_class_aucs_average_to_the_metric(task, make_random):
     table = make_random(task, 6)
-    assert per_class(table, task)["auc"].mean() == pytest.approx(compute_one("ROC_AUC", table, task))
+    assert per_class(table, task)["auc"].mean() == pytest.approx(compute(table, task)["ROC_AUC"])

@@ -5,19 +5,8 @@ import pandas as pd
 import pytest
 
 from partsight.errors import PartsightError
-from partsight.evaluation.predictions import (
-    PredictionsError,
-    Task,
-    build,
-    decide,
-    decisions,
-    probabilities,
-    read,
-    redecide,
-    targets,
-    validate,
-    write,
-)
+from partsight.evaluation.predictions import build, decisions, probabilities, read, redecide, targets, validate, write
+from partsight.evaluation.task import PredictionsError, Task, decide
 
 
 def test_softmax_takes_the_first_of_the_most_probable_and_ignores_the_threshold():
@@ -59,7 +48,7 @@ def test_what_goes_in_comes_out_again(task, make_random):
         image=list(table["image"]),
         split="validation",
         probabilities=probabilities(table, task),
-        labels=targets(table, task),
+        labels=list(table["label"]),
     )
     pd.testing.assert_frame_equal(table, again)
 
@@ -204,16 +193,27 @@ def test_text_labels_under_multilabel_are_refused(tasks, make_random):
 @pytest.mark.parametrize(
     ("given", "labels", "message"),
     [
-        (np.full((2, 2), 0.5), [0, 1], r"shape \(2, 2\).* \(2, 3\)"),
-        (np.full((2, 3), 1 / 3), [0, 3], "within 0 and 2"),
-        (np.full((2, 3), 1 / 3), [0, -1], "within 0 and 2"),
-        (np.full((2, 3), 1 / 3), [0.5, 1], "whole numbers"),
-        (np.full((2, 3), 1 / 3), [0], r"labels have shape \(1,\)"),
+        (np.full((2, 2), 0.5), ["ok", "dent"], r"shape \(2, 2\).* \(2, 3\)"),
+        (np.full((2, 3), 1 / 3), ["ok", "?"], r"label \['\?'\] not among the classes: row 1"),
+        (np.full((2, 3), 1 / 3), ["ok", None], "no label: row 1"),
+        (np.full((2, 3), 1 / 3), [0, 1], "label must be one class name per row"),
+        (np.full((2, 3), 1 / 3), ["ok"], "2 images have 1 labels"),
+        (np.full((2, 3), 1 / 3), ["ok", "ok", "ok"], "2 images have 3 labels"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(tasks, make_table, given, labels, message):
+def test_arrays_that_do_not_fit_are_refused(tasks, given, labels, message):
     with pytest.raises(PredictionsError, match=message):
-        make_table(tasks["softmax"], given, labels)
+        build(
+            task=tasks["softmax"], row=[0, 1], image=["a", "b"], split="validation", probabilities=given, labels=labels
+        )
+
+
+def test_a_test_row_may_lack_a_label(tasks):
+    table = build(
+        task=tasks["multilabel"], row=[0, 1, 2], image=["a", "b", "c"], split="test",
+        probabilities=np.full((3, 3), 0.1), labels=[["rust"], None, []],
+    )  # fmt: skip
+    assert table["label"].tolist() == [["rust"], None, []]
 
 
 @pytest.mark.parametrize(

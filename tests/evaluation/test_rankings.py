@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from partsight.evaluation.metrics import per_class
-from partsight.evaluation.predictions import Task
 from partsight.evaluation.rankings import rankings
+from partsight.evaluation.task import Task
 
 
 def test_one_curve_a_class_and_of_a_single_output_one(

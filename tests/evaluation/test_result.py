@@ -5,7 +5,7 @@ import pytest
 
 from partsight.evaluation import predictions
 from partsight.evaluation.result import Result, auc_gap, of_table
-from partsight.evaluation.task import Task
+from partsight.evaluation.task import Task, label_texts
 
 
 def result(labels: list[int]) -> Result:
@@ -13,7 +13,12 @@ def result(labels: list[int]) -> Result:
     scores = np.random.default_rng(1).dirichlet([1, 1, 1], len(labels))
     names = [f"{number}.png" for number in range(len(labels))]
     table = predictions.build(
-        task=task, row=range(len(labels)), image=names, probabilities=scores, split="validation", labels=labels
+        task=task,
+        row=range(len(labels)),
+        image=names,
+        probabilities=scores,
+        split="validation",
+        labels=label_texts(np.array(labels), task),
     )
     return of_table(table, task)
 
@@ -35,7 +40,12 @@ def test_several_labels_ship_below_the_threshold_of_every_defect() -> None:
     names = [f"{number}.png" for number in range(20)]
     found = of_table(
         predictions.build(
-            task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
+            task=task,
+            row=range(20),
+            image=names,
+            probabilities=scores,
+            split="validation",
+            labels=label_texts(labels, task),
         ),
         task,
     )
@@ -58,12 +68,12 @@ def test_at_the_threshold_itself_the_table_of_thresholds_counts_as_the_decisions
     at, beside = (0.5, 0.375) if task.output == "softmax" else (0.25, 0.125)
     bad = np.array([at, at, beside, 1 - beside])
     scores = np.stack([bad, 1 - bad], axis=1) if task.classes[0] == "bad" else np.stack([1 - bad, bad], axis=1)
-    labels: list[int] | np.ndarray = [0, 1, 0, 1]
+    labels = np.array([0, 1, 0, 1])
     if task.output == "multilabel":
         scores, labels = np.stack([bad, np.zeros(4)], axis=1), np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
     names = [f"{number}.png" for number in range(4)]
     table = predictions.build(
-        task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=labels
+        task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=label_texts(labels, task)
     )
     found = of_table(table, task)
     assert found.sweep is not None
@@ -78,7 +88,7 @@ def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) 
     task = Task(("good", "scratch"), "binary", threshold=0.3, positive_class=positive, good_classes=("good",))
     scores = np.random.default_rng(1).dirichlet([1, 1], 20)
     names = [f"{number}.png" for number in range(20)]
-    labels = [number % 2 for number in range(20)]
+    labels = ["good", "scratch"] * 10
     table = predictions.build(
         task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
     )

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from partsight.evaluation.intervals import intervals
-from partsight.evaluation.predictions import PredictionsError, Task
 from partsight.evaluation.summary import average_over_folds, summarise
+from partsight.evaluation.task import PredictionsError, Task
 from partsight.evaluation.thresholds import escape_overkill
 
 PLAIN = Task(("a", "b"), "softmax")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from partsight.evaluation.intervals import wilson
-from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.task import PredictionsError, Task
 from partsight.evaluation.thresholds import escape_overkill, goodness, sweep
 
 ONE_GOOD = Task(("ok", "scratch", "dent"), "softmax", good_classes=("ok",))

@@ -1,6 +1,7 @@
 """The charts: what is on them, and that no table of a real run can break them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,8 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from partsight.evaluation.task import Task
 from partsight.insight import charts, style
+from partsight.insight.confusion import confusion_chart
+from partsight.insight.metrics import metrics_chart
 
+GOOD_OR_BAD = Task(("bad", "ok"), "softmax", good_classes=("ok",))
 HOSTILE = ["470R_1 -4 W", "$x_1$", r"$\frac$", "10% {a}^2 & #1", "Ω µ ü"]
 
 
@@ -126,7 +131,7 @@ def test_smoothing_keeps_length_and_level() -> None:
 @pytest.mark.parametrize("classes", [2, 15, 37])
 def test_confusion_shows_counts_and_shares_without_cutting_names_off(classes: int) -> None:
     names = [f"{HOSTILE[i % 5]} {i} {'long ' * (i % 3) * 4}end" for i in range(classes)]
-    figure = charts.confusion_chart(confusion(names), "who is taken for whom")
+    figure = confusion_chart(confusion(names), "who is taken for whom")
     shown = texts(figure)
     assert shown.count("90") >= classes
     assert any(text.endswith("%") for text in shown)
@@ -135,15 +140,15 @@ def test_confusion_shows_counts_and_shares_without_cutting_names_off(classes: in
 
 def test_many_classes_leave_empty_cells_blank_and_few_do_not() -> None:
     two = pd.DataFrame([[5, 0], [0, 5]], index=["a", "b"], columns=["a", "b"])
-    assert texts(charts.confusion_chart(two, "t")).count("0") == 2
+    assert texts(confusion_chart(two, "t")).count("0") == 2
     names = [f"class {i}" for i in range(21)]
     many = pd.DataFrame(5 * np.eye(21, dtype=int), index=names, columns=names)
-    assert "0" not in texts(charts.confusion_chart(many, "t"))
+    assert "0" not in texts(confusion_chart(many, "t"))
 
 
 def test_cell_texts_stay_within_their_cells() -> None:
     names = [str(i) for i in range(40)]
-    figure = charts.confusion_chart(confusion(names) * 1234, "t")
+    figure = confusion_chart(confusion(names) * 1234, "t")
     assert isinstance(figure.canvas, FigureCanvasAgg)
     figure.canvas.draw()
     axes = figure.axes[0]
@@ -157,7 +162,7 @@ def test_of_very_many_classes_the_forty_most_confused_are_drawn_in_their_order()
     counts = pd.DataFrame(10 * np.eye(300, dtype=int), index=names, columns=names)
     for i in range(250, 210, -2):
         counts.iloc[i, i + 1] = i
-    figure = charts.confusion_chart(counts, "t")
+    figure = confusion_chart(counts, "t")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == names[212:252]
     shown = " ".join(" ".join(texts(figure)).split())
     assert "3,000 of 7,620 right" in shown
@@ -167,8 +172,8 @@ def test_of_very_many_classes_the_forty_most_confused_are_drawn_in_their_order()
 
 def test_a_class_without_true_examples_and_an_empty_table_are_drawn() -> None:
     table = pd.DataFrame([[3, 1], [0, 0]], index=["a", "b"], columns=["a", "b"])
-    assert "75%" in texts(charts.confusion_chart(table, "t"))
-    assert any("0 of 0 right" in text for text in texts(charts.confusion_chart(0 * table, "t")))
+    assert "75%" in texts(confusion_chart(table, "t"))
+    assert any("0 of 0 right" in text for text in texts(confusion_chart(0 * table, "t")))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ def test_only_everything_is_a_hundred_percent(rate: float, expected: str) -> Non
 
 
 def test_metrics_are_listed_with_their_intervals_and_log_loss_is_in_the_caption() -> None:
-    figure = charts.metrics_chart(summary(), "metrics")
+    figure = metrics_chart(summary(), "metrics")
     shown = texts(figure)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["F1", "MCC", "ROC_AUC"]
     assert "0.9800  [0.9700, 0.9810]" in shown
@@ -192,15 +197,15 @@ def test_metrics_are_listed_with_their_intervals_and_log_loss_is_in_the_caption(
 
 
 def test_undefined_and_negative_metrics_are_drawn() -> None:
-    figure = charts.metrics_chart(summary(F1=np.nan, MCC=-0.2), "metrics")
+    figure = metrics_chart(summary(F1=np.nan, MCC=-0.2), "metrics")
     assert "undefined" in texts(figure)
     assert figure.axes[0].get_xlim()[0] < -0.2
-    assert "no metrics" in texts(charts.metrics_chart(summary().head(0), "metrics"))
+    assert "no metrics" in texts(metrics_chart(summary().head(0), "metrics"))
 
 
 def test_escape_and_overkill_do_not_stretch_the_axis_of_the_metrics() -> None:
     rates = pd.DataFrame([("escape_rate", 0.004, 0.001, 0.02)], columns=["metric", "value", "low", "high"])
-    figure = charts.metrics_chart(pd.concat([summary(), rates]), "metrics")
+    figure = metrics_chart(pd.concat([summary(), rates]), "metrics")
     upper, lower = figure.axes
     assert upper.get_xlim()[0] > 0.9
     assert lower.get_xlim()[1] < 0.03
@@ -213,8 +218,8 @@ def test_escape_and_overkill_do_not_stretch_the_axis_of_the_metrics() -> None:
 def test_probabilities_are_split_in_right_and_wrong_and_in_good_and_bad() -> None:
     table = predictions()
     wrong = int((table["label"] != table["prediction"]).sum())
-    assert len(charts.probability_histogram(table, None, "t").axes) == 2
-    figure = charts.probability_histogram(table, ["ok"], "t")
+    assert len(charts.probability_histogram(table, replace(GOOD_OR_BAD, good_classes=()), "t").axes) == 2
+    figure = charts.probability_histogram(table, GOOD_OR_BAD, "t")
     notes = {axes.get_title(loc="left"): axes.get_title(loc="right") for axes in figure.axes}
     assert notes["Wrong"] == f"n = {wrong}"
     assert notes["Good parts"] == f"n = {(table['label'] == 'ok').sum()}"
@@ -224,14 +229,16 @@ def test_probabilities_are_split_in_right_and_wrong_and_in_good_and_bad() -> Non
 def test_the_surest_good_parts_are_drawn_although_their_sum_is_rounded_above_one() -> None:
     table = pd.DataFrame({"row": range(7), "label": "fine", "prediction": "fine"})
     table = table.assign(**{"prob_bad": 0.0, "prob_fine": 0.7, "prob_ok": 0.300000003})
-    drawn = charts.probability_histogram(table, ["fine", "ok"], "t").axes[1]
+    task = Task(("bad", "fine", "ok"), "softmax", good_classes=("fine", "ok"))
+    drawn = charts.probability_histogram(table, task, "t").axes[1]
     assert drawn.get_title(loc="left") == "Good parts"
     assert sum(bar.get_height() for bar in drawn.containers[0]) == 7
 
 
 def test_a_perfect_model_has_an_empty_chart_of_mistakes_and_keeps_its_axis() -> None:
     table = predictions()
-    figure = charts.probability_histogram(table.assign(label=table["prediction"]), None, "t")
+    task = replace(GOOD_OR_BAD, good_classes=())
+    figure = charts.probability_histogram(table.assign(label=table["prediction"]), task, "t")
     assert "none" in texts(figure)
     assert "0.2" in [label.get_text() for label in figure.axes[1].get_xticklabels()]
 
@@ -245,7 +252,7 @@ def test_multi_label_counts_each_class_as_a_decision_and_unlabelled_rows_are_lef
             "prob_b": [0.2, 0.7, 0.3, 0.1],
         }
     )
-    figure = charts.probability_histogram(table, ["a"], "t")
+    figure = charts.probability_histogram(table, Task(("a", "b"), "multilabel", good_classes=("a",)), "t")
     assert [axes.get_title(loc="right") for axes in figure.axes] == ["n = 5", "n = 1"]
 
 
@@ -278,24 +285,24 @@ def test_without_bad_parts_the_escape_rate_says_so() -> None:
 def every_chart(title: str) -> list[Figure]:
     return [
         charts.chart_sheet(history(30), title, "ROC_AUC"),
-        charts.confusion_chart(confusion(HOSTILE), title),
-        charts.metrics_chart(summary(), title),
-        charts.probability_histogram(predictions(), ["ok"], title),
+        confusion_chart(confusion(HOSTILE), title),
+        metrics_chart(summary(), title),
+        charts.probability_histogram(predictions(), GOOD_OR_BAD, title),
         charts.escape_overkill_chart(sweep(), 0.5, title),
     ]
 
 
 def png(figure: Figure, path: Path) -> bytes:
-    charts.save(figure, path)
+    style.save(figure, path)
     return path.read_bytes()
 
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_no_text_is_read_as_a_formula(title: str, tmp_path: Path) -> None:
-    figure = charts.confusion_chart(confusion(HOSTILE), title)
+    figure = confusion_chart(confusion(HOSTILE), title)
     assert {title, *HOSTILE} <= set(texts(figure))
     assert not any(text.get_parse_math() for text in figure.findobj(Text))
-    charts.save(figure, tmp_path / "chart.png")
+    style.save(figure, tmp_path / "chart.png")
 
 
 def test_bytes_are_the_same_each_time_in_threads_and_under_a_dark_style_sheet(tmp_path: Path) -> None:

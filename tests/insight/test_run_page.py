@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from partsight.evaluation.predictions import Task, build
+from partsight.evaluation.predictions import build
 from partsight.evaluation.result import of_table
+from partsight.evaluation.task import Task, label_texts
 from partsight.insight.run_page import run_page
 
 MANY = Task(("rust", "dent"), "multilabel")
@@ -23,9 +24,10 @@ def made(
     test: pd.DataFrame | None = None,
 ) -> str:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    texts = label_texts(np.array(labels), task)
     table = build(
         task=task, row=[4, 2, 7], image=["a.png", "b.png", "c.png"], probabilities=probabilities, split="validation",
-        labels=labels, losses=[0.1, 0.2, 1.2],
+        labels=texts, losses=[0.1, 0.2, 1.2],
     )  # fmt: skip
     return run_page(
         of_table(table, task), test, title="casting: resnet50 fold 0", subtitle="3 rows", metric="F1",

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from partsight.data import pictures
-from partsight.insight import charts, sheets, style
+from partsight.insight import sheets, style
 
 
 def texts(figure: Figure) -> list[str]:
@@ -96,7 +96,7 @@ def test_a_broken_array_is_said_to_be_broken(tmp_path: Path) -> None:
 
 def test_the_bytes_are_the_same_each_time(folder: Path) -> None:
     for name in ("a", "b"):
-        charts.save(sheets.prediction_sheet(table(), folder, "t", choice="random"), folder / name)
+        style.save(sheets.prediction_sheet(table(), folder, "t", choice="random"), folder / name)
     assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
 
 
@@ -191,7 +191,7 @@ def test_rows_without_label_or_loss_are_neither_right_nor_wrong(folder: Path) ->
 def test_no_rows_at_all(folder: Path) -> None:
     figure = sheets.prediction_sheet(table().head(0), folder, "t")
     assert "no examples" in texts(figure)
-    charts.save(figure, folder / "empty.png")
+    style.save(figure, folder / "empty.png")
 
 
 def test_long_names_are_shortened_to_their_panel(folder: Path) -> None:

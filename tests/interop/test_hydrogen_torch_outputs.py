@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.predictions import Task, build
+from partsight.evaluation.predictions import build
+from partsight.evaluation.task import Task, label_texts
 from partsight.interop.hydrogen_torch import outputs
 
 SOFTMAX = Task(("470R_1 -4 W", "NA"), "softmax")
@@ -18,8 +19,9 @@ MANY = Task(("rust", "dent"), "multilabel")
 
 def table(task: Task, labels: object, losses: object = None) -> pd.DataFrame:
     given = np.array([[0.25, 0.75], [0.875, 0.125]])
+    texts = None if labels is None else label_texts(np.array(labels), task)
     return build(
-        task=task, row=[4, 2], image=["a.png", "b.png"], probabilities=given, split="validation", labels=labels,
+        task=task, row=[4, 2], image=["a.png", "b.png"], probabilities=given, split="validation", labels=texts,
         losses=losses,
     )  # fmt: skip
 

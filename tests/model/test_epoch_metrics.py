@@ -9,7 +9,8 @@ from torch import Tensor, distributed
 from torchmetrics import MeanMetric
 
 from partsight.evaluation.metrics import METRICS, compute
-from partsight.evaluation.predictions import Task, build
+from partsight.evaluation.predictions import build
+from partsight.evaluation.task import Task, label_texts
 from partsight.model.epoch_metrics import MeanLoss, epoch_metrics
 
 TASKS = {
@@ -54,7 +55,7 @@ def from_the_table(task: Task, probabilities: Tensor, targets: Tensor) -> dict[s
         image=["x.png"] * count,
         split="validation",
         probabilities=probabilities.double().numpy(),
-        labels=targets.numpy(),
+        labels=label_texts(targets.numpy(), task),
     )
     return compute(table, task)
 

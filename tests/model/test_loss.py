@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from partsight.data.info import Output
+from partsight.evaluation.task import Output
 from partsight.model.loss import example_losses, loss_for, probabilities, smoothed, training_losses
 
 

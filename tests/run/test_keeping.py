@@ -20,7 +20,7 @@ def test_a_server_that_fails_costs_no_file(tmp_path: Path) -> None:
     task = Task(("bad", "good"), "softmax")
     table = predictions.build(
         task=task, row=np.arange(4), image=[*"abcd"], split="validation", fold=0, repeat=0,
-        probabilities=np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]]), labels=np.array([0, 1, 1, 0]),
+        probabilities=np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]]), labels=["bad", "good", "good", "bad"],
     )  # fmt: skip
 
     def refuses(path: Path) -> None:

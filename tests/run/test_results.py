@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.data.info import Output
 from partsight.evaluation import predictions
 from partsight.evaluation.result import of_table
-from partsight.evaluation.task import Task
+from partsight.evaluation.task import Output, Task, label_texts
 from partsight.run import results
 
 
@@ -24,7 +23,7 @@ def test_classes_may_be_called_true_and_false(output: Output, columns: list[str]
     labels = np.eye(2, dtype=int)[[0, 1, 1, 0]] if output == "multilabel" else np.array([0, 1, 1, 0])
     names = [f"{number}.png" for number in range(4)]
     table = predictions.build(
-        task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=labels
+        task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=label_texts(labels, task)
     )
     written = results.write(of_table(table, task), pd.DataFrame(), tmp_path)
     assert {path.name for path in written} == {path.name for path in tmp_path.iterdir()}

@@ -13,7 +13,7 @@ import yaml
 from partsight import RESULTS_VERSION, config
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
-from partsight.evaluation.task import Task
+from partsight.evaluation.task import Task, label_texts
 from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS
 from partsight.study import plan as planning
 from partsight.study import results, speed_tables, tables, timing, today, writing
@@ -60,7 +60,13 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task
         given = np.stack([1 - of_good, of_good], axis=1).astype(float)
         images = [f"{number}.png" for number in range(10)]
         table = predictions.build(
-            task=task, row=range(10), image=images, probabilities=given, split="test", labels=labels, repeat=run.repeat
+            task=task,
+            row=range(10),
+            image=images,
+            probabilities=given,
+            split="test",
+            labels=label_texts(labels, task),
+            repeat=run.repeat,
         )
         predictions.write(table, run.folder / TEST_PREDICTIONS)
         meaning = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(task).items()}

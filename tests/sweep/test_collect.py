@@ -156,7 +156,7 @@ def predicted(sweep: Path, number: int, *overrides: str, fold: int = 0, repeat: 
         image=[f"{row}.png" for row in rows],
         probabilities=np.stack([1 - of_good, of_good], axis=1),
         split="validation",
-        labels=[0, 1],
+        labels=["bad", "good"],
         fold=fold,
         repeat=repeat,
     )

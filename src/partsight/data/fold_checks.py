@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from partsight.config import Config
 from partsight.data import sources, table_file
+from partsight.data.info import members
 from partsight.data.table import Examples
 from partsight.errors import Problems
 
@@ -60,11 +61,7 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config, share
 
 
 def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-    targets = examples.targets[rows]
-    if examples.info.output == "binary":
-        positive = int(targets.sum())
-        return np.array([len(targets) - positive, positive])
-    return np.asarray(targets.sum(axis=0), dtype=np.int64)
+    return np.asarray(members(examples.targets[rows], examples.info.output).sum(axis=0), dtype=np.int64)
 
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:

@@ -21,7 +21,7 @@ from sklearn.model_selection import (
 from partsight.config import DataConfig
 from partsight.data import given_folds
 from partsight.data.lookalikes import united
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -160,8 +160,8 @@ def _without_group(frame: pd.DataFrame, data: DataConfig) -> list[str]:
     if not len(empty):
         return []
     return [
-        f"column {data.group_column!r}: empty in {rows(empty)}; a row without a group cannot be kept with others. "
-        "Fill the cells; give a part without relatives a name of its own"
+        f"column {data.group_column!r}: empty in {named_rows(empty)}; a row without a group cannot be kept with "
+        "others. Fill the cells; give a part without relatives a name of its own"
     ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from partsight import console
 from partsight.config import DataConfig
 from partsight.data import sources, table_file
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -27,7 +27,7 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     where = f"data.fold_column={data.fold_column}"
     if values.isna().any():
         empty = frame["row"].to_numpy()[values.isna()]
-        raise PartsightError(f"{where}: empty in {rows(empty)}; every row needs a fold. Fill the cells")
+        raise PartsightError(f"{where}: empty in {named_rows(empty)}; every row needs a fold. Fill the cells")
     codes, names = numbered(values)
     if len(names) < 2:
         raise PartsightError(f"{where}: holds only {names[0]!r}; training and validating needs two values")
@@ -72,9 +72,19 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     path = Path(data.folds_file).expanduser()
     if path.suffix.lower() != ".csv":
         raise PartsightError(f"data.folds_file={data.folds_file}: must be a csv, the folds.csv of an earlier run")
+    given = _read(path)
+    known = given.drop_duplicates("row").set_index("row")
+    frame = examples.frame[examples.frame["split"] == "train"]
+    if problems := _mismatches(given, known, frame):
+        raise Problems(f"data.folds_file={data.folds_file}", problems)
+    fold: NDArray[np.int64] = known["fold"].reindex(frame["row"]).to_numpy(dtype=np.int64)
+    return fold
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The lines of training rows: split, row (int64), image, fold (int64)."""
     given = table_file.cells(path, ["split", "row", "image", "fold"], remedy=OF_A_RUN)
     given = given[given["split"] == "train"].reset_index(drop=True)
-    frame = examples.frame[examples.frame["split"] == "train"]
     whole = r"\d+|-1"
     broken = given.index[~(given["row"].str.fullmatch(r"\d+") & given["fold"].str.fullmatch(whole)).fillna(False)]
     if len(broken):
@@ -83,9 +93,18 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
             f"{path}: row and fold must be whole numbers (fold -1: neither trains nor validates); "
             f"{len(broken)} of its train rows are not, counted from 0: {lines}"
         )
-    given = given.assign(row=given["row"].astype(np.int64), fold=given["fold"].astype(np.int64))
+    return given.assign(row=given["row"].astype(np.int64), fold=given["fold"].astype(np.int64))
+
+
+def _mismatches(given: pd.DataFrame, known: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
+    """What does not match.
+
+    Args:
+        given: the lines of `_read`.
+        known: the first line for each row, indexed by row.
+        frame: the training rows of the table.
+    """
     twice = given["row"][given["row"].duplicated()]
-    known = given.drop_duplicates("row").set_index("row")
     missing = frame["row"][~frame["row"].isin(known.index)].to_numpy()
     foreign = known.index[~known.index.isin(frame["row"])].to_numpy()
     shared = frame[frame["row"].isin(known.index)]
@@ -93,18 +112,18 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     other = np.flatnonzero(images != shared["image"].to_numpy())
     problems = []
     if len(twice):
-        problems.append(f"more than one line for {rows(twice.to_numpy())}; keep one for each")
+        problems.append(f"more than one line for {named_rows(twice.to_numpy())}; keep one for each")
     if len(missing):
-        problems.append(f"{rows(missing)} of the table are missing; add them, or divide again (kfold, ...)")
+        problems.append(f"{named_rows(missing)} of the table are missing; add them, or divide again (kfold, ...)")
     if len(foreign):
-        problems.append(f"{rows(foreign)} are not in the table; it was made for other data, or rows were taken out")
+        problems.append(
+            f"{named_rows(foreign)} are not in the table; it was made for other data, or rows were taken out"
+        )
     if len(other):
         first = shared.iloc[other[0]]
         problems.append(
-            f"{rows(shared['row'].to_numpy()[other])}: another picture than in the table, first {images[other[0]]!r} "
-            f"where the table has {first['image']!r}; it was made for other data, or the table has been re-sorted"
+            f"{named_rows(shared['row'].to_numpy()[other])}: another picture than in the table, first "
+            f"{images[other[0]]!r} where the table has {first['image']!r}; it was made for other data, or the table "
+            "has been re-sorted"
         )
-    if problems:
-        raise Problems(f"data.folds_file={data.folds_file}", problems)
-    fold: NDArray[np.int64] = known["fold"].reindex(frame["row"]).to_numpy(dtype=np.int64)
-    return fold
+    return problems

@@ -1,14 +1,11 @@
 """What a model knows of its data, and what makes a checkpoint self-sufficient."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from partsight.evaluation.task import Task
-
-Output = Literal["softmax", "binary", "multilabel"]
+from partsight.evaluation.task import Output, Task
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class DataInfo:
     output: Output
     """softmax, binary (one sigmoid) or multilabel (one sigmoid per class)."""
     counts: tuple[int, ...]
-    """Rows per class in the whole table."""
+    """Training rows per class."""
     label_columns: tuple[str, ...]
     good_classes: tuple[str, ...] = ()
 
@@ -31,7 +28,7 @@ class DataInfo:
 
     def said(self, target: NDArray[np.float32]) -> str:
         """A target (outputs,) in words: `dent`; mixed: `0.70 dent + 0.30 good`; without a label: `none`."""
-        shares = np.array([1 - target[0], target[0]]) if self.output == "binary" else target
+        shares = members(target[None], self.output)[0]
         given = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
         parts = [self.classes[i] if shares[i] == 1 else f"{shares[i]:.2f} {self.classes[i]}" for i in given]
         return " + ".join(parts) or "none"
@@ -40,3 +37,13 @@ class DataInfo:
         """What evaluation needs to read a predictions table."""
         positive = self.classes[1] if self.output == "binary" else None
         return Task(self.classes, self.output, positive, threshold, self.good_classes)
+
+
+def members(targets: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
+    """(rows, classes), in class order: 1 where the row is of the class, else 0; under mixing its share.
+
+    Args:
+        targets: (rows, outputs).
+        output: what the columns mean.
+    """
+    return np.hstack([1 - targets, targets]) if output == "binary" else targets

@@ -29,9 +29,10 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
     stored), brightness (mean, 0 to 1; NaN where not decoded), signature (bytes of `lookalikes.signature`), problem
     (text: cannot be used; else null), warning (text: usable, but look at it; else null).
     """
+    names = list(dict.fromkeys(images))
     found: dict[str, tuple[int, Facts]] = {}
     keys: dict[str, Key] = {}
-    for image in dict.fromkeys(images):
+    for image in names:
         path = os.path.join(folder, image)  # noqa: PTH118 (a million times)
         try:
             stat = os.stat(path)  # noqa: PTH116
@@ -45,8 +46,7 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
         for key, facts in console.progress(_looked_at(unknown, cache), len(unknown), "Looking at pictures"):
             known[key.path] = facts
     found |= {image: (key.size, known[key.path]) for image, key in keys.items()}
-    order = found if len(found) == len(keys) else dict.fromkeys(images)
-    return pd.DataFrame([(image, found[image][0], *found[image][1]) for image in order], columns=COLUMNS)
+    return pd.DataFrame([(image, found[image][0], *found[image][1]) for image in names], columns=COLUMNS)
 
 
 def _looked_at(keys: list[Key], cache: InspectionCache) -> Iterator[tuple[Key, Facts]]:

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.config import SOFTMAX_LOSSES, Config
-from partsight.data.info import Output
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 from partsight.errors import PartsightError, Problems
+from partsight.evaluation.task import Output
 
 _NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"  # as programs write them: 007 and 1e3 are text
 
@@ -133,7 +133,7 @@ def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
     wrong = ~values.isin(["0", "1"]).all(axis=1) & ~values.isna().all(axis=1)
     if wrong.any():
         raise PartsightError(
-            f"Label columns {', '.join(columns)}: values other than 0 and 1 in {rows(frame.loc[wrong, 'row'])}"
+            f"Label columns {', '.join(columns)}: values other than 0 and 1 in {named_rows(frame.loc[wrong, 'row'])}"
         )
     return _multilabel(frame, (values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
 
@@ -174,7 +174,7 @@ def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series
     if strange.any():
         splits = " and ".join(dict.fromkeys(frame.loc[strange, "split"]))
         raise PartsightError(
-            f"The {splits} rows hold classes that no training row has: {rows(frame.loc[strange, 'row'])}, "
+            f"The {splits} rows hold classes that no training row has: {named_rows(frame.loc[strange, 'row'])}, "
             f"first {labels[strange].iloc[0]!r}"
         )
 

@@ -1,13 +1,13 @@
 """Look-alikes on both sides of a split: a model can remember the one instead of understanding the other."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.data import lookalikes
+from partsight.data.messages import label_text
 from partsight.data.table import Examples
 
 COLUMNS = ["kind", "similarity", "split", "row", "image", "label", "train_row", "train_image", "train_label"]
@@ -102,7 +102,7 @@ def _first_row(keys: Numbers, rows: Numbers) -> "pd.Series[int]":
     return pd.Series(rows, index=keys)[~pd.Index(keys).duplicated()]
 
 
-def counts(leaks: pd.DataFrame) -> dict[str, str]:
+def tags(leaks: pd.DataFrame) -> dict[str, str]:
     """Tags of a run: rows that leak, validation and test."""
     return {f"leaks_{split}": str(int((leaks["split"] == split).sum())) for split in ("validation", "test")}
 
@@ -119,8 +119,8 @@ def summary(leaks: pd.DataFrame) -> str:
 def named(leaks: pd.DataFrame, number: int = 8) -> list[str]:
     """The first leaks as lines `validation row 3 a.png (good) = training row 9 b.png (good): same bytes`."""
     lines = [
-        f"{leak['split']} row {leak['row']} {leak['image']} ({_text(leak['label'])}) = "
-        f"training row {leak['train_row']} {leak['train_image']} ({_text(leak['train_label'])}): "
+        f"{leak['split']} row {leak['row']} {leak['image']} ({label_text(leak['label'])}) = "
+        f"training row {leak['train_row']} {leak['train_image']} ({label_text(leak['train_label'])}): "
         f"{leak['kind']}, {leak['similarity']:.3f}"
         for leak in leaks.head(number).to_dict("records")
     ]
@@ -130,7 +130,7 @@ def named(leaks: pd.DataFrame, number: int = 8) -> list[str]:
 def conflicts(examples: Examples, same: Alike) -> list[str]:
     """Files with the same content whose rows have different labels: `a.png (good) = b.png (bad)`."""
     frame = pd.DataFrame({"content": same.content, "image": examples.frame["image"]})
-    frame["label"] = [None if label is None else _text(label) for label in examples.frame["label"]]
+    frame["label"] = [None if label is None else label_text(label) for label in examples.frame["label"]]
     frame = frame.dropna().drop_duplicates(["image", "label"])
     frame = frame[frame["content"].duplicated(keep=False)]
     return [
@@ -138,7 +138,3 @@ def conflicts(examples: Examples, same: Alike) -> list[str]:
         for _, one in frame.groupby("content", sort=False)
         if len(set(one["image"])) > 1 and len(set(one["label"])) > 1
     ]
-
-
-def _text(label: Any) -> str:
-    return ", ".join(label) if isinstance(label, list) else str(label)

@@ -10,14 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.data.folders import PICTURE_SUFFIXES
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 from partsight.errors import PartsightError
 
 
 def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     """Columns with empty cells. The index is the row's number, as throughout this module."""
     return [
-        f"column {column!r}: empty in {rows(frame.index[frame[column].isna()])}; fill the cells or leave the rows out"
+        f"column {column!r}: empty in {named_rows(frame.index[frame[column].isna()])}; "
+        "fill the cells or leave the rows out"
         for column in columns
         if frame[column].isna().any()
     ]
@@ -37,7 +38,8 @@ def mixed_types(frame: pd.DataFrame, columns: list[str]) -> list[str]:
             at = kinds.index[kinds == rare]
             held = " and ".join(counts.index)
             problems.append(
-                f"column {column!r}: holds {held}; {rare} in {rows(at)}, first {known[at[0]]!r}. Write all as text"
+                f"column {column!r}: holds {held}; {rare} in {named_rows(at)}, first {known[at[0]]!r}. "
+                "Write all as text"
             )
         elif len(counts) and counts.index[0] not in ("text", "numbers", "true and false"):
             problems.append(f"column {column!r}: holds {counts.index[0]}; a class is text or a number")
@@ -89,16 +91,16 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
         within = os.path.relpath(os.path.realpath(first), top)
         remedy = "must lie within it" if within.startswith("..") else f"write {within!r}"
         problems.append(
-            f"paths must be relative to {folder}: {rows(images.index[absolute])}, first {first!r}; {remedy}"
+            f"paths must be relative to {folder}: {named_rows(images.index[absolute])}, first {first!r}; {remedy}"
         )
     if leaving:
         at = sorted(leaving)
-        problems.append(f"pictures must lie within {folder}: {rows(images.index[at])}, first {names[at[0]]!r}")
+        problems.append(f"pictures must lie within {folder}: {named_rows(images.index[at])}, first {names[at[0]]!r}")
     if linked:
         at = sorted(linked)
         problems.append(
-            f"links lead out of {folder}: {rows(images.index[at])}, first {names[at[0]]!r}; copy the pictures, or "
-            "choose data.root and data.images so that they hold them"
+            f"links lead out of {folder}: {named_rows(images.index[at])}, first {names[at[0]]!r}; copy the pictures, "
+            "or choose data.root and data.images so that they hold them"
         )
     return Pictures(problems, np.array(sorted(absent), dtype=np.int64))
 
@@ -118,7 +120,7 @@ def absent_problem(
         hint = "the names hold backslashes, write /"
     else:
         hint = f"the folder holds {alike[0]!r}" if alike else f"is {setting} right?"
-    return [f"pictures not found in {folder}: {rows(images.index[absent])}, first {first!r}; {hint}"]
+    return [f"pictures not found in {folder}: {named_rows(images.index[absent])}, first {first!r}; {hint}"]
 
 
 def _within(path: str, top: str) -> bool:

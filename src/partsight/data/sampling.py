@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from partsight.config import Config
 from partsight.data.folds import Folds, strata
-from partsight.data.info import Output
+from partsight.data.info import members
 from partsight.data.table import Examples
+from partsight.evaluation.task import Output
 
 
 def keep_share(examples: Examples, fold: Folds, config: Config) -> Folds:
@@ -24,9 +25,9 @@ def keep_share(examples: Examples, fold: Folds, config: Config) -> Folds:
     if config.data.share == 1:
         return kept
     roles = {"train": (fold >= 0) & (fold != config.fold), "validation": fold == config.fold}
-    for number, (role, members) in enumerate(roles.items()):
+    for number, (role, concerned) in enumerate(roles.items()):
         if role in config.data.share_of:
-            rows = np.flatnonzero(members)
+            rows = np.flatnonzero(concerned)
             stratum = strata(examples.frame["label"].iloc[rows], least=2)
             for each in np.unique(stratum):
                 draws = np.random.default_rng((config.data.fold_seed, number, int(each) + 1))
@@ -44,11 +45,9 @@ def balanced(targets: NDArray[np.float32], output: Output) -> NDArray[np.float64
         targets: (n, outputs) of the training rows.
         output: what the columns mean.
     """
-    members = targets.astype(np.float64)
-    if output == "binary":
-        members = np.hstack([1 - members, members])
-    elif output == "multilabel":
-        members = np.hstack([members, members.sum(axis=1, keepdims=True) == 0])
-    members = members[:, members.any(axis=0)]
-    chances: NDArray[np.float64] = (members / members.sum(axis=0)).mean(axis=1)
+    given = members(targets, output).astype(np.float64)
+    if output == "multilabel":
+        given = np.hstack([given, given.sum(axis=1, keepdims=True) == 0])
+    given = given[:, given.any(axis=0)]
+    chances: NDArray[np.float64] = (given / given.sum(axis=0)).mean(axis=1)
     return chances

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 
 
 def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
@@ -27,9 +27,9 @@ def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     others = labelled[labelled["image"].isin(pictures)]["row"]
     several = f"{len(pictures)} pictures have rows" if len(pictures) > 1 else "a picture has rows"
     return [
-        f"{several} with different labels: {rows(others)}, first {pictures[0]!r}, {told}. Correct them, or say what "
-        "they mean: data.several_rows=separate (each row is an example) or multi_hot (one example per picture, with "
-        "all its classes)"
+        f"{several} with different labels: {named_rows(others)}, first {pictures[0]!r}, {told}. Correct them, or say "
+        "what they mean: data.several_rows=separate (each row is an example) or multi_hot (one example per picture, "
+        "with all its classes)"
     ]
 
 
@@ -39,8 +39,8 @@ def repeated(frame: pd.DataFrame) -> str | None:
     if again.empty:
         return None
     return (
-        f"{again['image'].nunique()} pictures appear in more than one row; repeats in {rows(again['row'])}, first "
-        f"{again['image'].iloc[0]!r}. Each row is an example, and rows of one picture may both train and validate"
+        f"{again['image'].nunique()} pictures appear in more than one row; repeats in {named_rows(again['row'])}, "
+        f"first {again['image'].iloc[0]!r}. Each row is an example, and rows of one picture may both train and validate"
     )
 
 
@@ -77,7 +77,9 @@ def merged(frame: pd.DataFrame, column: str, labelled: frozenset[str]) -> tuple[
     ):
         if broken.any():
             found = first[broken.to_numpy()]
-            problems.append(f"{len(found)} pictures {what}: {rows(found['row'])}, first {found['image'].iloc[0]!r}")
+            problems.append(
+                f"{len(found)} pictures {what}: {named_rows(found['row'])}, first {found['image'].iloc[0]!r}"
+            )
     return first, problems
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from partsight import console
 from partsight.config import Config, DataConfig
 from partsight.data import bad_pictures, inspection, labels, row_checks, several_rows, sources
-from partsight.data.info import DataInfo
+from partsight.data.info import DataInfo, members
 from partsight.data.sources import Source, Sources
 from partsight.errors import PartsightError, Problems
 
@@ -46,8 +46,7 @@ class Examples:
         targets = self.targets[keep]
         frame = self.frame[keep].reset_index(drop=True)
         on = targets[(frame["split"] == "train").to_numpy()]
-        sums = on.sum(axis=0).astype(int)
-        counts = (len(on) - int(sums[0]), int(sums[0])) if self.info.output == "binary" else tuple(map(int, sums))
+        counts = tuple(int(count) for count in members(on, self.info.output).sum(axis=0))
         return dataclasses.replace(
             self, frame=frame, targets=targets, info=dataclasses.replace(self.info, counts=counts)
         )

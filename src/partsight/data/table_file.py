@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from partsight.config import DataConfig
-from partsight.data.messages import rows
+from partsight.data.messages import named_rows
 from partsight.errors import PartsightError
 
 _NAME_THEM = "Set data.image_column, data.label_columns, data.group_column."
@@ -119,8 +119,8 @@ def _refuse_longer_rows(path: Path) -> None:
     if longer:
         first = next(iter(longer.values()))
         raise PartsightError(
-            f"{path}: {rows(list(longer))}: {first} cells, and its header has {len(header)} names. Name every column, "
-            "and put cells that contain commas in quotes"
+            f"{path}: {named_rows(list(longer))}: {first} cells, and its header has {len(header)} names. Name every "
+            "column, and put cells that contain commas in quotes"
         )
 
 

@@ -1,10 +1,13 @@
 """The rows that a run can use."""
 
+import dataclasses
+
 import pandas as pd
 
 from partsight.config import Config
 from partsight.data import bad_pictures, inspection, table
 from partsight.data.table import Examples
+from partsight.errors import Problems
 
 
 def usable_examples(config: Config) -> tuple[Examples, pd.DataFrame]:
@@ -18,4 +21,41 @@ def usable_examples(config: Config) -> tuple[Examples, pd.DataFrame]:
     """
     examples = table.read(config)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    return bad_pictures.usable(examples, inspected, config), inspected
+    return without_bad(examples, inspected, config), inspected
+
+
+def without_bad(examples: Examples, inspected: pd.DataFrame, config: Config) -> Examples:
+    """The examples whose pictures can be used; `skipped` and `notes` list what was left out and what is doubtful.
+
+    Args:
+        examples: all rows.
+        inspected: `inspection.inspect` of their pictures.
+        config: on_bad_image, channels.
+
+    Raises:
+        Problems: under on_bad_image=error, all pictures that cannot be used; else classes that have none left.
+    """
+    frame, notes = examples.frame, dict(examples.notes)
+    warned = inspected[inspected["warning"].notna()]
+    doubtful = dict(zip(warned["image"], warned["warning"], strict=True))
+    if doubtful:
+        notes["picture_warnings"] = "; ".join(bad_pictures.grouped(frame, doubtful))
+    bad = bad_pictures.reasons(inspected, config.image.channels)
+    if bad and config.data.on_bad_image == "error":
+        raise Problems(str(examples.folder), bad_pictures.told(frame, bad))
+    kept, skipped = examples, examples.skipped
+    if bad:
+        keep = ~frame["image"].isin(list(bad)).to_numpy(dtype=bool)
+        left_out = frame.loc[~keep, ["split", "row", "image"]]
+        skipped = pd.concat([skipped, left_out.assign(reason=left_out["image"].map(bad))], ignore_index=True)
+        kept = dataclasses.replace(examples.chosen(keep), skipped=skipped)
+    if len(skipped):
+        first = ", ".join(skipped["image"].head(8))
+        notes["skipped_pictures"] = f"{len(skipped)} of {len(kept) + len(skipped)} rows are left out, first {first}"
+        gone = [name for name, count in zip(kept.info.classes, kept.info.counts, strict=True) if count == 0]
+        if gone:
+            raise Problems(str(examples.folder), bad_pictures.without_pictures(gone))
+        if config.data.unlabeled_table and not (kept.frame["split"] == "unlabeled").any():
+            text = f"data.unlabeled_table={config.data.unlabeled_table}: none of its pictures can be used; leave it out"
+            raise Problems(str(examples.folder), [text])
+    return dataclasses.replace(kept, notes=notes)

@@ -13,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from partsight.evaluation.definitions import BETAS
 from partsight.evaluation.metrics import METRICS, class_aucs, log_losses
-from partsight.evaluation.predictions import Task
 from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
+from partsight.evaluation.task import Task
 
 COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
@@ -136,7 +137,7 @@ def _interval(name: str, given: Scored, confidence: float) -> tuple[float, float
         return *_gorodkin_interval(given, confidence), "bootstrap", count
     outcomes = outcome_counts(given)
     per_example = outcomes.sum(axis=1) if given.task.output == "multilabel" else outcomes[:, given.task.positive_index]
-    statistic = _binary_mcc if name == "MCC" else _f_beta({"F1": 1.0, "F2": 2.0, "F05": 0.5}[name])
+    statistic = _binary_mcc if name == "MCC" else _f_beta(BETAS[name])
     return *bootstrap(per_example, statistic, confidence), "bootstrap", count
 
 

@@ -13,11 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
 
-from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.definitions import BETAS, LOG_LOSS_FLOOR
 from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
-
-LOG_LOSS_FLOOR = 1e-15
-"""The least probability whose logarithm is taken."""
+from partsight.evaluation.task import Task
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,6 @@ def compute(table: pd.DataFrame, task: Task) -> dict[str, float]:
     """All metrics by name. ROC_AUC is NaN if no class has both positives and negatives; the others are finite."""
     given = scored(table, task)
     return {name: metric.formula(given) for name, metric in METRICS.items()}
-
-
-def compute_one(name: str, table: pd.DataFrame, task: Task) -> float:
-    """The metric called `name`, one of METRICS."""
-    if name not in METRICS:
-        raise PredictionsError(f"no metric is called {name!r}; the metrics are {', '.join(METRICS)}")
-    return METRICS[name].formula(scored(table, task))
 
 
 def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
@@ -154,9 +145,7 @@ def _mcc(given: Scored) -> float:
 
 
 METRICS = {
-    "F1": Metric(True, _micro(fbeta_score, beta=1.0)),
-    "F2": Metric(True, _micro(fbeta_score, beta=2.0)),
-    "F05": Metric(True, _micro(fbeta_score, beta=0.5)),
+    **{name: Metric(True, _micro(fbeta_score, beta=beta)) for name, beta in BETAS.items()},
     "Precision": Metric(True, _micro(precision_score)),
     "Recall": Metric(True, _micro(recall_score)),
     "Accuracy": Metric(True, _accuracy),

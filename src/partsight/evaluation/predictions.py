@@ -14,22 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from partsight.evaluation.table_file import is_null, object_column, read, write
-from partsight.evaluation.task import PredictionsError, Task, decide, decide_indices, label_texts
+from partsight.evaluation.task import PredictionsError, Task, decide, decide_indices
 
-__all__ = [
-    "PredictionsError",
-    "Task",
-    "build",
-    "decide",
-    "decisions",
-    "labelled",
-    "probabilities",
-    "read",
-    "redecide",
-    "targets",
-    "validate",
-    "write",
-]
+__all__ = ["build", "decisions", "labelled", "probabilities", "read", "redecide", "targets", "validate", "write"]
 
 COLUMNS = ("row", "image", "group", "split", "fold", "repeat", "label", "prediction", "loss")
 KEY = ["split", "fold", "repeat", "row"]
@@ -45,7 +32,7 @@ def build(
     image: Sequence[str],
     probabilities: ArrayLike,
     split: str | Sequence[str],
-    labels: ArrayLike | None = None,
+    labels: Sequence[str | list[str] | None] | None = None,
     losses: ArrayLike | None = None,
     group: Sequence[str | None] | None = None,
     fold: int | Sequence[int] = 0,
@@ -54,16 +41,18 @@ def build(
     """The table from plain arrays of N examples; validated.
 
     probabilities: (N, C) float64, columns in class order; under binary both columns.
-    labels: class numbers (N,), or 0 and 1 (N, C) under multilabel, or None if they are unknown.
+    labels: a class name each, under multilabel a list of them, None if unknown; or None if all are unknown.
     losses: (N,) float64, or None.
     split, fold, repeat: one for all examples, or one each.
-    Raises PredictionsError if a shape is wrong or `validate` finds a fault.
+    Raises PredictionsError if a shape or number is wrong or `validate` finds a fault.
     """
     given = np.asarray(probabilities, dtype=np.float64)
     count, classes = len(image), len(task.classes)
     if given.shape != (count, classes):
         needed = f"{count} images and {classes} classes need {(count, classes)}"
         raise PredictionsError(f"probabilities have shape {given.shape}; {needed}")
+    if labels is not None and len(labels) != count:
+        raise PredictionsError(f"{count} images have {len(labels)} labels")
     table = pd.DataFrame({"row": np.asarray(row, dtype=np.int64), "image": object_column(image)})
     table["group"] = object_column(
         [None] * count if group is None else [None if is_null(name) else name for name in group]
@@ -71,9 +60,7 @@ def build(
     table["split"] = object_column([split] * count if isinstance(split, str) else split)
     table["fold"] = np.broadcast_to(np.asarray(fold, dtype=np.int64), count)
     table["repeat"] = np.broadcast_to(np.asarray(repeat, dtype=np.int64), count)
-    table["label"] = object_column(
-        [None] * count if labels is None else label_texts(_indices(labels, count, task), task)
-    )
+    table["label"] = object_column([None] * count if labels is None else labels)
     table["prediction"] = object_column(decide(given, task))
     table["loss"] = np.full(count, np.nan) if losses is None else np.asarray(losses, dtype=np.float64)
     columns = pd.DataFrame(given, columns=[f"prob_{name}" for name in task.classes])
@@ -187,17 +174,6 @@ def _disagreeing(table: pd.DataFrame, stored: NDArray[np.int64], task: Task) -> 
 def _redecide_advice(task: Task) -> str:
     rule = "the most probable class" if task.output == "softmax" else f"the threshold {task.threshold:g}"
     return f"predictions that do not follow {rule} (`redecide` corrects them)"
-
-
-def _indices(labels: ArrayLike, count: int, task: Task) -> NDArray[np.int64]:
-    given = np.asarray(labels)
-    classes = len(task.classes)
-    shape, largest = ((count, classes), 1) if task.output == "multilabel" else ((count,), classes - 1)
-    if given.shape != shape:
-        raise PredictionsError(f"labels have shape {given.shape}, not {shape}")
-    if not np.isin(given, np.arange(largest + 1)).all():
-        raise PredictionsError(f"labels must be whole numbers within 0 and {largest}")
-    return given.astype(np.int64)
 
 
 def _rows(table: pd.DataFrame, chosen: ArrayLike) -> str:

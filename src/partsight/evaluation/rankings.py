@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
-from partsight.evaluation.predictions import Task
 from partsight.evaluation.scored import scored
+from partsight.evaluation.task import Task
 
 
 @dataclass(frozen=True)

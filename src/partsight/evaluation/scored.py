@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.evaluation.predictions import PredictionsError, Task, decisions, probabilities, targets
+from partsight.evaluation.predictions import decisions, probabilities, targets
+from partsight.evaluation.task import PredictionsError, Task
 
 
 @dataclass(frozen=True)

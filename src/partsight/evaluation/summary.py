@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from partsight.evaluation.intervals import COLUMNS, intervals
-from partsight.evaluation.predictions import PredictionsError, Task
+from partsight.evaluation.task import PredictionsError, Task
 from partsight.evaluation.thresholds import escape_overkill
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from partsight.errors import PartsightError
 
+Output = Literal["softmax", "binary", "multilabel"]
+
 
 class PredictionsError(PartsightError, ValueError):
     """A predictions table, or a request to it, that makes no sense; the message says which rows."""
@@ -19,7 +21,7 @@ class Task:
 
     classes: tuple[str, ...]
     """Class names, any text but the empty one, in the order of the probability columns."""
-    output: Literal["softmax", "binary", "multilabel"]
+    output: Output
     """softmax: one class of several. binary: one of two, from a single sigmoid. multilabel: one sigmoid per class."""
     positive_class: str | None = None
     """The class whose probability the single output is. Only for binary, and required there."""

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.evaluation.intervals import wilson
-from partsight.evaluation.predictions import PredictionsError, Task, probabilities
+from partsight.evaluation.predictions import probabilities
 from partsight.evaluation.scored import Scored, scored
+from partsight.evaluation.task import PredictionsError, Task
 
 MOST_POINTS = 201
 
@@ -27,10 +28,9 @@ def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -
     given = _scored(table, task)
     bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
     cases = [("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)]
-    rows = []
-    for name, parts, wrong in cases:
-        rows.append((name, *_rate(int((parts & wrong).sum()), int(parts.sum()), confidence)))
-    return pd.DataFrame(rows, columns=["metric", "rate", "count", "out_of", "low", "high"])
+    rows = [(name, *_rate(int((parts & wrong).sum()), int(parts.sum()), confidence)) for name, parts, wrong in cases]
+    table = pd.DataFrame(rows, columns=["metric", "count", "out_of", "rate", "low", "high"])
+    return table[["metric", "rate", "count", "out_of", "low", "high"]]
 
 
 def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
@@ -66,7 +66,11 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     overkills = np.searchsorted(good_scores, thresholds, side="left")
     kept = np.union1d(_worth_choosing(escapes, overkills), np.searchsorted(thresholds, also))
     rows = [
-        (threshold, *_long_rate(missed, len(bad_scores), confidence), *_long_rate(lost, len(good_scores), confidence))
+        (
+            threshold,
+            *_rate(int(missed), len(bad_scores), confidence),
+            *_rate(int(lost), len(good_scores), confidence),
+        )
         for threshold, missed, lost in zip(thresholds[kept], escapes[kept], overkills[kept], strict=True)
     ]
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
@@ -106,11 +110,7 @@ def _any_bad(labels: NDArray[np.int64], task: Task) -> NDArray[np.bool_]:
     return bad[labels]
 
 
-def _rate(count: int, out_of: int, confidence: float) -> tuple[float, int, int, float, float]:
+def _rate(count: int, out_of: int, confidence: float) -> tuple[int, int, float, float, float]:
+    """The two counts, the rate and its limits."""
     rate = count / out_of if out_of else float("nan")
-    return rate, count, out_of, *wilson(count, out_of, confidence)
-
-
-def _long_rate(count: int, out_of: int, confidence: float) -> tuple[int, int, float, float, float]:
-    rate, _, _, low, high = _rate(int(count), out_of, confidence)
-    return int(count), out_of, rate, low, high
+    return count, out_of, rate, *wilson(count, out_of, confidence)

@@ -13,7 +13,7 @@ from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.evaluation import predictions, table_file
+from partsight.evaluation import predictions
 from partsight.machine import Machine
 from partsight.model.classifier import Classifier, Scores
 
@@ -57,16 +57,14 @@ def predictions_table(
     task = examples.info.task(config.prediction.threshold)
     order = np.concatenate([batch.positions.numpy() for batch in scores])
     rows = examples.frame.iloc[positions[order]]
-    targets = examples.targets[positions[order]].astype(np.int64)
-    labels_by_output = {"softmax": targets.argmax(axis=1), "binary": targets[:, 0], "multilabel": targets}
-    known = rows["label"].notna().to_numpy()
     probabilities = np.concatenate([batch.probabilities.double().numpy() for batch in scores])
     if not np.isfinite(probabilities).all():
         raise PartsightError(
             "The model's probabilities are not numbers: its training has diverged. Set a lower training.learning_rate, "
             "or training.gradient_clip"
         )
-    table = predictions.build(
+    losses = np.concatenate([batch.losses.double().numpy() for batch in scores])
+    return predictions.build(
         task=task,
         row=rows["row"].to_numpy(),
         image=list(rows["image"]),
@@ -75,9 +73,6 @@ def predictions_table(
         fold=config.fold,
         repeat=config.repeat,
         probabilities=probabilities,
-        labels=labels_by_output[task.output],
-        losses=np.concatenate([batch.losses.double().numpy() for batch in scores]),
+        labels=list(rows["label"]),
+        losses=np.where(rows["label"].notna(), losses, np.nan),
     )
-    # Targets of a row without label are zeros, which `build` takes for a class.
-    labels = [label if on else None for label, on in zip(table["label"], known, strict=True)]
-    return table.assign(label=table_file.object_column(labels), loss=table["loss"].where(known))

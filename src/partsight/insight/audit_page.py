@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from partsight.data.audit import Audit
 from partsight.insight import audit_charts
-from partsight.insight.audit import Audit, label_text
 from partsight.insight.contact import Group, contact_sheet
 from partsight.insight.page import Block, Section, figures, notice, page, picture, table, text
 
@@ -45,8 +45,11 @@ def audit_page(audited: Audit, folder: Path, title: str, subtitle: str, notes: S
             Section("Broken pictures", _listed(audited.broken, "rows whose picture cannot be used")),
             Section("Identical pictures", _copies(audited, folder)),
             Section("Look-alikes across splits and folds", _look_alikes(audited, folder)),
-            Section("Pictures to look at", _suspicious(audited, folder)),
-            Section("Several rows per picture", _repeated(audited, folder)),
+            Section("Pictures to look at", _pictured(audited.suspicious, "warning", "pictures", folder, columns=4)),
+            Section(
+                "Several rows per picture",
+                _pictured(audited.repeated, "labels", "pictures with several rows", folder, columns=6),
+            ),
             Section("Classes", _classes(audited)),
             Section("Samples of every class", _samples(audited, folder)),
             Section("Sizes and formats", _sizes(audited)),
@@ -149,20 +152,12 @@ def _spread(total: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
 
 
-def _suspicious(audited: Audit, folder: Path) -> list[Block]:
-    found = audited.suspicious
+def _pictured(found: pd.DataFrame, heading: str, what: str, folder: Path, columns: int) -> list[Block]:
+    """The pictures of a table, each below its cell of the column `heading`, and the table."""
     if found.empty:
         return []
-    groups = [Group(one["warning"], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
-    return [picture(contact_sheet(groups, folder, columns=4)), *_listed(found, "pictures")]
-
-
-def _repeated(audited: Audit, folder: Path) -> list[Block]:
-    found = audited.repeated
-    if found.empty:
-        return []
-    groups = [Group(one["labels"], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
-    return [picture(contact_sheet(groups, folder)), *_listed(found, "pictures with several rows")]
+    groups = [Group(one[heading], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
+    return [picture(contact_sheet(groups, folder, columns)), *_listed(found, what)]
 
 
 def _classes(audited: Audit) -> list[Block]:
@@ -182,7 +177,7 @@ def sample_sheet(audited: Audit, folder: Path) -> Figure:
     for name in audited.counts["class"].head(CLASSES):
         images = single.loc[single["label"] == name, "image"]
         chosen = images.iloc[_spread(len(images), A_CLASS)]  # from all over the table: neighbours are often one part
-        groups += [Group(label_text(name), [(image, image) for image in chosen])] if len(chosen) else []
+        groups += [Group(name, [(image, image) for image in chosen])] if len(chosen) else []
     return contact_sheet(groups, folder)
 
 

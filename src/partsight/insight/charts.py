@@ -1,7 +1,4 @@
-"""Charts of a run: curves, confusion, metrics with intervals, probabilities, escape and overkill rates."""
-
-from collections.abc import Sequence
-from pathlib import Path
+"""Charts of a run: curves, probabilities, escape and overkill rates."""
 
 import numpy as np
 import pandas as pd
@@ -10,33 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from partsight.evaluation import thresholds
+from partsight.evaluation.scored import scored
+from partsight.evaluation.task import Task
 from partsight.insight import style
-from partsight.insight.confusion import confusion_chart
-from partsight.insight.metrics import LOWER_IS_BETTER, metrics_chart
-from partsight.insight.rows import decisions, is_multilabel, probability_of
-
-__all__ = [
-    "chart_sheet",
-    "confusion_chart",
-    "escape_overkill_chart",
-    "metrics_chart",
-    "probability_histogram",
-    "save",
-]
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as png at 150 dpi, making its folder. The same figure gives the same bytes: no version or date."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(
-        path,
-        format="png",
-        dpi=style.DPI,
-        bbox_inches=figure.bbox_inches,  # named, because a user's `savefig.bbox: tight` would change the size
-        facecolor=style.PAPER,
-        metadata={"Software": None},
-    )
-
+from partsight.insight.metrics import LOWER_IS_BETTER
 
 # Curves ---------------------------------------------------------------------------------------------------------------
 
@@ -126,20 +101,28 @@ def _thousands(value: float) -> str:
 # Probabilities --------------------------------------------------------------------------------------------------------
 
 
-def probability_histogram(table: pd.DataFrame, good_classes: Sequence[str] | None, title: str) -> Figure:
+def probability_histogram(table: pd.DataFrame, task: Task, title: str) -> Figure:
     """How confident the model is when right and when wrong, each part on its own scale.
 
-    table: predictions table (`label`, `prediction`, `prob_<class>`). Under multi-label each pair of example and class
-        is one decision. Rows without a label are left out.
-    good_classes: if given, and with one label per row, a second column shows P(good), their summed probability, for
-        good parts and for bad parts.
+    Under multi-label each pair of example and class is one decision: its probability is p if the class was predicted,
+    1 - p if not. If the task names good classes, and with one label per row, a second column shows P(good) for good
+    parts and for bad parts.
+
+    table: predictions table (`label`, `prediction`, `prob_<class>`). Rows without a label are left out.
     """
-    probability, right = decisions(table)
+    labelled = table[table["label"].notna()]
+    given = scored(labelled, task)
+    multilabel = task.output == "multilabel"
+    if multilabel:
+        probability = np.where(given.decisions == 1, given.probabilities, 1.0 - given.probabilities).ravel()
+        right = (given.decisions == given.targets).ravel()
+    else:
+        probability = np.take_along_axis(given.probabilities, given.decisions[:, None], axis=1)[:, 0]
+        right = given.right
     pairs = [("probability of the prediction", ("Right", probability[right]), ("Wrong", probability[~right]))]
-    if good_classes and not is_multilabel(table):
-        labelled = table[table["label"].notna()]
-        good = labelled["label"].isin(list(good_classes)).to_numpy(np.bool_)
-        p_good = probability_of(labelled, good_classes)
+    if task.good_classes and not multilabel:
+        good = labelled["label"].isin(task.good_classes).to_numpy(np.bool_)
+        p_good = thresholds.goodness(labelled, task)
         pairs.append(("P(good)", ("Good parts", p_good[good]), ("Bad parts", p_good[~good])))
     figure = style.new_figure(1.2 + 5.0 * len(pairs), 4.8)
     panels = figure.subplots(2, len(pairs), squeeze=False, sharex=True)
@@ -149,7 +132,7 @@ def probability_histogram(table: pd.DataFrame, good_classes: Sequence[str] | Non
         _histogram(lower, *below, colour=style.WRONG, hatch="///")
         lower.set_xlabel(label)
         for axes in (upper, lower):
-            axes.set_ylabel("decisions" if is_multilabel(table) else "examples")
+            axes.set_ylabel("decisions" if multilabel else "examples")
     style.headline(figure, title, "square-root scales, one per chart: a single example stays visible")
     return style.finish(figure)
 

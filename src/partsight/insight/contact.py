@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from partsight.insight import style
-from partsight.insight.sheets import WIDE, read_picture
+from partsight.insight.sheets import WIDE, as_rgb, read_picture
 
 WIDTH = 12.0
 HEADING, CAPTION, GAP = 0.26, 0.19, 0.1
@@ -62,7 +62,7 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
     line = HEADING + tall + CAPTION + GAP
     figure = style.new_figure(WIDTH, max(lines, 1) * line + GAP, constrained=False)
     height = figure.get_figheight()
-    canvas = _Canvas(cell, tall)
+    box = round(cell * style.DPI), round(tall * style.DPI)
     for group, spots in zip(groups, places, strict=True):
         for number, ((picture, caption), (row, column)) in enumerate(zip(group.pictures, spots, strict=True)):
             left, top = GAP + column * (cell + GAP), GAP / 2 + row * line
@@ -74,31 +74,22 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
             axes = figure.add_axes(place, frameon=False)
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.imshow(canvas.fitted(picture), aspect="auto", interpolation="nearest")
+            axes.imshow(_fitted(picture, *box), aspect="auto", interpolation="nearest")
             if isinstance(picture, str):
                 style.write(axes, style.shorten(picture.replace("\n", " "), int(cell * 13)), 6.5)
     return style.finish(figure)
 
 
-class _Canvas:
-    """Boxes of a fixed size in pixels, for pictures of any size."""
-
-    def __init__(self, width: float, height: float) -> None:
-        self.width, self.height = round(width * style.DPI), round(height * style.DPI)
-
-    def fitted(self, picture: Picture) -> NDArray[np.uint8]:
-        """The picture as large as the box allows, at its top left, on paper."""
-        box = np.full((self.height, self.width, 3), 255, np.uint8)
-        if isinstance(picture, str):
-            box[:] = 244
-            return box
-        height, width = picture.shape[:2]
-        scale = min(self.width / width, self.height / height)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        shown = np.repeat(picture[..., :1], 3, axis=2) if picture.shape[2] < 3 else picture[..., :3]
-        small = np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.LANCZOS))
-        box[: size[1], : size[0]] = small
-        return box
+def _fitted(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width, 3): the picture as large as this box allows, at its top left; grey without a picture."""
+    if isinstance(picture, str):
+        return np.full((height, width, 3), 244, np.uint8)
+    box = np.full((height, width, 3), 255, np.uint8)
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    size = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
+    small = np.asarray(Image.fromarray(as_rgb(picture)).resize(size, Image.Resampling.LANCZOS))
+    box[: size[1], : size[0]] = small
+    return box
 
 
 def _places(sizes: Sequence[int], columns: int) -> tuple[list[list[tuple[int, int]]], int]:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from partsight.data.messages import label_text
 from partsight.insight.rows import answers
 from partsight.insight.sheets import Panel, read_picture, sheet
 
@@ -30,8 +31,8 @@ def leak_sheet(leaks: pd.DataFrame, picture_folder: Path, title: str, number: in
         differ = answers(leak["label"]) not in (None, answers(leak["train_label"]))
         lines = (
             f"{leak['kind']}, {leak['similarity']:.3f}",
-            f"{leak['split']}: {leak['image']} ({', '.join(answers(leak['label']) or ('no label',))})",
-            f"train: {leak['train_image']} ({', '.join(answers(leak['train_label']) or ('none',))})",
+            f"{leak['split']}: {leak['image']} ({label_text(leak['label'])})",
+            f"train: {leak['train_image']} ({label_text(leak['train_label'])})",
         )
         picture = ours if isinstance(ours, str) else theirs if isinstance(theirs, str) else _beside(ours, theirs)
         panels.append(Panel(picture, lines, "✗ labels differ" if differ else "", differ))

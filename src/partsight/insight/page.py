@@ -122,7 +122,8 @@ def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
 
     A picture that states its resolution, as figures do, is shown at its physical size: inches stay inches.
     """
-    opened = Image.open(io.BytesIO(_png(source)) if isinstance(source, Figure) else _file(source))
+    given = style.png(source) if isinstance(source, Figure) else source
+    opened = Image.open(io.BytesIO(given) if isinstance(given, bytes) else given)
     with opened:
         picture = opened.convert("RGB")
         scale = PIXELS_PER_INCH / max(opened.info.get("dpi", (PIXELS_PER_INCH,))[0], PIXELS_PER_INCH)
@@ -135,16 +136,6 @@ def _webp(source: Figure | Path | bytes) -> tuple[bytes, int, int]:
     encoded = io.BytesIO()
     picture.save(encoded, "WEBP", lossless=drawn, quality=50 if drawn else 85)  # lossless: quality only sets the effort
     return encoded.getvalue(), *shown
-
-
-def _file(source: Path | bytes) -> Path | io.BytesIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else source
-
-
-def _png(figure: Figure) -> bytes:
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=style.DPI, bbox_inches=figure.bbox_inches, facecolor=style.PAPER)
-    return drawn.getvalue()
 
 
 def _block(name: str, **values: Any) -> Block:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from partsight.evaluation.rankings import rankings
 from partsight.evaluation.result import Result
-from partsight.insight import charts, confusion, sheets
+from partsight.insight import charts, confusion, metrics, sheets, style
 from partsight.insight.rankings import ranking_chart
 
 
@@ -24,13 +24,10 @@ def draw(
         title: names the run on every picture.
         folder: where the png files go; created.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    named = history.assign(series=history["series"].replace({f"validation_{metric}": metric}))
-    good = list(result.task.good_classes)
     figures = {
-        "chart_sheet": charts.chart_sheet(named, title, metric),
-        "metrics": charts.metrics_chart(result.summary, title),
-        "probabilities": charts.probability_histogram(result.predictions, good or None, title),
+        "chart_sheet": charts.chart_sheet(history, title, f"validation_{metric}"),
+        "metrics": metrics.metrics_chart(result.summary, title),
+        "probabilities": charts.probability_histogram(result.predictions, result.task, title),
         "roc_precision_recall": ranking_chart(rankings(result.predictions, result.task), title),
     }
     if result.task.output != "multilabel":
@@ -43,4 +40,4 @@ def draw(
             result.predictions, pictures, f"{title}: {choice}", number, choice
         )
     for name, figure in figures.items():
-        charts.save(figure, folder / f"{name}.png")
+        style.save(figure, folder / f"{name}.png")

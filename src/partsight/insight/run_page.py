@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from partsight.evaluation.result import Result
-from partsight.insight import page, style
+from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
-from partsight.insight.rows import answers, probability_of
+from partsight.insight.rows import PREFIX, answers
 
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""
@@ -108,7 +108,7 @@ def _thresholds(result: Result) -> list[Block]:
 
 def _worst_table(result: Result) -> Block:
     """The rows to look at: mislabelled pictures are often among them."""
-    rows = result.predictions.sort_values("loss", ascending=False, kind="stable").head(WORST_ROWS)
+    rows = sheets.choose(result.predictions, WORST_ROWS, "worst")
     told = {column: [answers(cell) for cell in rows[column]] for column in ("label", "prediction")}
     table = pd.DataFrame(
         {
@@ -125,4 +125,4 @@ def _worst_table(result: Result) -> Block:
 
 def _p_true(row: "pd.Series[float]", names: tuple[str, ...] | None) -> float:
     """Probability of the true class; NaN if a row has several true classes or none."""
-    return float(probability_of(row.to_frame().T, names)[0]) if names is not None and len(names) == 1 else float("nan")
+    return float(row[f"{PREFIX}{names[0]}"]) if names is not None and len(names) == 1 else float("nan")

@@ -5,7 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partsight.data.info import Output
+from partsight.data.info import members
+from partsight.evaluation.task import Output
 
 
 def balanced(targets: NDArray[np.float32], output: Output) -> Tensor:
@@ -26,8 +27,7 @@ def balanced(targets: NDArray[np.float32], output: Output) -> Tensor:
         both = (with_it > 0) & (with_it < rows)
         weights = np.where(both, (rows - with_it) / np.maximum(with_it, 1), 1.0)
     else:
-        of_classes = np.concatenate([1 - targets, targets], axis=1) if output == "binary" else targets
-        counts = of_classes.sum(axis=0, dtype=np.float64)
+        counts = members(targets, output).sum(axis=0, dtype=np.float64)
         # A class without training rows has no example to weigh.
         weights = np.where(counts > 0, rows / (np.maximum(counts, 1) * (counts > 0).sum()), 1.0)
     return torch.from_numpy(weights.astype(np.float32))

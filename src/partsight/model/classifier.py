@@ -40,7 +40,8 @@ class Classifier(LightningModule):
     """Pictures (N, channels, height, width) of 0..255 in, logits (N, outputs) out.
 
     Args:
-        config: of the run; its model, head, image, training, prediction and trainer sections are used.
+        config: of the run; its backbone, seed and repeat, and the sections image, head, mix, training, prediction and
+            trainer are used.
         info: classes and output kind.
         class_weights: (classes,) float32 for training, or None.
     """

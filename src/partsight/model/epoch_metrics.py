@@ -12,11 +12,10 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities import dim_zero_cat, rank_zero_warn
 
-from partsight.evaluation.predictions import Task
+from partsight.evaluation.definitions import BETAS, LOG_LOSS_FLOOR
+from partsight.evaluation.task import Task
 
 DECIDED = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC")
-BETA = {"F1": 1.0, "F2": 2.0, "F05": 0.5}
-LOG_LOSS_FLOOR = 1e-15
 
 
 def epoch_metrics(task: Task) -> MetricCollection:
@@ -42,31 +41,31 @@ class MeanLoss(Metric):
     higher_is_better = False
     full_state_update = False
 
-    mean_value: Tensor
-    """float32, the sum; this name and the next are MeanMetric's."""
-    weight: Tensor
-    """float32, the count."""
+    total: Tensor
+    """float32."""
+    count: Tensor
+    """float32."""
     left_out: Tensor
     """int64, losses that are NaN."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.add_state("mean_value", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
-        self.add_state("weight", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
         self.add_state("left_out", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, losses: Tensor) -> None:
         """Add a batch: losses (N,) float32."""
         absent = losses.isnan()
-        self.mean_value += losses.masked_fill(absent, 0.0).sum()
-        self.weight += (~absent).sum()
+        self.total += losses.masked_fill(absent, 0.0).sum()
+        self.count += (~absent).sum()
         self.left_out += absent.sum()
 
     def compute(self) -> Tensor:
         """The mean of everything seen. Warns of losses left out."""
         if left_out := int(self.left_out):
             rank_zero_warn(f"{left_out} losses are NaN and are left out of the mean loss of this evaluation.")
-        return self.mean_value / self.weight
+        return self.total / self.count
 
 
 class DecisionMetric(Metric):
@@ -111,8 +110,8 @@ class DecisionMetric(Metric):
         else:
             yes = 1 if self.task.output == "multilabel" else self.task.positive_index
             hits, said, true = cells[yes, yes], cells[:, yes].sum(), cells[yes].sum()
-            if self.name in BETA:
-                weight = BETA[self.name] ** 2
+            if self.name in BETAS:
+                weight = BETAS[self.name] ** 2
                 value = _ratio((1 + weight) * hits, weight * true + said)
             else:
                 value = _ratio(hits, said if self.name == "Precision" else true)

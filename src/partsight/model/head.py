@@ -34,6 +34,5 @@ def _pooling(pool: str) -> nn.Module:
     """timm's poolings: avg, max, avgmax (mean of both), catavgmax (side by side); and GeM. auto is avg."""
     if pool == "gem":
         return GeM()
-    names = {"auto": "avg", "avg": "avg", "max": "max", "avgmax": "avgmax", "catavgmax": "catavgmax"}
-    module: nn.Module = SelectAdaptivePool2d(pool_type=names[pool], flatten=True)
+    module: nn.Module = SelectAdaptivePool2d(pool_type="avg" if pool == "auto" else pool, flatten=True)
     return module

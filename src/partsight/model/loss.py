@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from partsight.data.info import Output
+from partsight.evaluation.task import Output
 
 GAMMA = 2.0
 """Exponent of both focal losses, as in their paper's best runs and in Hydrogen Torch."""

@@ -32,7 +32,7 @@ def tags(of: Resolved) -> dict[str, str]:
         "usecase": config.name,
     }
     facts |= {"plugin_sources": json.dumps(sources)} if sources else {}
-    facts |= leaks.counts(divided.leaks) | divided.notices | of.examples.notes
+    facts |= leaks.tags(divided.leaks) | divided.notices | of.examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
     if config.training.train_on_validation:

@@ -15,8 +15,8 @@ from partsight.data.datamodule import FoldData
 from partsight.evaluation.result import Result
 from partsight.fit import fitting
 from partsight.insight import interpretations, leak_sheet, report, sheets
-from partsight.insight.charts import save
 from partsight.insight.run_page import run_page
+from partsight.insight.style import save
 from partsight.model import heatmaps
 from partsight.model.classifier import Classifier
 from partsight.run.stage import Stage

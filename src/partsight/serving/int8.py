@@ -211,8 +211,8 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
 def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
     """Accuracy, the run's own metric, escape and overkill."""
     task = data.examples.info.task(data.config.prediction.threshold)
-    names = dict.fromkeys(["Accuracy", data.config.prediction.metric, "LogLoss"])
-    figures = {name: metrics.compute_one(name, of, task) for name in names}
+    every = metrics.compute(of, task)
+    figures = {name: every[name] for name in ("Accuracy", data.config.prediction.metric, "LogLoss")}
     if task.good_classes:
         rates = thresholds.escape_overkill(of, task)
         figures |= dict(zip(rates["metric"], rates["rate"], strict=True))

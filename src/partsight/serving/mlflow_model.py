@@ -8,7 +8,7 @@ import mlflow.pyfunc
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Map, Schema, TensorSpec
 
-from partsight.data.info import Output
+from partsight.evaluation.task import Output
 
 
 def write(folder: Path, output: Output) -> None:

@@ -15,9 +15,9 @@ from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import kinds, report, usecase
 from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, imported
 from partsight.interop.hydrogen_torch.lines import DIFFERENT, NOT_APPLICABLE
-from partsight.overrides import search_path
+from partsight.overrides import search_path, values_of
 
-KEY = "hydrogen_torch="
+KEY = "hydrogen_torch"
 
 
 def translated(given: Sequence[str]) -> list[str]:
@@ -45,25 +45,23 @@ def translated(given: Sequence[str]) -> list[str]:
 
 
 def _argument(overrides: Sequence[str]) -> str:
-    return next(text for text in overrides if text.lstrip("+").startswith(KEY))
+    return next(text for text in overrides if text.lstrip("+").startswith(f"{KEY}="))
 
 
 def _file(overrides: Sequence[str]) -> Path:
-    files = [text.lstrip("+").removeprefix(KEY) for text in overrides if text.lstrip("+").startswith(KEY)]
+    files = values_of(KEY, overrides)
     problems = []
     if len(files) > 1:
-        problems.append(f"{KEY}{files[1]}: one file per command")
-    if any(text.lstrip("+").startswith("usecase=") for text in overrides):
-        problems.append(f"{KEY}{files[0]}: is itself a use case; leave usecase= out")
+        problems.append(f"{KEY}={files[1]}: one file per command")
+    if values_of("usecase", overrides):
+        problems.append(f"{KEY}={files[0]}: is itself a use case; leave usecase= out")
     if problems:
         raise Problems("The command cannot run", problems)
     return Path(files[0].strip("'\"")).expanduser()
 
 
 def _root(overrides: Sequence[str]) -> Path | None:
-    given = [
-        text.lstrip("+").removeprefix("data.root=") for text in overrides if text.lstrip("+").startswith("data.root=")
-    ]
+    given = values_of("data.root", overrides)
     return Path(given[-1].strip("'\"")).expanduser() if given else None
 
 
@@ -76,8 +74,7 @@ def _kept(found: Import, option: str) -> Path:
     try:
         for path, text in content.items():
             _write(folder / path, text)
-        if not (kept := folder / "usecase" / f"{option}{report.SUFFIX}").is_file():
-            report.write(found.rows, kept)
+        _write(folder / "usecase" / f"{option}{report.SUFFIX}", report.as_csv(found.rows))
     except OSError as error:
         raise PartsightError(f"{folder}: the imported use case cannot be written there: {error}") from None
     return folder
@@ -87,7 +84,7 @@ def _write(path: Path, text: str) -> None:
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="") as file:
         file.write(text)
     Path(file.name).replace(path)
 
@@ -106,9 +103,7 @@ def _several(found: Import, overrides: Sequence[str]) -> list[str]:
     if _searches(overrides):
         return []
     return [
-        f"{key}={','.join(map(str, values))}"
-        for key, values in found.sweep.items()
-        if not any(text.lstrip("+").startswith(f"{key}=") for text in overrides)
+        f"{key}={','.join(map(str, values))}" for key, values in found.sweep.items() if not values_of(key, overrides)
     ]
 
 

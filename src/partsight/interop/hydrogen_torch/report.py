@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,28 +17,31 @@ KEPT_AS = "hydrogen_torch_import.csv"
 """Its name in the folder of a run."""
 
 
-def write(rows: Sequence[Row], path: Path) -> None:
-    """A csv with one row per key: key, value, status, ours, remark."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow([field.name for field in dataclasses.fields(Row)])
-        lines.writerows(dataclasses.astuple(row) for row in rows)
+_STATUSES = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
+"""In the order in which they are shown."""
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """One line per key: key, value, status, ours, remark; lines end as in RFC 4180, so write them as they are."""
+    written = io.StringIO(newline="")
+    lines = csv.writer(written)
+    lines.writerow([field.name for field in dataclasses.fields(Row)])
+    lines.writerows(dataclasses.astuple(row) for row in rows)
+    return written.getvalue()
 
 
 def counts(rows: Sequence[Row]) -> str:
     """'63 keys: 51 honoured, 5 with a difference, 7 not applicable'."""
     number = Counter(row.status for row in rows)
-    kinds = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
     present = sum(count for status, count in number.items() if status != ABSENT)
-    return f"{present} keys: " + ", ".join(f"{number[kind]} {kind}" for kind in kinds if number[kind])
+    return f"{present} keys: " + ", ".join(f"{number[kind]} {kind}" for kind in _STATUSES if number[kind])
 
 
 def text(rows: Sequence[Row]) -> str:
     """The rows as an aligned table, the honoured ones first."""
-    order = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
     wide = max((len(row.key) for row in rows), default=0)
     lines = []
-    for row in sorted(rows, key=lambda row: order.index(row.status)):
+    for row in sorted(rows, key=lambda row: _STATUSES.index(row.status)):
         what = " ".join(part for part in (row.ours, f"({row.remark})" if row.remark else "") if part)
         lines.append(f"  {row.key:<{wide}}  {row.status:<17}  {what}")
     return "\n".join(lines)

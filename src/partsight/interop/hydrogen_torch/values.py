@@ -13,8 +13,8 @@ Kind = Callable[[Raw], Any]
 """Reads a raw value; raises ValueError with the end of a sentence: "must be ...". """
 
 _NOTHING = {"", "none", "null", "~", "nan"}
-_TRUTH = {"true": True, "yes": True, "on": True, "1": True, "1.0": True}
-_FALSEHOOD = {"false": False, "no": False, "off": False, "0": False, "0.0": False, "none": False}
+_TRUTH = dict.fromkeys(("true", "yes", "on", "1", "1.0"), True)
+_TRUTH |= dict.fromkeys(("false", "no", "off", "0", "0.0", "none"), False)
 
 
 def text(raw: Raw) -> str:
@@ -66,10 +66,9 @@ def whole(raw: Raw) -> int:
 
 def truth(raw: Raw) -> bool:
     """true or false, in any spelling."""
-    known = _TRUTH | _FALSEHOOD
-    if not isinstance(raw, str) or raw.strip().lower() not in known:
+    if not isinstance(raw, str) or raw.strip().lower() not in _TRUTH:
         raise ValueError("must be true or false")
-    return known[raw.strip().lower()]
+    return _TRUTH[raw.strip().lower()]
 
 
 def plain(word: str) -> str:

@@ -34,7 +34,8 @@ def write(file: Path, out: Path | None, root: Path | None) -> str:
         for path, text in written.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        report.write(found.rows, out.with_name(f"{option}{report.SUFFIX}"))
+        beside = out.with_name(f"{option}{report.SUFFIX}")
+        beside.write_text(report.as_csv(found.rows), encoding="utf-8", newline="")
     except OSError as error:
         raise PartsightError(f"--out {out}: cannot be written: {error}") from None
     if out.parent.name == "usecase" and (problems := _problems(out)):

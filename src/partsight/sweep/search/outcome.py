@@ -14,8 +14,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from partsight import console
-from partsight.insight.charts import save
 from partsight.insight.search_charts import history_chart, importance_chart
+from partsight.insight.style import save
 from partsight.sweep import parent
 from partsight.sweep.search import studies
 from partsight.sweep.search.space import Space

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 
+from partsight.data import audit as audits
+from partsight.data.audit import Audit, parts
 from partsight.data.info import DataInfo
 from partsight.data.leaks import Alike
 from partsight.data.table import Examples
-from partsight.insight.audit import Audit, audit, parts
-from partsight.insight.audit_page import SHOWN, audit_page, refused_page
 
 Row = tuple[str, Any] | tuple[str, Any, str]
 """image, label and split (train)."""
@@ -47,6 +46,20 @@ def inspected(given: Examples, **columns: dict[str, Any]) -> pd.DataFrame:
     for name, values in columns.items():
         table[name] = [values.get(image, old) for image, old in zip(images, table[name], strict=True)]
     return table
+
+
+def alike(*pairs: tuple[int, int]) -> Alike:
+    """Pairs of pictures that look alike, by their positions among the inspected."""
+    none = np.zeros(0, np.int64)
+    table = pd.DataFrame([(*pair, 0.99) for pair in pairs], columns=["first", "second", "similarity"])
+    return Alike(picture=none, content=none, pairs=table, complete=True)
+
+
+def audit(
+    given: Examples, found: pd.DataFrame, row_parts: list[str] | None = None, same: Alike | None = None, **others: bool
+) -> Audit:
+    """Without look-alikes unless some are given."""
+    return audits.audit(given, found, same or alike(), row_parts, **others)
 
 
 def keys(audited: Audit) -> dict[str, str]:
@@ -155,18 +168,11 @@ def test_warnings_are_told_by_kind() -> None:
     assert [f.text for f in audited.findings] == ["ends early: 2 pictures"]
 
 
-def alike(first: int, second: int) -> Alike:
-    """Two pictures that look alike, by their positions among the inspected."""
-    none = np.zeros(0, np.int64)
-    pairs = pd.DataFrame({"first": [first], "second": [second], "similarity": [0.99]})
-    return Alike(picture=none, content=none, pairs=pairs, complete=True)
-
-
 def test_look_alikes_in_two_folds_have_to_be_looked_at_and_others_are_not_shown() -> None:
     given = examples(*SOUND)
-    audited = audit(given, inspected(given), FOLDS, alike(0, 2))
+    audited = audit(given, inspected(given), FOLDS, alike((0, 2)))
     assert keys(audited) == {"look_alikes": "look"}
-    assert audited.findings[0].count == 2
+    assert audited.findings[0].text.startswith("2 of 4 pictures have a look-alike")
     assert audited.look_alikes.to_dict("records") == [
         {
             "image": "a.png",
@@ -178,12 +184,12 @@ def test_look_alikes_in_two_folds_have_to_be_looked_at_and_others_are_not_shown(
             "similarity": 0.99,
         }
     ]
-    assert audit(given, inspected(given), FOLDS, alike(0, 1)).look_alikes.empty
+    assert audit(given, inspected(given), FOLDS, alike((0, 1))).look_alikes.empty
 
 
 def test_look_alikes_that_were_not_looked_for_are_said() -> None:
     given = examples(*SOUND)
-    incomplete = dataclasses.replace(alike(0, 1), complete=False)
+    incomplete = dataclasses.replace(alike((0, 1)), complete=False)
     assert keys(audit(given, inspected(given), FOLDS, incomplete)) == {"look_alikes_unknown": "note"}
 
 
@@ -228,22 +234,3 @@ def test_sizes_formats_and_brightness_are_of_pictures_and_not_of_rows() -> None:
     assert audited.formats["pictures"].tolist() == [3, 1]
     assert audited.formats["dtype"].tolist() == ["uint8", "uint16"]
     assert audited.brightness.set_index("class").loc["good", "median"] == pytest.approx(0.2)
-
-
-def test_the_page_shows_some_of_many_findings_and_says_how_many_there_are(tmp_path: Path) -> None:
-    tiny.tree(tmp_path, {"good": 30, "bad": 30})
-    rows: list[Row] = [(f"{name}/{n:04}.png", name) for n in range(30) for name in ("good", "bad")]
-    given = examples(*rows, folder=tmp_path)
-    twins = {f"bad/{n:04}.png": f"good/{n:04}.png" for n in range(30)}
-    audited = audit(given, inspected(given, hash=twins), [f"fold {n % 2}" for n in range(60)])
-    page = audit_page(audited, tmp_path, "Check", "here")
-    assert f"the first {SHOWN} of 30 sets of identical pictures" in page
-    assert "30 sets of identical pictures with different labels" in page
-    assert "Usable, but look" in page
-    assert page.count("data:image/webp") >= 3
-
-
-def test_a_data_set_that_cannot_be_read_has_a_page_that_says_why() -> None:
-    page = refused_page("1. row 3: <no label>", "Check", "here")
-    assert "Training refuses" in page
-    assert "row 3: &lt;no label&gt;" in page

@@ -1,39 +1,21 @@
 """What a data set holds and what is wrong with it, as tables: no model, no training settings, no drawing.
 
-audited = audit(examples, inspected, parts(examples, fold))
+audited = audit(examples, inspected, leaks.alike(examples, inspected), parts(examples, fold))
 audited.findings, audited.counts, audited.copies, ...
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.data import bad_pictures, lookalikes
+from partsight.data import bad_pictures, findings
+from partsight.data.findings import Finding, Level
 from partsight.data.leaks import Alike
+from partsight.data.messages import label_text
 from partsight.data.table import Examples
-
-Level = Literal["unusable", "look", "note"]
-
-_NO_PAIRS = pd.DataFrame({"first": [], "second": [], "similarity": []})
-
-UNEVEN = 10
-"""Reported from this ratio of the largest class's rows to the smallest's."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something the user should know about the data."""
-
-    level: Level
-    """unusable: training refuses it. look: it can make a score wrong. note: it explains later results."""
-    key: str
-    """Its name, the same in every audit."""
-    count: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -75,8 +57,8 @@ class Audit:
 def audit(
     examples: Examples,
     inspected: pd.DataFrame,
+    same: Alike,
     row_parts: Sequence[str] | None = None,
-    same: Alike | None = None,
     channels: int = 3,
     skip_broken: bool = False,
 ) -> Audit:
@@ -85,8 +67,8 @@ def audit(
     Args:
         examples: its rows.
         inspected: `inspection.inspect` of their pictures.
+        same: `leaks.alike` of the same rows and pictures.
         row_parts: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
-        same: `leaks.alike` of the same rows and pictures. None: look-alikes are not shown.
         channels: image.channels, which pictures must fit.
         skip_broken: training leaves broken pictures out (data.on_bad_image=skip) instead of refusing them.
     """
@@ -96,23 +78,22 @@ def audit(
     usable = rows[rows["problem"].isna()]
     once = usable.drop_duplicates("image")
     copies, repeated = _copies(usable), _repeated(usable)
-    pairs = _look_alikes(usable, inspected, _NO_PAIRS if same is None else same.pairs)
+    pairs = _look_alikes(usable, inspected, same.pairs)
     broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]]
     broken = pd.concat([examples.skipped.rename(columns={"reason": "problem"}), broken], ignore_index=True)
     suspicious = once.loc[once["warning"].notna(), ["image", "warning"]].reset_index(drop=True)
     counts = _counts(usable, examples.info.classes)
-    findings = [
-        *_broken_findings(broken, skip_broken),
-        *_copy_findings(copies),
-        *_look_alike_findings(pairs, once),
-        *_incomplete_findings(same),
-        *_group_findings(usable),
-        *_repeated_findings(repeated),
-        *_suspicious_findings(suspicious),
-        *_class_findings(counts, examples.info.counts),
-        *_size_findings(once),
+    found = [
+        *findings.of_broken(broken, skip_broken),
+        *findings.of_copies(copies),
+        *findings.of_look_alikes(pairs, once),
+        *findings.of_incomplete(same),
+        *findings.of_groups(usable),
+        *findings.of_repeated(repeated),
+        *findings.of_suspicious(suspicious),
+        *findings.of_classes(counts, examples.info.counts),
+        *findings.of_sizes(once),
     ]
-    order: tuple[Level, ...] = ("unusable", "look", "note")
     return Audit(
         rows=rows,
         counts=counts,
@@ -124,11 +105,8 @@ def audit(
         repeated=repeated,
         broken=broken,
         suspicious=suspicious,
-        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.level))),
+        findings=tuple(sorted(found, key=lambda finding: findings.ORDER.index(finding.level))),
     )
-
-
-# Tables ---------------------------------------------------------------------------------------------------------------
 
 
 def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:
@@ -143,13 +121,6 @@ def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") 
     splits = examples.frame["split"].tolist()
     pairs = zip(splits, fold.tolist(), strict=True)
     return [two.get(number, f"fold {number}") if number >= 0 else split for split, number in pairs]
-
-
-def label_text(label: Any) -> str:
-    """A label as text: several are joined by commas, a missing one is empty."""
-    if label is None or (isinstance(label, float) and np.isnan(label)):
-        return ""
-    return ", ".join(map(str, label)) or "none" if isinstance(label, list | tuple) else str(label)
 
 
 def _counts(rows: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -234,7 +205,7 @@ def _repeated(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per picture: image, hash, label (text; from several rows `1 + 3`), parts (list)."""
-    texts = rows[["image", "hash", "part"]].assign(label=[label_text(label) for label in rows["label"]])
+    texts = rows[["image", "hash", "part"]].assign(label=[label_text(label, absent="") for label in rows["label"]])
     once = texts.drop_duplicates("image")
     again = texts[texts.duplicated("image", keep=False)].groupby("image", sort=False)
     labels = {image: " + ".join(sorted(set(same))) for image, same in again["label"]}
@@ -247,108 +218,3 @@ def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
             "parts": [parts.get(image, [part]) for image, part in zip(once["image"], once["part"], strict=True)],
         }
     ).reset_index(drop=True)
-
-
-# Findings -------------------------------------------------------------------------------------------------------------
-
-
-def _broken_findings(broken: pd.DataFrame, skip: bool) -> list[Finding]:
-    if broken.empty:
-        return []
-    what = "are left out of training (data.on_bad_image=skip)" if skip else "stop training"
-    text = f"{_many(len(broken), 'row')}: the picture cannot be used; such rows {what}"
-    return [Finding("look" if skip else "unusable", "broken", len(broken), text)]
-
-
-def _copy_findings(copies: pd.DataFrame) -> list[Finding]:
-    found = []
-    conflict, across = copies[copies["conflict"].astype(bool)], copies[copies["across"].astype(bool)]
-    if len(conflict):
-        text = "identical pictures with different labels: at most one label is right"
-        found.append(Finding("look", "conflict", len(conflict), f"{_many(len(conflict), 'set')} of {text}"))
-    if len(across):
-        text = "identical pictures across splits or folds: a model that has seen one knows the other"
-        found.append(Finding("look", "copies_across", len(across), f"{_many(len(across), 'set')} of {text}"))
-    if within := len(copies) - len(across):
-        text = f"{_many(within, 'set')} of identical pictures within one split or fold"
-        found.append(Finding("note", "copies_within", within, text))
-    return found
-
-
-def _look_alike_findings(pairs: pd.DataFrame, pictures: pd.DataFrame) -> list[Finding]:
-    if pairs.empty:
-        return []
-    alike = len(set(pairs["image"]) | set(pairs["other"]))
-    text = f"{alike:,} of {len(pictures):,} pictures have a look-alike in another split or fold: scores are too good"
-    return [Finding("look", "look_alikes", alike, text)]
-
-
-def _incomplete_findings(same: Alike | None) -> list[Finding]:
-    if same is not None and not same.every_pair:
-        text = f"more than {lookalikes.MOST_PAIRS:,} pairs of look-alikes: only the nearest and all groups are kept"
-        return [Finding("note", "look_alikes_uncounted", 1, text)]
-    if same is None or same.complete:
-        return []
-    text = f"more than {lookalikes.MOST_PICTURES:,} pictures: only copies are searched for, not look-alikes"
-    return [Finding("note", "look_alikes_unknown", 1, text)]
-
-
-def _group_findings(rows: pd.DataFrame) -> list[Finding]:
-    parts = rows.dropna(subset="group").groupby("group")["part"].nunique()
-    torn = int((parts > 1).sum())
-    if not torn:
-        return []
-    text = (
-        f"{torn:,} of {_many(len(parts), 'group')} have rows in several splits or folds; grouped folds keep them whole"
-    )
-    return [Finding("look", "groups_torn", torn, text)]
-
-
-def _repeated_findings(repeated: pd.DataFrame) -> list[Finding]:
-    if repeated.empty:
-        return []
-    text = f"{_many(len(repeated), 'picture')} with several rows"
-    apart = int((repeated["parts"].str.len() > 1).sum())
-    if not apart:
-        return [Finding("note", "repeated", len(repeated), text)]
-    return [
-        Finding("look", "repeated", len(repeated), f"{text}; the rows of {apart} are divided between splits or folds")
-    ]
-
-
-def _suspicious_findings(suspicious: pd.DataFrame) -> list[Finding]:
-    if suspicious.empty:
-        return []
-    kinds = suspicious["warning"].str.partition(":")[0].value_counts()
-    text = ", ".join(f"{kind}: {_many(count, 'picture')}" for kind, count in kinds.items())
-    return [Finding("look", "suspicious", len(suspicious), text)]
-
-
-def _class_findings(counts: pd.DataFrame, trained: Sequence[int]) -> list[Finding]:
-    found = []
-    none = [name for name, count in zip(counts["class"], trained, strict=True) if not count]
-    if none:
-        text = f"no training rows of class {', '.join(map(str, none))}: it cannot be learned"
-        found.append(Finding("look", "class_not_trained", len(none), text))
-    folds = [name for name in counts if str(name).startswith("fold ")]
-    lacking = [str(name) for name, least in zip(counts["class"], counts[folds].min(axis=1), strict=True) if least == 0]
-    if folds and lacking:
-        text = f"some fold has no rows of class {', '.join(lacking)}: its score says nothing about it there"
-        found.append(Finding("look", "class_not_in_fold", len(lacking), text))
-    most, least = int(counts["rows"].max()), int(counts["rows"].min())
-    if least and most >= UNEVEN * least:
-        text = f"the largest class has {most / least:.0f} times the rows of the smallest ({most} and {least})"
-        found.append(Finding("note", "uneven", 1, text))
-    return found
-
-
-def _size_findings(pictures: pd.DataFrame) -> list[Finding]:
-    count = len(pictures.drop_duplicates(["width", "height"]))
-    if count < 2:
-        return []
-    smallest, largest = (f"{int(pictures[side].min())} to {int(pictures[side].max())}" for side in ("width", "height"))
-    return [Finding("note", "sizes", count, f"{count} picture sizes: {smallest} wide, {largest} high")]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
