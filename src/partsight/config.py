@@ -16,6 +16,8 @@ SOFTMAX_LOSSES = ("cross_entropy", "softmax_focal")
 """Losses of a softmax, which no sigmoid output can take."""
 CUDA_GRAPHS = ("reduce-overhead", "max-autotune")
 """Modes of torch.compile that record CUDA graphs."""
+MOST_IMAGES = 200
+"""Pictures per sheet: of several hundred, matplotlib refuses to draw the file."""
 METRICS = ("F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss")
 
 
@@ -305,7 +307,7 @@ class ReportConfig:
     """Charts and picture sheets. Without them report.html holds only tables."""
     interpretations: bool = True
     """Among them heat maps (Grad-CAM): where the evidence for a prediction is."""
-    number_of_images: int = number(8, at_least=1, at_most=200)
+    number_of_images: int = number(8, at_least=1, at_most=MOST_IMAGES)
     """Pictures per sheet."""
     build_scoring_pipelines: bool = False
     """Pack the model as a scorer: ONNX, a script and a REST service that need nothing of this project."""

@@ -26,14 +26,15 @@ def try_writing(out: Path) -> None:
     Raises:
         PartsightError: it cannot.
     """
-    path = out.resolve()  # where a link leads
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return  # a pipe or a device: whoever reads from it would see an end
     try:
+        path = out.resolve()  # where a link leads
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return  # a pipe or a device: whoever reads from it would see an end
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
         path.open("ab").close()
         if new:
             path.unlink()
-    except OSError as error:
-        raise PartsightError(f"--out {out}: cannot be written: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise PartsightError(f"--out {out}: cannot be written: {reason}") from None

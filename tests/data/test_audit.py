@@ -211,7 +211,7 @@ def test_pictures_that_are_not_there_are_broken_too() -> None:
 
 def test_a_class_that_is_not_trained_or_not_in_every_fold_is_named() -> None:
     untrained = examples(*SOUND, ("t.png", "odd", "test"), classes=("good", "bad", "odd"))
-    assert keys(audit(untrained, inspected(untrained))) == {"class_not_trained": "look"}
+    assert keys(audit(untrained, inspected(untrained))) == {"class_not_trained": "unusable"}
     given = examples(*SOUND)
     audited = audit(given, inspected(given), ["fold 0", "fold 0", "fold 1", "fold 0"])
     assert keys(audited) == {"class_not_in_fold": "look"}

@@ -8,8 +8,8 @@ from partsight.evaluation.result import Result, auc_gap, of_table
 from partsight.evaluation.task import Task, label_texts
 
 
-def result(labels: list[int]) -> Result:
-    task = Task(("a", "b", "c"), "softmax")
+def result(labels: list[int], good_classes: tuple[str, ...] = ()) -> Result:
+    task = Task(("a", "b", "c"), "softmax", good_classes=good_classes)
     scores = np.random.default_rng(1).dirichlet([1, 1, 1], len(labels))
     names = [f"{number}.png" for number in range(len(labels))]
     table = predictions.build(
@@ -81,6 +81,13 @@ def test_at_the_threshold_itself_the_table_of_thresholds_counts_as_the_decisions
     used = found.sweep.set_index("threshold").loc[found.ships_from]
     assert used["escape_rate"] == found.value("escape_rate")
     assert used["overkill_rate"] == found.value("overkill_rate")
+
+
+def test_where_argmax_decides_among_several_one_half_is_listed() -> None:
+    found = result([0, 1, 2, 0, 1, 2], good_classes=("b",))
+    assert found.ships_from is None
+    assert found.sweep is not None
+    assert 0.5 in set(found.sweep["threshold"])
 
 
 @pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])

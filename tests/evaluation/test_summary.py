@@ -56,6 +56,15 @@ def test_folds_by_hand(make_table):
     assert accuracy[["pooled", "low", "high"]].tolist() == whole.loc["Accuracy", ["value", "low", "high"]].tolist()
 
 
+def test_if_one_repeat_has_no_limits_neither_has_their_mean(make_table):
+    task = Task(("a", "b"), "binary", positive_class="b")
+    perfect = make_table(task, np.eye(2)[[0, 1] * 10], [0, 1] * 10, repeat=0)
+    once_wrong = make_table(task, np.eye(2)[[1, 1] + [0, 1] * 9], [0, 1] * 10, repeat=1)
+    f1 = average_over_folds([perfect, once_wrong], task).set_index("metric").loc["F1"]
+    assert np.isfinite(f1["pooled"])
+    assert np.isnan([f1["low"], f1["high"]]).all()
+
+
 def test_one_fold_has_no_spread(task, make_random):
     table = make_random(task, 0)
     result = average_over_folds([table], task)

@@ -120,19 +120,20 @@ def test_each_evaluation_within_a_step_of_the_optimizer_may_be_the_best(
     assert seen == [1.0, 2.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize(("written_at", "kept"), [(10, True), (11, False)])
-def test_a_best_of_batches_that_were_lost_is_none(tmp_path: Path, written_at: int, kept: bool) -> None:
-    """The run goes on from batch 10; best.ckpt was written there, or after it (of the same optimizer step)."""
+@pytest.mark.parametrize(("written_at", "kept"), [(10, True), (11, False), (None, False)])
+def test_a_best_of_batches_that_were_lost_is_none(tmp_path: Path, written_at: int | None, kept: bool) -> None:
+    """The run goes on from batch 10; best.ckpt was written there, after it (of the same optimizer step), or is gone."""
     best, module = tmp_path / "best.ckpt", LightningModule()
     trainer = Trainer(accelerator="cpu", logger=False, accumulate_grad_batches=4)
     batches = trainer.fit_loop.epoch_loop.batch_progress
-    batches.total.ready = written_at
-    torch.save({"loops": {"fit_loop": trainer.fit_loop.state_dict()}}, best)
+    if written_at:
+        batches.total.ready = written_at
+        torch.save({"loops": {"fit_loop": trainer.fit_loop.state_dict()}}, best)
     before = Kept(tmp_path, filename="best", monitor="F1", mode="max")
     before.best_model_path = before.kth_best_model_path = str(best)
     before.best_model_score = before.kth_value = torch.tensor(0.9)
     before.best_k_models = {str(best): torch.tensor(0.9)}
-    resumed = Kept(tmp_path, filename="best", monitor="F1", mode="max")
+    resumed = Kept(tmp_path, result=False, filename="best", monitor="F1", mode="max")
     resumed.load_state_dict(before.state_dict())
     batches.total.ready = 10
     resumed.on_train_start(trainer, module)

@@ -292,11 +292,11 @@ def test_a_best_checkpoint_that_is_gone_is_named(
     tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The best of the epochs after the stop could be another."""
-    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN)
+    interrupted(tmp_path, monkeypatch, 2, pictures, AGAIN, "training.checkpoint=best")
     best = tmp_path / "stopped" / "checkpoints" / "best.ckpt"
     best.unlink()
     with pytest.raises(SystemExit):
-        run(tmp_path, pictures, AGAIN, "hydra.run.dir=stopped")
+        run(tmp_path, pictures, AGAIN, "training.checkpoint=best", "hydra.run.dir=stopped")
     assert f"{best}: is gone" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 from partsight.config import Config, TrackingConfig
 from partsight.run import earlier
 from partsight.run.earlier import Earlier
-from partsight.run_files import LAST
+from partsight.run_files import FACTS, LAST
 from partsight.tracking import store
 
 
@@ -156,6 +156,8 @@ def test_a_run_that_was_made_again_beside_another_is_not_taken_over(tmp_path: Pa
         with earlier.claimed(again, "89ab", beside, drawn=False):
             first.close()
             tags = {"identity": "89ab", "folder": str(beside), "host": platform.node()}
+            beside.mkdir()
+            (beside / FACTS).write_text("identity: 89ab\n")
             run = client.create_run(experiment, tags=tags).info.run_id
             thread.start()
             thread.join(0.5)
@@ -163,6 +165,19 @@ def test_a_run_that_was_made_again_beside_another_is_not_taken_over(tmp_path: Pa
             client.set_terminated(run, "KILLED")
     thread.join(10)
     assert [known.id for known in found if known] == [run]
+
+
+def test_a_dead_run_whose_folder_another_run_uses_is_not_waited_for(tmp_path: Path) -> None:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
+    config, other = Config(seed=1, tracking=tracking), Config(seed=2, tracking=tracking)
+    client, experiment = store.prepare(tracking)
+    client.create_run(experiment, tags={"identity": "89ab", "folder": str(tmp_path / "0"), "host": platform.node()})
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / FACTS).write_text("identity: cdef\n")
+    in_its_folder = earlier.claimed(other, "cdef", tmp_path / "0", drawn=False)
+    with in_its_folder, earlier.claimed(config, "89ab", tmp_path / "1", drawn=False) as known:
+        assert known is not None
+        assert known.folder is None
 
 
 def test_two_runs_in_one_folder_wait_for_each_other(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
     monkeypatch.setattr("partsight.serving.predict.predict", None)
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").touch()
-    for out in (tmp_path / "folder.csv", tmp_path / "file" / "scores.csv"):
+    for out in (tmp_path / "folder.csv", tmp_path / "file" / "scores.csv", tmp_path / f"{'long' * 99}.csv"):
         assert f"--out {out}: cannot be written: " in refusal(capsys, checkpoint, pictures, "--out", out)
     assert not (tmp_path / "new.csv").exists()
     (tmp_path / "link.csv").symlink_to(tmp_path / "new.csv")

@@ -82,7 +82,7 @@ def audit(
     broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]]
     broken = pd.concat([examples.skipped.rename(columns={"reason": "problem"}), broken], ignore_index=True)
     suspicious = once.loc[once["warning"].notna(), ["image", "warning"]].reset_index(drop=True)
-    counts = _counts(usable, examples.info.classes)
+    counts, trained = _counts(usable, examples.info.classes), usable.loc[usable["split"] == "train", "label"].explode()
     found = [
         *findings.of_broken(broken, skip_broken),
         *findings.of_copies(copies),
@@ -91,7 +91,7 @@ def audit(
         *findings.of_groups(usable),
         *findings.of_repeated(repeated),
         *findings.of_suspicious(suspicious),
-        *findings.of_classes(counts, examples.info.counts),
+        *findings.of_classes(counts, _per_class(trained, examples.info.classes)),
         *findings.of_sizes(once),
     ]
     return Audit(

@@ -112,7 +112,7 @@ def of_classes(counts: pd.DataFrame, trained: Sequence[int]) -> list[Finding]:
     none = [name for name, count in zip(counts["class"], trained, strict=True) if not count]
     if none:
         text = f"no training rows of class {', '.join(map(str, none))}: it cannot be learned"
-        found.append(Finding("look", "class_not_trained", text))
+        found.append(Finding("unusable", "class_not_trained", text))
     folds = [name for name in counts if str(name).startswith("fold ")]
     lacking = [str(name) for name, least in zip(counts["class"], counts[folds].min(axis=1), strict=True) if least == 0]
     if folds and lacking:

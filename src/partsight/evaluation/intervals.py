@@ -32,7 +32,8 @@ def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
     method "wilson" is for proportions, n their trials; under multilabel the label decisions of an example count as
     separate trials, which makes the intervals of Precision and Recall a little too narrow. Without trials: [0, 1].
     method "newcombe" is for ROC_AUC, "bootstrap" for the others, with n examples. A bootstrap only knows the given
-    examples: where it has no width, because nothing, or everything, is wrong, it says nothing, and its limits are NaN.
+    examples: where all resamples agree, because nothing, or everything, is wrong, or only one class is ever named, it
+    says nothing, and its limits are NaN.
     """
     given = scored(table, task)
     rows = []

@@ -18,7 +18,7 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     """Two-sided p value of no difference in accuracy on the same examples.
 
     first, second: (N,) share of a model's repeats that decided the example right; with one repeat, 0 or 1. Both must
-        have as many repeats: the shares of fewer are more often all 1, which makes the differences one-sided.
+        be of equally many repeats: the shares of fewer are more often all 1, which makes the differences one-sided.
 
     Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
     is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one

@@ -62,6 +62,8 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
 
 def _always_listed(task: Task) -> list[float]:
     """Thresholds on goodness that the table of thresholds holds in any case: the one in use, and one half."""
+    if task.output == "softmax" and len(task.classes) > 2:
+        return [0.5]
     used = _least_goodness(task)
     return [used] if abs(used - 0.5) < 1e-9 else [0.5, used]
 

@@ -101,7 +101,16 @@ class BesideTraining(AsyncCheckpointIO):
 
 
 class Kept(ModelCheckpoint):
-    """A ModelCheckpoint for runs that are resumed in another folder, where Lightning's forgets its best score."""
+    """A ModelCheckpoint for runs that are resumed in another folder, where Lightning's forgets its best score.
+
+    Args:
+        result: whether its file is the result of the run.
+        dirpath, others: as Lightning's.
+    """
+
+    def __init__(self, dirpath: Path, result: bool = True, **others: Any) -> None:
+        super().__init__(dirpath, **others)
+        self.result = result
 
     def state_dict(self) -> dict[str, Any]:
         """Names of files without the folder, which is this machine's own business."""
@@ -121,23 +130,23 @@ class Kept(ModelCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets a best checkpoint that was written after the batch that the run resumes from.
+        """Forgets a best checkpoint that was written after the batch that the run resumes from, or is gone.
 
         Batches after `last` are lost with the process, and `best` may have been written during them: with the earlier
         score it would be a result that no evaluation describes. They are trained on again, and a best is found again.
 
         Raises:
-            PartsightError: the best checkpoint's file is gone.
+            PartsightError: the best checkpoint, which is to be the result, is gone.
         """
         super().on_train_start(trainer, pl_module)
         file = Path(self.best_model_path)
         seen = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        if self.best_k_models and not file.is_file():
+        if self.best_k_models and not file.is_file() and self.result:
             raise PartsightError(
                 f"{file}: is gone, and with it the best weights of the epochs before. To start this run from scratch, "
                 f"remove {file.parent} and repeat the command"
             )
-        if self.best_k_models and _batches(file) > seen:
+        if self.best_k_models and not (file.is_file() and _batches(file) <= seen):
             self.best_k_models, self.best_model_path, self.kth_best_model_path = {}, "", ""
             self.best_model_score, self.kth_value = None, torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
 

@@ -113,6 +113,7 @@ def fit(
     mode = "max" if METRICS[metric].higher_is_better else "min"
     best = Kept(
         kept,
+        result=training.checkpoint == "best",
         filename=Path(BEST).stem,
         monitor=metric,
         mode=mode,

@@ -11,11 +11,12 @@ from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
 from partsight.insight.rows import PREFIX, answers
 
+_ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""
 
 CAPTIONS = {
-    "metrics": "Every score with its 95 % interval.",
+    "metrics": "Every score, with its 95 % interval if it has one.",
     "escape_overkill": "Bad parts let out and good parts thrown away at each threshold on P(good).",
     "confusion": "Which class is taken for which.",
     "roc_precision_recall": "How well each class is ranked above the others, whatever the threshold.",
@@ -63,7 +64,7 @@ def run_page(
     kept = pd.DataFrame({"fact": list(facts), "value": list(facts.values())})
     sections = [
         Section("Result", [*_notices(banners), page.figures(_key_figures(result.summary, metric))]),
-        Section("Figures", [page.table(result.summary, "95 % intervals; n: number of cases."), *shown("metrics")]),
+        Section("Figures", [page.table(result.summary, _ABOUT_FIGURES), *shown("metrics")]),
         Section("Test rows", [] if test is None else [page.table(test, "Scored once, after training.")]),
         Section("Good parts and bad parts", [*shown("escape_overkill"), *_thresholds(result)]),
         Section("Classes", [*shown("confusion"), page.table(result.per_class, "Each class against the rest.")]),

@@ -81,7 +81,7 @@ def claimed(
     or any run in the same folder.
 
     If another process is running it, this one waits. With rerun or a drawn seed it neither looks for an earlier run nor
-    waits, but who asks for its seed meanwhile waits for it.
+    waits for one, except in its own folder; but who asks for its seed meanwhile waits for it.
 
     Args:
         config: of the run.
@@ -101,18 +101,19 @@ def claimed(
         return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
-        _take(held, run, None if config.rerun or drawn else _WAITING)
+        others = "a second start of the same run will not wait for this one"
+        _take(held, run, None if config.rerun or drawn else _WAITING, others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # Last: who holds a folder waits for nobody, or two could wait for each other.
-        _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends")
+        others = "another run in the same folder will not wait for this one"
+        _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends", others)
         yield known
 
 
-def _take(held: ExitStack, what: str, while_waiting: str | None) -> None:
+def _take(held: ExitStack, what: str, while_waiting: str | None, lost: str) -> None:
     try:
         held.enter_context(turn(_lock(what), while_waiting))
     except OSError as error:
-        lost = "a second start of the same run will not wait for this one"
         console.say(f"{_lock(what)}: cannot write this lock file ({error}); {lost}")
 
 
@@ -158,8 +159,10 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
 
 def _seems_at_work(run: Run) -> bool:
     """Whether a run may be at work on this machine. One with rerun or a drawn seed need not hold the lock of its
-    identity; it holds the lock of its folder."""
-    return run.info.status == "RUNNING" and run.data.tags["host"] == platform.node()
+    identity; it holds the lock of its folder, as long as the folder is its own."""
+    tags = run.data.tags
+    here = run.info.status == "RUNNING" and tags["host"] == platform.node()
+    return here and _identity(Path(tags["folder"])) == tags["identity"]
 
 
 def _earlier(run: Run) -> Earlier:

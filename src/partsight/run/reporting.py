@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from partsight import console
-from partsight.config import Config, flat
+from partsight.config import MOST_IMAGES, Config, flat
 from partsight.data.datamodule import FoldData
 from partsight.evaluation.result import Result
 from partsight.fit import fitting
@@ -57,7 +57,7 @@ def write(
             save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
             if len(about.leaks):
                 named = f"{title}: look-alikes across the split"
-                sheet = leak_sheet.leak_sheet(about.leaks, data.examples.folder, named, min(3 * number, 200))
+                sheet = leak_sheet.leak_sheet(about.leaks, data.examples.folder, named, min(3 * number, MOST_IMAGES))
                 save(sheet, pictures / "leaks.png")
     if config.report.pictures and config.report.interpretations:
         started = time.monotonic()

@@ -103,7 +103,7 @@ def _again(plan: Plan) -> list[Run]:
 
 def _outdated(plan: Plan) -> list[Run]:
     """Finished runs whose data or first weights have changed; says which, and what cannot be read."""
-    if len(plan.missing) == len(plan.runs):  # the next lines take a while to import
+    if plan.study.kind == "time" or len(plan.missing) == len(plan.runs):  # the next lines take a while to import
         return []
     from partsight.study import today
 

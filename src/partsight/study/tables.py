@@ -194,7 +194,7 @@ def cell(metric: str, row: "pd.Series[float]", folds: bool) -> str:
     """`98.46 ± 0.40 [97.3, 99.1]`: mean and sd of the runs, 95 % interval; for folds the pooled figure comes first.
 
     `98.46 ± 0.40 (4 of 5)` if one run of five lacks the figure: without good parts there is no overkill rate.
-    No limits if a bootstrap interval has no width, which says nothing: nothing, or everything, was wrong.
+    No limits if a bootstrap interval has no width, which says nothing.
     """
     if not int(row["runs"]):
         return "not run"

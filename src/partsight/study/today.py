@@ -144,14 +144,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def outdated(plan: Plan) -> tuple[dict[str, list[Run]], list[str]]:
-    """Finished runs whose inputs have changed since, by what changed; and what cannot be read.
-
-    A study of kind time reads no data, and its speeds do not depend on the weights.
-    """
+    """Finished runs of a study that trains whose inputs have changed since, by what changed; and what cannot be
+    read."""
     now = Today()
     found: dict[str, list[Run]] = {}
     done = [run for run in plan.runs if run.done and (run.folder / FACTS).is_file()]
-    for run in done if plan.study.kind == "train" else ():
+    for run in done:
         if changed := now.changed(run):
             found.setdefault(" and ".join(changed), []).append(run)
     return found, list(dict.fromkeys(now.problems))

@@ -170,7 +170,7 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     notes.append(
         f"{spread} the 95 % interval for new pictures: Wilson's for accuracy, recall, precision and rates, and for F1 "
         "where the most probable class is the answer (softmax), Newcombe's for ROC_AUC, bootstrap for the others, "
-        "which gives none if nothing, or everything, is right. "
+        "which gives none if all resamples agree: nothing, or everything, is right, or only one class is ever named. "
         + ("Folds are put together first, each row once. " if plan.study.folds else "")
         + f"With several {'repeats' if plan.study.folds else 'runs'}, the mean of their limits: scoring the same "
         "pictures again adds no new ones."

@@ -87,6 +87,7 @@ def test_every_key_has_a_row(tmp_path: Path) -> None:
         ("image__image_normalization", "ImageNet", {"image.normalization": "imagenet"}),
         ("image__image_normalization", "No", {"image.normalization": "none"}),
         ("logging__number_of_images", 4, {"report.number_of_images": 4}),
+        ("logging__number_of_images", 500, {"report.number_of_images": 200}),
         ("prediction__metric", "roc_auc", {"prediction.metric": "ROC_AUC"}),
         ("prediction__metric", "LogLoss", {"prediction.metric": "LogLoss"}),
         ("prediction__probability_threshold", 0.7, {"prediction.threshold": 0.7}),
@@ -243,6 +244,9 @@ def test_a_column_fold_wins_where_the_yaml_names_no_strategy(tmp_path: Path) -> 
     path.write_text("".join(line for line in path.open() if "validation_strategy" not in line))
     pd.DataFrame({"file": ["a", "b"], "verdict": ["x", "y"], "fold": [1, 2]}).to_csv(tmp_path / "train.csv")
     found = imported(path, tmp_path)
+    told = row(found, "dataset.validation_strategy")
+    assert told.ours == "data.validation_strategy=column; data.fold_column=fold"
+    assert "divided by the table's column `fold`" in told.remark
     assert (found.settings["data.validation_strategy"], found.settings["data.fold_column"]) == ("column", "fold")
     assert found.settings["fold"] == 0
 

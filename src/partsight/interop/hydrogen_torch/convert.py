@@ -66,10 +66,15 @@ def imported(path: Path, root: Path | None = None) -> Import:
     values.setdefault("dataset.validation_strategy", "kfold")  # our default if the file has none
     facts = Facts(values, where, fold_column.names(root / table) if root else None)
     rows, settings, remarks = _lines(given, found, facts)
-    if "dataset.validation_strategy" not in found and facts.fold_names is not None:
-        settings |= validation_strategy(values["dataset.validation_strategy"], facts).settings
     settings.setdefault("name", kinds.name_of_file(path))
-    rows += [_unknown_row(given, key) for key in unknown] + _absent_rows(found, settings["name"])
+    absent = {row.key: row for row in _absent_rows(found, settings["name"])}
+    strategy = "dataset.validation_strategy"
+    if strategy in absent and facts.fold_names is not None:  # no default of ours: the column is what divides
+        line = validation_strategy(values[strategy], facts)
+        settings |= line.settings
+        remarks |= dict.fromkeys([*line.settings][:1], line.remark)
+        absent[strategy] = Row(strategy, "", ABSENT, _all_said(line.settings), line.remark)
+    rows += [_unknown_row(given, key) for key in unknown] + [*absent.values()]
     return Import(path, settings["name"], settings, _sweep(facts), where.root, rows, remarks)
 
 
@@ -141,11 +146,14 @@ def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[
             continue
         settings |= line.settings
         remarks |= dict.fromkeys([*line.settings][:1], line.remark) if line.remark else {}
-        ours = "; ".join(f"{name}={_said(value)}" for name, value in line.settings.items())
-        rows.append(Row(theirs, shown(given.leaves[theirs]), line.status, ours, line.remark))
+        rows.append(Row(theirs, shown(given.leaves[theirs]), line.status, _all_said(line.settings), line.remark))
     if problems:
         raise Problems(f"{given.path} cannot be imported", problems)
     return rows, settings, remarks
+
+
+def _all_said(settings: Mapping[str, Any]) -> str:
+    return "; ".join(f"{name}={_said(value)}" for name, value in settings.items())
 
 
 def _said(value: Any) -> str:

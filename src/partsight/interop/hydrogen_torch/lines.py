@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from partsight.config import MOST_IMAGES
 from partsight.interop.hydrogen_torch import fold_column, kinds, transforms
 from partsight.interop.hydrogen_torch.places import Places
 
@@ -173,6 +174,13 @@ def workers(value: int, facts: Facts) -> Line:
     if value == 4:
         return Line({"data.workers": None}, DIFFERENT, "their default; ours: one per core, at most 8 (data.workers=4)")
     return Line({"data.workers": value})
+
+
+def number_of_images(value: int, facts: Facts) -> Line:
+    """Pictures per sheet; larger sheets than ours cannot be drawn."""
+    if value > MOST_IMAGES:
+        return Line({"report.number_of_images": MOST_IMAGES}, DIFFERENT, f"at most {MOST_IMAGES}")
+    return Line({"report.number_of_images": value})
 
 
 def seeds(value: int, facts: Facts) -> Line:

@@ -118,7 +118,7 @@ KEYS = (
     _same("image.image_width", values.whole, "image.width"),
     Key("logging.logger", values.optional_text, (), lines.tracker, "runs are tracked in MLflow"),
     Key("logging.neptune_project", values.optional_text, (), lines.tracker, "runs are tracked in MLflow"),
-    _same("logging.number_of_images", values.whole, "report.number_of_images"),
+    Key("logging.number_of_images", values.whole, ("report.number_of_images",), lines.number_of_images, "at most 200"),
     _same("prediction.metric", values.Choice(_METRICS), "prediction.metric"),
     _same("prediction.probability_threshold", values.number, "prediction.threshold"),
     _same("prediction.test_time_augmentations", values.Choices(values.Choice(_FLIPS)),

@@ -31,7 +31,7 @@ def read(path: Path) -> Source:
 
     Raises:
         PartsightError: not there, not a file, too large, not YAML, not a mapping of settings.
-        Problems: everything in it that a plain list of settings does not need: tags, anchors, interpolations, keys
+        Problems: everything in it that a plain list of settings does not need: tags, aliases, interpolations, keys
             given twice.
     """
     text = _text(path)
