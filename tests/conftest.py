@@ -53,6 +53,8 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         if "MPLCONFIGDIR" not in os.environ:  # its list of fonts, which takes long to make, is no setting of the user's
             patch.setenv("MPLCONFIGDIR", str(fonts))
+        for name in ("no_proxy", "NO_PROXY"):  # servers under test are on this machine, whatever proxy a plant has
+            patch.setenv(name, "127.0.0.1,localhost")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv(TABLES, str(tmp_path_factory.getbasetemp() / "tables.db"))
         yield

@@ -173,6 +173,17 @@ def test_partsight_train_is_train_py(capsys: pytest.CaptureFixture[str]) -> None
     assert "did you mean casting?" in capsys.readouterr().err
 
 
+def test_ui_serves_the_store_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["ui", "--host", "0.0.0.0", "--port", "5055"])
+    assert left.value.code == 0
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    options = ["--backend-store-uri", store, "--host", "0.0.0.0", "--port", "5055"]
+    assert called[0][1:] == ["-m", "mlflow", "ui", *options]
+
+
 def test_the_pages_of_a_server_are_the_servers_own(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["ui", "--uri", "http://127.0.0.1:5055"])
     assert "open http://127.0.0.1:5055" in capsys.readouterr().out

@@ -56,6 +56,12 @@ def test_a_use_case_composes_with_each_option_whole_and_breaks_no_rule(
         assert {key: getattr(getattr(composed, group), key) for key in plain} == plain
 
 
+@pytest.mark.parametrize("usecase", USECASES)
+def test_the_shipped_use_cases_pack_a_scorer(config: Compose, usecase: str) -> None:
+    root = ["data.root=."] if usecase == "custom" else []
+    assert config(f"usecase={usecase}", *root).report.build_scoring_pipelines is (usecase != "custom")
+
+
 def test_debug_is_one_epoch_of_two_batches_on_the_processor(config: Compose) -> None:
     debug = config("usecase=casting", "trainer=debug")
     assert (debug.training.epochs, debug.trainer.limit_train_batches, debug.trainer.limit_val_batches) == (1, 2, 2)

@@ -1,8 +1,10 @@
 """Whole runs on tiny pictures: what they leave behind, that they can be repeated, and how they end."""
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -233,6 +235,14 @@ def test_mlflow_knows_what_the_run_is(tracked: Run) -> None:
     assert tracked.info.run_name == "test_resnet fold 1"
 
 
+def test_the_docs_name_every_tag_of_a_run(tracked: Run) -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "config.md").read_text(encoding="utf-8").splitlines()
+    always, sometimes = (set(re.findall(r"`(\w+)`", line)) for line in lines if line.startswith("| tags,"))
+    own = {name for name in tracked.data.tags if not name.startswith("mlflow.")}
+    assert own <= always | sometimes
+    assert always - own <= {"given", "sample", "name", "plugins", "plugin_sources", "git_commit"}
+
+
 @pytest.mark.parametrize(
     ("series", "steps"),
     [
@@ -335,13 +345,21 @@ def test_the_best_checkpoint_gives_the_best_epochs_figure(pictures: Path, tmp_pa
             "training.epochs=4",
             "training.schedule=constant",
             "training.learning_rate=0.03",
+            f"tracking.checkpoint={str(metric == 'LogLoss').lower()}",
+            f"report.build_scoring_pipelines={str(metric == 'LogLoss').lower()}",
         )
         curves = pd.read_csv(folder / "curves.csv")
         epochs = curves.loc[curves["series"] == f"validation_{metric}", "value"].tolist()
         assert len(set(epochs)) > 1
         assert figures_of(folder)[metric] == pytest.approx(best(epochs), abs=1e-6)
         artifacts = store(tmp_path).list_artifacts(mlflow_runs(tmp_path)[-1].info.run_id, "checkpoints")
-        assert [file.path for file in artifacts] == []  # tracking.checkpoint=false
+        if metric == "LogLoss":
+            assert [file.path for file in artifacts] == ["checkpoints/best.ckpt"]
+            packed = json.loads((folder / "scorer" / "pipeline.json").read_text(encoding="utf-8"))
+            best_file = (folder / "checkpoints" / "best.ckpt").read_bytes()
+            assert packed["origin"]["checkpoint"] == hashlib.sha256(best_file).hexdigest()
+        else:
+            assert [file.path for file in artifacts] == []  # tracking.checkpoint=false
 
 
 # --- other outputs ---------------------------------------------------------------------------------------------------

@@ -65,17 +65,42 @@ def test_what_is_made_of_tables_needs_no_model(module: str) -> None:
     assert done.stdout.strip() == "set()"
 
 
+NEVER = {
+    "evaluation": {"torch", "timm", "mlflow", "pytorch_lightning", "partsight.model"},
+    "insight": {"torch", "mlflow", "partsight.model", "partsight.fit"},
+    "tracking": {"torch", "partsight.model", "partsight.data"},
+    "fit": {"mlflow"},
+    "data": {"partsight.model", "mlflow"},
+    "model": {"partsight.data.table", "mlflow"},
+    "interop": {"torch", "partsight.data"},
+}
+"""By folder: what no file in it imports itself (docs/architecture.md)."""
+
+
+@pytest.mark.parametrize("folder", NEVER)
+def test_a_folder_does_not_know_what_it_need_not(folder: str) -> None:
+    for file in (SOURCES / folder).rglob("*.py"):
+        for name in _imported(file):
+            assert not any(name == other or name.startswith(f"{other}.") for other in NEVER[folder]), (file, name)
+
+
+def _imported(file: Path) -> list[str]:
+    """Modules, and the names taken from them."""
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            found += [f"{node.module}.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+    return found
+
+
 def test_arrows_between_the_parts_point_one_way() -> None:
     """Folders of the package, and the files at its root: none needs itself through others (docs/architecture.md)."""
     needs: dict[str, set[str]] = {}
     for file in SOURCES.rglob("*.py"):
         part = file.relative_to(SOURCES).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}.{name.name}" for name in node.names]
-            else:
-                names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
-            parts = {name.split(".")[1] for name in names if name.startswith("partsight.")}
-            needs.setdefault(part, set()).update(parts - {part})
+        parts = {name.split(".")[1] for name in _imported(file) if name.startswith("partsight.")}
+        needs.setdefault(part, set()).update(parts - {part})
     order = list(graphlib.TopologicalSorter(needs).static_order())  # raises CycleError, which names the cycle
     assert order.index("evaluation") < order.index("run") < order.index("experiment")

@@ -80,6 +80,19 @@ def test_a_setting_changes_the_identity_unless_it_is_listed_as_without_effect(ke
     assert same == without_effect(key)
 
 
+def test_the_list_without_effect_changes_only_on_purpose() -> None:
+    """A setting put there by mistake would answer a run with the result of another."""
+    assert sorted(WITHOUT_EFFECT) == sorted([
+        "name", "resume", "rerun", "data.root", "data.table",
+        "data.images", "data.usual_table", "data.usual_images", "data.validation_table", "data.test_table",
+        "data.unlabeled_table", "data.test_images", "data.several_rows", "data.on_bad_image", "data.image_column",
+        "data.sample", "data.sample_count", "data.fold_column", "data.folds_file", "data.on_leak",
+        "data.cache", "data.cache_limit", "data.workers", "training.adjust_batch_size", "model.pretrained",
+        "model.weights", "model.on_missing_weights", "trainer.accelerator", "trainer.precision", "trainer.devices",
+        "trainer.num_nodes", "tracking", "report"
+    ])  # fmt: skip
+
+
 def test_the_list_without_effect_names_settings_that_there_are() -> None:
     keys = [key for key, _ in leaves(settings())]
     assert [name for name in WITHOUT_EFFECT if not any(k == name or k.startswith(f"{name}.") for k in keys)] == []

@@ -8,6 +8,7 @@ import pytest
 from tiny import mlflow_runs, run, tree
 
 from partsight.evaluation import predictions
+from partsight.fit.curves import Curves
 from partsight.run import earlier
 
 pytestmark = pytest.mark.slow
@@ -67,6 +68,29 @@ def test_the_labels_used_are_kept_and_counted(home: Path, root: Path) -> None:
     assert chosen.loc[~shared, "used"].all(), "of two classes one always has a half"
     counts = pd.read_csv(home / "run" / "pseudo_labels_per_class.csv")
     assert counts["used"].sum() == chosen["used"].sum()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(
+    home: Path, plain: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the second training's second epoch, and resumed in another folder."""
+    more = (*plain, "data.unlabeled_table=more.csv", "training.pseudo_label_confidence=0.5", "rerun=false")
+    evaluations = 0
+
+    def stops(*_: object) -> None:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations == 5:
+            raise RuntimeError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Curves, "on_validation_start", stops)
+        with pytest.raises(SystemExit):
+            run(tmp_path, *more, "hydra.run.dir=stopped")
+    run(tmp_path, *more, "hydra.run.dir=again")
+    for name in ("first/predictions.parquet", "pseudo_labels.csv", "predictions.parquet", "curves.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (home / "run" / name).read_bytes(), name
+    assert [run.info.status for run in mlflow_runs(tmp_path)] == ["FINISHED", "FINISHED"]
 
 
 def test_none_of_both_passes_as_another_runs(home: Path, tmp_path: Path) -> None:

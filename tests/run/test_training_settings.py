@@ -219,9 +219,11 @@ def test_the_average_of_the_weights_is_the_result(trained: Callable[..., Path]) 
     stored = torch.load(averaged / "checkpoints" / "last.ckpt", weights_only=True)
     assert same(weights(plain), stored["current_model_state"])  # training itself goes on with its own weights
     assert not same(weights(plain), last)
-    assert same(last, best) or figure(averaged, "F1") >= curve(averaged, "validation_F1")["value"].iloc[-1] - 1e-6
-    figures = curve(averaged, "validation_F1")["value"]
-    assert figure(averaged, "F1") == pytest.approx(figures.max(), abs=1e-6)
+    points = curve(averaged, "validation_F1")
+    best_step = points["step"][points["value"].argmax()]
+    assert torch.load(averaged / "checkpoints" / "best.ckpt", weights_only=True)["global_step"] == best_step
+    assert same(last, best) is bool(best_step == points["step"].iloc[-1])
+    assert figure(averaged, "F1") == pytest.approx(points["value"].max(), abs=1e-6)
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------

@@ -119,7 +119,11 @@ def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: 
     assert "tracking.experiment=NAME" in said
 
 
-@pytest.mark.parametrize(("process", "refused"), [(os.getppid(), True), (999999999, False), (os.getpid(), False)])
+@pytest.mark.parametrize(
+    ("process", "refused"),
+    [(os.getppid(), True), (999999999, False), (os.getpid(), False)],
+    ids=["alive", "dead", "this one"],
+)
 def test_two_workers_of_a_search_need_folders_of_their_own(tmp_path: Path, process: int, refused: bool) -> None:
     """Their parent runs are named by a file in that folder."""
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")

@@ -51,6 +51,17 @@ def artifacts(folder: Path, run: Run) -> list[str]:
 
 
 @pytest.mark.slow
+def test_a_finished_run_of_no_sweep_belongs_to_the_sweep_that_asks_for_it(python_train: Train, tmp_path: Path) -> None:
+    one = ("usecase=casting", "data.sample_count=20", "data.folds=4", *SHORT)
+    for more in (["fold=0", "hydra.run.dir=alone"], ["-m", "fold=0,1"]):
+        done = python_train(*more, *one)
+        assert done.returncode == 0, done.stdout + done.stderr
+    _, children = runs(tmp_path, "casting")
+    assert [child.info.run_name for child in children] == ["test_resnet fold 0", "test_resnet fold 1"]
+    assert children[0].data.tags["folder"] == str(tmp_path / "alone")
+
+
+@pytest.mark.slow
 def test_folds_become_one_parent_with_a_child_each_and_one_table(python_train: Train, tmp_path: Path) -> None:
     done = python_train("-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1", *SHORT)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,7 +17,6 @@ from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 from preloaded import Server, environment
-from ready_store import TABLES
 
 from partsight.config import TrackingConfig
 from partsight.errors import PartsightError, Pruned
@@ -491,40 +490,6 @@ def test_what_opens_the_store_in_a_browser(tmp_path: Path) -> None:
     command = store.ui_command(TrackingConfig())
     assert command.endswith(f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db")
     assert store.ui_command(TrackingConfig(uri="http://server:5000")) == "http://server:5000"
-
-
-JOB = """
-import sys, time
-from pathlib import Path
-from typing import Any
-from partsight.config import TrackingConfig
-from partsight.tracking.run import tracked
-print("ready", flush=True)
-while not Path("go").exists():
-    time.sleep(0.001)
-with tracked(TrackingConfig(uri=sys.argv[1], experiment="tests"), "job") as track:
-    track.parameters({"a": 1})
-"""
-
-
-@pytest.mark.slow
-def test_jobs_that_meet_a_fresh_store_all_succeed(tmp_path: Path, server: Server) -> None:
-    uri = f"sqlite:///{tmp_path / 'fresh' / 'mlflow.db'}"
-    (tmp_path / "job.py").write_text(JOB)
-    tables_are_made = {name: value for name, value in environment().items() if name != TABLES}
-    jobs = [server.begin(["job.py", uri], tmp_path, tables_are_made) for _ in range(4)]
-    for job in jobs:
-        assert job.stdout.readline() == "ready\n"
-    (tmp_path / "go").touch()  # from here they run into each other
-    for job in jobs:
-        with job:
-            said = job.rest(timeout=120)
-        assert job.returncode == 0, said
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name("tests")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert [run.info.status for run in runs] == ["FINISHED"] * 4
 
 
 @pytest.mark.slow
