@@ -270,6 +270,16 @@ def test_the_folds_of_a_run_can_be_edited_and_given_back(tmp_path: Path) -> None
     assert folds.assign(table, data).tolist() == [0, 1, 2] * 3 + [-1, -1, -1]
 
 
+def test_a_folds_file_may_name_rows_that_are_skipped_today(tmp_path: Path) -> None:
+    """data.on_bad_image=skip leaves out a picture that has been damaged since."""
+    table = examples(6)
+    folds.write(table, np.array([0, 1, 0, 1, 0, 1]), tmp_path / "folds.csv")
+    skipped = table.frame.loc[[2], ["split", "row", "image"]].assign(reason="cannot be decoded")
+    rest = dataclasses.replace(table.chosen(np.arange(6) != 2), skipped=skipped)
+    data = DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv"))
+    assert folds.assign(rest, data).tolist() == [0, 1, 1, 0, 1]
+
+
 def test_what_does_not_match_in_a_folds_file_is_said_at_once(tmp_path: Path) -> None:
     table = examples(6)
     folds.write(table, np.array([0, 1, 0, 1, 0, 1]), tmp_path / "folds.csv")

@@ -116,6 +116,29 @@ def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path, suffix: str, channels
     assert (picture == (wide >> 8)[..., None]).all()
 
 
+def tiff(path: Path, bits: int, photometric: int, data: bytes, width: int) -> None:
+    """A grey picture one pixel high, of values that Pillow and OpenCV cannot write."""
+    entries = [(256, 3, width), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (277, 3, 1),
+               (273, 4, 8), (278, 3, 1), (279, 4, len(data))]  # fmt: skip
+    start = 8 + len(data) + len(data) % 2
+    listed = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in sorted(entries))
+    head = b"II*\0" + struct.pack("<I", start) + data + b"\0" * (len(data) % 2)
+    path.write_bytes(head + struct.pack("<H", len(entries)) + listed + b"\0" * 4)
+
+
+def test_of_twelve_bits_the_upper_eight_are_kept(tmp_path: Path) -> None:
+    tiff(tmp_path / "twelve.tif", 12, 1, bytes([0xFF, 0xF0, 0x0F, 0x80, 0x00, 0x10]), 4)  # fff 00f 800 010
+    assert read(tmp_path / "twelve.tif", 1)[0, :, 0].tolist() == [255, 0, 128, 1]
+    assert header((tmp_path / "twelve.tif").read_bytes()).dtype == "uint16"
+
+
+def test_where_0_is_white_a_picture_is_inverted_in_any_depth(tmp_path: Path) -> None:
+    tiff(tmp_path / "8.tif", 8, 0, bytes([0, 255]), 2)
+    tiff(tmp_path / "16.tif", 16, 0, bytes([0, 0, 255, 255]), 2)
+    for depth in (8, 16):
+        assert read(tmp_path / f"{depth}.tif", 1)[0, :, 0].tolist() == [255, 0], depth
+
+
 def test_sixteen_bits_of_colour_keep_the_upper_eight(tmp_path: Path) -> None:
     wide = np.random.default_rng(7).integers(0, 65536, (8, 8, 3), dtype=np.uint16)
     assert cv2.imwrite(str(tmp_path / "wide.png"), wide[..., ::-1])

@@ -61,6 +61,21 @@ def right(root: Path, found: Prepared | None) -> None:
         np.testing.assert_array_equal(found.picture(image), expected(root, image))
 
 
+def test_data_sets_that_end_with_different_shapes_are_two_files(tmp_path: Path) -> None:
+    """SmallestMaxSize keeps proportions: 16 x 16 and 16 x 31 become 8 x 8 and 8 x 16."""
+    shortest: Mapping[str, Mapping[str, Any]] = {"SmallestMaxSize": {"max_size": 8}}
+    roots = [tree(tmp_path / name / "pictures", {"a": 5}, size=16) for name in ("square", "wide")]
+    for path in roots[1].rglob("*.png"):
+        Image.fromarray(noise(int(path.stem) + 90, 16, 31)).save(path)
+    kept = {"cache": str(tmp_path / "cache")}
+    for root in (roots[0], roots[1], roots[0]):
+        found = prepare(root, {**shortest, "HorizontalFlip": {"p": 0.5}}, **kept)
+        assert found is not None
+        for image in found.slots:
+            whole = augmentation.apply(augmentation.pipeline(shortest), pictures.read(root / image, 3), (0,))
+            np.testing.assert_array_equal(found.picture(image), whole)
+
+
 @pytest.mark.parametrize("transforms", [SOFT, RESIZE, {**RESIZE, "CenterCrop": {"height": 4, "width": 4}}])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_examples_are_the_same_with_and_without(root: Path, transforms: augmentation.Transforms, channels: int) -> None:

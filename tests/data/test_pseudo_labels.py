@@ -61,6 +61,9 @@ def test_of_several_labels_all_must_be_certain() -> None:
 @pytest.mark.parametrize(
     ("task", "given", "expected"),
     [
+        (SOFTMAX, [[0.5, 0.3, 0.2]] * 3, [[0, 0, 0]] * 3),
+        (BINARY, [[0.5, 0.5]] * 3, [[0]] * 3),
+        (MULTI, [[0.5, 0.5]] * 3, [[0, 0]] * 3),
         (SOFTMAX, THREE, [[1, 0, 0], [0, 0, 0], [0, 0, 1]]),
         (BINARY, [[0.07, 0.93], [0.99, 0.01], [0.4, 0.6]], [[1], [0], [0]]),
         (MULTI, [[0.95, 0.02], [0.95, 0.5], [0.01, 0.99]], [[1, 0], [0, 0], [0, 1]]),

@@ -383,8 +383,46 @@ def test_class_names_of_a_csv_keep_their_zeros(tmp_path: Path) -> None:
     assert examples.info.output == "softmax"
 
 
+@pytest.mark.parametrize("words", [("TRUE", "FALSE"), ("true", "false"), ("True", "False")])
+def test_true_and_false_are_1_and_0_however_a_program_writes_them(tmp_path: Path, words: tuple[str, str]) -> None:
+    examples = read(tmp_path, labelled([words[0], words[1], words[0]]))
+    assert (examples.info.classes, examples.info.output) == (("0", "1"), "binary")
+    assert examples.frame["label"].tolist() == ["1", "0", "1"]
+
+
+def test_one_table_may_say_true_and_another_1(tmp_path: Path) -> None:
+    touched(tmp_path, ["t.png"])
+    pd.DataFrame({"image": ["t.png"], "class": ["1"]}).to_csv(tmp_path / "test.csv", index=False)
+    examples = read(tmp_path, labelled(["True", "False", "True"]), test_table="test.csv")
+    assert examples.frame["label"].tolist() == ["1", "0", "1", "1"]
+
+
+def test_all_tables_together_decide_how_a_class_is_written(tmp_path: Path) -> None:
+    """Alone, the test table would hold numbers: 1.0 and 1 are one."""
+    touched(tmp_path, ["t.png"])
+    pd.DataFrame({"image": ["t.png"], "class": ["1.0"]}).to_csv(tmp_path / "test.csv", index=False)
+    examples = read(tmp_path, labelled(["1.0", "4.7", "1k", "1.0"]), test_table="test.csv")
+    assert examples.info.classes == ("1.0", "1k", "4.7")
+    assert examples.frame["label"].tolist()[-1] == "1.0"
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    touched(tmp_path, ["0.png"])
+    (tmp_path / "labels.csv").write_text("image,class,class\n0.png,good,bad\n")
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert text == f"{tmp_path / 'labels.csv'}: two columns are called 'class'; rename one"
+
+
+def test_a_table_beside_a_folder_tree_may_call_its_labels_as_it_likes(tmp_path: Path) -> None:
+    touched(tmp_path / "tree", IMAGES)
+    pd.DataFrame({"image": ["bad/1.png"], "verdict": ["bad"]}).to_csv(tmp_path / "tree" / "test.csv", index=False)
+    examples = table.read(settings(tmp_path / "tree", None, label_columns=["verdict"], test_table="test.csv"))
+    assert examples.frame["label"].tolist() == [*CLASSES, "bad"]
+
+
 def test_pictures_in_hidden_folders_are_no_class(tmp_path: Path) -> None:
-    for name in ("good/1.png", "bad/2.png", ".ipynb_checkpoints/3.png", "__MACOSX/4.png", "good/.cache/5.png"):
+    for name in ("good/1.png", "bad/2.png", ".ipynb_checkpoints/3.png", "__MACOSX/4.png", "good/.cache/5.png",
+                 "#recycle/6.png", "good/@eaDir/1.png/7.png"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert folders.pictures_below(tmp_path) == ["bad/2.png", "good/1.png"]
@@ -473,6 +511,11 @@ def test_under_multi_hot_none_and_a_class_contradict_and_so_do_two_groups(tmp_pa
     text = refusal(lambda: read(tmp_path, frame, several_rows="multi_hot", group_column="run"))
     assert "1 pictures have an empty class cell in one row and a class in another: row 0, first 'a.jpg'" in text
     assert "1 pictures have rows of different groups: row 2, first 'b.jpg'" in text
+
+
+def test_under_multi_hot_an_empty_name_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image": ["a.jpg", None, "c.jpg"], "class": ["1", "2", "3"]})
+    assert "column 'image': empty in row 1" in refusal(lambda: read(tmp_path, frame, several_rows="multi_hot"))
 
 
 # --- validation and test tables --------------------------------------------------------------------------------------

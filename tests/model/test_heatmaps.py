@@ -63,8 +63,21 @@ def test_frozen_weights_do_not_matter_and_nothing_is_left_behind(model: Callable
     before = heatmaps.heat_maps(net, given, np.array([0, 1]))
     net.requires_grad_(False)
     assert np.array_equal(heatmaps.heat_maps(net, given, np.array([0, 1])), before)
+    net.requires_grad_(True)
+    assert np.array_equal(heatmaps.heat_maps(net, given, np.array([0, 1])), before)
+    assert all(parameter.requires_grad for parameter in net.parameters())
     assert not any(layer._forward_hooks for layer in net.modules())
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_many_pictures_go_through_a_few_at_a_time(model: Callable[..., Classifier]) -> None:
+    net, given = model("test_efficientnet"), pictures(10)
+    seen: list[int] = []
+    net.backbone.register_forward_pre_hook(lambda _m, inputs: seen.append(len(inputs[0])))
+    found = heatmaps.heat_maps(net, given, np.arange(10) % 2)
+    assert max(seen) == 8
+    alone = np.concatenate([heatmaps.heat_maps(net, given[n : n + 1], np.array([n % 2])) for n in range(10)])
+    np.testing.assert_allclose(found, alone, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,14 @@ def test_a_torch_file_gets_into_the_model(tmp_path: Path, suffix: str, wrapper: 
     assert_same(loaded(settings(tmp_path / f"w.{suffix}")), state)
 
 
+RUN_BACKBONES = [
+    *("test_resnet", "test_convnext", "mobilenetv3_small_050", "test_vit"),
+    "convnext_tiny.dinov3_lvd1689m",  # published without a classifier, so timm wants each tensor
+]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "mobilenetv3_small_050", "test_vit"])
+@pytest.mark.parametrize("name", RUN_BACKBONES)
 def test_the_checkpoint_of_a_run_gives_its_backbone(tmp_path: Path, name: str, channels: int) -> None:
     """It lacks layers that ours leaves out, and its position embeddings are those of the pictures' size."""
     torch.manual_seed(0)

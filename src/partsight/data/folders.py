@@ -12,6 +12,11 @@ from partsight.errors import PartsightError
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
 
+NOT_THE_USERS = frozenset(
+    {"__MACOSX", "lost+found", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information"}
+)
+"""Folders of archivers, disks and network storage: thumbnails, and what was deleted."""
+
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
@@ -81,8 +86,10 @@ def _folders(top: Path) -> _Folders:
                 inner = sorted(entries, key=lambda entry: entry.name)
         except PermissionError:
             raise PartsightError(f"{path}: may not be read; give yourself the right, or move it elsewhere") from None
+        except OSError as error:  # it has been moved meanwhile, or its disk is away
+            raise PartsightError(f"{path}: cannot be listed: {error.strerror}; start again when it can") from None
         for entry in inner:
-            if entry.name.startswith((".", "__MACOSX")) or entry.name == "lost+found":  # of a disk's top folder
+            if entry.name.startswith(".") or entry.name in NOT_THE_USERS:
                 continue
             if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
                 names.append(entry.name)

@@ -73,6 +73,8 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     if path.suffix.lower() != ".csv":
         raise PartsightError(f"data.folds_file={data.folds_file}: must be a csv, the folds.csv of an earlier run")
     given = _read(path)
+    skipped = examples.skipped.loc[examples.skipped["split"] == "train", "row"]
+    given = given[~given["row"].isin(skipped)]  # data.on_bad_image=skip
     known = given.drop_duplicates("row").set_index("row")
     frame = examples.frame[examples.frame["split"] == "train"]
     if problems := _mismatches(given, known, frame):

@@ -16,7 +16,7 @@ import platformdirs
 from partsight import console
 from partsight.data import pictures
 
-INSPECTION_VERSION = 6
+INSPECTION_VERSION = 7
 """Raise it when `inspection` finds something else in the same picture, so that older findings are not used."""
 
 

@@ -30,8 +30,18 @@ class Labels:
     output: Output
 
 
-def texts(column: pd.Series) -> pd.Series:
-    """Cells as text, null where empty: 3 and 3.0 are "3", True is "1", whatever kind of table they come from."""
+def texts(columns: Sequence[pd.Series]) -> list[pd.Series]:
+    """Cells of one column, in several tables, as text, null where empty: 3 and 3.0 are "3", True is "1".
+
+    Whatever kind of table they come from. All tables together decide: 1.0 stays 1.0 in each of them if one holds 1k.
+    """
+    stored = [_stored(column) for column in columns]
+    names = pd.Series(pd.concat(stored).dropna().unique(), dtype=object)
+    same = dict(zip(names, _canonical(names), strict=True))
+    return [column.map(same).astype(object) for column in stored]
+
+
+def _stored(column: pd.Series) -> pd.Series:
     known = column.dropna()
     if known.dtype == object:  # what is neither text nor number is refused by row_checks.mixed_types
         known = known.map(lambda value: value if isinstance(value, str | bool | int | float) else str(value))
@@ -40,8 +50,8 @@ def texts(column: pd.Series) -> pd.Series:
     elif pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():
         known = known.astype(np.int64)
     codes, values = pd.factorize(known)
-    named = _canonical(pd.Series([str(value) for value in values], dtype=object))
-    return pd.Series(named.to_numpy()[codes], index=known.index, dtype=object).reindex(column.index)
+    named = np.array([str(value) for value in values], dtype=object)
+    return pd.Series(named[codes], index=known.index, dtype=object).reindex(column.index)
 
 
 def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
@@ -184,8 +194,10 @@ def _canonical(names: pd.Series) -> pd.Series:
 
     Nothing is computed with them: 1.10 is not 1.1, and a lot number of 18 digits keeps them all.
     """
-    if len(names) and names.isin(["True", "False"]).all():
-        return names.map({"True": "1", "False": "0"})
-    if len(names) and names.str.fullmatch(_NUMBER).all():
-        return names.str.replace(r"\.0+$", "", regex=True).astype(object)
-    return names
+    if not len(names):
+        return names
+    whole = names.str.replace(r"\.0+$", "", regex=True).astype(object)
+    truth = whole.str.lower().map({"true": "1", "false": "0", "1": "1", "0": "0"})  # Excel writes TRUE
+    if truth.notna().all():
+        return truth
+    return whole if names.str.fullmatch(_NUMBER).all() else names

@@ -34,7 +34,7 @@ MOST_PIXELS = 89_478_485
 _NUMPY = b"\x93NUMPY"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG"
-_BITS_PER_SAMPLE, _ORIENTATION = 258, 0x0112
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 0x0112
 _MISSING = [128, *range(62, 67)]
 """Greys with which decoders fill a JPEG's missing blocks: the middle of each component, and its equivalents in CMYK."""
 _BANDS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "La": 2, "RGBA": 4, "RGBa": 4, "PA": 4}
@@ -105,7 +105,7 @@ def header(encoded: bytes) -> Header:
             raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
         array = _tiff_by_opencv(encoded)  # e.g. colour in floats, which Pillow does not know
         return Header(array.shape[1], array.shape[0], array.shape[2] if array.ndim == 3 else 1, str(array.dtype))
-    dtype = "uint16" if bits == 16 else _DTYPES.get(mode, "uint8")
+    dtype = "uint16" if bits == 16 or mode.startswith("I;16") else _DTYPES.get(mode, "uint8")
     channels = 1 if mode.startswith("I;") else _BANDS.get(mode, 3)
     return Header(*((height, width) if turned else (width, height)), channels, dtype)
 
@@ -198,11 +198,16 @@ def _stored(encoded: bytes) -> NDArray[Any]:
         with Image.open(io.BytesIO(encoded)) as opened:
             if encoded.startswith(_TIFF) and _bits(encoded, opened) == 16 and len(opened.getbands()) > 1:
                 return _turned(_tiff_by_opencv(encoded), opened.getexif().get(_ORIENTATION, 1))
+            bits, inverted = _bits(encoded, opened), _white_is_0(encoded, opened)
             picture = ImageOps.exif_transpose(opened)
             if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
                 alpha = picture.mode == "PA" or "transparency" in picture.info
                 picture = picture.convert("RGBA" if alpha else "RGB")
-            return np.asarray(picture)
+            array = np.asarray(picture)
+            if array.dtype.kind == "u" and array.itemsize == 2:
+                array = array << (16 - bits) if 8 < bits < 16 else array  # 12 bits of a TIFF
+                array = np.invert(array) if inverted else array
+            return array
     except Exception as error:  # on a broken file Pillow's readers may raise anything
         if encoded.startswith(_TIFF):
             return _tiff_by_opencv(encoded)
@@ -237,6 +242,11 @@ def _bits(encoded: bytes, picture: Image.Image) -> int:
     return 8
 
 
+def _white_is_0(encoded: bytes, picture: Image.Image) -> bool:
+    """Of a TIFF; Pillow itself turns such pictures of 8 bits into what others are."""
+    return encoded.startswith(_TIFF) and picture.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+
+
 def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
     file = io.BytesIO(encoded)
     try:
@@ -247,7 +257,7 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
         raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")
-    return shape, str(dtype)
+    return shape, dtype.name
 
 
 def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:

@@ -33,7 +33,7 @@ from partsight.data.augmentation import Transforms
 from partsight.errors import PartsightError
 from partsight.turns import turn
 
-PREPARED_VERSION = 2
+PREPARED_VERSION = 3
 """Raise it when the same file, transforms and library versions give other pixels."""
 _HASH = 16  # bytes
 _BATCH = 256  # pictures between two writes of the index
@@ -85,7 +85,7 @@ def prepare(
     shape = _common_shape(folder, used, fixed, channels) if root and fixed else None
     if root is None or shape is None:
         return None
-    place = root / _key(fixed, channels)
+    place = root / _key(fixed, channels, shape)
     wanted = {image: bytes.fromhex(content) for image, content in zip(used["image"], used["hash"], strict=True)}
     try:
         whole, known = _stored(place, shape)
@@ -124,9 +124,12 @@ def _common_shape(
     return shapes.pop() if len(shapes) == 1 else None
 
 
-def _key(fixed: Transforms, channels: int) -> str:
+def _key(fixed: Transforms, channels: int, shape: tuple[int, int, int]) -> str:
+    """Two data sets that end with different shapes are two files: SmallestMaxSize keeps a picture's proportions."""
     versions = [*pictures.decoders(), albumentations.__version__, PREPARED_VERSION]
-    made = json.dumps([[[name, dict(given)] for name, given in fixed.items()], channels, versions], sort_keys=True)
+    made = json.dumps(
+        [[[name, dict(given)] for name, given in fixed.items()], channels, shape, versions], sort_keys=True
+    )
     return hashlib.blake2b(made.encode(), digest_size=picture_cache.KEY // 2).hexdigest()
 
 

@@ -53,7 +53,7 @@ def labelled(examples: Examples, chosen: pd.DataFrame, task: Task) -> Examples:
     if task.output == "softmax":
         targets[positions, indices] = 1
     else:
-        targets[positions] = indices.reshape(len(positions), -1)
+        targets[positions] = indices.reshape(len(positions), targets.shape[1])
     frame = examples.frame.assign(label=pd.Series(texts, dtype=object, index=examples.frame.index))
     return dataclasses.replace(examples, frame=frame, targets=targets)
 

@@ -142,6 +142,8 @@ def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
         pass
     except PermissionError:
         raise PartsightError(f"{folder}: may not be read; give yourself the right") from None
+    except OSError as error:
+        raise PartsightError(f"{folder}: cannot be listed: {error.strerror}; start again when it can") from None
     return frozenset(files), frozenset(links)
 
 

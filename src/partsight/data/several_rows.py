@@ -57,7 +57,7 @@ def merged(frame: pd.DataFrame, column: str, labelled: frozenset[str]) -> tuple[
     Returns:
         The rows, and problems: pictures with both an empty class cell and a class, or with two groups.
     """
-    number = frame.groupby(["split", "image"], sort=False).ngroup()
+    number = frame.groupby(["split", "image"], sort=False, dropna=False).ngroup()  # an empty name is told elsewhere
     first = frame[~frame.duplicated(["split", "image"])].copy()
     classes: list[list[str]] = [[] for _ in range(len(first))]
     for picture, label in zip(number, frame[column], strict=True):

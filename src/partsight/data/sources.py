@@ -75,6 +75,8 @@ def gather(data: DataConfig) -> Sources:
                 rows, said = table_file.read(path, data, split)
                 labelled = data.label_columns[0] in rows
                 rows = rows.reindex(columns=list(dict.fromkeys([*rows, *data.label_columns])))
+                if table is None:  # beside a folder tree, whose classes are in `class`
+                    rows = rows.rename(columns={data.label_columns[0]: "class"})
                 parts.append(Source(split, str(path), rows, folder, labelled))
                 notes += said
             elif split == "train":

@@ -60,7 +60,13 @@ def read(config: Config) -> Examples:
             that cannot be used, so that one message lists all.
     """
     found = sources.gather(config.data)
-    parts = [_check(part, found, config.data) for part in found.parts]
+    columns = [*found.labels, "group"]
+    cells = {name: [part.rows[name] for part in found.parts if name in part.rows] for name in columns}
+    told = {name: iter(labels.texts(given)) for name, given in cells.items() if given}
+    parts = [
+        _check(part, found, config.data, {name: next(told[name]) for name in columns if name in part.rows})
+        for part in found.parts
+    ]
     problems = [problem for part in parts for problem in part.problems]
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
     notes = {"data_layout": "; ".join(found.notes)} if found.notes else {}
@@ -108,7 +114,8 @@ class _Checked:
     """What to say of all pictures that are not there, if the classes in `lost` have no others."""
 
 
-def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
+def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Series]) -> _Checked:
+    """`told`: labels and group as text."""
     raw, prefix = part.rows, f"{part.where}: " if len(found.parts) > 1 else ""
     must = ["image"]
     if part.split in ("train", "validation") and data.several_rows != "multi_hot":
@@ -124,9 +131,9 @@ def _check(part: Source, found: Sources, data: DataConfig) -> _Checked:
     frame["image"] = frame["image"].astype("str")
     if part.folder != found.parts[0].folder:
         frame["image"] = os.path.relpath(part.folder, found.parts[0].folder) + "/" + frame["image"]
-    frame["group"] = labels.texts(raw["group"]).to_numpy() if "group" in raw else None
+    frame["group"] = told["group"].to_numpy() if "group" in told else None
     for name in found.labels:
-        frame[name] = labels.texts(raw[name]).to_numpy()
+        frame[name] = told[name].to_numpy()
     absent = np.zeros(len(frame), dtype=bool)
     absent[pictures.absent] = True
     skipped = frame.loc[absent, ["split", "row", "image"]].assign(reason=f"not found in {part.folder}")

@@ -62,7 +62,7 @@ def cells(
         raise PartsightError(f"{path}: no column {names}; it has {', '.join(map(repr, known))}. {remedy}")
     try:
         if path.suffix.lower() == ".csv":
-            _refuse_longer_rows(path)
+            _refuse_what_pandas_hides(path, wanted)
             with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):  # of a comma at the end
                 frame = pd.read_csv(
                     path,
@@ -108,14 +108,16 @@ def columns(path: Path) -> list[str]:
         raise PartsightError(f"{path}: cannot be read as a table: {error}") from None
 
 
-def _refuse_longer_rows(path: Path) -> None:
+def _refuse_what_pandas_hides(path: Path, wanted: list[str]) -> None:
     """Pandas would leave out what a row has over the header: the end of a name with a comma, or, behind a name of the
-    row that has no header, its last column."""
+    row that has no header, its last column. Of two columns of one name it takes the first."""
     csv.field_size_limit(sys.maxsize)  # a mask as text can be long
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = (line for line in csv.reader(file) if len(line) > 1 or any(cell.strip() for cell in line))
         header = next(lines, [])
         longer = {row: len(line) for row, line in enumerate(lines) if any(line[len(header) :])}
+    if twice := [name for name in wanted if header.count(name) > 1]:
+        raise PartsightError(f"{path}: two columns are called {twice[0]!r}; rename one")
     if longer:
         first = next(iter(longer.values()))
         raise PartsightError(
@@ -144,7 +146,11 @@ def _of_pairs(
     if mask:
         holds = frame[mask].notna()
         note += f"; {holds.sum()} of {len(holds)} rows count, those whose {mask} is not empty"
-        none = ~holds.groupby(rows["image"]).transform("any") if several_rows == "multi_hot" else ~holds & False
+        none = (
+            ~holds.groupby(rows["image"], dropna=False).transform("any")
+            if several_rows == "multi_hot"
+            else ~holds & False
+        )
         rows = rows[holds | none]
         rows.loc[none, label] = None
     return rows, [note]

@@ -17,6 +17,10 @@ MOST_PREFIX = 16
 """At most so many tokens precede those of positions: class, distillation, registers."""
 
 
+_AT_ONCE = 8
+"""Pictures that go through the model together."""
+
+
 def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """(N, height, width) within 0 and 1: where pictures support a class, each map scaled to a largest value of 1.
 
@@ -35,16 +39,23 @@ def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[n
     model = model.eval()
     given = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(model.device)
     wanted = torch.from_numpy(classes).to(model.device)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with torch.autocast(model.device.type, enabled=False), torch.inference_mode(False), torch.enable_grad():
         place, seen = _place(model, given[:1]), _Seen()
         hook = place.layer.register_forward_hook(
             lambda _m, _i, out: place.layout.back(seen(place.layout.map(out)), out)
         )
+        for parameter in learning:  # or autograd would keep what each layer before the place has computed
+            parameter.requires_grad_(False)
+        cam = LayerGradCam(_class_scores(model), seen)
         try:
-            maps: Tensor = LayerGradCam(_class_scores(model), seen).attribute(given, wanted, relu_attributions=True)
+            parts = zip(torch.split(given, _AT_ONCE), torch.split(wanted, _AT_ONCE), strict=True)
+            maps = torch.cat([cam.attribute(some, of, relu_attributions=True).detach() for some, of in parts])
         finally:
             hook.remove()
-    maps = interpolate(maps.detach().float(), size=pictures.shape[1:3], mode="bilinear", align_corners=False)[:, 0]
+            for parameter in learning:
+                parameter.requires_grad_(True)
+    maps = interpolate(maps.float(), size=pictures.shape[1:3], mode="bilinear", align_corners=False)[:, 0]
     highest = maps.amax(dim=(1, 2), keepdim=True)
     return (maps / highest.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
 

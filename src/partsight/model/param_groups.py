@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from timm.models import group_parameters
+from timm.models._manipulate import group_with_matcher
 from torch import nn
 
 from partsight.config import Config, TrainingConfig
@@ -43,18 +43,25 @@ def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, floa
         rates |= {name: training.differential_learning_rate for name in rates if any(text in name for text in listed)}
     if training.layer_decay != 1:
         layer_of = layers(model.get_submodule("backbone.model"))
-        top = max(layer_of.values()) + 1
+        top = layer_of.pop(_HEAD)
         for name, layer in layer_of.items():
             rates[f"backbone.model.{name}"] *= training.layer_decay ** (top - layer)
     return rates
 
 
+_HEAD = "a head"
+"""Stands for the classifier that a timm model has here no more: in its layer are the parameters, such as those of a
+norm behind all blocks, that no pattern of timm's names."""
+
+
 def layers(model: Any) -> dict[str, int]:
-    """Parameter names of a timm model, each with its layer counted from the input; empty if timm knows no order."""
+    """Parameter names of a timm model, and _HEAD, each with its layer counted from the input; empty if timm knows no
+    order."""
     if not hasattr(model, "group_matcher"):
         return {}
-    found: dict[str, int] = group_parameters(model, model.group_matcher(coarse=False), reverse=True)
-    return found if max(found.values(), default=0) > 0 else {}
+    named = [*model.named_parameters(), (_HEAD, None)]
+    found: dict[str, int] = group_with_matcher(iter(named), model.group_matcher(coarse=False), reverse=True)
+    return found if max(layer for name, layer in found.items() if name != _HEAD) > 0 else {}
 
 
 def problems(config: Config) -> list[str]:

@@ -66,7 +66,13 @@ def find(config: Config) -> Weights:
 def load(model: nn.Module, weights: Weights, name: str, channels: int, height: int, width: int) -> None:
     """Puts the weights into a backbone made by `backbone.create`; timm adapts the stem to other channel counts."""
     if weights.state is not None:
-        loaded = backbone.create(name, channels, height, width, dict(weights.state))
+        # A run's checkpoint lacks what its backbone does not use; timm may insist on it.
+        shapes, removed = (
+            _tensors(name, channels, (height, width)),
+            backbone.shape(name, channels, height, width).unused,
+        )
+        state = {key: torch.zeros(shapes[key].shape) for key in removed} | weights.state
+        loaded = backbone.create(name, channels, height, width, state)
         kept = model.state_dict().keys()  # without timm's own head
         model.load_state_dict({key: value for key, value in loaded.state_dict().items() if key in kept})
 

@@ -28,6 +28,10 @@ from partsight.data import pictures
 from partsight.errors import PartsightError
 
 FOLDER = Path(__file__).resolve().parent
+NOT_THE_USERS = frozenset(
+    {"__MACOSX", "lost+found", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information"}
+)
+"""Folders of archivers, disks and network storage, as in training."""
 BATCH = 16
 """Pictures that go through the model together; cannot change a score by more than rounding."""
 
@@ -208,7 +212,7 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
         if real in above:
             return
         for path in folder.iterdir():
-            if path.name.startswith(".") or path.name == "lost+found":  # of a disk's top folder
+            if path.name.startswith(".") or path.name in NOT_THE_USERS:
                 continue
             if path.is_dir():
                 look(path, above | {real})
