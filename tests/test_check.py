@@ -456,6 +456,19 @@ def test_each_path_that_is_not_there_is_named_with_where_it_was_looked_for(confi
     assert check.rules(config(*given)) == []
 
 
+def test_a_folder_that_may_not_be_looked_into_is_as_good_as_none(
+    config: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert one(check.rules(config("usecase=casting", "data.root='~nosuchuser/parts'"))).startswith("data.root=~nosuch")
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    shut = config("usecase=casting", "data.root=/shut/parts")
+    monkeypatch.setattr(Path, "is_dir", refused)
+    assert one(check.rules(shut)).startswith("data.root=/shut/parts: ")
+
+
 def test_a_data_folder_that_is_not_there_is_never_replaced_by_the_sample(config: Compose) -> None:
     text = one(check.rules(config("usecase=casting", "data.root=/not/there")))
     assert text.startswith("data.root=/not/there: there is no such folder")

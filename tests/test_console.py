@@ -1,5 +1,6 @@
 """What is said in the terminal is said as it is written."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import IO
 import pandas as pd
 import pytest
 
-from partsight import console, failure
+from partsight import console, failure, output
 
 
 def full_disk() -> IO[str]:
@@ -49,3 +50,13 @@ def test_brackets_of_a_text_are_no_markup(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     for text in ("NO part[a].png", "in folder [/b]", "head[c]", "[d]", "Sweep layers=[e] [/f]", "left [g]"):
         assert text in said
+
+
+def test_closed_output_swallows_and_a_poor_locale_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(plain, encoding="ascii", write_through=True))
+    output.prepare()
+    console.say("nobody reads this")
+    print("98 ± 1", file=sys.stderr)
+    assert plain.getvalue() == b"98 ? 1\n"

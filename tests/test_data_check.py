@@ -34,6 +34,18 @@ def test_a_page_that_cannot_be_written_is_refused_first(tmp_path: Path, capsys: 
     assert not said.out
 
 
+def test_what_only_composing_finds_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("usecase=casting", "~augmentation.train.Nope") == 2
+    assert "augmentation.train.Nope" in capsys.readouterr().err
+
+
+def test_a_setting_may_be_longer_than_a_files_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    columns = ",".join(f"defect_number_{number}" for number in range(40))
+    assert status(str(root), f"data.label_columns=[{columns}]") == 2
+    assert "data.label_columns: several columns need data.table" in capsys.readouterr().err
+
+
 def test_copies_in_two_folds_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     for number in range(30):

@@ -6,7 +6,7 @@ an empty list is a clean bill.
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +228,14 @@ _LEAST = {"casting": 12, "product_defect": 60, "resistor": 222, "steel": 25}
 """The made samples and their smallest counts, as data.samples has them, which takes a while to import."""
 
 
+def _is_there(path: Path, kind: Callable[[Path], bool]) -> bool:
+    """Not where a folder above may not be looked into, or `~` is nobody's; pathlib raises then."""
+    try:
+        return kind(path.expanduser())
+    except (OSError, RuntimeError):
+        return False
+
+
 def _missing_paths(c: Config) -> list[str]:
     problems = []
     if c.data.root is None and c.data.sample is None:
@@ -239,23 +247,22 @@ def _missing_paths(c: Config) -> list[str]:
         least = _LEAST[str(c.data.sample)]
         problems.append(f"data.sample_count={c.data.sample_count}: {c.data.sample} needs at least {least}")
     if c.data.root is not None:
-        root = Path(c.data.root).expanduser()
-        if not root.is_dir():
+        root = Path(c.data.root)
+        if not _is_there(root, Path.is_dir):
             problems.append(
                 f"data.root={c.data.root}: there is no such folder (leave data.root out to train on the made sample)"
             )
         else:
             for key in ("table", "validation_table", "test_table", "unlabeled_table"):
                 name = getattr(c.data, key)
-                if name is not None and not (root / name).is_file():
-                    problems.append(f"data.{key}={name}: there is no such file in {root}")
+                if name is not None and not _is_there(root / name, Path.is_file):
+                    problems.append(f"data.{key}={name}: there is no such file in {root.expanduser()}")
             for key in ("images", "test_images"):
                 name = getattr(c.data, key)
-                if name is not None and not (root / name).is_dir():
-                    problems.append(f"data.{key}={name}: there is no such folder in {root}")
+                if name is not None and not _is_there(root / name, Path.is_dir):
+                    problems.append(f"data.{key}={name}: there is no such folder in {root.expanduser()}")
     folds_file = c.data.folds_file if c.data.validation_strategy == "file" else None
-    if folds_file is not None and not Path(folds_file).expanduser().is_file():
-        problems.append(f"data.folds_file={folds_file}: there is no such file")
-    if c.model.weights is not None and not Path(c.model.weights).expanduser().is_file():
-        problems.append(f"model.weights={c.model.weights}: there is no such file")
+    for key, file in (("data.folds_file", folds_file), ("model.weights", c.model.weights)):
+        if file is not None and not _is_there(Path(file), Path.is_file):
+            problems.append(f"{key}={file}: there is no such file")
     return problems

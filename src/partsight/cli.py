@@ -5,12 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import __version__, importing, memory, whole_file
+from partsight import __version__, importing, memory, output, whole_file
 from partsight.errors import PartsightError, Problems
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console command."""
+    output.prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["train"]:  # Hydra reads its own command line
         from partsight import command

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, config, failure, importing, overrides
+from partsight import check, config, failure, importing, output, overrides
 from partsight.errors import PartsightError, Problems, Pruned
 
 USAGE = """\
@@ -28,6 +28,7 @@ partsight trains an image classifier for visual inspection.
 
 def train(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line (default: the process's); mistakes are shown all together, and exit with status 2."""
+    output.prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
     config.register()
     if {"--help", "-h"} & set(given):

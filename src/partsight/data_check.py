@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,10 +62,11 @@ def _as_settings(what: Sequence[str]) -> list[str]:
     """A folder as data.root, of the use case custom unless one is named; settings unchanged."""
     settings: list[str] = []
     for text in what:
-        if "=" in text and not Path(text).is_dir():
+        there = os.path.isdir(text)  # noqa: PTH112 - Path raises of a text that is too long for a name
+        if "=" in text and not there:
             settings.append(text)
             continue
-        if not Path(text).is_dir():
+        if not there:
             raise PartsightError(f"{text}: there is no such folder; settings are of the form key=value")
         settings.append(f"data.root={quoted(str(Path(text).resolve()))}")
     if not values_of("usecase", settings) and not values_of("hydrogen_torch", settings):

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check, launchers
 from partsight.config import AugmentationConfig, Config, flat, leaves
-from partsight.errors import did_you_mean
+from partsight.errors import PartsightError, did_you_mean
 
 _SEARCH_PATH = "hydra.searchpath="
 
@@ -63,12 +63,20 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
 
 
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own."""
+    """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own.
+
+    Raises:
+        PartsightError: what only composing finds, such as a transform that is changed and not there.
+    """
     own = [f"file://{folder}" for folder in folders[:-1]]
     path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
     others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
-    with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
-        return compose("train", overrides=[*others, *path])
+    try:
+        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+            return compose("train", overrides=[*others, *path])
+    except (HydraException, OmegaConfBaseException) as error:
+        reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
+        raise PartsightError(" ".join(" ".join(reasons).split())) from None
 
 
 def values_of(key: str, overrides: Sequence[str]) -> list[str]:
@@ -299,5 +307,5 @@ def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
         overrides = [*overrides, "usecase=custom", "data.root=."]  # a stand-in, to see the other settings
     try:
         return check.rules(check.to_config(composed(overrides, folders)))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (PartsightError, OmegaConfBaseException) as error:
         return [str(error).splitlines()[0]]

@@ -131,6 +131,14 @@ def test_a_copy_without_label_is_no_conflict() -> None:
     assert "conflict" not in keys(audit(given, inspected(given, hash={"t.png": "a.png"})))
 
 
+def test_a_row_without_label_beside_a_labelled_one_is_no_conflict_either() -> None:
+    """A test table without labels may list the whole folder."""
+    given = examples(*SOUND, ("a.png", None, "test"), ("t.png", "good"))
+    audited = audit(given, inspected(given, hash={"t.png": "a.png"}))
+    assert not audited.copies["conflict"].any()
+    assert audited.repeated["labels"].tolist() == ["good"]
+
+
 def test_rows_of_one_picture_in_several_folds_have_to_be_looked_at() -> None:
     given = examples(*SOUND, ("a.png", "bad"))
     apart, together = [*FOLDS, "fold 1"], [*FOLDS, "fold 0"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 from tiny import noise
 
-from partsight.data.pictures import _turned, header, read
+from partsight.data.pictures import _turned, doubt, header, read
 from partsight.errors import PartsightError
 
 ORANGE = (240, 120, 30)
@@ -116,27 +116,37 @@ def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path, suffix: str, channels
     assert (picture == (wide >> 8)[..., None]).all()
 
 
-def tiff(path: Path, bits: int, photometric: int, data: bytes, width: int) -> None:
-    """A grey picture one pixel high, of values that Pillow and OpenCV cannot write."""
-    entries = [(256, 3, width), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (277, 3, 1),
-               (273, 4, 8), (278, 3, 1), (279, 4, len(data))]  # fmt: skip
-    start = 8 + len(data) + len(data) % 2
-    listed = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in sorted(entries))
-    head = b"II*\0" + struct.pack("<I", start) + data + b"\0" * (len(data) % 2)
-    path.write_bytes(head + struct.pack("<H", len(entries)) + listed + b"\0" * 4)
+def tiff(path: Path, order: str, bits: int, photometric: int, data: bytes, width: int) -> None:
+    """A grey picture one pixel high, of a kind that Pillow and OpenCV do not write. order: II or MM."""
+    entries = [(256, 3, width), (257, 3, 1), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (273, 4, 8),
+               (277, 3, 1), (278, 3, 1), (279, 4, len(data))]  # fmt: skip
+    sign, data = {"II": "<", "MM": ">"}[order], data + b"\0" * (len(data) % 2)
+    listed = b"".join(
+        struct.pack(f"{sign}HHI", tag, kind, 1) + struct.pack(f"{sign}I" if kind == 4 else f"{sign}HH", *value)
+        for tag, kind, value in ((tag, kind, (value,) if kind == 4 else (value, 0)) for tag, kind, value in entries)
+    )
+    head = order.encode() + struct.pack(f"{sign}HI", 42, 8 + len(data)) + data
+    path.write_bytes(head + struct.pack(f"{sign}H", len(entries)) + listed + b"\0" * 4)
 
 
-def test_of_twelve_bits_the_upper_eight_are_kept(tmp_path: Path) -> None:
-    tiff(tmp_path / "twelve.tif", 12, 1, bytes([0xFF, 0xF0, 0x0F, 0x80, 0x00, 0x10]), 4)  # fff 00f 800 010
-    assert read(tmp_path / "twelve.tif", 1)[0, :, 0].tolist() == [255, 0, 128, 1]
-    assert header((tmp_path / "twelve.tif").read_bytes()).dtype == "uint16"
+@pytest.mark.parametrize(("order", "photometric"), [("II", 1), ("MM", 1), ("II", 0), ("MM", 0)])
+def test_of_twelve_bits_the_upper_eight_are_kept(tmp_path: Path, order: str, photometric: int) -> None:
+    tiff(tmp_path / "12.tif", order, 12, photometric, bytes([0xFF, 0xF0, 0x0F, 0x80, 0x00, 0x10]), 4)  # fff 00f 800 010
+    upper = [255, 0, 128, 1] if photometric else [0, 255, 127, 254]
+    assert read(tmp_path / "12.tif", 1)[0, :, 0].tolist() == upper
+    encoded = (tmp_path / "12.tif").read_bytes()
+    assert header(encoded).dtype == "uint16"
+    assert doubt(encoded, header(encoded), np.zeros((1, 4, 1), np.uint8)) is None  # all of its bits are used
 
 
-def test_where_0_is_white_a_picture_is_inverted_in_any_depth(tmp_path: Path) -> None:
-    tiff(tmp_path / "8.tif", 8, 0, bytes([0, 255]), 2)
-    tiff(tmp_path / "16.tif", 16, 0, bytes([0, 0, 255, 255]), 2)
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_where_0_is_white_a_picture_is_inverted_in_any_depth(tmp_path: Path, order: str) -> None:
+    tiff(tmp_path / "8.tif", order, 8, 0, bytes([0, 255]), 2)
+    tiff(tmp_path / "16.tif", order, 16, 0, bytes([0, 0, 255, 255]), 2)
     for depth in (8, 16):
         assert read(tmp_path / f"{depth}.tif", 1)[0, :, 0].tolist() == [255, 0], depth
+    encoded = (tmp_path / "16.tif").read_bytes()
+    assert "nearly white" in str(doubt(encoded, header(encoded), np.full((1, 2, 1), 250, np.uint8)))
 
 
 def test_sixteen_bits_of_colour_keep_the_upper_eight(tmp_path: Path) -> None:

@@ -406,6 +406,14 @@ def test_all_tables_together_decide_how_a_class_is_written(tmp_path: Path) -> No
     assert examples.frame["label"].tolist()[-1] == "1.0"
 
 
+@pytest.mark.parametrize(("written", "stored"), [("1.0", 1.0), ("True", True)])
+def test_a_parquet_table_beside_a_csv_is_read_like_it(tmp_path: Path, written: str, stored: object) -> None:
+    touched(tmp_path, ["t.png"])
+    pd.DataFrame({"image": ["t.png"], "class": [stored]}).to_parquet(tmp_path / "test.parquet")
+    examples = read(tmp_path, labelled([written, "unknown", written]), test_table="test.parquet")
+    assert examples.frame["label"].tolist()[-1] == written
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     touched(tmp_path, ["0.png"])
     (tmp_path / "labels.csv").write_text("image,class,class\n0.png,good,bad\n")
@@ -418,6 +426,9 @@ def test_a_table_beside_a_folder_tree_may_call_its_labels_as_it_likes(tmp_path: 
     pd.DataFrame({"image": ["bad/1.png"], "verdict": ["bad"]}).to_csv(tmp_path / "tree" / "test.csv", index=False)
     examples = table.read(settings(tmp_path / "tree", None, label_columns=["verdict"], test_table="test.csv"))
     assert examples.frame["label"].tolist() == [*CLASSES, "bad"]
+    pd.DataFrame({"image": ["bad/1.png"], "verdict": [None]}).to_csv(tmp_path / "tree" / "val.csv", index=False)
+    data = {"label_columns": ["verdict"], "validation_table": "val.csv", "validation_strategy": "custom"}
+    assert "column 'verdict': empty in row 0" in refusal(lambda: table.read(settings(tmp_path / "tree", None, **data)))
 
 
 def test_pictures_in_hidden_folders_are_no_class(tmp_path: Path) -> None:

@@ -123,15 +123,14 @@ def test_layer_decay_gives_what_timm_gives_the_model_with_its_classifier(backbon
     assert max(ours.values()) == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize("name", ["beit_base_patch16_224", "vit_base_patch16_siglip_224"])
+@pytest.mark.parametrize("name", ["beit_base_patch16_224", "vit_base_patch16_siglip_224", "iformer_t"])
 def test_what_lies_behind_all_blocks_is_in_the_heads_layer(name: str) -> None:
     """A norm or a pooling that timm's patterns do not name: it shares the classifier's layer."""
-    small = {"depth": 2, "embed_dim": 32, "num_heads": 2}
+    small = {} if name == "iformer_t" else {"depth": 2, "embed_dim": 32, "num_heads": 2}
     whole, without = (timm.create_model(name, num_classes=classes, **small) for classes in (3, 0))
     groups = param_groups_layer_decay(whole, layer_decay=0.8)
     scale = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
-    layer_of = param_groups.layers(without)
-    top = layer_of.pop(param_groups._HEAD)
+    layer_of, top = param_groups.layers(without)
     expected = {key: scale[id(p)] for key, p in whole.named_parameters() if key in layer_of}
     assert {key: 0.8 ** (top - layer) for key, layer in layer_of.items()} == pytest.approx(expected)
     assert max(expected.values()) == 1.0

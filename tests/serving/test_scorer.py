@@ -18,10 +18,11 @@ from tiny import mlflow_runs, noise, probabilities, run, tree
 
 from partsight import cli
 from partsight.config import Config
-from partsight.data import augmentation, pictures
+from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.serving import graph
+from partsight.serving.packed import score
 from partsight.serving.packed.score import Scorer
 from partsight.serving.resize_rule import resize_rule
 
@@ -346,6 +347,14 @@ def test_a_file_that_is_missing_is_named(softmax: Path, tmp_path: Path, name: st
         assert done.returncode == status
         assert f"No such file or directory: '{scorer / name}'" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_folders_of_network_storage_are_no_users(softmax: Path, tmp_path: Path) -> None:
+    assert score.NOT_THE_USERS == folders.NOT_THE_USERS
+    shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
+    shutil.copytree(softmax / "parts" / "dent", tmp_path / "new" / "@eaDir")
+    assert script(softmax / "run" / "scorer", tmp_path / "new", "--out", tmp_path / "scores.csv").returncode == 0
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 12
 
 
 def test_linked_folders_are_scored_and_the_folder_of_the_scores_is_made(softmax: Path, tmp_path: Path) -> None:

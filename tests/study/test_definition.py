@@ -52,6 +52,19 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
     assert len(said) == 13
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("variants: {Base: {}, Base: {settings: [a=1]}}\nprotocols: {own: []}\n", "found duplicate key Base"),
+        ("title: Gr\xf6\xdfe\nprotocols: {own: []}\n", "not UTF-8 text; save it as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(Problems, match=said):
+        read_study(str(tmp_path / "mine.yaml"), CONF)
+
+
 def test_an_unknown_study_is_answered_with_the_nearest() -> None:
     with pytest.raises(Problems, match=r"kfolds; did you mean kfold\?"):
         read_study("kfolds", CONF)

@@ -129,6 +129,18 @@ def test_what_varies_under_another_protocol_may_be_set(tmp_path: Path) -> None:
         planned(tmp_path, "training.batch_size=8", protocol="own")
 
 
+def test_what_only_composing_finds_names_the_variant(tmp_path: Path) -> None:
+    wrong = SMALL.replace("training.learning_rate=1e-2]", "~augmentation.train.Affin]")
+    with pytest.raises(Problems, match=r"Affin.* \[variant: fast\]"):
+        planned(tmp_path, text=wrong)
+
+
+def test_a_variant_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    text = SMALL.replace("  fast:", "  'ResNet: big':")
+    runs = planned(tmp_path, "ResNet: big:training.epochs=3", text=text).runs
+    assert [run.config.training.epochs for run in runs] == [5, 5, 3, 3]
+
+
 def test_rules_name_the_variant(tmp_path: Path) -> None:
     with pytest.raises(Problems) as raised:
         planned(tmp_path, "seed=-1", text=SMALL.replace("1e-2", "-1"))

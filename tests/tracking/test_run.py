@@ -486,6 +486,27 @@ def test_the_store_stays_where_it_was_when_the_folder_changes(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_a_name_is_as_long_as_mlflows_tables_hold(tracking: TrackingConfig) -> None:
+    with tracked(tracking, "x" * 300):
+        pass
+    assert only_run(tracking).info.run_name == "x" * 250  # PostgreSQL refuses more
+
+
+def test_a_store_that_accepts_no_run_is_named(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise MlflowException("Permission denied")
+
+    monkeypatch.setattr(MlflowClient, "create_run", refuses)
+    with pytest.raises(PartsightError, match=r"does not accept a run: Permission denied"), tracked(tracking, "name"):
+        pass
+
+
+def test_what_opens_a_store_in_a_folder_with_a_blank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my parts").mkdir()
+    monkeypatch.chdir(tmp_path / "my parts")
+    assert store.ui_command(TrackingConfig()).endswith(f" 'sqlite:///{tmp_path}/my parts/mlflow.db'")
+
+
 def test_what_opens_the_store_in_a_browser(tmp_path: Path) -> None:
     command = store.ui_command(TrackingConfig())
     assert command.endswith(f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db")

@@ -208,7 +208,7 @@ def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     texts = rows[["image", "hash", "part"]].assign(label=[label_text(label, absent="") for label in rows["label"]])
     once = texts.drop_duplicates("image")
     again = texts[texts.duplicated("image", keep=False)].groupby("image", sort=False)
-    labels = {image: " + ".join(sorted(set(same))) for image, same in again["label"]}
+    labels = {image: " + ".join(sorted({one for one in same if one})) for image, same in again["label"]}
     parts = {image: sorted(set(same)) for image, same in again["part"]}
     return pd.DataFrame(
         {

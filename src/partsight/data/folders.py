@@ -41,7 +41,7 @@ class Tree:
 
 
 def pictures_below(folder: Path) -> list[str]:
-    """Paths of the pictures at every depth, relative and sorted; hidden and archiver folders are skipped."""
+    """Paths of the pictures at every depth, relative and sorted; without hidden folders and NOT_THE_USERS."""
     return sorted(_joined(at, name) for at, names in _folders(folder).items() for name in names)
 
 

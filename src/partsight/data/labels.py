@@ -45,10 +45,8 @@ def _stored(column: pd.Series) -> pd.Series:
     known = column.dropna()
     if known.dtype == object:  # what is neither text nor number is refused by row_checks.mixed_types
         known = known.map(lambda value: value if isinstance(value, str | bool | int | float) else str(value))
-    if pd.api.types.is_bool_dtype(known.dtype) or (len(known) and all(isinstance(value, bool) for value in known)):
-        known = known.astype(bool).astype(int)
-    elif pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():
-        known = known.astype(np.int64)
+    if pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():
+        known = known.map("{:.1f}".format)  # as a csv has it; `_canonical` decides
     codes, values = pd.factorize(known)
     named = np.array([str(value) for value in values], dtype=object)
     return pd.Series(named[codes], index=known.index, dtype=object).reindex(column.index)

@@ -1,6 +1,6 @@
 """The folder of prepared pictures: where it is, and how much it may hold.
 
-It holds one folder per way of making pictures, shared by all data sets, and a lock beside each.
+It holds one folder per way of making pictures and their shape, shared by all data sets, and a lock beside each.
 """
 
 import contextlib

@@ -2,8 +2,9 @@
 
 One rule for every format (recognized by the file's first bytes, not by its name):
 
-- Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8; floats must be within 0 and 1 and are multiplied by
-  255 and rounded; False and True become 0 and 255; other integers must be within 0 and 255.
+- Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8, as do the 12 of a TIFF; floats must be within 0 and
+  1 and are multiplied by 255 and rounded; False and True become 0 and 255; other integers must be within 0 and 255. A
+  TIFF whose 0 is white is inverted.
 - Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114) for 1; alpha is dropped and the colours below
   it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and alpha, 4: colour and alpha). A
   palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have exactly `channels`.
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, features
 
 from partsight.errors import PartsightError
 
@@ -155,8 +156,10 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
     """
     if ends_early(encoded, picture):
         return "the file ends early: the missing part is grey, or blurred in a progressive picture"
-    if head.dtype == "uint16" and picture.max() < 16:
-        return "at most 12 of the 16 bits are used, and the upper 8 are read: nearly black; stretch the values"
+    bits, inverted = _tiff_depth(encoded) if encoded.startswith(_TIFF) else (16, False)
+    if head.dtype == "uint16" and bits == 16 and (picture.min() > 239 if inverted else picture.max() < 16):
+        said = "white" if inverted else "black"
+        return f"at most 12 of the 16 bits are used, and the upper 8 are read: nearly {said}; stretch the values"
     return None
 
 
@@ -198,16 +201,15 @@ def _stored(encoded: bytes) -> NDArray[Any]:
         with Image.open(io.BytesIO(encoded)) as opened:
             if encoded.startswith(_TIFF) and _bits(encoded, opened) == 16 and len(opened.getbands()) > 1:
                 return _turned(_tiff_by_opencv(encoded), opened.getexif().get(_ORIENTATION, 1))
-            bits, inverted = _bits(encoded, opened), _white_is_0(encoded, opened)
+            bits = _bits(encoded, opened)
             picture = ImageOps.exif_transpose(opened)
             if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
                 alpha = picture.mode == "PA" or "transparency" in picture.info
                 picture = picture.convert("RGBA" if alpha else "RGB")
             array = np.asarray(picture)
-            if array.dtype.kind == "u" and array.itemsize == 2:
-                array = array << (16 - bits) if 8 < bits < 16 else array  # 12 bits of a TIFF
-                array = np.invert(array) if inverted else array
-            return array
+            if array.dtype.kind == "u" and array.itemsize == 2 and 8 < bits < 16:
+                array = array << (16 - bits)  # 12 bits, which Pillow, unlike OpenCV, leaves below
+            return _white_as_high(encoded, array)
     except Exception as error:  # on a broken file Pillow's readers may raise anything
         if encoded.startswith(_TIFF):
             return _tiff_by_opencv(encoded)
@@ -221,7 +223,25 @@ def _tiff_by_opencv(encoded: bytes) -> NDArray[Any]:
         raise PartsightError(f"cannot be decoded ({_reason(encoded)})")
     if picture.ndim == 3 and picture.shape[2] in (3, 4):
         picture = picture[..., [2, 1, 0, 3][: picture.shape[2]]]
-    return np.asarray(picture)
+    return _white_as_high(encoded, np.asarray(picture))
+
+
+def _white_as_high(encoded: bytes, stored: NDArray[Any]) -> NDArray[Any]:
+    """A TIFF of 16 bits whose 0 is white, inverted; with 8 bits decoders do so themselves."""
+    wide = encoded.startswith(_TIFF) and stored.dtype.kind == "u" and stored.itemsize == 2
+    return np.invert(stored) if wide and _tiff_depth(encoded)[1] else stored
+
+
+def _tiff_depth(encoded: bytes) -> tuple[int, bool]:
+    """Bits per sample, and whether 0 is white."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(encoded[: 16 if 43 in encoded[2:4] else 8])
+        file = io.BytesIO(encoded)
+        file.seek(tags.next)
+        tags.load(file)
+        return int(tags.get(_BITS_PER_SAMPLE, (8,))[0]), tags.get(_PHOTOMETRIC) == 0
+    except Exception:  # of a file that only OpenCV can read
+        return 16, False
 
 
 def _turned(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -242,11 +262,6 @@ def _bits(encoded: bytes, picture: Image.Image) -> int:
     return 8
 
 
-def _white_is_0(encoded: bytes, picture: Image.Image) -> bool:
-    """Of a TIFF; Pillow itself turns such pictures of 8 bits into what others are."""
-    return encoded.startswith(_TIFF) and picture.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
-
-
 def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
     file = io.BytesIO(encoded)
     try:
@@ -257,7 +272,7 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
         raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")
-    return shape, dtype.name
+    return shape, str(dtype.newbyteorder("="))
 
 
 def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:

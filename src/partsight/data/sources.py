@@ -24,6 +24,8 @@ class Source:
     is the row's number in the table."""
     folder: Path
     """What `image` is relative to."""
+    label: str | None = None
+    """What the table calls its label column, if `rows` call it otherwise."""
     labelled: bool = True
     """Whether the table has a label column; without one the labels in `rows` are null."""
 
@@ -75,9 +77,11 @@ def gather(data: DataConfig) -> Sources:
                 rows, said = table_file.read(path, data, split)
                 labelled = data.label_columns[0] in rows
                 rows = rows.reindex(columns=list(dict.fromkeys([*rows, *data.label_columns])))
-                if table is None:  # beside a folder tree, whose classes are in `class`
-                    rows = rows.rename(columns={data.label_columns[0]: "class"})
-                parts.append(Source(split, str(path), rows, folder, labelled))
+                own = (
+                    data.label_columns[0] if table is None else None
+                )  # beside a folder tree, whose classes are `class`
+                rows = rows.rename(columns={own: "class"}) if own else rows
+                parts.append(Source(split, str(path), rows, folder, own, labelled))
                 notes += said
             elif split == "train":
                 tree = folders.read(folder)

@@ -117,11 +117,12 @@ class _Checked:
 def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Series]) -> _Checked:
     """`told`: labels and group as text."""
     raw, prefix = part.rows, f"{part.where}: " if len(found.parts) > 1 else ""
+    shown, names = (raw.rename(columns={"class": part.label}), [part.label]) if part.label else (raw, found.labels)
     must = ["image"]
     if part.split in ("train", "validation") and data.several_rows != "multi_hot":
-        must += found.labels
-    problems = row_checks.empty_cells(raw, must) if len(raw) else ["the table has no rows"]
-    problems += row_checks.mixed_types(raw, found.labels)
+        must += names
+    problems = row_checks.empty_cells(shown, must) if len(raw) else ["the table has no rows"]
+    problems += row_checks.mixed_types(shown, names)
     pictures = row_checks.find_pictures(raw["image"], part.folder)
     problems += pictures.problems
     not_there = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)

@@ -36,10 +36,11 @@ def rankings(table: pd.DataFrame, task: Task) -> list[Ranking]:
     """
     given = scored(table, task)
     chosen = [task.positive_index] if task.output == "binary" else range(len(task.classes))
+    truth = given.one_hot  # made anew at each look
     return [
-        _ranking(task.classes[column], given.one_hot[:, column], given.probabilities[:, column])
+        _ranking(task.classes[column], truth[:, column], given.probabilities[:, column])
         for column in chosen
-        if 0 < given.one_hot[:, column].sum() < len(given.one_hot)
+        if 0 < truth[:, column].sum() < len(truth)
     ]
 
 

@@ -108,10 +108,7 @@ def _copies(audited: Audit, folder: Path) -> list[Block]:
     groups = [
         Group(
             ("conflict: " if found["conflict"] else "") + " | ".join(found["parts"]),
-            [
-                (name, f"{label}: {name}")
-                for name, label in zip(found["pictures"][:2], found["labels"][:2], strict=True)
-            ],
+            [(name, f"{label}: {name}") for name, label in _two_of(found)],
         )
         for found in _records(worst.head(SHOWN))
     ]
@@ -119,6 +116,14 @@ def _copies(audited: Audit, folder: Path) -> list[Block]:
         picture(contact_sheet(groups, folder), "byte for byte the same file: two pictures of each set"),
         table(listed, _of(len(worst), "sets of identical pictures")),
     ]
+
+
+def _two_of(found: dict[Any, Any]) -> list[tuple[str, str]]:
+    """Name and label of two identical pictures; of a conflict two that differ in their labels."""
+    pairs = list(zip(found["pictures"], found["labels"], strict=True))
+    if found["conflict"]:
+        pairs = list({label: (name, label) for name, label in reversed(pairs) if label}.values())[::-1]
+    return pairs[:2]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -171,8 +176,8 @@ def _samples(audited: Audit, folder: Path) -> list[Block]:
 
 def sample_sheet(audited: Audit, folder: Path) -> Figure:
     """A few pictures of every class."""
-    rows = audited.rows[audited.rows["problem"].isna()].drop_duplicates("image")
-    single = rows[["image", "label"]].explode("label")
+    rows = audited.rows[audited.rows["problem"].isna()]
+    single = rows[["image", "label"]].explode("label").drop_duplicates()  # a picture may have rows of several classes
     groups = []
     for name in audited.counts["class"].head(CLASSES):
         images = single.loc[single["label"] == name, "image"]

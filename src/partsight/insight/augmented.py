@@ -6,6 +6,7 @@ from partsight import seeds
 from partsight.config import Config
 from partsight.data import augmentation, pictures
 from partsight.data.table import Examples
+from partsight.errors import PartsightError
 from partsight.insight.contact import Panels, panel_sheet
 
 
@@ -21,10 +22,14 @@ def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epoc
     compose = augmentation.pipeline(config.augmentation.train)
     seed = seeds.run_seed(config) if config.seed >= 0 else 0  # of a seed still to be drawn nothing is known
     lines = []
-    for position in range(0, len(examples), max(1, len(examples) // number)):
+    for position in range(0, len(examples), max(1, len(examples) // number))[:number]:
         row = examples.frame.iloc[position]
-        stored = pictures.read(examples.folder / row["image"], config.image.channels)
+        try:
+            stored = pictures.read(examples.folder / row["image"], config.image.channels)
+        except PartsightError as error:
+            lines.append(Panels(f"{row['label']}: {row['image']}", [(str(error), "as stored")]))
+            continue
         keys = [(seed, epoch, int(row["row"])) for epoch in range(epochs)]
         seen = [(augmentation.apply(compose, stored, key), f"epoch {key[1]}") for key in keys]
         lines.append(Panels(f"{row['label']}: {row['image']}", [(stored, "as stored"), *seen]))
-    return panel_sheet(lines[:number], columns=epochs + 1)
+    return panel_sheet(lines, columns=epochs + 1)

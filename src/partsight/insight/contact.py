@@ -62,7 +62,7 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
     line = HEADING + tall + CAPTION + GAP
     figure = style.new_figure(WIDTH, max(lines, 1) * line + GAP, constrained=False)
     height = figure.get_figheight()
-    box = round(cell * style.DPI), round(tall * style.DPI)
+    box = round(cell * style.DPI), max(1, round(tall * style.DPI))
     for group, spots in zip(groups, places, strict=True):
         for number, ((picture, caption), (row, column)) in enumerate(zip(group.pictures, spots, strict=True)):
             left, top = GAP + column * (cell + GAP), GAP / 2 + row * line

@@ -42,26 +42,24 @@ def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, floa
         listed = training.differential_learning_rate_layers
         rates |= {name: training.differential_learning_rate for name in rates if any(text in name for text in listed)}
     if training.layer_decay != 1:
-        layer_of = layers(model.get_submodule("backbone.model"))
-        top = layer_of.pop(_HEAD)
+        layer_of, top = layers(model.get_submodule("backbone.model"))
         for name, layer in layer_of.items():
             rates[f"backbone.model.{name}"] *= training.layer_decay ** (top - layer)
     return rates
 
 
-_HEAD = "a head"
-"""Stands for the classifier that a timm model has here no more: in its layer are the parameters, such as those of a
-norm behind all blocks, that no pattern of timm's names."""
-
-
-def layers(model: Any) -> dict[str, int]:
-    """Parameter names of a timm model, and _HEAD, each with its layer counted from the input; empty if timm knows no
-    order."""
+def layers(model: Any) -> tuple[dict[str, int], int]:
+    """Parameter names of a timm model, each with its layer counted from the input; and the layer of the classifier that
+    it has here no more, in which are also parameters, such as those of a norm behind all blocks, that no pattern of
+    timm's names. None, and 0, if timm knows no order."""
     if not hasattr(model, "group_matcher"):
-        return {}
-    named = [*model.named_parameters(), (_HEAD, None)]
+        return {}, 0
+    classifier = model.pretrained_cfg.get("classifier") or "head"
+    head = f"{classifier if isinstance(classifier, str) else classifier[0]}.weight"
+    named = [*((name, parameter) for name, parameter in model.named_parameters() if name != head), (head, None)]
     found: dict[str, int] = group_with_matcher(iter(named), model.group_matcher(coarse=False), reverse=True)
-    return found if max(layer for name, layer in found.items() if name != _HEAD) > 0 else {}
+    top = found.pop(head)
+    return (found, top) if max(found.values(), default=0) > 0 else ({}, 0)
 
 
 def problems(config: Config) -> list[str]:
@@ -70,7 +68,7 @@ def problems(config: Config) -> list[str]:
     if not training.differential_learning_rate_layers and training.layer_decay == 1:
         return []
     model = _skeleton(config)
-    if training.layer_decay != 1 and not layers(model.get_submodule("backbone.model")):
+    if training.layer_decay != 1 and not layers(model.get_submodule("backbone.model"))[0]:
         return [
             f"training.layer_decay={training.layer_decay}: timm knows no order of the layers of {config.backbone}; "
             "use training.differential_learning_rate with layers by name"

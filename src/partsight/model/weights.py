@@ -67,10 +67,8 @@ def load(model: nn.Module, weights: Weights, name: str, channels: int, height: i
     """Puts the weights into a backbone made by `backbone.create`; timm adapts the stem to other channel counts."""
     if weights.state is not None:
         # A run's checkpoint lacks what its backbone does not use; timm may insist on it.
-        shapes, removed = (
-            _tensors(name, channels, (height, width)),
-            backbone.shape(name, channels, height, width).unused,
-        )
+        removed = [key for key in backbone.shape(name, channels, height, width).unused if key not in weights.state]
+        shapes = _tensors(name, channels, (height, width)) if removed else {}
         state = {key: torch.zeros(shapes[key].shape) for key in removed} | weights.state
         loaded = backbone.create(name, channels, height, width, state)
         kept = model.state_dict().keys()  # without timm's own head

@@ -142,7 +142,11 @@ def _conclude(plan: Plan) -> list[Path]:
     from partsight.study import results, writing
 
     result = writing.told(plan)
-    paths = writing.write(plan, result)
+    try:
+        paths = writing.write(plan, result)
+    except OSError as error:
+        reason = f"cannot be written: {error.strerror}; name another folder with --out"
+        raise PartsightError(f"{plan.folder}: {reason}") from None
     for part in result.parts:
         console.table(part.table, f"{plan.study.title}: {part.heading}")
     for note in result.notes:

@@ -153,15 +153,15 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     tracking = plan.runs[0].config.tracking
     client, experiment = store.prepare(tracking)
     uri, runs = store.uri(tracking), plan.folder / "runs"
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PartsightError(f"{runs}: cannot be made: {error.strerror}; name another folder with --out") from None
+    whole_file.try_writing(runs / FILE)
     found = read(runs)
     if found is None or found.uri != uri or not _is_there(client, found.run_id):
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
         name = f"study {plan.study.name} ({plan.protocol.name})"
-        found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        with store.refusals_told(tracking):
+            found = Parent(
+                uri, client.create_run(experiment, run_name=name[: store.LONGEST_NAME], tags=tags).info.run_id
+            )
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
     exit_on_signals()

@@ -120,7 +120,12 @@ def plan(
         problems += [p for p in overrides.problems(line, folders) if p not in problems]
     if problems:
         raise Problems("The study cannot run", problems)
-    configs = {name: check.to_config(overrides.composed(line, folders)) for name, line in lines.items()}
+    configs = {}
+    for name, line in lines.items():
+        try:
+            configs[name] = check.to_config(overrides.composed(line, folders))
+        except PartsightError as error:
+            problems.append(f"{error} [variant: {name}]")
     for name, config in configs.items():
         faults = [*check.rules(config, paths), *_run_problems(study, config)]
         problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]
@@ -150,11 +155,11 @@ def _of_variants(study: Study, given: Sequence[str]) -> tuple[dict[str, list[str
     own: dict[str, list[str]] = {name: [] for name in study.variants}
     common = []
     for text in given:
-        name, colon, setting = text.partition(":")
-        if colon and name in own:
-            own[name].append(setting)
-        else:
+        name = max((name for name in own if text.startswith(f"{name}:")), key=len, default=None)
+        if name is None:
             common.append(text)
+        else:
+            own[name].append(text[len(name) + 1 :])
     return own, common
 
 

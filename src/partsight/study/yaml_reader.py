@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from omegaconf._utils import get_yaml_loader
 
 from partsight.errors import Problems, did_you_mean
 
@@ -21,7 +22,11 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.problems: list[str] = []
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = yaml.load(
+                path.read_text(encoding="utf-8"), Loader=get_yaml_loader()
+            )  # keys given twice: an error
+        except UnicodeDecodeError:
+            raise Problems("Not readable", [f"{path}: not UTF-8 text; save it as UTF-8"]) from None
         except yaml.YAMLError as error:
             raise Problems("Not readable as YAML", [f"{path}: {error}".replace("\n", " ")]) from None
         if not isinstance(content, dict):

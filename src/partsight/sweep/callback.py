@@ -21,9 +21,9 @@ class SweepCallback(Callback):
         """Checks every job in both stages, then opens the parent run."""
         from partsight.sweep import isolation, jobs, parent
 
-        if jobs.is_a(config.hydra.launcher, "IsolatedLauncher"):
-            isolation.start_server()  # it imports while the jobs are checked
         try:
+            if jobs.is_a(config.hydra.launcher, "IsolatedLauncher"):
+                isolation.start_server()  # it imports while the jobs are checked
             settings = jobs.checked(config)
             jobs.in_one_folder(config)
             folder = Path(config.hydra.sweep.dir)

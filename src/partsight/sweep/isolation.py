@@ -27,6 +27,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from partsight import console, failure
+from partsight.errors import PartsightError
 
 PRELOAD = "partsight.preload"
 """What the server imports before the first job."""
@@ -88,10 +89,18 @@ def slots(n_jobs: int, cores: Sequence[int], gpus: Sequence[str]) -> list[Slot]:
 
 
 def start_server() -> ForkServerContext:
-    """Starts the server unless it is running; it imports while the caller continues."""
+    """Starts the server unless it is running; it imports while the caller continues.
+
+    Raises:
+        PartsightError: it cannot start.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOAD])
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    except OSError as error:
+        remedy = "set TMPDIR to a short path on a disk with room"
+        raise PartsightError(f"The server that jobs are forked from cannot start ({error}); {remedy}") from None
     return context
 
 
@@ -169,8 +178,10 @@ def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printe
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     output.close()
-    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    # UTF-8, whatever the locale: so it is read at the other end.
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", buffering=1, closefd=False, encoding="utf-8", errors="replace") for number in (1, 2)
+    )
     # Ctrl-C and a closed terminal reach the sweep, which ends its jobs once, by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -129,5 +129,7 @@ def _composed(overrides: list[str], folders: list[str]) -> Config:
     GlobalHydra.instance().clear()
     try:
         return check.to_config(command_line.composed(overrides, [Path(f) for f in (*folders[1:], folders[0])]))
+    except PartsightError as error:
+        raise PartsightError(f"{error} [job: {' '.join(overrides)}]") from None
     finally:
         GlobalHydra.instance().hydra = running

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from partsight import console, failure, whole_file
 from partsight.config import Config
@@ -71,7 +72,7 @@ def open_run(
     """
     tracking, text = jobs[0].tracking, " ".join(overrides)
     what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has checked the settings itself
-    what = {"overrides": text, "kind": "sweep"} | what
+    what = {"overrides": text[:MAX_TAG_VAL_LENGTH], "kind": "sweep"} | what
     client, experiment = store.prepare(tracking)
     if study and _other_worker_in(folder, study, client):
         raise PartsightError(
@@ -94,7 +95,9 @@ def open_run(
         for name, value in worker.items():
             client.set_tag(run_id, name, value)
     else:
-        run_id = client.create_run(experiment, run_name=f"sweep {text}"[:250], tags=what | worker).info.run_id
+        name = f"sweep {text}"[: store.LONGEST_NAME]
+        with store.refusals_told(tracking):
+            run_id = client.create_run(experiment, run_name=name, tags=what | worker).info.run_id
     known = None if listed is None else tuple(tuple(job) for job in listed)
     parent = Parent(store.uri(tracking), run_id, tuple(swept), known, study)
     folder.mkdir(parents=True, exist_ok=True)

@@ -171,7 +171,8 @@ def tracked(
                 if interrupted:
                     run = _reopened(TrackedRun(client, interrupted, whole=signals.wait), tags)
                 else:
-                    created = client.create_run(experiment, run_name=name, tags=tags)
+                    with store.refusals_told(tracking):
+                        created = client.create_run(experiment, run_name=name[: store.LONGEST_NAME], tags=tags)
                     run = TrackedRun(client, created.info.run_id, whole=signals.wait)
             yield run
         status = "FINISHED"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -83,10 +84,31 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
         ) from None
 
 
+LONGEST_NAME = 250
+"""Letters of a run's name that MLflow's tables hold; PostgreSQL refuses more."""
+
+
+@contextmanager
+def refusals_told(tracking: TrackingConfig) -> Iterator[None]:
+    """Around the first write of a run: a store that may be read need not accept one.
+
+    Raises:
+        PartsightError: it does not.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        raise PartsightError(
+            f"The MLflow store {uri(tracking)} does not accept a run: {str(error).splitlines()[0]}\n"
+            "Ask for the right to write there, or set tracking.uri."
+        ) from None
+
+
 def ui_command(tracking: TrackingConfig) -> str:
     """The command that opens the comparison in a browser, ready to copy; for a server, its address."""
     where = uri(tracking)
-    return where if where.startswith("http") else f"{sys.executable} -m mlflow ui --backend-store-uri {where}"
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
+    return where if where.startswith("http") else shlex.join(command)
 
 
 def _sqlite_file(where: str) -> Path | None:
@@ -98,7 +120,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     if found is not None and found.lifecycle_stage != "active":  # its name stays taken, and it accepts no run
         raise PartsightError(
             f"tracking.experiment={name}: has been deleted in MLflow. To bring it back:\n"
-            f"  MLFLOW_TRACKING_URI={client.tracking_uri} {sys.executable} -m mlflow experiments restore "
+            f"  MLFLOW_TRACKING_URI={shlex.quote(client.tracking_uri)} {sys.executable} -m mlflow experiments restore "
             f"--experiment-id {found.experiment_id}\n"
             "or give another name: tracking.experiment=..."
         )

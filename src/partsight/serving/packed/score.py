@@ -196,7 +196,7 @@ def selftest(folder: Path = FOLDER) -> list[str]:
 
 
 def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
-    """A file as it is; the pictures of a folder at every depth, sorted, except those in hidden folders.
+    """A file as it is; the pictures of a folder at every depth, sorted, except those in folders not the user's.
 
     Links to folders are followed, except to a folder that contains the link.
 
