@@ -20,8 +20,10 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def try_writing(out: Path) -> None:
-    """Finds out whether the file that an option --out names can be written; leaves nothing behind.
+def try_writing(out: Path, called: str | None = None) -> None:
+    """Finds out whether a file can be written; leaves nothing behind.
+
+    called: in the message; None: what the option --out names.
 
     Raises:
         PartsightError: it cannot.
@@ -37,4 +39,4 @@ def try_writing(out: Path) -> None:
             path.unlink()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         reason = error.strerror if isinstance(error, OSError) else error
-        raise PartsightError(f"--out {out}: cannot be written: {reason}") from None
+        raise PartsightError(f"{called or f'--out {out}'}: cannot be written: {reason}") from None

@@ -56,6 +56,7 @@ def test_every_mistake_of_a_file_is_told(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("variants: {Base: {}, Base: {settings: [a=1]}}\nprotocols: {own: []}\n", "found duplicate key Base"),
+        ("variants: {1e-3: {}, 1e-3: {settings: [a=1]}}\nprotocols: {own: []}\n", "found duplicate key 1e-3"),
         ("title: Gr\xf6\xdfe\nprotocols: {own: []}\n", "not UTF-8 text; save it as UTF-8"),
     ],
 )

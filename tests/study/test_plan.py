@@ -135,6 +135,17 @@ def test_what_only_composing_finds_names_the_variant(tmp_path: Path) -> None:
         planned(tmp_path, text=wrong)
 
 
+def test_what_only_composing_finds_is_told_once_for_all(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as raised:
+        planned(tmp_path, "~augmentation.train.Affin")
+    assert len(raised.value.problems) == 1
+
+
+def test_a_variant_may_be_called_by_a_number(tmp_path: Path) -> None:
+    text = SMALL.replace("  fast:", "  1e-2:")
+    assert planned(tmp_path, "1e-2:training.epochs=3", text=text).runs[2].variant == "1e-2"
+
+
 def test_a_variant_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
     text = SMALL.replace("  fast:", "  'ResNet: big':")
     runs = planned(tmp_path, "ResNet: big:training.epochs=3", text=text).runs

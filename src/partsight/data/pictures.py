@@ -240,7 +240,7 @@ def _tiff_depth(encoded: bytes) -> tuple[int, bool]:
         file.seek(tags.next)
         tags.load(file)
         return int(tags.get(_BITS_PER_SAMPLE, (8,))[0]), tags.get(_PHOTOMETRIC) == 0
-    except Exception:  # of a file that only OpenCV can read
+    except Exception:  # of a file that only OpenCV can read, such as a big-endian BigTIFF
         return 16, False
 
 

@@ -153,7 +153,7 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     tracking = plan.runs[0].config.tracking
     client, experiment = store.prepare(tracking)
     uri, runs = store.uri(tracking), plan.folder / "runs"
-    whole_file.try_writing(runs / FILE)
+    whole_file.try_writing(runs / FILE, f"The study's folder {plan.folder}, which --out names,")
     found = read(runs)
     if found is None or found.uri != uri or not _is_there(client, found.run_id):
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}

@@ -125,7 +125,7 @@ def plan(
         try:
             configs[name] = check.to_config(overrides.composed(line, folders))
         except PartsightError as error:
-            problems.append(f"{error} [variant: {name}]")
+            problems += [f"{error} [variant: {name}]"] if not any(q.startswith(str(error)) for q in problems) else []
     for name, config in configs.items():
         faults = [*check.rules(config, paths), *_run_problems(study, config)]
         problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]

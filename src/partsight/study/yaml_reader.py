@@ -5,11 +5,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf._utils import get_yaml_loader
 
 from partsight.errors import Problems, did_you_mean
 
 T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """A key given twice is an error; plain YAML takes the last, and a variant would be gone."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As SafeLoader's."""
+        given = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [key for key in given if given.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"found duplicate key {twice[0]}", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class Reader:
@@ -22,9 +32,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.problems: list[str] = []
         try:
-            content = yaml.load(
-                path.read_text(encoding="utf-8"), Loader=get_yaml_loader()
-            )  # keys given twice: an error
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
         except UnicodeDecodeError:
             raise Problems("Not readable", [f"{path}: not UTF-8 text; save it as UTF-8"]) from None
         except yaml.YAMLError as error:

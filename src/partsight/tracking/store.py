@@ -100,7 +100,7 @@ def refusals_told(tracking: TrackingConfig) -> Iterator[None]:
     except FAULTS as error:
         raise PartsightError(
             f"The MLflow store {uri(tracking)} does not accept a run: {str(error).splitlines()[0]}\n"
-            "Ask for the right to write there, or set tracking.uri."
+            "Repeat the command once it does (is it reachable, may you write there?), or set tracking.uri."
         ) from None
 
 

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-from hydra.errors import HydraException
-
 from partsight import check, config, overrides
 from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import kinds, report, usecase
@@ -72,7 +70,7 @@ def _problems(out: Path) -> list[str]:
     config.register()
     try:
         settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), config.conf_folder()]))
-    except HydraException as error:
+    except PartsightError as error:
         return [str(error)]
     return check.rules(settings) or check.names(settings)
 
