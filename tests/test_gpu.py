@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import mlflow_runs, probabilities, run, tree
+from tiny import mlflow_runs, noise, probabilities, run, tree
 
 from partsight import machine
 from partsight.config import Config, TrainerConfig
+from partsight.data import augmentation, device_transforms
 from partsight.errors import PartsightError
 from partsight.fit.checkpoints import BesideTraining
 from partsight.fit.curves import Curves
@@ -155,6 +156,34 @@ def test_speed_and_memory_of_the_gpu_are_measured(
     given = config("usecase=casting", "backbone=resnet18", "image.height=64", "image.width=64", *GPU[:2])
     figures = timing.measure(given, machine.resolve(TrainerConfig(accelerator="gpu")))
     assert figures["train_memory_mb"] >= figures["inference_memory_mb"] > 40, "11 million parameters of four bytes"
+
+
+@pytest.mark.parametrize("augmented", ["medium", "casting_study"])
+def test_pictures_augmented_on_the_gpu_are_the_processors(config: Callable[..., Config], augmented: str) -> None:
+    """And nothing waits for the GPU meanwhile."""
+    settings = config("usecase=casting", f"augmentation={augmented}", "image.height=96", "image.width=128")
+    _, rest = augmentation.divided(settings.augmentation.train)
+    compose = augmentation.pipeline(rest)
+    left = device_transforms.last(compose.transforms)
+    pictures, draws = torch.from_numpy(noise(1, 96, 128)).repeat(64, 1, 1, 1), []
+    for draw in range(64):
+        augmentation.give_draws(compose, (draw,))
+        draws.append(device_transforms.drawn(left, pictures[0].numpy()))
+    expected = device_transforms.transformed(left, pictures, torch.stack(draws))
+    there = pictures.cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = device_transforms.transformed(left, there, torch.stack(draws))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    apart = (found.cpu().int() - expected.int()).abs()
+    assert apart.float().mean() < 0.01
+
+
+def test_a_run_augments_on_the_gpu(pictures: Path, tmp_path: Path) -> None:
+    given = ("augmentation=medium", "augmentation.on_device=true", "training.epochs=4")
+    folder = run(tmp_path, f"data.root={pictures}", *GPU, *given)
+    assert losses(folder)[-5:].mean() < losses(folder)[:5].mean()
 
 
 def test_two_jobs_of_a_sweep_share_the_gpu(pictures: Path, tmp_path: Path) -> None:

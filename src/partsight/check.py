@@ -34,14 +34,15 @@ def rules(config: Config, paths: bool = True) -> list[str]:
 
 def names(config: Config) -> list[str]:
     """Problems that only the libraries can see: plugins, backbone, head, optimizer, transforms. Reads no data."""
-    from partsight.data import augmentation
+    from partsight.data import augmentation, device_transforms
     from partsight.model import backbone, optimizer, param_groups, plugins
 
     problems = plugins.load(config.plugins)
     unknown = backbone.problems(config)
     problems += unknown or param_groups.problems(config)
     problems += optimizer.problems(config.training.optimizer)
-    problems += augmentation.problems(config.augmentation, config.image)
+    faults = augmentation.problems(config.augmentation, config.image)
+    problems += faults or device_transforms.problems(config.augmentation)
     return problems
 
 

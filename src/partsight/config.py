@@ -135,6 +135,9 @@ class AugmentationConfig:
     """Applied to training pictures."""
     inference: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Applied to validation, test and new pictures."""
+    on_device: bool = False
+    """The last transforms of train, where they are among those of docs/config.md, are done on the device, in batches,
+    with the loader's draws; pixels differ by rounding. For a GPU that waits for its loader."""
 
 
 @dataclass

@@ -33,12 +33,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree(tmp_path_factory.mktemp("pictures"), {"bad": 9, "good": 9}, size=12)
 
 
-def fold_data(root: Path, seed: int = 5, fold: int = 0, workers: int = 0, batch_size: int = 4) -> FoldData:
+def fold_data(
+    root: Path, seed: int = 5, fold: int = 0, workers: int = 0, batch_size: int = 4, on_device: bool = False
+) -> FoldData:
     config = Config(
         seed=seed,
         fold=fold,
         data=DataConfig(root=str(root), workers=workers),
-        augmentation=AugmentationConfig(TRANSFORMS, {"Resize": TRANSFORMS["Resize"]}),
+        augmentation=AugmentationConfig(TRANSFORMS, {"Resize": TRANSFORMS["Resize"]}, on_device),
         training=TrainingConfig(batch_size=batch_size, drop_last=False),
     )
     examples = table.read(config)
@@ -134,6 +136,20 @@ def test_workers_cannot_change_a_picture(root: Path, watched: Watcher) -> None:
 def test_batch_size_and_fold_cannot_change_a_picture(root: Path, watched: Watcher) -> None:
     assert same(watch(fold_data(root, batch_size=7), epochs=1).trained[0], watched.trained[0])
     assert same(watch(fold_data(root, fold=1), epochs=1).trained[0], watched.trained[0])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pictures_finished_on_the_device_are_the_same(root: Path, watched: Watcher, workers: int) -> None:
+    """Brightness and contrast differ by a level at most; here ShiftScaleRotate stays with the loader."""
+    data = fold_data(root, workers=workers, on_device=True)
+    found = watch(data)
+    assert found.validated == watched.validated
+    for one, other in zip(found.trained, watched.trained, strict=True):
+        assert list(one) == list(other)
+        assert max(int(np.abs(one[row].astype(int) - other[row]).max()) for row in one) <= 1
+    batch = data.first_training_batch()
+    assert (batch.pictures.numpy() == np.stack(list(found.trained[0].values())[: len(batch.pictures)])).all()
+    assert batch.draws.shape == (len(batch.pictures), 0)
 
 
 def test_validation_pictures_are_not_augmented(root: Path) -> None:

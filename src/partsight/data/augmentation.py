@@ -51,6 +51,11 @@ def pipeline(transforms: Transforms) -> A.Compose:
     return A.Compose(_built(transforms))
 
 
+def beginning(compose: A.Compose, count: int) -> A.Compose:
+    """The first transforms of a pipeline; they are the same objects, so `give_draws` to the whole is also theirs."""
+    return A.Compose(compose.transforms[:count])
+
+
 def _built(transforms: Transforms) -> list[A.BasicTransform | A.BaseCompose]:
     return [_class(name)(**_nested_built(name, arguments)) for name, arguments in transforms.items()]
 
@@ -73,12 +78,12 @@ def _is_composed(name: str) -> bool:
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
     """Transforms one picture; its randomness depends only on `seed`, so workers and resumes cannot change it."""
-    _seed(compose, seed)
+    give_draws(compose, seed)
     transformed: NDArray[np.uint8] = compose(image=picture)["image"]
     return transformed
 
 
-def _seed(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
+def give_draws(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
     """Gives every transform its own draws, including those within OneOf and the like.
 
     Compose.set_random_seed would give all of them the same draws: a picture would be flipped, turned and covered, or
@@ -88,7 +93,7 @@ def _seed(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
     for transform, own in zip(reversed(composed.transforms), drawn, strict=True):
         transform.set_random_seed(int(own))
         if isinstance(transform, A.BaseCompose):
-            _seed(transform, (int(own),))
+            give_draws(transform, (int(own),))
 
 
 def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from partsight import seeds
 from partsight.config import Config
-from partsight.data import prepared, sampling
+from partsight.data import augmentation, device_transforms, prepared, sampling
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
 from partsight.data.prepared import Prepared
 from partsight.data.ready import ReadyLoader
@@ -43,6 +44,8 @@ class FoldData(LightningDataModule):
         self.train_positions = np.flatnonzero((((fold != config.fold) | seen) & (fold >= 0)) | pseudo)
         self.validation_positions = np.flatnonzero(fold == config.fold)
         self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
+        train = augmentation.pipeline(config.augmentation.train)
+        self._left = device_transforms.last(train.transforms) if config.augmentation.on_device else []
         self._prepared: dict[str, Prepared | None] = {}
         if inspected is not None:
             split = examples.frame["split"]
@@ -76,6 +79,15 @@ class FoldData(LightningDataModule):
         order = EpochOrder(len(dataset), self.seed, False, *self._process())
         return ReadyLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """There the transforms that the loader has left are done."""
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return self._finished(moved, batch.draws)
+
+    def _finished(self, batch: Batch, draws: Tensor) -> Batch:
+        pictures = device_transforms.transformed(self._left, batch.pictures, draws)
+        return batch._replace(pictures=pictures, draws=draws[:, :0])
+
     def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
         """These rows of all examples, in their order, on one device, whatever trained the model."""
         dataset = self._dataset(positions, "inference")
@@ -86,7 +98,8 @@ class FoldData(LightningDataModule):
         """The first batch that training draws, augmented; under several processes, that of the first."""
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
-        return Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
+        batch = Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
+        return self._finished(batch, batch.draws)
 
     def _training_order(self) -> EpochOrder:
         chances = None
@@ -113,6 +126,7 @@ class FoldData(LightningDataModule):
             self.config.image.channels,
             self.seed,
             self._prepared.get(part),
+            part == "train" and self.config.augmentation.on_device,
         )
 
     def _process(self) -> tuple[int, int]:

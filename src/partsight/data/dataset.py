@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from partsight.data import augmentation, pictures
+from partsight.data import augmentation, device_transforms, pictures
 from partsight.data.prepared import Prepared
 
 Key = tuple[int, ...]
@@ -28,6 +28,8 @@ class Batch(NamedTuple):
     """(outputs,) float32."""
     positions: Tensor
     """() int64: position in the dataset."""
+    draws: Tensor = torch.empty(0)
+    """(numbers,) float32: for the transforms that are left to the device; empty if the picture is finished."""
 
 
 class PictureDataset(Dataset[Batch]):
@@ -42,6 +44,7 @@ class PictureDataset(Dataset[Batch]):
         channels: of the pictures.
         seed: of the run.
         prepared: pictures to which the first transforms have already been applied.
+        on_device: only draw for the last transforms, which the device does (device_transforms.py).
     """
 
     def __init__(
@@ -54,9 +57,12 @@ class PictureDataset(Dataset[Batch]):
         channels: int,
         seed: int,
         prepared: Prepared | None = None,
+        on_device: bool = False,
     ) -> None:
         self.folder, self.images, self.rows, self.targets = folder, images, rows, targets
         self.compose = augmentation.pipeline(prepared.rest if prepared else transforms)
+        self.left = device_transforms.last(self.compose.transforms) if on_device else []
+        self.here = augmentation.beginning(self.compose, len(self.compose.transforms) - len(self.left))
         self.channels, self.seed, self.prepared = channels, seed, prepared
 
     def __len__(self) -> int:
@@ -66,11 +72,13 @@ class PictureDataset(Dataset[Batch]):
         position, epoch, *copy = key
         image = self.images[position]
         picture = self.prepared.picture(image) if self.prepared else pictures.read(self.folder / image, self.channels)
-        picture = augmentation.apply(self.compose, picture, (self.seed, epoch, int(self.rows[position]), *copy))
+        augmentation.give_draws(self.compose, (self.seed, epoch, int(self.rows[position]), *copy))
+        picture = self.here(image=picture)["image"]
         return Batch(
             torch.from_numpy(np.ascontiguousarray(picture)),
             torch.from_numpy(self.targets[position]),
             torch.tensor(position),
+            device_transforms.drawn(self.left, picture),
         )
 
 
