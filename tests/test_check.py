@@ -65,6 +65,11 @@ def test_the_plus_that_hydra_advises_does_not_let_an_unknown_setting_in(
     assert one(problems("usecase=casting", f"{prefix}{key}=1")).startswith(f"{key}: there is no such setting")
 
 
+@pytest.mark.parametrize("key", ["training.epochs", "augmentation.train"])
+def test_a_setting_that_always_has_a_value_cannot_be_deleted(problems: Callable[..., list[str]], key: str) -> None:
+    assert one(problems("usecase=casting", f"~{key}")).startswith(f"~{key}: only groups and transforms can be left out")
+
+
 def test_an_unknown_setting_cannot_be_deleted(problems: Callable[..., list[str]]) -> None:
     assert "training.lerning_rate: there is no such setting" in one(
         problems("usecase=casting", "~training.lerning_rate")
@@ -99,7 +104,7 @@ def test_a_right_override_gives_no_problem(problems: Callable[..., list[str]], o
         ("head.dropout=half", "head.dropout=half: Value 'half' of type 'str' could not be converted to Float"),
         ("model.pretrained=perhaps", "model.pretrained=perhaps: Value 'perhaps' is not a valid bool"),
         ("head.hidden=[wide]", "head.hidden=['wide']: Value 'wide' of type 'str' could not be converted to Integer"),
-        ("data.label_columns=class", "data.label_columns=class: "),
+        ("data.label_columns=class", "data.label_columns=class: is a list; write data.label_columns=[class]"),
         ("name=null", "name=None: "),
         ("training=fast", "training=fast: "),
     ],
@@ -131,7 +136,15 @@ def test_an_override_that_is_no_key_and_value_is_quoted(problems: Callable[..., 
 @pytest.mark.parametrize("text", ["data.root=~/parts", "data.root=/Prüfteile", "data.good_classes=[gut,Lötfehler]"])
 def test_a_value_that_hydra_cannot_read_is_to_be_quoted(problems: Callable[..., list[str]], text: str) -> None:
     assert "put texts with blanks, brackets, ~ or umlauts in quotes" in one(problems("usecase=casting", text))
+    assert one(problems("usecase=custom", *{"data.root": "data.root=/", text.split("=")[0]: text}.values()))
     assert not problems("usecase=casting", "data.good_classes=['gut','Lötfehler']")
+
+
+def test_the_made_sample_is_offered_where_there_is_one(config: Compose) -> None:
+    for usecase, offered in (("casting", True), ("custom", False)):
+        text = one(check.rules(config(f"usecase={usecase}", "data.root=/nowhere")))
+        assert text.startswith("data.root=/nowhere: there is no such folder")
+        assert ("made sample" in text) is offered
 
 
 def test_a_missing_use_case_lists_them(problems: Callable[..., list[str]]) -> None:
@@ -139,6 +152,16 @@ def test_a_missing_use_case_lists_them(problems: Callable[..., list[str]]) -> No
     for name in ("casting", "custom", "product_defect", "resistor", "steel"):
         assert name in text
     assert text.endswith("usecase=casting")
+
+
+@pytest.mark.parametrize(
+    "override", ["tracking.uri=http://me:hidden@10.0.0.1", "tracking.uri=postgresql://me:hidden@h/d"]
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(config: Callable[..., Config], override: str) -> None:
+    text = one(check.rules(config("usecase=casting", override)))
+    assert text.startswith("tracking.uri: holds a password")
+    assert "hidden" not in text
+    assert check.rules(config("usecase=casting", override.replace(":hidden", ""))) == []
 
 
 @pytest.mark.parametrize("override", ["fold=0,1", "training.epochs=range(1,4)", "training.learning_rate=interval(0,1)"])

@@ -1,6 +1,7 @@
 """Both ways to start: what they answer, how fast, with which exit status, and what they leave alone."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from tiny import IMPORTS
 
 from partsight import __version__, cli, command
+from partsight.tracking import store
 
 ROOT = Path(__file__).parents[1]
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -148,6 +150,23 @@ def test_a_broken_file_of_the_user_is_named(tmp_path: Path, capsys: pytest.Captu
     assert f"{file}: training.epoch: there is no such setting; did you mean training.epochs?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["train"], ["data", "check"]])
+def test_a_folder_of_configs_that_is_not_there_is_named(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([*given, "usecase=parts", "--config-dir", "nowhere"])
+    assert left.value.code == 2
+    assert "--config-dir nowhere: there is no such folder" in capsys.readouterr().err
+
+
+def test_flags_may_stand_between_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[list[str]] = []
+    monkeypatch.setattr(command, "launch", lambda given, _: launched.append(list(given)))
+    command.train(["usecase=casting", "training.epochs=1", "-m", "fold=0,1"])
+    command.train(["usecase=casting", "--cfg", "job", "fold=1"])
+    flags, settings = ["-m"], ["usecase=casting", "training.epochs=1", "fold=0,1"]
+    assert launched == [[*flags, *settings], ["--cfg", "job", "usecase=casting", "fold=1"]]
+
+
 def test_the_command_line_of_the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prog", "typed"])
     with pytest.raises(SystemExit):
@@ -182,6 +201,31 @@ def test_ui_serves_the_store_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp
     store = f"sqlite:///{tmp_path}/mlflow.db"
     options = ["--backend-store-uri", store, "--host", "0.0.0.0", "--port", "5055"]
     assert called[0][1:] == ["-m", "mlflow", "ui", *options]
+
+
+def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """MLflow itself ends with status 0."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port in (taken.getsockname()[1], 99999):
+            with pytest.raises(SystemExit) as left:
+                cli.main(["ui", "--port", str(port)])
+            assert left.value.code == 2
+            said = capsys.readouterr()
+            assert said.err.startswith(f"--host 127.0.0.1 --port {port}: ")
+            assert not said.out
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "uri", stopped)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["ui"])
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_the_pages_of_a_server_are_the_servers_own(capsys: pytest.CaptureFixture[str]) -> None:

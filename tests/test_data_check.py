@@ -132,3 +132,54 @@ def test_it_leaves_nothing_but_the_page(tmp_path: Path) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     status(str(root))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data_check.html", "parts"]
+
+
+def test_classes_that_differ_only_in_a_blank_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(30)]
+    labels = [f"{name} " if number % 4 == 0 else name for name in ("good", "bad") for number in range(30)]
+    pd.DataFrame({"image": names, "class": labels}).to_csv(root / "labels.csv", index=False)
+    assert status(str(root), "data.table=labels.csv") == 1
+    assert "! 'bad' and 'bad '" in capsys.readouterr().out
+
+
+def test_what_page_and_console_say_of_a_data_set_is_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    shutil.copy(root / "good" / "0000.png", root / "stray.png")
+    (root / "good" / "0001.png").write_text("no picture")
+    assert status(str(root)) == 2
+    said = capsys.readouterr().out
+    assert "1 pictures are in no class folder" in said
+    assert "the picture cannot be used (first good/0001.png: " in said
+
+
+def test_pictures_that_are_not_there_are_told_before_the_classes_they_would_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 3, "bad": 3})
+    names = [f"{name}\\{number:04}.png" for name in ("good", "bad") for number in range(3)]
+    pd.DataFrame({"image": names, "class": ["good", "bad"] * 3}).to_csv(root / "labels.csv", index=False)
+    assert status(str(root), "data.table=labels.csv") == 2
+    said = capsys.readouterr().out
+    assert "the names hold backslashes" in said
+    assert "nothing to tell apart" not in said
+
+
+def test_a_table_that_lies_beside_the_only_class_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"pictures": 6})
+    (root / "labels.csv").write_text("image,class\n")
+    assert status(str(root)) == 2
+    said = capsys.readouterr().out
+    assert "one class only ('pictures')" in said
+    assert "if labels.csv beside them holds the labels, add data.table=labels.csv" in said
+
+
+def test_a_cell_without_a_picture_is_told_by_the_name_of_its_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 3, "bad": 3})
+    (root / "labels.csv").write_text("file,class\ngood/0000.png,good\nbad/0000.png,bad\n,bad\n")
+    assert status(str(root), "data.table=labels.csv", "data.image_column=file") == 2
+    assert "column 'file': empty in row 2" in capsys.readouterr().out

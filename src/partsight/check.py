@@ -6,6 +6,7 @@ an empty list is a clean bill.
 """
 
 import operator
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,12 @@ def _of_training(c: Config) -> Iterator[str]:
             f"trainer.compile={c.trainer.compile}: CUDA graphs would write over the gradients that "
             f"training.grad_accumulation={training.grad_accumulation} adds up; use default"
         )
+    if re.search(r"://[^/?#]*:[^/?#]+@", c.tracking.uri or ""):
+        yield (
+            "tracking.uri: holds a password, and settings stand in the run's parameters and checkpoints; leave it out "
+            "and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD or ~/.pgpass for "
+            "PostgreSQL, or the whole address as MLFLOW_TRACKING_URI"
+        )
     if any(width < 1 for width in c.head.hidden):
         yield "head.hidden: widths must be at least 1"
     if not _are_devices(c.trainer.devices):
@@ -250,9 +257,8 @@ def _missing_paths(c: Config) -> list[str]:
     if c.data.root is not None:
         root = Path(c.data.root)
         if not _is_there(root, Path.is_dir):
-            problems.append(
-                f"data.root={c.data.root}: there is no such folder (leave data.root out to train on the made sample)"
-            )
+            remedy = " (leave data.root out to train on the made sample)" if c.data.sample else ""
+            problems.append(f"data.root={c.data.root}: there is no such folder{remedy}")
         else:
             for key in ("table", "validation_table", "test_table", "unlabeled_table"):
                 name = getattr(c.data, key)

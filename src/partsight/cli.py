@@ -1,6 +1,7 @@
 """`partsight`: train, study, data check, bench, predict, export, import-ht, ui. Imports wait until they are needed."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,6 +170,7 @@ def _import(parsed: argparse.Namespace) -> None:
 
 
 def _ui(parsed: argparse.Namespace) -> None:
+    import socket
     import subprocess
 
     from partsight.config import TrackingConfig
@@ -175,6 +180,11 @@ def _ui(parsed: argparse.Namespace) -> None:
     if where.startswith("http"):  # MLflow serves files and databases, not another server
         print(f"The runs are on a server, which has the same pages: open {where}")
         return
+    try:  # MLflow's own status is 0 if it cannot serve
+        family = socket.AF_INET6 if ":" in parsed.host else socket.AF_INET
+        socket.create_server((parsed.host, parsed.port), family=family).close()
+    except (OSError, OverflowError) as error:
+        raise PartsightError(f"--host {parsed.host} --port {parsed.port}: {error}; name another") from None
     print(f"Runs of {where} on http://{parsed.host}:{parsed.port} (Ctrl-C ends it)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
     try:

@@ -1,5 +1,6 @@
 """`train`: from the command line to a checked config to a run."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -36,7 +37,10 @@ def train(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     try:
         given = _with_use_case(given)
-        args = get_args_parser().parse_args(given)
+        args = get_args_parser().parse_intermixed_args(given)
+        for setting in args.overrides:  # Hydra wants them behind its flags
+            given.remove(setting)
+        given += args.overrides
         if not (args.hydra_help or args.shell_completion):
             _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
     except PartsightError as error:
@@ -51,6 +55,9 @@ def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
     typed, sys.argv = sys.argv, [sys.argv[0], *given]  # Hydra reads sys.argv
     try:
         main()
+    except KeyboardInterrupt:  # what runs has said how to go on
+        print("Stopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     finally:
         sys.argv = typed
 
@@ -63,7 +70,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     """
     config.register()
     # --cfg says that nothing runs: folds that a Hydrogen Torch yaml names do not become a sweep.
-    args = get_args_parser().parse_args(_with_use_case([*arguments, "--cfg=job"]))
+    args = get_args_parser().parse_intermixed_args(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
     folders = _refuse_mistakes(args.config_dir, args.overrides)
@@ -111,8 +118,13 @@ def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:
     Args:
         own: --config-dir.
         given: overrides; the folders of a `hydra.searchpath=` among them are the user's own too.
+
+    Raises:
+        PartsightError: there is no such folder.
     """
-    named = [Path(own).resolve()] if own and Path(own).is_dir() else []
+    if own and not Path(own).is_dir():
+        raise PartsightError(f"--config-dir {own}: there is no such folder")
+    named = [Path(own).resolve()] if own else []
     return [*named, *overrides.searched_folders(given), config.conf_folder()]
 
 

@@ -25,7 +25,8 @@ Looks at a whole data set, every picture decoded once, and writes what it found 
 
 Exit status: 0 nothing that spoils a score; 1 usable, but look at the page first (identical or similar pictures across
 splits or folds, identical pictures with different labels, pictures that end early, are nearly black at 16 bits or are
-left out, rows of one picture or of one group that are divided, a class without rows in a fold);
+left out, rows of one picture or of one group that are divided, a class without rows in a fold, class names that differ
+only in blanks or case);
 2 training would refuse it (a class that no training row has, for instance), or the command is wrong."""
 
 EXIT = {None: 0, "look": 1, "unusable": 2}
@@ -88,13 +89,17 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
     refused = [Finding("unusable", key, text) for key, text in told.items() if row_parts is None]
     unused = [Finding("note", key, text) for key, text in told.items() if row_parts is not None]
-    audited = dataclasses.replace(audited, findings=(*refused, *audited.findings, *unused))
+    almost = [Finding("look", key, text) for key, text in examples.notes.items() if key == "similar_classes"]
+    audited = dataclasses.replace(audited, findings=(*refused, *almost, *audited.findings, *unused))
     console.table(audited.counts, f"{config.name}: rows")
     for finding in audited.findings:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
+    others = {name: words for name, words in examples.notes.items() if name != "similar_classes"}
+    notes = [f"{name.replace('_', ' ')}: {words}" for name, words in others.items()]
+    for note in notes:
+        console.say(f"{_MARKS['note']} {note}")
     console.say(audit_page.verdict_text(audited))
     subtitle = f"{where} · {config.data.validation_strategy}"
-    notes = [f"{name.replace('_', ' ')}: {words}" for name, words in examples.notes.items()]
     return audit_page.audit_page(audited, examples.folder, title, subtitle, notes), EXIT[audited.level]
 
 

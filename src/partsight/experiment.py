@@ -57,7 +57,10 @@ def run(config: Config) -> float:
         facts.announce(resolved, data, tags)
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
         keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
-        with tracked(config.tracking, name, parent, tags, known.id if known else None) as track:
+        with (
+            earlier.told_if_stopped(config, drawn and parent is None),
+            tracked(config.tracking, name, parent, tags, known.id if known else None) as track,
+        ):
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
             keeping.write_inputs(stage, resolved.examples, divided)

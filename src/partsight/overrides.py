@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
@@ -58,7 +58,10 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
     in_files = [p for path, section in _chosen_files(chosen, folders) for p in _file_problems(path, section)]
     found += in_files
     if found and not in_files:
-        found += _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
+        rules = _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
+        lines = {override.input_line for override in good}
+        wrong = tuple(text.lstrip("+~").partition("=")[0] for text in overrides if text not in lines)
+        found += [problem for problem in rules if not wrong or not problem.startswith(wrong)]  # without their values
     return found
 
 
@@ -141,7 +144,10 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     if key == "study":
         return [f"{override.input_line}: studies have their own command: partsight study {override.value()}"]
     if override.is_delete():
-        return [] if _known(key) else [_unknown(key, folders)]
+        if not _known(key):
+            return [_unknown(key, folders)]
+        removable = _is_group(override, folders) or key.count(".") > 1  # a mapping by name: augmentation.train.Affine
+        return [] if removable else [f"{override.input_line}: only groups and transforms can be left out; set {key}="]
     if override.is_sweep_override():
         if not multirun:
             return [f"{override.input_line}: several values need a sweep: add -m"]
@@ -240,6 +246,8 @@ def _type_problem(key: str, value: Any) -> str | None:
     try:
         OmegaConf.update(schema, key, value, force_add=True)
     except OmegaConfBaseException as error:
+        if isinstance(OmegaConf.select(schema, key), ListConfig) and not isinstance(value, list):
+            return f"{key}={value}: is a list; write {key}=[{value}]"
         return f"{key}={value}: {str(error).splitlines()[0]}"
     return None
 

@@ -205,3 +205,15 @@ def test_what_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
     assert len(table.read(Config(data=casting(tmp_path, table="mine.csv")))) == 2
     assert table.read(Config(data=casting(tmp_path, images="own"))).info.classes == ("c", "d")
     assert "none.csv" in refusal(lambda: table.read(Config(data=casting(tmp_path, table="none.csv"))))
+
+
+@pytest.mark.parametrize("others", [("train", "test", "old"), ("train", "old")])
+def test_splits_beside_something_else_are_not_classes(tmp_path: Path, others: tuple[str, ...]) -> None:
+    root = touched(tmp_path, [f"{name}/{part}/1.png" for name in others for part in ("good", "bad")])
+    said = refusal(lambda: folders.read(root))
+    assert "would be splits, but old beside would not" in said
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    found = folders.read(touched(tmp_path, ["test/1.png", "test/2.png", "old/3.png"]))
+    assert found.rows["train"]["class"].tolist() == ["old", "test", "test"]

@@ -105,3 +105,24 @@ def test_splits_are_not_mixed_and_nothing_is_not_averaged(make_table):
         average_over_folds(folds, PLAIN)
     with pytest.raises(PredictionsError, match="no folds"):
         average_over_folds([], PLAIN)
+
+
+def test_a_repeat_that_lacks_a_fold_is_not_pooled(make_table):
+    """Its rows are not those of the others, and no table has the mean of two numbers of rows."""
+    places = ((0, 0, 8), (0, 1, 5), (1, 0, 9))
+    folds = [
+        _fold(make_table, right, 10 - right, 20 * fold, fold=fold, repeat=repeat) for repeat, fold, right in places
+    ]
+    result = average_over_folds(folds, PLAIN).set_index("metric")
+    whole = average_over_folds(folds[:2], PLAIN).set_index("metric")
+    for column in ("pooled", "low", "high", "pooled_n"):
+        pd.testing.assert_series_equal(result[column], whole[column])
+    assert (result["n"] == 3).all()
+
+
+def test_repeats_of_different_rows_are_not_pooled(make_table):
+    folds = [_fold(make_table, 8, 2, 20 * number, fold=number, repeat=number) for number in (0, 1)]
+    result = average_over_folds(folds, PLAIN)
+    assert result["pooled"].isna().all()
+    assert (result["pooled_n"] == 0).all()
+    assert result["mean"].notna().any()

@@ -267,6 +267,13 @@ def test_a_missing_checkpoint(pictures: Path, capsys: pytest.CaptureFixture[str]
     assert "absent.ckpt: there is no such checkpoint" in refusal(capsys, "absent.ckpt", pictures)
 
 
+def test_a_picture_in_place_of_a_table(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = next(pictures.rglob("*.png"))
+    assert "tables are csv or parquet (.csv, .pq, .parquet), not .png; of pictures, name the folder" in refusal(
+        capsys, checkpoint, one
+    )
+
+
 @pytest.mark.parametrize("kind", ["text", "folder", "tensors", "pickle", "empty"])
 def test_what_is_no_checkpoint(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     path = tmp_path / "other.ckpt"

@@ -246,6 +246,13 @@ def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     assert problems.isna().sum() == 11
 
 
+def test_scores_are_csv(softmax: Path, tmp_path: Path) -> None:
+    done = script(softmax / "run" / "scorer", softmax / "parts" / "dent", "--out", tmp_path / "scores.xlsx")
+    assert done.returncode == 2
+    assert "scores.xlsx: must end in .csv" in done.stderr
+    assert not (tmp_path / "scores.xlsx").exists()
+
+
 @pytest.mark.parametrize("to_file", [True, False])
 def test_a_name_that_is_not_utf8_stops_nothing(softmax: Path, tmp_path: Path, to_file: bool) -> None:
     shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")

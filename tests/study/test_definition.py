@@ -91,3 +91,10 @@ def test_published_figures_may_have_a_spread(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["own", "cpu", "gpu", "paper"])
 def test_protocols_are_read(protocol: str) -> None:
     assert read_protocol(protocol, CONF).about
+
+
+def test_a_figure_published_at_no_threshold_in_particular_is_refused_beside_thresholds(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("variants: {a: {published: {F1: 0.9}}}\nthresholds: [0.2, 0.5]\nprotocols: {cpu: []}\n")
+    with pytest.raises(Problems, match=r"variants.a.published: at which of the thresholds\? Write published_at"):
+        read_study(str(path), CONF)

@@ -295,3 +295,9 @@ def test_what_the_study_reports_fits_the_test_set_it_was_scored_on() -> None:
             for figure, of in (("Recall", 263), ("Accuracy", 716)):
                 value = variant.published[figure].value
                 assert abs(round(value * of) / of - value) < 0.00006, (name, figure, value)
+
+
+def test_variants_that_would_share_a_folder_are_refused(tmp_path: Path) -> None:
+    text = "settings: [usecase=casting, seed=1]\nvariants: {A+: {}, A-: {}, B: {}}\nprotocols: {own: []}\n"
+    with pytest.raises(Problems, match=r"variants A\+, A-: the same settings, and names that make one folder"):
+        planned(tmp_path, text=text, protocol="own")

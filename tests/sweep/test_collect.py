@@ -113,6 +113,23 @@ def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> 
     assert statuses == ["KILLED", "FAILED", "FINISHED", "RUNNING", "KILLED"]
 
 
+def test_a_complete_sweep_is_finished_though_its_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: object) -> None:
+        raise Exception("AccessDenied")  # boto3's errors have no more in common with MLflow's
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri))
+    sweep = client.create_run(experiment).info.run_id
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(parent.Parent(uri, sweep))))
+    monkeypatch.setattr(MlflowClient, "log_artifact", refuses)
+    job(tmp_path, 0, "head=linear")
+    assert collect.conclude(tmp_path, ["head=linear"])
+    assert "(Exception: AccessDenied); the result is in" in capsys.readouterr().out
+    assert client.get_run(sweep).info.status == "FINISHED"
+
+
 @pytest.mark.parametrize("failed", [False, True])
 def test_the_exit_status_is_that_of_the_jobs_where_mlflow_cannot_be_reached(
     tmp_path: Path, failed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

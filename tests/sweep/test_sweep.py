@@ -146,8 +146,9 @@ def test_a_sweep_that_is_stopped_ends_its_parent_killed(begin: Begin, tmp_path: 
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        process.rest(timeout=120)
+        rest = process.rest(timeout=120)
     assert process.returncode != 0
+    assert "Traceback" not in rest
     parent, children = runs(tmp_path, "casting")
     assert parent.info.status == "KILLED"
     assert [child.info.status for child in children] == ["KILLED"]  # the second job was never started

@@ -1,5 +1,6 @@
 """The runs of an experiment side by side."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,12 @@ def test_runs_of_several_use_cases_keep_their_own_names(tmp_path: Path) -> None:
         ("a run of casting", "casting"),
         ("a run of steel", "steel"),
     ]
+
+
+def test_an_infinite_loss_is_infinite_again(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri))
+    run = client.create_run(experiment).info.run_id
+    for step, value in enumerate((0.5, math.inf, -math.inf)):
+        client.log_metric(run, "validation_loss", value, step=step)
+    assert comparison.curves([run], "validation_loss", uri)["value"].tolist() == [0.5, math.inf, -math.inf]

@@ -415,6 +415,23 @@ def test_a_result_that_the_store_does_not_take_can_be_brought_to_it(
     assert "could not be marked FAILED in MLflow" in capsys.readouterr().out
 
 
+def test_a_file_that_the_artifact_store_does_not_take_is_told(
+    tracking: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3's errors have nothing in common with MLflow's."""
+
+    class ClientError(Exception): ...
+
+    def refuses(*_: object) -> None:
+        raise ClientError("AccessDenied")
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", refuses)
+    (tmp_path / "metrics.csv").touch()
+    with pytest.raises(PartsightError, match="ClientError: AccessDenied"), tracked(tracking, "run") as track:
+        track.artifact(tmp_path / "metrics.csv")
+    assert only_run(tracking).info.status == "FAILED"
+
+
 def test_a_store_that_is_away_does_not_hide_why_a_run_failed(tracking: TrackingConfig) -> None:
     with pytest.raises(ValueError, match="row 7"), away("set_tag", "set_terminated"), tracked(tracking, "run"):
         raise ValueError("row 7")

@@ -77,7 +77,7 @@ def _tell(found: "Measured") -> None:
     )
     console.say(
         f"Pictures read and prepared in {found.prepared_seconds:.1f} s; first step {found.first_step_seconds:.1f} s "
-        f"after the fit began; {found.waiting_share:.1%} of the training time between steps (loader, callbacks); "
-        f"{found.peak_memory_gb:.2f} GB of memory"
+        f"after the fit began; {found.waiting_share:.1%} of the training time between steps "
+        f"(loader, transfer, callbacks); {found.peak_memory_gb:.2f} GB of memory"
         + (f", {found.peak_gpu_memory_gb:.2f} GB on the GPU" if found.peak_gpu_memory_gb else "")
     )

@@ -46,7 +46,7 @@ class Measured:
     """Where an epoch's time goes: training, validation, the rest (checkpoints, callbacks), and `model`, what the model
     alone would take for the same pictures."""
     waiting_share: float
-    """Share of the run's training time between steps, spent on the loader and callbacks."""
+    """Share of the run's training time between steps: loader, transfer with what is done on arrival, callbacks."""
     prepared_seconds: float
     """Checks, and reading, inspecting and preparing the pictures; a second call finds those in caches."""
     peak_memory_gb: float

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from partsight import seeds
@@ -82,11 +81,8 @@ class FoldData(LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """There the transforms that the loader has left are done."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        return self._finished(moved, batch.draws)
-
-    def _finished(self, batch: Batch, draws: Tensor) -> Batch:
-        pictures = device_transforms.transformed(self._left, batch.pictures, draws)
-        return batch._replace(pictures=pictures, draws=draws[:, :0])
+        pictures = device_transforms.transformed(self._left, moved.pictures, batch.draws)
+        return moved._replace(pictures=pictures, draws=moved.draws[:, :0])
 
     def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
         """These rows of all examples, in their order, on one device, whatever trained the model."""
@@ -99,7 +95,11 @@ class FoldData(LightningDataModule):
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
         batch = Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
-        return self._finished(batch, batch.draws)
+        parts = zip(
+            *(torch.split(part, 32) for part in (batch.pictures, batch.draws)), strict=True
+        )  # for little memory
+        pictures = torch.cat([device_transforms.transformed(self._left, *part) for part in parts])
+        return batch._replace(pictures=pictures, draws=batch.draws[:, :0])
 
     def _training_order(self) -> EpochOrder:
         chances = None

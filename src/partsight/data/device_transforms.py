@@ -275,7 +275,8 @@ def _other_hue(pictures: Tensor, factor: Tensor) -> Tensor:
     hue = (hue + 180 * factor).remainder_(180).floor_()
     chroma = value * saturation / 255
     sectors = [(offset + hue / 30).remainder_(6) for offset in (5, 3, 1)]
-    return torch.cat([value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1) for k in sectors], dim=1).floor_()
+    found = torch.cat([value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1) for k in sectors], dim=1)
+    return found.add_(1e-3).floor_()  # a GPU divides by 255 with an error: what should be 0 could become -1, so 255
 
 
 def _grey(pictures: Tensor) -> Tensor:

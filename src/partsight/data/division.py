@@ -91,7 +91,7 @@ def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
 
 def _remedy(found: pd.DataFrame, config: Config) -> str:
     if (found["split"] == "test").all():
-        return "Take these rows out of the training table: test rows cannot move to another fold."
+        return "Take these pictures out of the training rows: test rows cannot move to another fold."
     if config.data.validation_strategy in folds.DIVIDED:
         return "data.on_leak=group keeps look-alikes in one fold."
     return "The division is given, not drawn: fix it by hand, or draw one (grouped, data.on_leak=group)."

@@ -34,7 +34,8 @@ def of_broken(broken: pd.DataFrame, skip: bool) -> list[Finding]:
     if broken.empty:
         return []
     what = "are left out of training (data.on_bad_image=skip)" if skip else "stop training"
-    text = f"{_many(len(broken), 'row')}: the picture cannot be used; such rows {what}"
+    first = f"first {broken['image'].iloc[0]}: {broken['problem'].iloc[0]}"
+    text = f"{_many(len(broken), 'row')}: the picture cannot be used ({first}); such rows {what}"
     return [Finding("look" if skip else "unusable", "broken", text)]
 
 

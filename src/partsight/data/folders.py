@@ -65,6 +65,14 @@ def read(given: Path) -> Tree:
             f"{folder}: the folders {_listed(names)} are divided into {_listed(_below(found, _joined(at, names[0])))}. "
             f"Put the split first ({folder}/train/{names[0]}/1.png), or write a table (data.table)."
         )
+    splits = [name for name in names if name.lower() in SPLITS]
+    of_classes = [name for name in splits if (own := _joined(at, name)) not in found and _below(found, own)]
+    if len(splits) > 1 or of_classes:  # read as classes, test pictures would be trained on
+        others = [name for name in names if name not in splits]
+        raise PartsightError(
+            f"{folder}: {_listed(splits)} would be splits, but {_listed(others)} beside would not. Move elsewhere what "
+            "is no split, and call the splits train, val and test; or write a table (data.table)."
+        )
     return Tree(folder, {"train": _rows(found, at)}, notes)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from partsight import console
 from partsight.config import Config, DataConfig
-from partsight.data import bad_pictures, inspection, labels, row_checks, several_rows, sources
+from partsight.data import bad_pictures, inspection, labels, row_checks, several_rows, sources, table_file
 from partsight.data.info import DataInfo, members
 from partsight.data.sources import Source, Sources
 from partsight.errors import PartsightError, Problems
@@ -81,10 +81,12 @@ def read(config: Config) -> Examples:
             notes["repeated_rows"] = again
     try:
         label = labels.read(frame, found.labels, config)
-    except Problems as error:
-        problems += error.problems
     except PartsightError as error:
-        problems.append(str(error))
+        if config.data.on_bad_image == "skip":  # then it may be for want of these
+            problems += [text for part in parts for text in part.absent]
+        if len(frame) or not problems:
+            hint = _table_beside(found.parts[0].where)
+            problems += error.problems if isinstance(error, Problems) else [f"{error}{hint}"]
     else:
         lost = {name for part in parts for name in part.lost} - set(label.classes)
         if lost:
@@ -117,8 +119,9 @@ class _Checked:
 def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Series]) -> _Checked:
     """`told`: labels and group as text."""
     raw, prefix = part.rows, f"{part.where}: " if len(found.parts) > 1 else ""
-    shown, names = (raw.rename(columns={"class": part.label}), [part.label]) if part.label else (raw, found.labels)
-    must = ["image"]
+    names = [part.label] if part.label else found.labels
+    shown = raw.rename(columns={"image": data.image_column} | ({"class": part.label} if part.label else {}))
+    must = [data.image_column]
     if part.split in ("train", "validation") and data.several_rows != "multi_hot":
         must += names
     problems = row_checks.empty_cells(shown, must) if len(raw) else ["the table has no rows"]
@@ -144,10 +147,20 @@ def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Se
     return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, not_there)
 
 
+def _table_beside(where: str) -> str:
+    """What to try if the data set was read as folders of classes, and a table lies in it; or nothing."""
+    folder = Path(where)
+    inside = folder.iterdir() if folder.is_dir() else []
+    tables = sorted(path.name for path in inside if path.suffix in table_file.SUFFIXES)
+    if not tables:
+        return ""
+    return f"; folders were read as classes: if {tables[0]} beside them holds the labels, add data.table={tables[0]}"
+
+
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:
     """Raises the problems, and with them the existing pictures that cannot be used."""
     where = found.parts[0].where if len(found.parts) == 1 else str(sources.root(config.data))
-    console.say(f"{where}: the table has errors; checking the pictures too, so that all problems are listed together")
+    console.say(f"{where}: data or settings have errors; looking at the pictures too, so that all are listed together")
     is_there = [isinstance(name, str) and (folder / name).is_file() for name in frame["image"]]
     there = frame[np.array(is_there, dtype=bool)]
     reasons = bad_pictures.reasons(inspection.inspect(folder, there["image"]), config.image.channels)

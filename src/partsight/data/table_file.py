@@ -9,8 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from partsight.config import DataConfig
+from partsight.data.folders import PICTURE_SUFFIXES
 from partsight.data.messages import named_rows
 from partsight.errors import PartsightError
+
+SUFFIXES = (".csv", ".pq", ".parquet")
+"""Of tables."""
 
 _NAME_THEM = "Set data.image_column, data.label_columns, data.group_column."
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -91,9 +95,10 @@ def columns(path: Path) -> list[str]:
     Raises:
         PartsightError: another kind of file, or an unreadable one.
     """
-    if path.suffix.lower() not in (".csv", ".pq", ".parquet"):
+    if path.suffix.lower() not in SUFFIXES:
+        remedy = "; of pictures, name the folder" if path.suffix.lower() in PICTURE_SUFFIXES else ""
         raise PartsightError(
-            f"{path}: tables are csv or parquet (.csv, .pq, .parquet), not {path.suffix or 'without suffix'}"
+            f"{path}: tables are csv or parquet ({', '.join(SUFFIXES)}), not {path.suffix or 'without suffix'}{remedy}"
         )
     try:
         if path.suffix.lower() == ".csv":

@@ -30,7 +30,8 @@ def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: f
         ROC_AUC it compares probabilities of different models with one another, and so may be below the mean
         (Forman and Scholz 2010, "Apples-to-apples in cross-validation studies").
     With several repeats, value and limits are means over the repeats: the same rows again are no new examples, so
-    repeating does not narrow the interval. If one repeat has no limits, neither has their mean.
+    repeating does not narrow the interval. If one repeat has no limits, neither has their mean. A repeat that lacks
+    rows of another is left out; if all do, nothing is pooled.
     Raises PredictionsError if there is no table, or if a row occurs twice within a repeat.
     """
     if not tables:
@@ -39,7 +40,10 @@ def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: f
     _refuse_repeated_rows(everything)
     each = [summarise(table, task, confidence) for table in tables]
     order, folds = each[0]["metric"], pd.concat(each).groupby("metric")["value"]
-    repeats = pd.concat([summarise(table, task, confidence) for _, table in everything.groupby("repeat")])
+    rows = set(everything["row"])
+    whole = [table for _, table in everything.groupby("repeat") if len(table) == len(rows)]
+    nothing = each[0].assign(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
+    repeats = pd.concat([summarise(table, task, confidence) for table in whole] or [nothing])
     pooled = repeats.groupby("metric").agg(
         {"value": "mean", "low": _mean_of_all, "high": _mean_of_all, "method": "first", "n": "mean"}
     )

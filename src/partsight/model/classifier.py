@@ -178,6 +178,10 @@ class Classifier(LightningModule):
             PartsightError: not there, not a partsight checkpoint, or its backbone comes from a plugin that is not
                 imported: a checkpoint names code, but never runs it.
         """
+        if path.is_dir():
+            raise PartsightError(
+                f"{path}: a folder and not a checkpoint of partsight; in that of a run, name checkpoints/last.ckpt"
+            )
         try:
             # Mapped: the optimizer's two thirds of the file are not read.
             checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -32,6 +32,18 @@ from partsight.tracking import store
 from partsight.tracking.run import as_parameter
 from partsight.turns import turn
 
+
+@contextmanager
+def told_if_stopped(config: Config, drawn: bool) -> Iterator[None]:
+    """Around a run: says how it goes on if Ctrl-C or a signal ends it. drawn: the command gives no seed."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        seed, again = f" with seed={config.seed}" if drawn else "", ", without rerun=true," if config.rerun else ""
+        console.say(f"Stopped. The same command{seed}{again} goes on from the end of the last whole epoch")
+        raise
+
+
 _WAITING = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
 
 

@@ -197,6 +197,9 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
         for figure in figures:
             if figure not in FIGURES:
                 yield f"{where}: {figure} is not a figure{did_you_mean(figure, FIGURES)}; use {', '.join(FIGURES)}"
+    for label, variant in study.variants.items():
+        if study.thresholds and variant.published:
+            yield f"variants.{label}.published: at which of the thresholds? Write published_at instead"
     for threshold in study.published_at:
         if threshold not in study.thresholds:
             yield f"published_at.{threshold:g}: is not among the thresholds"

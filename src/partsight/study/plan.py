@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,10 @@ def plan(
     of = _folds(study, configs, folder, paths)
     wanted = repeats or study.repeats
     runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, of[name], wanted)]
+    shared = [one for one, count in Counter(run.folder for run in runs).items() if count > 1]
+    if shared:
+        same = ", ".join(dict.fromkeys(run.variant for run in runs if run.folder == shared[0]))
+        raise Problems("The study cannot run", [f"variants {same}: the same settings, and names that make one folder"])
     return Plan(study, protocol, tuple(command), folder, tuple(runs))
 
 

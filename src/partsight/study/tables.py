@@ -128,8 +128,8 @@ def _published(study: Study, line: Entry, rows: str, metric: str) -> Published |
     """The published figure; it refers to the test rows as published, or to the validation rows."""
     if rows in (NO_COPIES, NO_LOOKALIKES):
         return None
-    if line.threshold is not None and line.threshold in study.published_at:
-        return study.published_at[line.threshold].get(metric)
+    if line.threshold is not None:
+        return study.published_at.get(line.threshold, {}).get(metric)
     return study.variants[line.variant].published.get(metric)
 
 
@@ -141,7 +141,7 @@ def read_figures(study: Study, path: Path) -> pd.DataFrame:
     missing = [variant for variant in study.variants if variant not in set(ran["variant"])]
     lines = []
     for variant, threshold in product(missing, study.thresholds or (np.nan,)):
-        said = study.published_at.get(threshold, study.variants[variant].published)
+        said = study.published_at.get(threshold, {}) if study.thresholds else study.variants[variant].published
         for metric in study.figures:
             one = said.get(metric, Published(np.nan))
             line = {"variant": variant, "threshold": threshold, "protocol": "", "first_weights": "not run"}

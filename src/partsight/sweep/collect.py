@@ -159,12 +159,12 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
     with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
         parent.end_left_open(client, found.run_id, [job.folder for job in jobs])
-        for name in ("sweep.csv", "folds.csv"):
-            if (folder / name).is_file():
-                client.log_artifact(found.run_id, str(folder / name))
         if all(key in OVER for key in _differing(jobs)):  # one setting: its averages are the parent's own figures
             for line in averages.itertuples(index=False):
                 for part in ("mean", "sd", "pooled"):
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
         client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
+        for name in ("sweep.csv", "folds.csv"):
+            if (folder / name).is_file():
+                client.log_artifact(found.run_id, str(folder / name))

@@ -197,13 +197,16 @@ def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path])
 
 @contextmanager
 def store_errors_reported(folder: Path) -> Iterator[None]:
-    """Wraps writing a result to its parent run: `folder` already holds it, with or without MLflow."""
+    """Wraps writing a result to its parent run: `folder` already holds it, with or without MLflow.
+
+    Errors of any kind: those of S3 and the like are of their own libraries. So files are best written last.
+    """
     try:
         yield
-    except store.FAULTS as error:
+    except Exception as error:
         console.say(
             f"Could not write the parent run's result to MLflow ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}); the result is in {folder}"
+            f"{str(error).partition(chr(10))[0]}); the result is in {folder}"
         )
 
 

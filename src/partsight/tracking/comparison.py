@@ -1,5 +1,7 @@
 """The runs of an MLflow experiment side by side, as tables."""
 
+import math
+import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -55,7 +57,11 @@ def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
 
 
 def curves(found: Sequence[str], series: str, uri: str | None = None) -> pd.DataFrame:
-    """One row per point of a curve, such as `validation_loss`: run (id), step, value."""
+    """One row per point of a curve, such as `validation_loss`: run (id), step, value.
+
+    MLflow's databases keep an infinite value as the largest number.
+    """
     client = MlflowClient(tracking_uri=store.uri(TrackingConfig(uri=uri)))
     points = [(run, point.step, point.value) for run in found for point in client.get_metric_history(run, series)]
-    return pd.DataFrame(points, columns=["run", "step", "value"])
+    found_points = pd.DataFrame(points, columns=["run", "step", "value"])
+    return found_points.replace({sys.float_info.max: math.inf, -sys.float_info.max: -math.inf})

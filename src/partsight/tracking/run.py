@@ -137,11 +137,14 @@ class TrackedRun:
 
     @contextmanager
     def _telling(self, wait: bool = True) -> Iterator[None]:
-        """Wraps a call: if the store is unreachable, the error says how the run gets there later."""
+        """Wraps a call: if the store is unreachable, the error says how the run gets there later.
+
+        Of any kind: where files go straight to S3 and the like, errors are those of that service's own library.
+        """
         try:
             with self.whole() if wait else nullcontext():
                 yield
-        except store.FAULTS as error:
+        except Exception as error:
             raise PartsightError(f"Could not write run {self.id} to MLflow ({_short(error)}). {_AGAIN}") from error
 
 

@@ -30,7 +30,7 @@ def translated(given: Sequence[str]) -> list[str]:
     Raises:
         PartsightError: the file cannot be imported, or the command contradicts itself.
     """
-    args = get_args_parser().parse_args(list(given))
+    args = get_args_parser().parse_intermixed_args(list(given))
     file = _file(args.overrides)
     found = imported(file, _root(args.overrides))
     option = f"imported_{kinds.option(found.name)}"

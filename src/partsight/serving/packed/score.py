@@ -251,6 +251,8 @@ def main() -> int:
     parsed = parser.parse_args()
     if not parsed.selftest and not parsed.sources:
         parser.error("name a picture, a folder, or --selftest")
+    if parsed.out and parsed.out.suffix.lower() != ".csv":
+        parser.error(f"--out {parsed.out}: must end in .csv")
     if parsed.selftest:
         faults = selftest()
         print("\n".join(faults) or "The scorer answers as expected.")

@@ -104,12 +104,12 @@ def _track(folder: Path, study: Study, best: FrozenTrial | None, again: str) -> 
         return
     with parent.store_errors_reported(folder):
         client = MlflowClient(tracking_uri=found.uri)
-        for name in (TABLE, HISTORY, IMPORTANCE):
-            if (folder / name).is_file():
-                client.log_artifact(found.run_id, str(folder / name))
         client.set_tag(found.run_id, "study", study.study_name)
         if best is not None:
             client.set_tag(found.run_id, "best_trial", str(best.number))
             client.set_tag(found.run_id, "best_command", again)
             client.set_tag(found.run_id, "best_settings", json.dumps(best.params))
             client.log_metric(found.run_id, f"best_{studies.metric(study)}", float(best.value or 0.0))
+        for name in (TABLE, HISTORY, IMPORTANCE):
+            if (folder / name).is_file():
+                client.log_artifact(found.run_id, str(folder / name))
