@@ -183,3 +183,16 @@ def test_a_cell_without_a_picture_is_told_by_the_name_of_its_column(
     (root / "labels.csv").write_text("file,class\ngood/0000.png,good\nbad/0000.png,bad\n,bad\n")
     assert status(str(root), "data.table=labels.csv", "data.image_column=file") == 2
     assert "column 'file': empty in row 2" in capsys.readouterr().out
+
+
+def test_a_picture_that_may_be_skipped_is_not_told_beside_a_mistake_of_the_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 6, "bad": 6})
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(7)]  # the last is not there
+    table = pd.DataFrame({"image": names, "class": [name.partition("/")[0] for name in names]})
+    table.to_csv(root / "labels.csv", index=False)
+    assert status(str(root), "data.table=labels.csv", "data.good_classes=[gud]", "data.on_bad_image=skip") == 2
+    said = capsys.readouterr().out
+    assert "data.good_classes: there is no class 'gud'" in said
+    assert "not found" not in said

@@ -158,16 +158,23 @@ def _of_training(c: Config) -> Iterator[str]:
             f"trainer.compile={c.trainer.compile}: CUDA graphs would write over the gradients that "
             f"training.grad_accumulation={training.grad_accumulation} adds up; use default"
         )
-    if re.search(r"://[^/?#]*:[^/?#]+@", c.tracking.uri or ""):
-        yield (
-            "tracking.uri: holds a password, and settings stand in the run's parameters and checkpoints; leave it out "
-            "and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD or ~/.pgpass for "
-            "PostgreSQL, or the whole address as MLFLOW_TRACKING_URI"
-        )
+    if problem := password_problem(c.tracking.uri or ""):
+        yield problem
     if any(width < 1 for width in c.head.hidden):
         yield "head.hidden: widths must be at least 1"
     if not _are_devices(c.trainer.devices):
         yield f"trainer.devices={c.trainer.devices}: must be a number from 1, a list such as [0,1], or auto"
+
+
+def password_problem(uri: str) -> str | None:
+    """What is wrong with a store's address that holds a password; it is not repeated."""
+    if not re.search(r"://[^/?#]*:[^/?#]+@", uri):
+        return None
+    return (
+        "tracking.uri: holds a password, and settings stand in the run's parameters and checkpoints; leave it out "
+        "and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD or ~/.pgpass for "
+        "PostgreSQL, or the whole address as MLFLOW_TRACKING_URI"
+    )
 
 
 def _are_devices(devices: Any) -> bool:

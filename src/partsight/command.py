@@ -38,9 +38,9 @@ def train(arguments: Sequence[str] | None = None) -> None:
     try:
         given = _with_use_case(given)
         args = get_args_parser().parse_intermixed_args(given)
-        for setting in args.overrides:  # Hydra wants them behind its flags
+        for setting in args.overrides:  # Hydra wants them together; before its flags, of which --info may take a value
             given.remove(setting)
-        given += args.overrides
+        given = [*args.overrides, *given]
         if not (args.hydra_help or args.shell_completion):
             _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
     except PartsightError as error:

@@ -48,7 +48,7 @@ def run(config: Config) -> float:
     tags = facts.tags(resolved)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
-    parent, name = parent_of(HydraConfig.get()), run_name(config)
+    parent, name = parent_of(HydraConfig.get()), run_name(config, seen="seen_in_training" in tags)
     with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
             return _conclude_again(config, known, folder, parent)
@@ -58,7 +58,7 @@ def run(config: Config) -> float:
         tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
         keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
         with (
-            earlier.told_if_stopped(config, drawn and parent is None),
+            earlier.told_if_stopped(config, drawn, in_sweep=parent is not None),
             tracked(config.tracking, name, parent, tags, known.id if known else None) as track,
         ):
             stage = _with_found_rate(Stage(config, computer, folder, track), data, start)

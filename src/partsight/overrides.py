@@ -60,8 +60,8 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
     if found and not in_files:
         rules = _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
         lines = {override.input_line for override in good}
-        wrong = tuple(text.lstrip("+~").partition("=")[0] for text in overrides if text not in lines)
-        found += [problem for problem in rules if not wrong or not problem.startswith(wrong)]  # without their values
+        wrong = {text.lstrip("+~").partition("=")[0] for text in overrides if text not in lines}
+        found += [one for one in rules if re.split("[=:]", one, maxsplit=1)[0] not in wrong]  # their values are missing
     return found
 
 
@@ -143,6 +143,8 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
         return []
     if key == "study":
         return [f"{override.input_line}: studies have their own command: partsight study {override.value()}"]
+    if key == "tracking.uri" and (problem := check.password_problem(str(override.value()))):
+        return [problem]  # before Hydra writes it to a file
     if override.is_delete():
         if not _known(key):
             return [_unknown(key, folders)]
@@ -246,7 +248,7 @@ def _type_problem(key: str, value: Any) -> str | None:
     try:
         OmegaConf.update(schema, key, value, force_add=True)
     except OmegaConfBaseException as error:
-        if isinstance(OmegaConf.select(schema, key), ListConfig) and not isinstance(value, list):
+        if isinstance(OmegaConf.select(schema, key), ListConfig) and isinstance(value, str | int | float):
             return f"{key}={value}: is a list; write {key}=[{value}]"
         return f"{key}={value}: {str(error).splitlines()[0]}"
     return None

@@ -95,11 +95,13 @@ def test_it_is_refused_where_it_is_not_faster(
 
 
 def test_the_limit_is_half_a_percent_of_the_rows() -> None:
-    def compared(changed: int) -> int8.Comparison:
-        return int8.Comparison(figures=None, rows=1000, changed=changed, largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
+    def said(changed: int, rows: int) -> str | None:
+        found = int8.Comparison(figures=None, rows=rows, changed=changed, largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
+        return int8.refusal(found)
 
-    assert int8.refusal(compared(5)) is None
-    assert "6 of 1000" in str(int8.refusal(compared(6)))
+    assert said(5, 1000) is None
+    assert "6 of 1000 validation rows differently from float32, more than 0.5%: pack" in str(said(6, 1000))
+    assert "more than 0.5% (of so few rows none may change): pack" in str(said(1, 48))
 
 
 def test_neither_graph_is_timed_beside_the_threads_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

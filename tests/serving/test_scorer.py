@@ -372,7 +372,8 @@ def test_linked_folders_are_scored_and_the_folder_of_the_scores_is_made(softmax:
     out = tmp_path / "not" / "there" / "scores.csv"
     assert script(softmax / "run" / "scorer", tmp_path / "new", "--out", out).returncode == 0
     assert len(pd.read_csv(out)) == 12
-    done = script(softmax / "run" / "scorer", tmp_path / "new", "--out", tmp_path)
+    (tmp_path / "folder.csv").mkdir()
+    done = script(softmax / "run" / "scorer", tmp_path / "new", "--out", tmp_path / "folder.csv")
     assert done.returncode == 2
     assert "Is a directory" in done.stderr
     assert "Traceback" not in done.stderr

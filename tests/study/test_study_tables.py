@@ -251,7 +251,7 @@ def test_runs_of_several_devices_are_told(plan: planning.Plan) -> None:
     before = writing.told(plan).notes
     changed(plan.runs[1], device="cuda", precision="bf16-mixed")
     (note,) = set(writing.told(plan).notes) - set(before)
-    assert "(cpu in 32-true: right; cuda in bf16-mixed: wrong)" in note
+    assert "(cpu in 32-true, 1 threads: right; cuda in bf16-mixed, 1 threads: wrong)" in note
 
 
 def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

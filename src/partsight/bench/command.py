@@ -55,6 +55,10 @@ def main(given: Sequence[str]) -> int:
     return 0
 
 
+QUIET = 1.3
+"""The model's rates before and after a run differ by at most this factor where nothing else runs."""
+
+
 def _tell(found: "Measured") -> None:
     import pandas as pd  # as torch: after the settings are known to be right
 
@@ -69,6 +73,12 @@ def _tell(found: "Measured") -> None:
     lines = [(name, rate, rate / model) for name, rate in rates.items()]
     lines += [(name, rate, rate / found.scoring) for name, rate in scoring.items()]
     console.table(pd.DataFrame(lines, columns=["what", "pictures/s", "of the model"]), found.machine)
+    ends = sorted((found.model_before, found.model_after))
+    if ends[1] > QUIET * ends[0]:
+        console.say(
+            f"The model alone was {ends[1] / ends[0]:.1f} times as fast at one end of the run as at the other: other "
+            "work takes this machine's time, and these ratios mean little"
+        )
     of = found.epoch_seconds
     whole = of["training"] + of["validation"] + of["rest"]
     console.say(

@@ -82,11 +82,14 @@ def read(config: Config) -> Examples:
     try:
         label = labels.read(frame, found.labels, config)
     except PartsightError as error:
-        if config.data.on_bad_image == "skip":  # then it may be for want of these
-            problems += [text for part in parts for text in part.absent]
+        trained = frame[frame["split"] == "train"]
+        gone = {name for part in parts for name in part.lost} - set(trained[found.labels[0]].dropna().explode())
+        if gone or not len(frame):  # pictures that may be skipped, but then classes are missing for want of them
+            problems += [text for part in parts for text in part.absent if text not in problems]
         if len(frame) or not problems:
-            hint = _table_beside(found.parts[0].where)
-            problems += error.problems if isinstance(error, Problems) else [f"{error}{hint}"]
+            problems += error.problems if isinstance(error, Problems) else [str(error)]
+            if "nothing to tell apart" in problems[-1] and not config.data.test_table:
+                problems[-1] += _table_beside(found.parts[0].where)
     else:
         lost = {name for part in parts for name in part.lost} - set(label.classes)
         if lost:

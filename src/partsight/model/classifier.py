@@ -1,6 +1,7 @@
 """The LightningModule: normalization, backbone, head, loss, optimizer, epoch metrics."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -178,7 +179,7 @@ class Classifier(LightningModule):
             PartsightError: not there, not a partsight checkpoint, or its backbone comes from a plugin that is not
                 imported: a checkpoint names code, but never runs it.
         """
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - Path raises where it may not look
             raise PartsightError(
                 f"{path}: a folder and not a checkpoint of partsight; in that of a run, name checkpoints/last.ckpt"
             )

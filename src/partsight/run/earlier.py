@@ -34,13 +34,20 @@ from partsight.turns import turn
 
 
 @contextmanager
-def told_if_stopped(config: Config, drawn: bool) -> Iterator[None]:
+def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[None]:
     """Around a run: says how it goes on if Ctrl-C or a signal ends it. drawn: the command gives no seed."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        seed, again = f" with seed={config.seed}" if drawn else "", ", without rerun=true," if config.rerun else ""
-        console.say(f"Stopped. The same command{seed}{again} goes on from the end of the last whole epoch")
+        if config.resume == "never" or processes.started_apart(config):
+            how = "The same command begins anew"
+        elif drawn and in_sweep:
+            how = "The same command draws other seeds and begins anew; with a seed of yours a sweep goes on"
+        else:
+            command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
+            first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
+            how = f"{command}{first} goes on from the end of the last whole epoch"
+        console.say(f"Stopped. {how}")
         raise
 
 

@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from partsight import console, machine
 from partsight.config import Config
 from partsight.data import division, fingerprint, folds, leaks
 from partsight.data.datamodule import FoldData
+from partsight.data.folds import Folds
 from partsight.model import plugins
 from partsight.run.identity import identity
 from partsight.run.resolved import Resolved
@@ -42,26 +44,29 @@ def tags(of: Resolved) -> dict[str, str]:
         facts["weights_missing"] = start.warning
     if config.training.train_on_validation:
         facts["seen_in_training"] = "the validation rows were trained on: the figures say nothing about new pictures"
-    elif _seen_before(config, data, folds_digest):
+    elif _seen_before(config, data, divided.fold):
         facts["seen_in_training"] = (
-            "model.weights is of a run of the same pictures with another fold or division, which trained on rows that "
-            "validate here: the figures say nothing about new pictures"
+            "model.weights is of a run that has trained on rows that validate here: the figures say nothing about new "
+            "pictures"
         )
     if config.trainer.limit_train_batches or config.trainer.limit_val_batches:
         facts["partial"] = "limit_train_batches or limit_val_batches is set: the figures mean nothing"
     return facts
 
 
-def _seen_before(config: Config, fingerprint: str, folds_digest: str) -> bool:
-    """Whether the run that model.weights is of (known if it lies in its folder) has trained on the validation rows."""
+def _seen_before(config: Config, fingerprint: str, fold: Folds) -> bool:
+    """Whether the run that model.weights is of has trained on rows that validate here; known if it is in its folder."""
     if config.model.weights is None:
         return False
     facts = facts_beside(Path(config.model.weights).expanduser())
     try:
         told = yaml.safe_load(facts.read_text(encoding="utf-8"))
         before = yaml.safe_load((facts.parent / SETTINGS).read_text(encoding="utf-8"))
-        same_rows = told["folds_digest"] == folds_digest and before["fold"] == config.fold
-        return bool(told["data_fingerprint"] == fingerprint and not (same_rows and "seen_in_training" not in told))
+        if told["data_fingerprint"] != fingerprint or before["training"]["epochs"] == 0:
+            return False
+        then = pd.read_csv(facts.parent / "folds.csv")["fold"].to_numpy()  # of the same rows
+        trained = (then >= 0) & (then != before["fold"])
+        return "seen_in_training" in told or bool((trained & (fold == config.fold)).any())
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):  # a published file, or one of another program
         return False
 

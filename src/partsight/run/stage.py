@@ -26,11 +26,11 @@ class Stage:
         return f"{self.config.name}: {run_name(self.config)}"
 
 
-def run_name(config: Config) -> str:
+def run_name(config: Config, seen: bool = False) -> str:
     """Name of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and a mark if its figures are
-    spoilt."""
+    spoilt, because it trains on its validation rows, or its first weights have `seen` them."""
     name = _name(config)
-    return f"{name} (seen in training)" if config.training.train_on_validation else name
+    return f"{name} (seen in training)" if seen or config.training.train_on_validation else name
 
 
 def named_apart(config: Config, apart: str) -> Config:

@@ -113,9 +113,10 @@ def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root:
 def refusal(found: Comparison) -> str | None:
     """Why the int8 graph must not replace the float32 one; None if it may."""
     if found.changed > MOST_CHANGED * found.rows:
+        few = "" if MOST_CHANGED * found.rows >= 1 else " (of so few rows none may change)"
         return (
             f"int8 decides {found.changed} of {found.rows} validation rows differently from float32, "
-            f"more than {MOST_CHANGED:.1%}: pack it in float32, without --int8"
+            f"more than {MOST_CHANGED:.1%}{few}: pack it in float32, without --int8"
         )
     if found.faster <= 1:
         return (

@@ -188,6 +188,8 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
         yield "batch_sizes: belong to kind: time, which needs them"
     if timed and (study.folds or study.repeats > 1 or study.thresholds):
         yield "kind: time has no folds, repeats or thresholds"
+    if len(set(study.batch_sizes)) < len(study.batch_sizes):
+        yield "batch_sizes: a size is named twice"
     if study.folds and study.rows == "test":
         yield "folds: put validation rows together; set rows: validation"
     named = [("figures", study.figures)]

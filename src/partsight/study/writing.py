@@ -212,10 +212,11 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
             notes.append(note.format(some(titles)))
     where: dict[str, list[str]] = {}
     for one in found:
-        where.setdefault(f"{one.facts['device']} in {one.facts['precision']}", []).append(one.run.title)
+        kind = f"{one.facts['device']} in {one.facts['precision']}, {one.facts['threads']} threads"
+        where.setdefault(kind, []).append(one.run.title)
     if len(where) > 1:
         told = "; ".join(f"{kind}: {some(titles)}" for kind, titles in where.items())
-        notes.append(f"RUNS OF DIFFERENT DEVICES OR PRECISION: differences may come from these ({told}).")
+        notes.append(f"RUNS OF DIFFERENT DEVICES, PRECISION OR THREADS: differences may come from these ({told}).")
     if changed := [one.run.title for one in found if not one.leaks_known]:
         notes.append(
             f"COPIES AND LOOK-ALIKES UNKNOWN for {', '.join(changed)}: the data set has changed or cannot be read, "

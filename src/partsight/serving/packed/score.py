@@ -251,7 +251,7 @@ def main() -> int:
     parsed = parser.parse_args()
     if not parsed.selftest and not parsed.sources:
         parser.error("name a picture, a folder, or --selftest")
-    if parsed.out and parsed.out.suffix.lower() != ".csv":
+    if parsed.out and parsed.out.suffix.lower() != ".csv" and (parsed.out.is_file() or not parsed.out.exists()):
         parser.error(f"--out {parsed.out}: must end in .csv")
     if parsed.selftest:
         faults = selftest()
