@@ -163,10 +163,12 @@ def test_flags_may_stand_between_settings(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(command, "launch", lambda given, _: launched.append(list(given)))
     command.train(["usecase=casting", "training.epochs=1", "-m", "fold=0,1"])
     command.train(["usecase=casting", "--cfg", "job", "fold=1"])
+    command.train(["--multirun", "--", "usecase=casting", "fold=0,1"])
     command.train(["usecase=casting", "--info"])  # which may have a value, and must not take a setting for it
     assert launched == [
         ["usecase=casting", "training.epochs=1", "fold=0,1", "-m"],
         ["usecase=casting", "fold=1", "--cfg", "job"],
+        ["usecase=casting", "fold=0,1", "--multirun"],
         ["usecase=casting", "--info"],
     ]
 

@@ -196,3 +196,19 @@ def test_a_picture_that_may_be_skipped_is_not_told_beside_a_mistake_of_the_setti
     said = capsys.readouterr().out
     assert "data.good_classes: there is no class 'gud'" in said
     assert "not found" not in said
+
+
+def test_pictures_that_none_of_two_tables_finds_are_told_once_for_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 6, "bad": 6})
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(6)]
+    table = pd.DataFrame({"image": names, "class": [name.partition("/")[0] for name in names]})
+    for file in ("train.csv", "test.csv"):
+        table.assign(image="x" + table["image"]).to_csv(root / file, index=False)
+    given = [str(root), "data.table=train.csv", "data.test_table=test.csv"]
+    for unusable in ("error", "skip"):
+        assert status(*given, f"data.on_bad_image={unusable}") == 2
+        said = capsys.readouterr().out
+        assert said.count("not found") == 2
+        assert "nothing to tell apart" not in said

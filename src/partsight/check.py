@@ -173,7 +173,7 @@ def password_problem(uri: str) -> str | None:
     return (
         "tracking.uri: holds a password, and settings stand in the run's parameters and checkpoints; leave it out "
         "and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD or ~/.pgpass for "
-        "PostgreSQL, or the whole address as MLFLOW_TRACKING_URI"
+        "PostgreSQL"
     )
 
 

@@ -38,9 +38,11 @@ def train(arguments: Sequence[str] | None = None) -> None:
     try:
         given = _with_use_case(given)
         args = get_args_parser().parse_intermixed_args(given)
-        for setting in args.overrides:  # Hydra wants them together; before its flags, of which --info may take a value
-            given.remove(setting)
-        given = [*args.overrides, *given]
+        flags = [text for text in given if text != "--" and text not in args.overrides]
+        given = [
+            *args.overrides,
+            *flags,
+        ]  # together, as Hydra wants them; behind --info one would be its value
         if not (args.hydra_help or args.shell_completion):
             _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
     except PartsightError as error:

@@ -48,7 +48,8 @@ def run(config: Config) -> float:
     tags = facts.tags(resolved)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
-    parent, name = parent_of(HydraConfig.get()), run_name(config, seen="seen_in_training" in tags)
+    seen = "seen_in_training" in tags
+    parent, name = parent_of(HydraConfig.get()), run_name(config, seen)
     with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
             return _conclude_again(config, known, folder, parent)
@@ -61,7 +62,7 @@ def run(config: Config) -> float:
             earlier.told_if_stopped(config, drawn, in_sweep=parent is not None),
             tracked(config.tracking, name, parent, tags, known.id if known else None) as track,
         ):
-            stage = _with_found_rate(Stage(config, computer, folder, track), data, start)
+            stage = _with_found_rate(Stage(config, computer, folder, track, seen), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
             keeping.write_inputs(stage, resolved.examples, divided)
             keeping.write_leaks(stage, divided)
@@ -114,7 +115,8 @@ def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | 
     if known.folder != folder.resolve():
         earlier.prepare_folder(folder, None)
     figures = earlier.fetch_result(config, known, folder, parent)
-    console.table(figures[SHOWN], f"{config.name}, {run_name(config)}: validation, 95 % intervals")
+    name = f"{config.name}, {run_name(config, 'seen_in_training' in known.tags)}"
+    console.table(figures[SHOWN], f"{name}: validation, 95 % intervals")
     differing = earlier.changes(known, config, {}).get("drift")
     console.say(
         f"Already finished as run {known.id} in {known.tags['folder']}; not run again."
@@ -126,7 +128,7 @@ def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | 
 
 
 def _conclude(stage: Stage, result: Result, test: pd.DataFrame | None, fitted: Fitted) -> None:
-    name = f"{stage.config.name}, {run_name(stage.config)}"
+    name = f"{stage.config.name}, {run_name(stage.config, stage.seen)}"
     console.table(result.summary[SHOWN], f"{name}: validation, 95 % intervals")
     if test is not None:
         console.table(test[SHOWN], f"{name}: test, 95 % intervals")

@@ -314,7 +314,7 @@ def _file_problems(path: Path, section: str) -> list[str]:
 def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
     """Problems of the config that the valid overrides give, so that one answer lists them all."""
     if not any(text.startswith("usecase=") for text in overrides):
-        overrides = [*overrides, "usecase=custom", "data.root=."]  # a stand-in, to see the other settings
+        overrides = ["usecase=custom", "data.root=.", *overrides]  # a stand-in, to see the other settings
     try:
         return check.rules(check.to_config(composed(overrides, folders)))
     except (PartsightError, OmegaConfBaseException) as error:

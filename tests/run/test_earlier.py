@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -404,3 +405,21 @@ def test_two_processes_go_on_together(
     same(tmp_path / "unbroken", tmp_path / "resumed")
     (only,) = mlflow_runs(tmp_path)
     assert only.data.tags["resumed"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn", "in_sweep", "said"),
+    [
+        ({}, False, True, "The same command goes on from the end of the last whole epoch"),
+        ({}, True, False, "The same command with seed=7 goes on from the end of the last whole epoch"),
+        ({}, True, True, "The same command starts this job anew, with another seed"),
+        ({"resume": "never"}, False, False, "The same command begins anew"),
+        ({"rerun": True}, False, False, "without rerun=true and if no such run has finished before, goes on"),
+    ],
+)
+def test_how_a_stopped_run_goes_on_is_said(
+    changes: dict[str, Any], drawn: bool, in_sweep: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(Config(seed=7, **changes), drawn, in_sweep):
+        raise KeyboardInterrupt
+    assert said in " ".join(capsys.readouterr().out.split())

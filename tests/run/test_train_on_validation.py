@@ -20,9 +20,17 @@ def test_weights_that_have_learned_the_validation_rows_are_told(
         assert "ROWS ARE TRAINED ON" not in capsys.readouterr().out
         dest = f"hydra.run.dir=again{number}"
         run(tmp_path, f"data.root={given[0]}", "training.epochs=1", begins, given[1], dest)
-    assert "has trained on rows that validate here" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has trained on rows that validate here" in said
+    assert "(seen in training): validation, 95 % intervals" in said
     marked = {one.info.run_name for one in mlflow_runs(tmp_path) if "seen_in_training" in one.data.tags}
     assert marked == {"test_resnet fold 1 (seen in training)"}
+    again = f"model.weights={tmp_path / 'again0' / 'checkpoints' / 'last.ckpt'}"
+    run(tmp_path, f"data.root={root}", "training.epochs=0", "fold=0", again, "hydra.run.dir=kept")
+    assert "ROWS ARE TRAINED ON" not in capsys.readouterr().out
+    kept = f"model.weights={tmp_path / 'kept' / 'checkpoints' / 'last.ckpt'}"  # the weights of again0 all the same
+    run(tmp_path, f"data.root={root}", "training.epochs=1", "fold=1", kept, "hydra.run.dir=last")
+    assert "ROWS ARE TRAINED ON" in capsys.readouterr().out
 
 
 def test_all_rows_train_and_every_figure_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,5 +96,12 @@ def test_protocols_are_read(protocol: str) -> None:
 def test_a_figure_published_at_no_threshold_in_particular_is_refused_beside_thresholds(tmp_path: Path) -> None:
     path = tmp_path / "one.yaml"
     path.write_text("variants: {a: {published: {F1: 0.9}}}\nthresholds: [0.2, 0.5]\nprotocols: {cpu: []}\n")
-    with pytest.raises(Problems, match=r"variants.a.published: at which of the thresholds\? Write published_at"):
+    with pytest.raises(Problems, match=r"variants.a.published: at which of the thresholds\? A study of one variant"):
+        read_study(str(path), CONF)
+
+
+def test_a_figure_published_at_a_threshold_is_of_one_variant(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text("variants: {a: {}, b: {}}\nthresholds: [0]\npublished_at: {0: {F1: 0.9}}\nprotocols: {cpu: []}\n")
+    with pytest.raises(Problems, match="published_at: of which variant"):
         read_study(str(path), CONF)

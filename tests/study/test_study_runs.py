@@ -22,7 +22,6 @@ variants:
   empty: {{settings: [data.root=nothing]}}
 repeats: 2
 thresholds: [0.25, 0.5]
-published_at: {{0.5: {{Accuracy: 0.75}}}}
 figures: [Accuracy, Recall, escape_rate]
 protocols: {{own: [training.weight_decay=0.01]}}
 """
@@ -98,9 +97,8 @@ def test_figures_are_those_of_the_predictions(made: Path) -> None:
             assert line.loc["Accuracy", "low"] <= line.loc["Accuracy", "mean"] <= line.loc["Accuracy", "high"]
 
 
-def test_the_table_holds_the_published_figure_and_says_what_is_missing(made: Path) -> None:
+def test_the_table_says_what_is_missing(made: Path) -> None:
     text = (result(made) / "table.md").read_text()
-    assert [line.count("| 75 |") for line in text.splitlines() if line.startswith("| slow | 0.")][:2] == [0, 1]
     assert "Not finished: 2 of 6 runs (empty / empty, repeat 1: " in text
     assert "Under this protocol the study adds `training.weight_decay=0.01`." in text
     assert "not comparable with rows from ImageNet weights" in text

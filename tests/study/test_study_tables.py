@@ -108,6 +108,18 @@ def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_st
     assert "Accuracy, published" not in without_copies  # it was of all rows
 
 
+def test_a_figure_published_at_a_threshold_stands_at_that_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = "thresholds: [0.2, 0.5]\npublished_at: {0.5: {Accuracy: 0.987}}\n"
+    only = STUDY.replace("  wrong: {settings: [backbone=resnet34]}\n", "") + at
+    plan = planned(tmp_path, monkeypatch, only, BINARY)
+    told = writing.told(plan)
+    assert told.parts[0].table["Accuracy, published"].tolist() == ["", "98.7"]
+    nothing = tables.read_figures(plan.study, tmp_path / "none.csv")
+    assert nothing["published"].fillna(0).tolist() == [0, 0.987]
+
+
 def test_validation_rows_are_tabulated_where_no_test_row_has_a_label(plan: planning.Plan) -> None:
     for run in plan.runs:
         table = predictions.read(run.folder / TEST_PREDICTIONS)
@@ -251,7 +263,7 @@ def test_runs_of_several_devices_are_told(plan: planning.Plan) -> None:
     before = writing.told(plan).notes
     changed(plan.runs[1], device="cuda", precision="bf16-mixed")
     (note,) = set(writing.told(plan).notes) - set(before)
-    assert "(cpu in 32-true, 1 threads: right; cuda in bf16-mixed, 1 threads: wrong)" in note
+    assert "(cpu in 32-true, threads: 1: right; cuda in bf16-mixed: wrong)" in note
 
 
 def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,21 +79,18 @@ def read(config: Config) -> Examples:
             problems += several_rows.contradictions(frame, found.labels)
         if again := several_rows.repeated(frame):
             notes["repeated_rows"] = again
+    trained = frame[frame["split"] == "train"]
+    gone = {name for part in parts for name in part.lost} - set(trained[found.labels[0]].dropna().explode())
+    if gone or not len(trained):  # pictures may be skipped, but not all of a class
+        absent = [text for part in parts for text in part.absent if text not in problems]
+        problems += bad_pictures.without_pictures(sorted(gone)) + absent
     try:
         label = labels.read(frame, found.labels, config)
     except PartsightError as error:
-        trained = frame[frame["split"] == "train"]
-        gone = {name for part in parts for name in part.lost} - set(trained[found.labels[0]].dropna().explode())
-        if gone or not len(frame):  # pictures that may be skipped, but then classes are missing for want of them
-            problems += [text for part in parts for text in part.absent if text not in problems]
-        if len(frame) or not problems:
+        if len(trained) or not problems:  # else it is for want of them
             problems += error.problems if isinstance(error, Problems) else [str(error)]
-            if "nothing to tell apart" in problems[-1] and not config.data.test_table:
-                problems[-1] += _table_beside(found.parts[0].where)
-    else:
-        lost = {name for part in parts for name in part.lost} - set(label.classes)
-        if lost:
-            problems += bad_pictures.without_pictures(sorted(lost)) + [text for part in parts for text in part.absent]
+            if "nothing to tell apart" in problems[-1]:
+                problems[-1] += _table_beside(found.parts[0].where, config.data)
     folder = found.parts[0].folder
     if problems:
         _raise(problems, frame, folder, found, config)
@@ -116,7 +113,7 @@ class _Checked:
     lost: set[str]
     """Classes of the training rows whose pictures are not there; under one label column, if such rows are skipped."""
     absent: list[str]
-    """What to say of all pictures that are not there, if the classes in `lost` have no others."""
+    """What to say of the pictures that are not there."""
 
 
 def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Series]) -> _Checked:
@@ -147,17 +144,19 @@ def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Se
     lost: set[str] = set()
     if part.split == "train" and len(found.labels) == 1 and data.on_bad_image == "skip":
         lost = set(frame.loc[absent, found.labels[0]].dropna())
-    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, not_there)
+    told_absent = [prefix + text for text in not_there]
+    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, told_absent)
 
 
-def _table_beside(where: str) -> str:
+def _table_beside(where: str, data: DataConfig) -> str:
     """What to try if the data set was read as folders of classes, and a table lies in it; or nothing."""
     folder = Path(where)
     inside = folder.iterdir() if folder.is_dir() else []
-    tables = sorted(path.name for path in inside if path.suffix in table_file.SUFFIXES)
-    if not tables:
+    tables = sorted(path for path in inside if path.suffix in table_file.SUFFIXES)
+    if not tables or data.test_table:
         return ""
-    return f"; folders were read as classes: if {tables[0]} beside them holds the labels, add data.table={tables[0]}"
+    named = os.path.relpath(tables[0], sources.root(data))
+    return f"; folders were read as classes: if {tables[0].name} beside them holds the labels, add data.table={named}"
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:

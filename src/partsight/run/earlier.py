@@ -42,7 +42,7 @@ def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[Non
         if config.resume == "never" or processes.started_apart(config):
             how = "The same command begins anew"
         elif drawn and in_sweep:
-            how = "The same command draws other seeds and begins anew; with a seed of yours a sweep goes on"
+            how = "The same command starts this job anew, with another seed"
         else:
             command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
             first = ", without rerun=true and if no such run has finished before," if config.rerun else ""

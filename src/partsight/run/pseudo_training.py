@@ -25,7 +25,7 @@ def labelled(stage: Stage, data: FoldData, inspected: pd.DataFrame, start: Weigh
     config, examples = stage.config, data.examples
     folder = stage.folder / "first"
     folder.mkdir(exist_ok=True)
-    name = f"{run_name(config)}, first: labelled rows alone"
+    name = f"{run_name(config, stage.seen)}, first: labelled rows alone"
     tags = {"pseudo_labels": "first: labelled rows alone"}
     begun = earlier.child(stage.track.client, stage.track.id, tags)
     with tracked(config.tracking, name, stage.track.id, tags, begun) as track:

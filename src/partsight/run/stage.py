@@ -19,18 +19,19 @@ class Stage:
     folder: Path
     """Holds what the run leaves."""
     track: TrackedRun
+    seen: bool = False
+    """Whether its figures are of rows that it, or its first weights, were trained on."""
 
     @property
     def title(self) -> str:
         """The title of every picture."""
-        return f"{self.config.name}: {run_name(self.config)}"
+        return f"{self.config.name}: {run_name(self.config, self.seen)}"
 
 
 def run_name(config: Config, seen: bool = False) -> str:
     """Name of the run in MLflow: tracking.run_name, else backbone, fold and repeat; and a mark if its figures are
-    spoilt, because it trains on its validation rows, or its first weights have `seen` them."""
-    name = _name(config)
-    return f"{name} (seen in training)" if seen or config.training.train_on_validation else name
+    spoilt (`Stage.seen`)."""
+    return f"{_name(config)} (seen in training)" if seen else _name(config)
 
 
 def named_apart(config: Config, apart: str) -> Config:

@@ -188,8 +188,6 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
         yield "batch_sizes: belong to kind: time, which needs them"
     if timed and (study.folds or study.repeats > 1 or study.thresholds):
         yield "kind: time has no folds, repeats or thresholds"
-    if len(set(study.batch_sizes)) < len(study.batch_sizes):
-        yield "batch_sizes: a size is named twice"
     if study.folds and study.rows == "test":
         yield "folds: put validation rows together; set rows: validation"
     named = [("figures", study.figures)]
@@ -201,7 +199,9 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
                 yield f"{where}: {figure} is not a figure{did_you_mean(figure, FIGURES)}; use {', '.join(FIGURES)}"
     for label, variant in study.variants.items():
         if study.thresholds and variant.published:
-            yield f"variants.{label}.published: at which of the thresholds? Write published_at instead"
+            yield f"variants.{label}.published: at which of the thresholds? A study of one variant has published_at"
+    if study.published_at and len(study.variants) > 1:
+        yield "published_at: of which variant? Give each a study of its own, or leave it out"
     for threshold in study.published_at:
         if threshold not in study.thresholds:
             yield f"published_at.{threshold:g}: is not among the thresholds"

@@ -212,7 +212,8 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
             notes.append(note.format(some(titles)))
     where: dict[str, list[str]] = {}
     for one in found:
-        kind = f"{one.facts['device']} in {one.facts['precision']}, {one.facts['threads']} threads"
+        kind = f"{one.facts['device']} in {one.facts['precision']}"
+        kind += f", threads: {one.facts['threads']}" if one.facts["device"] == "cpu" else ""  # a GPU's sums have none
         where.setdefault(kind, []).append(one.run.title)
     if len(where) > 1:
         told = "; ".join(f"{kind}: {some(titles)}" for kind, titles in where.items())

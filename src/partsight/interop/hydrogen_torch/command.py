@@ -38,7 +38,7 @@ def translated(given: Sequence[str]) -> list[str]:
     several = [] if args.cfg or args.info else _several(found, args.overrides)
     overrides, flags = _search(args, folder)
     flags += ["--multirun"] if several and not args.multirun else []
-    in_its_place = [f"usecase={option}", *several, *overrides]  # argparse requires overrides to be consecutive
+    in_its_place = [f"usecase={option}", *several, *overrides]
     place = given.index(_argument(args.overrides))
     print(_told(found, folder / "usecase" / f"{option}{report.SUFFIX}"), file=sys.stderr)
     return [*given[:place], *in_its_place, *given[place + 1 :], *flags]
