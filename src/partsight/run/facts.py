@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from partsight import console, machine
+from partsight.config import Config
 from partsight.data import division, fingerprint, folds, leaks
 from partsight.data.datamodule import FoldData
 from partsight.data.folds import Folds
@@ -43,7 +44,7 @@ def tags(of: Resolved) -> dict[str, str]:
         facts["weights_missing"] = start.warning
     if config.training.train_on_validation:
         facts["seen_in_training"] = "the validation rows were trained on: the figures say nothing about new pictures"
-    elif _seen_before(config.model.weights, data, divided.fold, config.fold):
+    elif _seen_before(config, data, divided.fold):
         facts["seen_in_training"] = (
             "model.weights is of a run that has trained on rows that validate here: the figures say nothing about new "
             "pictures"
@@ -53,24 +54,23 @@ def tags(of: Resolved) -> dict[str, str]:
     return facts
 
 
-def _seen_before(weights: str | None, fingerprint: str, fold: Folds, number: int) -> bool:
-    """Whether the run that these weights are of has trained on rows that validate in the fold of this number.
-
-    Known only if the file is still in the folder of its run.
-    """
-    if weights is None:
+def _seen_before(config: Config, fingerprint: str, fold: Folds) -> bool:
+    """Whether the run that model.weights is of has trained on rows that validate here; known if it is in its folder."""
+    if config.model.weights is None:
         return False
-    facts = facts_beside(Path(weights).expanduser())
+    facts = facts_beside(Path(config.model.weights).expanduser())
     try:
         told = yaml.safe_load(facts.read_text(encoding="utf-8"))
         before = yaml.safe_load((facts.parent / SETTINGS).read_text(encoding="utf-8"))
         if told["data_fingerprint"] != fingerprint:
             return False
+        if "seen_in_training" in told:
+            return True
         if before["training"]["epochs"] == 0:
-            return _seen_before(before["model"]["weights"], fingerprint, fold, number)
+            return False
         then = pd.read_csv(facts.parent / "folds.csv")["fold"].to_numpy()  # of the same rows
         trained = (then >= 0) & (then != before["fold"])
-        return "seen_in_training" in told or bool((trained & (fold == number)).any())
+        return bool((trained & (fold == config.fold)).any())
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):  # a published file, or one of another program
         return False
 
