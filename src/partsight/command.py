@@ -39,10 +39,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
         given = _with_use_case(given)
         args = get_args_parser().parse_intermixed_args(given)
         flags = [text for text in given if text != "--" and text not in args.overrides]
-        given = [
-            *args.overrides,
-            *flags,
-        ]  # together, as Hydra wants them; behind --info one would be its value
+        given = [*args.overrides, *flags]  # Hydra wants settings together, and --info would swallow one behind it
         if not (args.hydra_help or args.shell_completion):
             _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
     except PartsightError as error:

@@ -91,7 +91,8 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     unused = [Finding("note", key, text) for key, text in told.items() if row_parts is not None]
     almost = [Finding("look", key, text) for key, text in examples.notes.items() if key == "similar_classes"]
     audited = dataclasses.replace(audited, findings=(*refused, *almost, *audited.findings, *unused))
-    console.table(audited.counts, f"{config.name}: rows")
+    counts = audited.counts.assign(share=audited.counts["share"].map("{:.1f} %".format))
+    console.table(counts, f"{config.name}: rows")
     for finding in audited.findings:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
     others = {name: words for name, words in examples.notes.items() if name != "similar_classes"}

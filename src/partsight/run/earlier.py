@@ -32,25 +32,6 @@ from partsight.tracking import store
 from partsight.tracking.run import as_parameter
 from partsight.turns import turn
 
-
-@contextmanager
-def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[None]:
-    """Around a run: says how it goes on if Ctrl-C or a signal ends it. drawn: the command gives no seed."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if config.resume == "never" or processes.started_apart(config):
-            how = "The same command begins anew"
-        elif drawn and in_sweep:
-            how = "The same command starts this job anew, with another seed"
-        else:
-            command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
-            first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
-            how = f"{command}{first} goes on from the end of the last whole epoch"
-        console.say(f"Stopped. {how}")
-        raise
-
-
 _WAITING = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
 
 
@@ -90,6 +71,24 @@ def _identity(folder: Path) -> str | None:
 def place(folder: Path) -> dict[str, str]:
     """The tags by which a run is found again."""
     return {"folder": str(folder.resolve()), "host": platform.node()}
+
+
+@contextmanager
+def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[None]:
+    """Around a run: says how it goes on if Ctrl-C or a signal ends it. drawn: the command gives no seed."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if config.resume == "never" or processes.started_apart(config):
+            how = "The same command begins anew"
+        elif drawn and in_sweep:
+            how = "The same command starts this job anew, with another seed"
+        else:
+            command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
+            first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
+            how = f"{command}{first} goes on from the end of the last whole epoch"
+        console.say(f"Stopped. {how}")
+        raise
 
 
 @contextmanager
