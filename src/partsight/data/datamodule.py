@@ -95,11 +95,9 @@ class FoldData(LightningDataModule):
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
         batch = Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
-        parts = zip(
-            *(torch.split(part, 32) for part in (batch.pictures, batch.draws)), strict=True
-        )  # for little memory
-        pictures = torch.cat([device_transforms.transformed(self._left, *part) for part in parts])
-        return batch._replace(pictures=pictures, draws=batch.draws[:, :0])
+        pieces, draws = torch.split(batch.pictures, 32), torch.split(batch.draws, 32)  # main memory may be small
+        done = [device_transforms.transformed(self._left, *both) for both in zip(pieces, draws, strict=True)]
+        return batch._replace(pictures=torch.cat(done), draws=batch.draws[:, :0])
 
     def _training_order(self) -> EpochOrder:
         chances = None
