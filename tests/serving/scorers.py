@@ -68,7 +68,7 @@ def script(scorer: Path, *arguments: object) -> subprocess.CompletedProcess[str]
 
 
 def scored(scorer: Path, folder: Path) -> pd.DataFrame:
-    """What score.py says of a folder of pictures: image (relative), problem, prediction, prob_<class>."""
+    """What score.py says of a folder of pictures: image (relative), problem, doubt, prediction, prob_<class>."""
     out = scorer.parent / "scores.csv"
     done = script(scorer, folder, "--out", out)
     assert done.returncode in (0, 1), done.stderr

@@ -68,6 +68,7 @@ def agrees(address: str, folder: Path, table: Any) -> None:
     status, answer = post(address, records(*(text((folder / name).read_bytes()) for name in table["image"])))
     assert status == 200, answer
     found = answer["predictions"]
+    assert [one["doubt"] for one in found] == [None] * len(table)
     assert [one["prediction"] for one in found] == table["prediction"].tolist()
     given = [list(one["probabilities"].values()) for one in found]
     np.testing.assert_allclose(given, probabilities(table), rtol=0, atol=1e-4)

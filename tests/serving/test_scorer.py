@@ -104,7 +104,7 @@ def test_odd_pictures_are_read_as_in_training(home: Path, tmp_path: Path) -> Non
     out = tmp_path / "predicted.parquet"
     cli.main(["predict", str(home / "run/checkpoints/last.ckpt"), str(odd), "--out", str(out), "--workers", "0"])
     found = scored(home / "run" / "scorer", odd)
-    assert found["problem"].isna().all()
+    assert found[["problem", "doubt"]].isna().all(axis=None)
     assert len(found) == len(list(odd.iterdir()))
     same(found, predictions.read(out).set_index("image"))
 
@@ -160,7 +160,7 @@ def test_every_resize_of_albumentations_is_repeated_to_the_bit(
         np.save(tmp_path / "picture.npy", noise(1, *shape, channels))
         encoded = (tmp_path / "picture.npy").read_bytes()
         expected = augmentation.apply(compose, pictures.decode(encoded, channels), (0,))
-        assert (scorer.picture(encoded) == expected).all()
+        assert (scorer.prepared(encoded).pixels == expected).all()
 
 
 # --- what is in it ---------------------------------------------------------------------------------------------------
@@ -244,6 +244,28 @@ def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     assert "cannot be decoded" in problems[str(tmp_path / "new" / "0003.png")]
     assert "No such file" in problems[str(tmp_path / "absent.png")]
     assert problems.isna().sum() == 11
+
+
+def test_a_picture_that_breaks_off_is_scored_and_doubted(softmax: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(noise(2, 64, 64)).save(whole)
+    encoded = whole.read_bytes()
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(encoded[: len(encoded) * 2 // 3] + b"\xff\xd9")
+    unfinished = tmp_path / "unfinished.jpg"
+    unfinished.write_bytes(encoded[: len(encoded) * 2 // 3])
+    out = tmp_path / "scores.csv"
+    done = script(softmax / "run" / "scorer", whole, cut, unfinished, "--out", out)
+    assert done.returncode == 1
+    assert "1 of 3 pictures were scored, but see the column `doubt`" in done.stderr
+    table = pd.read_csv(out)
+    assert table["prediction"].notna().tolist() == [True, True, False]
+    assert table["doubt"].notna().tolist() == [False, True, False]
+    assert "ends early" in table["doubt"][1]
+    assert "truncated" in table["problem"][2]
+    answer = Scorer(softmax / "run" / "scorer").score(cut.read_bytes())
+    assert answer["doubt"] == table["doubt"][1]
+    assert answer["prediction"] == table["prediction"][1]
 
 
 def test_scores_are_csv(softmax: Path, tmp_path: Path) -> None:

@@ -29,10 +29,11 @@ def write(folder: Path, output: Output) -> None:
 
 
 def _signature(output: Output) -> ModelSignature:
-    """image (base64 text) in, prediction and probabilities out."""
+    """image (base64 text) in, prediction, probabilities and doubt out."""
     decided = Array(DataType.string) if output == "multilabel" else DataType.string
     answer: list[ColSpec | TensorSpec] = [
         ColSpec(decided, "prediction"),
         ColSpec(Map(DataType.double), "probabilities"),
+        ColSpec(DataType.string, "doubt", required=False),
     ]
     return ModelSignature(inputs=Schema([ColSpec(DataType.string, "image")]), outputs=Schema(answer))

@@ -21,7 +21,7 @@ from partsight.serving.packed import score
 
 
 class RestScorer(PythonModel):
-    """Column `image`: picture files as base64 text. Returns a list of prediction and probabilities."""
+    """Column `image`: picture files as base64 text. Returns a list of prediction, probabilities and doubt."""
 
     def load_context(self, context: Any) -> None:
         """Loads the model, once per server process."""

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 # Read by OpenCV when it is imported: the limit for TIFF files whose size Pillow cannot read.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(100_000_000))
@@ -43,6 +43,17 @@ class Answer(TypedDict):
     """A class; under multi-label output the classes present, maybe none."""
     probabilities: dict[str, float]
     """Class to probability, in class order."""
+    doubt: str | None
+    """Why the answer should be looked at, such as a JPEG whose data break off; None for most pictures."""
+
+
+class Prepared(NamedTuple):
+    """A picture as the model takes it."""
+
+    pixels: NDArray[np.uint8]
+    """(height, width, channels)."""
+    doubt: str | None
+    """As in `Answer`."""
 
 
 class Scorer:
@@ -72,14 +83,14 @@ class Scorer:
         Raises:
             PartsightError: too large, or not a readable picture; says which.
         """
-        return self.answers([self.picture(encoded)])[0]
+        return self.answers([self.prepared(encoded)])[0]
 
     def score_all(self, files: Iterable[bytes]) -> Iterator[Answer]:
         """Scores the bytes of picture files, a batch at a time; raises as `score` does, naming the file by number."""
-        batch = []
+        batch: list[Prepared] = []
         for number, encoded in enumerate(files, 1):
             try:
-                batch.append(self.picture(encoded))
+                batch.append(self.prepared(encoded))
             except PartsightError as error:
                 raise PartsightError(f"picture {number}: {error}") from None
             if len(batch) == BATCH:
@@ -88,8 +99,8 @@ class Scorer:
         if batch:
             yield from self.answers(batch)
 
-    def picture(self, encoded: bytes) -> NDArray[np.uint8]:
-        """The model's input, (height, width, channels) uint8. Limits are checked before anything is decoded."""
+    def prepared(self, encoded: bytes) -> Prepared:
+        """The model's input. Limits are checked before anything is decoded."""
         limits, channels = self.pipeline["limits"], self.pipeline["image"]["channels"]
         if len(encoded) > limits["bytes"]:
             raise PartsightError(f"{len(encoded):,} bytes, more than the {limits['bytes']:,} of limits.bytes")
@@ -101,15 +112,20 @@ class Scorer:
             raise PartsightError(f"{size} pixels, more than the {limits['pixels']:,} of limits.pixels")
         if not pictures.fits(found.channels, channels, found.array):
             raise PartsightError(f"{found.channels} channels, the model needs {channels}")
-        return self._resized(pictures.decode(encoded, channels))
+        picture = pictures.decode(encoded, channels)
+        return Prepared(self._resized(picture), pictures.doubt(encoded, found, picture))
 
-    def answers(self, prepared: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Scores arrays made by `picture`, all in one pass through the model."""
-        (probabilities,) = self.session.run(None, {"pictures": np.stack(prepared)})
+    def answers(self, prepared: Sequence[Prepared]) -> list[Answer]:
+        """Scores what `prepared` has made, all in one pass through the model."""
+        (probabilities,) = self.session.run(None, {"pictures": np.stack([one.pixels for one in prepared])})
         classes = self.pipeline["classes"]
         return [
-            {"prediction": self._decided(row), "probabilities": dict(zip(classes, map(float, row), strict=True))}
-            for row in probabilities
+            {
+                "prediction": self._decided(row),
+                "probabilities": dict(zip(classes, map(float, row), strict=True)),
+                "doubt": one.doubt,
+            }
+            for one, row in zip(prepared, probabilities, strict=True)
         ]
 
     def _resized(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -224,16 +240,16 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
-    """One table line per file: image, problem, prediction, probabilities. A broken picture does not stop it."""
+    """One table line per file: image, problem, doubt, prediction, probabilities. A broken picture does not stop it."""
     for path in files:
         try:
             answer = scorer.score(path.read_bytes())
         except (PartsightError, OSError) as error:
-            yield [_written(path), str(error), None, *[None] * len(scorer.pipeline["classes"])]
+            yield [_written(path), str(error), None, None, *[None] * len(scorer.pipeline["classes"])]
             continue
         given = answer["prediction"]
         text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        yield [_written(path), None, text, *answer["probabilities"].values()]
+        yield [_written(path), None, answer["doubt"], text, *answer["probabilities"].values()]
 
 
 def _written(path: Path) -> str:
@@ -269,15 +285,19 @@ def main() -> int:
     if not files:
         print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
         return 2
-    broken = 0
+    broken = doubtful = 0
     with parsed.out.open("w", newline="", encoding="utf-8") if parsed.out else nullcontext(sys.stdout) as out:
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(["image", "problem", "prediction", *(f"prob_{name}" for name in scorer.pipeline["classes"])])
+        scores = (f"prob_{name}" for name in scorer.pipeline["classes"])
+        table.writerow(["image", "problem", "doubt", "prediction", *scores])
         for line in _lines(scorer, files):
             table.writerow(line)
             broken += line[1] is not None
+            doubtful += line[2] is not None
     if broken:
         print(f"{broken} of {len(files)} pictures could not be scored: see the column `problem`", file=sys.stderr)
+    if doubtful:
+        print(f"{doubtful} of {len(files)} pictures were scored, but see the column `doubt`", file=sys.stderr)
     return 1 if broken else 0
 
 
