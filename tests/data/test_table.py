@@ -2,6 +2,7 @@
 
 import os
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,15 @@ def test_an_absolute_path_is_told_as_it_should_be(tmp_path: Path) -> None:
     pd.DataFrame({"image": [inside, "2.png"], "class": ["a", "b"]}).to_csv(tmp_path / "labels.csv", index=False)
     text = refusal(lambda: table.read(settings(tmp_path)))
     assert f"paths must be relative to {tmp_path}: row 0, first {inside!r}; write 'bad/1.png'" in text
+
+
+@pytest.mark.parametrize("name", ["grün/1.png", "teil/ä.png"])
+def test_accents_that_macos_has_split_are_told(tmp_path: Path, name: str) -> None:
+    touched(tmp_path, [unicodedata.normalize("NFD", name), "teil/2.png"])
+    frame = pd.DataFrame({"image": [name, "teil/2.png"], "class": ["a", "b"]})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert f"first {name!r}; a file's name looks the same, but its accents are encoded in the other way" in text
 
 
 @pytest.mark.parametrize("name", ["0001.jpg", "0001", "0001.png"])

@@ -1,6 +1,7 @@
 """What is wrong with the rows of a table before any picture is opened: empty cells, mixed types, pictures not there."""
 
 import os
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,9 +119,26 @@ def absent_problem(
     alike = sorted(name for name in pictures if Path(name).stem.casefold() in wanted)
     if "\\" in first:
         hint = "the names hold backslashes, write /"
+    elif _with_other_accents(folder, first):
+        hint = (
+            "a file's name looks the same, but its accents are encoded in the other way, as by macOS; bring both to "
+            "one form: the files with convmv, or the table with pandas' str.normalize"
+        )
     else:
         hint = f"the folder holds {alike[0]!r}" if alike else f"is {setting} right?"
     return [f"pictures not found in {folder}: {named_rows(images.index[absent])}, first {first!r}; {hint}"]
+
+
+def _with_other_accents(folder: Path, name: str) -> bool:
+    """Whether a file's path differs from `name` only in how Unicode composes its characters."""
+    for part in name.split("/"):
+        wanted = unicodedata.normalize("NFC", part)
+        entries = folder.iterdir() if folder.is_dir() else ()
+        same = sorted(path for path in entries if unicodedata.normalize("NFC", path.name) == wanted)
+        if not same:
+            return False
+        folder = same[0]
+    return True
 
 
 def _within(path: str, top: str) -> bool:
