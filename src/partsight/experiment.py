@@ -1,6 +1,7 @@
 """One run, from settings to result. Read `run` from top to bottom; each line is a chapter."""
 
 import dataclasses
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +43,8 @@ def run(config: Config) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     told = reports.callbacks(folder, config)
     if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
-        fitting.fit(config, computer, resolved.fold_data(), start, folder, told)
+        with suppress(processes.Finished):
+            fitting.fit(config, computer, resolved.fold_data(), start, folder, told)
         return float("nan")
 
     tags = facts.tags(resolved)
@@ -52,6 +54,7 @@ def run(config: Config) -> float:
     parent, name = parent_of(HydraConfig.get()), run_name(config, seen)
     with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
+            fitting.dismiss_others(config, computer, folder)
             return _conclude_again(config, known, folder, parent)
         earlier.prepare_folder(folder, known)
         data = resolved.fold_data()

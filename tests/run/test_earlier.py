@@ -92,22 +92,14 @@ def test_a_finished_run_is_not_made_again(
         ({"NODE_RANK": "1", "PARTSIGHT_FIRST_PROCESS": "1"}, 2, True),
     ],
 )
-def test_processes_started_by_others_go_on_from_nothing(
-    environment: dict[str, str],
-    nodes: int,
-    apart: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_it_is_known_who_started_the_processes(
+    environment: dict[str, str], nodes: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_NAME", raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     config = Config(seed=1, trainer=TrainerConfig(num_nodes=nodes))
     assert processes.started_apart(config) is apart
-    if apart:
-        with earlier.claimed(config, "0123", Path("new"), drawn=False) as known:
-            assert known is None
-        assert "does not look for an earlier run and starts from scratch" in capsys.readouterr().out
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:

@@ -95,8 +95,12 @@ def fit(
     """Trains for `training.epochs`, keeping `best.ckpt` and `last.ckpt` in folder/checkpoints.
 
     If there is a `last.ckpt` already (`earlier.prepare_folder` put it there), training resumes from it, with the same
-    result as if it had never stopped. Two callbacks keep the files: a single one with `save_last` can leave an outdated
-    last. Zero epochs evaluate the first weights, which are then saved as both.
+    result as if it had never stopped; all processes resume from the first one's. Two callbacks keep the files: a single
+    one with `save_last` can leave an outdated last. Zero epochs evaluate the first weights, which are then saved as
+    both.
+
+    Raises:
+        processes.Finished: this is not the first process, and the first has nothing to train.
     """
     if (count := len(data.validation_positions)) < computer.processes:
         raise PartsightError(
@@ -105,11 +109,6 @@ def fit(
         )
     model = new_model(config, data, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
-    resumed = (kept / LAST).is_file() and training.epochs > 0 and not processes.started_apart(config)
-    if resumed:
-        for name in (LAST, BEST):  # callbacks look into both
-            if (kept / name).is_file():
-                refuse_damaged(kept / name)
     mode = "max" if METRICS[metric].higher_is_better else "min"
     best = Kept(
         kept,
@@ -146,10 +145,16 @@ def fit(
     )
     with processes.together(trainer, folder), warnings.catch_warnings():
         hide_what_is_meant()
-        if (training.evaluate_before_training or training.epochs == 0) and not resumed:
+        found = (kept / LAST).is_file() and training.epochs > 0
+        begun = processes.agreed(trainer, kept.resolve() / LAST if found else None)
+        if begun:
+            for path in (begun, begun.with_name(BEST)):  # callbacks look into both
+                if path.is_file():
+                    refuse_damaged(path)
+        if (training.evaluate_before_training or training.epochs == 0) and not begun:
             trainer.validate(model, datamodule=data, verbose=False)
         if training.epochs:
-            trainer.fit(model, datamodule=data, ckpt_path=kept / LAST if resumed else None, weights_only=True)
+            trainer.fit(model, datamodule=data, ckpt_path=begun, weights_only=True)
         else:
             for name in (BEST, LAST):
                 trainer.save_checkpoint(kept / name, weights_only=True)
@@ -170,6 +175,14 @@ def _reason(patience: Patience, epochs: int, whole: bool) -> str | None:
     if patience.stopping_reason == EarlyStoppingReason.NON_FINITE_METRIC:
         return f"{when}: {patience.monitor} is not a finite number"
     return None
+
+
+def dismiss_others(config: Config, computer: Machine, folder: Path) -> None:
+    """The run is not trained again: processes that were started beside this one, and wait in `fit`, end."""
+    if processes.started_apart(config):
+        trainer = Trainer(**trainer_settings(config, computer, folder))
+        with processes.together(trainer, folder):
+            processes.dismiss(trainer)
 
 
 def new_model(config: Config, data: FoldData, start: weights.Weights) -> Classifier:

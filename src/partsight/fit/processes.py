@@ -1,4 +1,4 @@
-"""The processes that train together under DDP: each of them runs this one job, and all end together."""
+"""The processes that train together under DDP: each runs this one job; all start alike, and all end together."""
 
 import os
 import signal
@@ -25,6 +25,8 @@ _FIRST = "PARTSIGHT_FIRST_PROCESS"
 """Environment variable: id of the process that started this one. Unset if torchrun or Slurm starts processes."""
 _OF_ONE_FIT = (_FIRST, "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What Lightning sets in its own environment; left there, the next job of this process would wait for others."""
+_FINISHED = "finished"
+"""What the first process says, in place of a checkpoint's path, if there is nothing to train."""
 GRACE_SECONDS = 5
 """Time that the first process has to notice that another one has died."""
 
@@ -32,13 +34,57 @@ GRACE_SECONDS = 5
 def started_apart(config: Config) -> bool:
     """Whether this run's processes are started from outside (torchrun, Slurm, a person on each machine).
 
-    They cannot agree on what to resume from: each has its own folder, perhaps on its own disk. In an
-    interactive allocation (salloc) Lightning starts the processes itself, however many tasks Slurm has room for.
+    Then all are there from the start, and wait in `agreed` for the first. In an interactive allocation (salloc)
+    Lightning starts the processes itself, however many tasks Slurm has room for.
     """
     by_others = int(os.environ.get("WORLD_SIZE", "1")) > 1 and _FIRST not in os.environ
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")  # as Lightning decides
     by_slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and not interactive
     return config.trainer.num_nodes > 1 or by_others or by_slurm
+
+
+class Finished(Exception):
+    """The first process has found the result of an earlier run."""
+
+
+def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
+    """The checkpoint from which all processes resume: the one that the first of them names; the others wait for it.
+
+    Args:
+        trainer: of the run, before training.
+        checkpoint: what this process would resume from.
+
+    Raises:
+        Finished: there is nothing to train.
+        PartsightError: a process does not see the checkpoint.
+    """
+    if trainer.world_size == 1:
+        return checkpoint
+    said = _from_first(trainer, str(checkpoint or ""))
+    if said == _FINISHED:
+        raise Finished
+    if not said:
+        return None
+    if not trainer.strategy.reduce_boolean_decision(Path(said).is_file()):
+        raise PartsightError(
+            f"{said}: not every process sees this checkpoint, from which the run would resume. Set hydra.run.dir to a "
+            "folder on a disk that all machines share, or begin anew with resume=never"
+        )
+    return Path(said)
+
+
+def dismiss(trainer: Trainer) -> None:
+    """Called by the first process instead of `agreed`: the others have nothing to train."""
+    if trainer.world_size > 1:
+        _from_first(trainer, _FINISHED)
+
+
+def _from_first(trainer: Trainer, said: str) -> str:
+    """What the first process says. Connects the processes, which Lightning then does not do again."""
+    strategy = trainer.strategy
+    assert strategy.launcher is not None  # each strategy of several processes has one
+    strategy.launcher.launch(strategy.setup_environment)  # starts those that are not there yet
+    return strategy.broadcast(said)
 
 
 class OwnSigterm(Callback):

@@ -25,7 +25,6 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from partsight import console
 from partsight.config import Config, flat
-from partsight.fit import processes
 from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
@@ -79,7 +78,7 @@ def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[Non
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if config.resume == "never" or processes.started_apart(config):
+        if config.resume == "never":
             how = "The same command begins anew"
         elif drawn and in_sweep:
             how = "The same command starts this job anew, with another seed"
@@ -108,15 +107,6 @@ def claimed(
         drawn: whether the seed was drawn, so that there can be no earlier run.
         in_sweep: whether the run is a job of a sweep, which has already reached the store.
     """
-    apart = processes.started_apart(config)
-    if apart and not (drawn or config.rerun):
-        console.say(
-            "This run's processes are started from outside (torchrun, several Slurm tasks, trainer.num_nodes), so it "
-            "does not look for an earlier run and starts from scratch"
-        )
-    if apart:
-        yield None
-        return
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
