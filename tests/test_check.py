@@ -19,7 +19,8 @@ def problems() -> Callable[..., list[str]]:
 
     def found(*given: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
         register()
-        return overrides.problems(given, [*folders, conf_folder()], multirun)
+        places = [*folders, conf_folder()]
+        return overrides.problems(given, places, multirun) or overrides.unresolved(given, places)
 
     return found
 
@@ -88,6 +89,11 @@ def test_an_unknown_setting_cannot_be_deleted(problems: Callable[..., list[str]]
         "data.label_columns=[a,b]",
         "trainer.devices=[0,1]",
         "training.learning_rate=1e-4",
+        "name=my.part v2",
+        "name=fold_${fold}",
+        "data.root=${oc.env:NOT_SET_IN_A_TEST,/parts}",
+        "data.root=${hydra:runtime.cwd}/parts",
+        "data.root='\\${x}'",
         "head=gem",
         "hydra.run.dir=elsewhere",
     ],
@@ -107,9 +113,16 @@ def test_a_right_override_gives_no_problem(problems: Callable[..., list[str]], o
         ("data.label_columns=class", "data.label_columns=class: is a list; write data.label_columns=[class]"),
         ("name=null", "name=None: "),
         ("training=fast", "training=fast: "),
+        ("name=", "name=: is empty"),
+        ("name=' '", "name= : is empty"),
+        ("name=..", "name=..: must be the name of one folder below runs/"),
+        ("name=../x", "name=../x: must be the name of one folder"),
+        ("name=a/b", "name=a/b: must be the name of one folder"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named(problems: Callable[..., list[str]], override: str, text: str) -> None:
+def test_a_value_that_a_setting_cannot_have_is_named(
+    problems: Callable[..., list[str]], override: str, text: str
+) -> None:
     assert one(problems("usecase=casting", override)).startswith(text)
 
 
@@ -176,6 +189,21 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(
 def test_several_values_need_a_sweep(problems: Callable[..., list[str]], override: str) -> None:
     assert one(problems("usecase=casting", override)) == f"{override}: several values need a sweep: add -m"
     assert problems("usecase=casting", override, multirun=True) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.loss=glob(*focal)", "write the names: training.loss=sigmoid_focal,softmax_focal"),
+        ("training.loss=glob(resnet*)", "fits no name; training.loss is one of cross_entropy, bce, "),
+        ("head=glob(resnet*)", "fits no name; head is one of auto, dense, "),
+        ("backbone=glob(resnet*)", "glob() chooses among the files of a group, such as head; write the values"),
+    ],
+)
+def test_names_that_glob_would_find_are_to_be_written(
+    problems: Callable[..., list[str]], override: str, said: str
+) -> None:
+    assert one(problems("usecase=casting", override, multirun=True)).startswith(f"{override}: {said}")
 
 
 def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(problems: Callable[..., list[str]]) -> None:
@@ -265,6 +293,10 @@ def test_mistakes_in_a_file_of_a_group_are_found_in_its_section(
         ("name: a\nname: b\n", "found duplicate key name"),
         ("# \xe4 in another encoding\nname: a\n", "not UTF-8 text; save it as UTF-8"),
         ("name: mine\ndata: {root: .}\n", "begin it with the line `# @package _global_`"),
+        ("# mine\n# @package _global_\nname: mine\n", "begin it with the line `# @package _global_`, above any other"),
+        ("name: mine\n# @package _global_\n", "begin it with the line `# @package _global_`"),
+        ("", "begin it with the line `# @package _global_`"),
+        ("\xef\xbb\xbf# @package _global_\nname: mine\n", "begins with a byte order mark"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(
@@ -276,6 +308,59 @@ def test_a_file_that_cannot_be_used_is_named(
     answer = one(problems("usecase=mine", folders=(tmp_path,)))
     assert answer.startswith(f"{file}: ")
     assert text in answer
+    assert problems("usecase=casting,mine", "head=linear,gem", folders=(tmp_path,), multirun=True) == [answer]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["data.root=${oc.env:NONE}"], ["data.root=${oc.env:NONE}: Environment variable 'NONE' not found"]),
+        (["training.epochs=${oc.env:NONE}"], ["training.epochs=${oc.env:NONE}: Environment variable 'NONE' not found"]),
+        (["name=${nam}"], ["name=${nam}: Interpolation key 'nam' not found"]),  # not also: tracking.experiment=${name}
+        (
+            ["head.hidden=[${nam}]", "name=x_${oc.env:NONE}", "epochs=3"],
+            [
+                "epochs: there is no such setting; did you mean training.epochs?",
+                "name=x_${oc.env:NONE}: Environment variable 'NONE' not found",
+                "head.hidden=['${nam}']: Interpolation key 'nam' not found",
+            ],
+        ),
+        (["name=${name}_v2"], ["name=${name}_v2: Recursive interpolation detected"]),
+        (
+            ["data.table=${data.images}", "data.images=${data.table}"],
+            [
+                "data.table=${data.images}: Recursive interpolation detected",
+                "data.images=${data.table}: Recursive interpolation detected",
+            ],
+        ),
+        (["name=x${oc.env:PART}"], ["name=xa/b: must be the name of one folder below runs/"]),
+        (["data.root=???"], ["data.root=???: must be given; add data.root=VALUE"]),
+        (
+            ["data.root=${hydra:runtime.cwd}/parts", "epochs=3"],
+            ["epochs: there is no such setting; did you mean training.epochs?"],
+        ),
+    ],
+    ids=["environment", "number", "setting", "several", "itself", "circle", "place", "to be given", "of the run"],
+)
+def test_what_refers_to_nothing_is_named(
+    problems: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, given: list[str], expected: list[str]
+) -> None:
+    monkeypatch.delenv("NONE", raising=False)
+    monkeypatch.setenv("PART", "a/b")
+    found = [text.partition("; another place")[0] for text in problems("usecase=casting", *given)]
+    assert sorted(found) == sorted(expected)
+
+
+def test_what_a_file_of_the_user_refers_to_must_be_there(
+    problems: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "usecase").mkdir()
+    (tmp_path / "usecase" / "line.yaml").write_text("# @package _global_\nname: line_${oc.env:LINE}\n")
+    monkeypatch.delenv("LINE", raising=False)
+    text = one(problems("usecase=line", "data.root=/", folders=(tmp_path,)))
+    assert text == "name=line_${oc.env:LINE}: Environment variable 'LINE' not found"
+    monkeypatch.setenv("LINE", "3")
+    assert problems("usecase=line", "data.root=/", folders=(tmp_path,)) == []
 
 
 def test_a_right_file_of_the_user_is_taken(problems: Callable[..., list[str]], tmp_path: Path) -> None:
@@ -328,6 +413,8 @@ def test_a_search_path_that_is_no_list_is_said(problems: Callable[..., list[str]
         ("training.learning_rate=0", "must be above 0"),
         ("training.learning_rate=nan", "must be a finite number"),
         ("training.learning_rate=inf", "must be a finite number"),
+        ("training.learning_rate=1e300", "must be at most 1000000"),  # a step of it is no float32
+        ("training.weight_decay=1e300", "must be at most 1000000"),
         ("head.dropout=1", "must be below 1"),
         ("head.dropout=-0.1", "must be at least 0"),
         ("prediction.threshold=1", "must be below 1"),
@@ -534,7 +621,16 @@ VIT = "backbone=vit_tiny_patch16_224"
         (["backbone=zzzzqq"], "backbone=zzzzqq: timm has no such model", ""),
         (["backbone=resnet50.a1_in2k"], "backbone=resnet50.a1_in2k: ", "resnet50.a1_in1k"),
         ([VIT, "head.pool=gem"], "head.pool=gem: vit_tiny_patch16_224 works on tokens", "set head.pool=auto"),
-        ([VIT, "head.pool=auto", "image.height=15", "image.width=15"], VIT, "does not take pictures of 3 x 15 x 15"),
+        (
+            [VIT, "head.pool=auto", "image.height=15", "image.width=15"],
+            f"{VIT}: fails when tried on pictures of 3 x 15 x 15",
+            "Error: ",
+        ),
+        (
+            ["image.height=32", "image.width=32", "training.batch_size=1"],
+            "training.batch_size=1: a BatchNorm of resnet18 sees one value per channel of a picture of 32 x 32",
+            "set 2 or more",
+        ),
         (["training.optimizer=adamww"], "training.optimizer=adamww: timm has no such optimizer", "did you mean adamw?"),
         (
             ["+augmentation.train.Blurr.p=1"],
@@ -551,7 +647,9 @@ VIT = "backbone=vit_tiny_patch16_224"
         ),
         (["~augmentation.inference.Resize"], "augmentation.inference: gives pictures of", "64 x 64"),
         (["+augmentation.train.Crop={x_max: 900, y_max: 900}"], "augmentation.train: fails on a picture of", ""),
-        (["plugins=[not_there]"], "plugins: not_there cannot be imported: ModuleNotFoundError", ""),
+        (["plugins=[not_there]"], "plugins: not_there cannot be imported: ModuleNotFoundError", " or the environment"),
+        (["plugins=[./plugin]"], "plugins: ./plugin cannot be imported: write its name as after `import`", ""),
+        (["plugins=[plugin.py]"], "plugins: plugin.py cannot be imported: write its name as after `import`", ""),
     ],
 )
 def test_a_name_that_a_library_does_not_know_is_named(
@@ -570,6 +668,9 @@ def test_a_name_that_a_library_does_not_know_is_named(
         ["head.pool=gem"],
         ["backbone=resnet18.a1_in1k"],
         ["training.optimizer=lion"],
+        ["training.batch_size=1"],
+        ["training.batch_size=1", "training.epochs=0", "image.height=32", "image.width=32"],
+        ["training.batch_size=1", "training.freeze_epochs=99", "image.height=32", "image.width=32"],
         ["augmentation=hard"],
         ["+augmentation.train.Blur={p: 0.3, blur_limit: [3, 5]}"],
         ["image.channels=1"],
@@ -607,10 +708,13 @@ def _search_path() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_search_path")
-def test_a_plugin_that_fails_is_shown_with_its_reason(config: Compose, tmp_path: Path) -> None:
-    (tmp_path / "broken_plugin_of_a_test.py").write_text("1 / 0\n")
+@pytest.mark.parametrize(
+    ("code", "reason"), [("1 / 0", "ZeroDivisionError: division by zero"), ("raise SystemExit(0)", "SystemExit: 0")]
+)
+def test_a_plugin_that_fails_is_shown_with_its_reason(config: Compose, tmp_path: Path, code: str, reason: str) -> None:
+    (tmp_path / "broken_plugin_of_a_test.py").write_text(f"{code}\n")
     text = one(check.names(config(*SMALL, "plugins=[broken_plugin_of_a_test]")))
-    assert text == "plugins: broken_plugin_of_a_test cannot be imported: ZeroDivisionError: division by zero"
+    assert text == f"plugins: broken_plugin_of_a_test cannot be imported: {reason}"
 
 
 PLUGIN = """

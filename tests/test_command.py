@@ -158,6 +158,22 @@ def test_a_folder_of_configs_that_is_not_there_is_named(given: list[str], capsys
     assert "--config-dir nowhere: there is no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", [["train"], ["data", "check"]])
+@pytest.mark.parametrize(
+    ("flag", "remedy"),
+    [("-cp", "add yours to them with --config-dir mine"), ("-cn", "--config-dir FOLDER usecase=NAME")],
+)
+def test_no_other_files_take_the_place_of_partsights(
+    given: list[str], flag: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([*given, "usecase=casting", flag, "mine"])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("--config-")
+    assert remedy in said
+
+
 def test_flags_may_stand_between_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     launched: list[list[str]] = []
     monkeypatch.setattr(command, "launch", lambda given, _: launched.append(list(given)))
@@ -200,6 +216,7 @@ def test_partsight_train_is_train_py(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_ui_serves_the_store_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     called: list[list[str]] = []
+    (tmp_path / "mlflow.db").touch()
     monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
     with pytest.raises(SystemExit) as left:
         cli.main(["ui", "--host", "0.0.0.0", "--port", "5055"])
@@ -209,8 +226,17 @@ def test_ui_serves_the_store_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp
     assert called[0][1:] == ["-m", "mlflow", "ui", *options]
 
 
-def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ui_makes_no_store(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["ui"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"There is no MLflow store at {tmp_path}/mlflow.db: ")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """MLflow itself ends with status 0."""
+    (tmp_path / "mlflow.db").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for port in (taken.getsockname()[1], 99999):
             with pytest.raises(SystemExit) as left:

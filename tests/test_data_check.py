@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from tiny import tree
 
-from partsight import cli
+from partsight import cli, command
+from partsight.data.usable import usable_examples
+from partsight.errors import PartsightError
 
 
 def status(*arguments: str) -> int:
@@ -118,6 +120,8 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
         (["nowhere"], "there is no such folder"),
         (["usecase=custom"], "name the folder of your pictures"),
         (["usecase=casting", "-m"], "leave --multirun"),
+        ([".", ".."], ". and ..: one data set at a time"),
+        ([".", "+data.root=parts"], ". and data.root=parts: one data set at a time"),
     ],
 )
 def test_a_wrong_command_gives_2_and_says_why(
@@ -196,6 +200,54 @@ def test_a_picture_that_may_be_skipped_is_not_told_beside_a_mistake_of_the_setti
     said = capsys.readouterr().out
     assert "data.good_classes: there is no class 'gud'" in said
     assert "not found" not in said
+
+
+def test_a_table_with_mistakes_is_told_as_train_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 6, "bad": 6})
+    (root / "bad" / "0003.png").write_text("no picture")
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(6)]
+    rows = [*((name, name.partition("/")[0]) for name in names), ("gone.png", "good"), (names[0], "bad")]
+    pd.DataFrame(rows, columns=["image", "class"]).to_csv(root / "labels.csv", index=False)
+    given = ["usecase=custom", f"data.root={root}", "data.table=labels.csv"]
+    with pytest.raises(PartsightError) as refused:
+        usable_examples(command.settings(given))
+    assert status(*given) == 2
+    assert str(refused.value) in capsys.readouterr().out
+    page = (tmp_path / "data_check.html").read_text(encoding="utf-8")
+    assert all(text in page for text in ("3 problems", "gone.png", "different labels", "cannot be decoded"))
+
+
+def test_missing_and_broken_pictures_alone_are_shown_with_the_sound_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 6, "bad": 6})
+    (root / "bad" / "0003.png").write_text("no picture")
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(7)]  # the last is not there
+    table = pd.DataFrame({"image": names, "class": [name.partition("/")[0] for name in names]})
+    table.to_csv(root / "labels.csv", index=False)
+    assert status(str(root), "data.table=labels.csv", "data.folds=2") == 2
+    assert "3 rows: the picture cannot be used" in capsys.readouterr().out
+    page = (tmp_path / "data_check.html").read_text(encoding="utf-8")
+    assert all(text in page for text in ("good/0006.png", "bad/0003.png", "Samples of every class"))
+
+
+def test_class_folders_without_pictures_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30, "empty": 0})
+    assert status(str(root)) == 1
+    assert f"! {root}: class folders without pictures: empty" in capsys.readouterr().out
+    assert "class folders without pictures: empty" in (tmp_path / "data_check.html").read_text(encoding="utf-8")
+
+
+def test_what_the_only_class_may_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inner = tree(tmp_path / "outer one" / "inner one", {"good": 30, "bad": 30})
+    (tmp_path / "outer one" / "bare").mkdir()
+    shutil.copy(inner / "good" / "0000.png", inner / "stray.png")
+    assert status(str(tmp_path / "outer one")) == 2
+    said = capsys.readouterr().out
+    assert "one class only ('inner one'); nothing to tell apart" in said
+    assert f"{tmp_path / 'outer one'}: class folders without pictures: bare" in said
+    assert f"holds stray.png beside the folders bad, good: if these are the classes, say data.root={inner}\n" in said
+    assert status(f"data.root={inner}") == 0
 
 
 def test_pictures_that_none_of_two_tables_finds_are_told_once_for_each(

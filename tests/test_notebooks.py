@@ -47,10 +47,12 @@ def pictures(outputs: list[Any]) -> int:
 
 @pytest.mark.slow
 def test_a_data_set_is_explored(tmp_path: Path) -> None:
-    root = tree(tmp_path / "parts", {"good": 12, "bad": 12})
+    root = tree(tmp_path / "parts" / "train", {"good": 12, "bad": 12}).parent
+    tree(root / "test", {"good": 2, "bad": 2})
     outputs = executed("explore_dataset", f'settings = ["usecase=custom", "data.root={root}"]', tmp_path)
     assert pictures(outputs) == 5
     assert not [output for output in outputs if output.output_type == "error"]
+    assert any("note: data layout: " in output.get("data", {}).get("text/plain", "") for output in outputs)
 
 
 @pytest.mark.slow
@@ -83,3 +85,10 @@ results, protocol = Path("{docs}"), "cpu\""""
     assert "not run" in backbones[0], "it stands in the first table with what the study says of it"
     assert "not run" not in backbones[1]
     assert any("same bytes" in output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+@pytest.mark.slow
+def test_results_that_are_not_there_are_not_called_not_run(tmp_path: Path) -> None:
+    settings = 'from pathlib import Path\nresults, protocol = Path("nowhere"), "cpu"'
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="results = nowhere: there is no such folder"):
+        executed("casting_study", settings, tmp_path)

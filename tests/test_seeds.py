@@ -46,6 +46,14 @@ def test_processes_that_nobody_handed_a_seed_cannot_draw_one(monkeypatch: pytest
     assert seeds.base_seed(3) == 3
 
 
+@pytest.mark.parametrize(("rank", "first"), [("0", True), ("1", False)])
+def test_torchruns_number_counts_within_slurm(monkeypatch: pytest.MonkeyPatch, rank: str, first: bool) -> None:
+    """It orders machines by name as text, Slurm by number."""
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": rank, "SLURM_PROCID": "1" if first else "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert seeds.is_first_process() is first
+
+
 def test_the_first_process_of_ddp_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("NODE_RANK", "0")

@@ -1,6 +1,7 @@
 """`partsight`: train, study, data check, bench, predict, export, import-ht, ui. Imports wait until they are needed."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,9 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(bench.main(given[1:]))
         parsed = _parser().parse_args(given)
         parsed.run(parsed)
+        sys.stdout.flush()
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read what is printed, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -54,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("bench", help="measure: partsight bench usecase=casting backbone=resnet50", add_help=False)
 
     predict = commands.add_parser("predict", help="score new pictures with a checkpoint", description=_PREDICT)
-    predict.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    predict.add_argument("checkpoint", type=_path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
     predict.add_argument(
-        "source", type=Path, metavar="FOLDER_OR_TABLE", help="folder of pictures, or a csv or parquet table"
+        "source", type=_path, metavar="FOLDER_OR_TABLE", help="folder of pictures, or a csv or parquet table"
     )
     predict.add_argument(
         "--out", type=Path, default=Path("predictions.csv"), help="csv or parquet (default: %(default)s)"
@@ -72,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export", help="pack a checkpoint into a scorer that runs anywhere", description=_EXPORT
     )
-    export.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    export.add_argument("checkpoint", type=_path, metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
     export.add_argument("--out", type=Path, default=Path("scorer"), help="folder to create (default: %(default)s)")
     export.add_argument("--samples", type=Path, help="folder of pictures for its selftest (default: drawn ones)")
     export.add_argument(
@@ -85,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     imports = commands.add_parser("import-ht", help="turn a Hydrogen Torch yaml into a use case", description=_IMPORT)
     imports.add_argument("file", type=Path, metavar="FILE", help="yaml as Hydrogen Torch exports it")
     imports.add_argument("--out", type=Path, metavar="FILE", help="(default: my_conf/usecase/NAME.yaml)")
-    imports.add_argument("--root", type=Path, help="the data set, to look for a column `fold` in its table")
+    imports.add_argument(
+        "--root", type=Path, help="the data set, to look for a column `fold` and for labels of 0 and 1 in its table"
+    )
     imports.set_defaults(run=_import)
 
     ui = commands.add_parser("ui", help="open the comparison of runs (MLflow)", description=_UI)
@@ -96,8 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(given: str) -> Path:
+    """A path that is named: an empty one, as of an unset variable, would be the current folder."""
+    if not given:
+        raise argparse.ArgumentTypeError("is empty")
+    return Path(given)
+
+
 def _add_plugins(parser: argparse.ArgumentParser) -> None:
-    words = "module to import first: a plugin of the run, if its backbone comes from one; may be given several times"
+    words = (
+        "module to import first: a plugin of the run, if its backbone or a transform comes from one; may be repeated"
+    )
     parser.add_argument("--plugins", action="append", default=[], metavar="MODULE", help=words)
 
 
@@ -130,7 +146,10 @@ def _predict(parsed: argparse.Namespace) -> None:
         parsed.workers,
         parsed.accelerator,
     )
-    predictions.write(scored, parsed.out)
+    try:
+        predictions.write(scored, parsed.out)
+    except OSError as error:
+        raise PartsightError(f"--out {parsed.out}: cannot be written: {error.strerror or error}") from None
     shares = scored["prediction"].astype(str).value_counts()
     print(f"{len(scored)} pictures scored into {parsed.out}")
     print("\n".join(f"  {name}: {count}" for name, count in shares.items()))
@@ -176,7 +195,7 @@ def _ui(parsed: argparse.Namespace) -> None:
     from partsight.config import TrackingConfig
     from partsight.tracking import store
 
-    where = store.uri(TrackingConfig(uri=parsed.uri))
+    where = store.existing(TrackingConfig(uri=parsed.uri))
     if where.startswith("http"):  # MLflow serves files and databases, not another server
         print(f"The runs are on a server, which has the same pages: open {where}")
         return

@@ -1,5 +1,6 @@
 """`train`: from the command line to a checked config to a run."""
 
+import argparse
 import signal
 import sys
 import traceback
@@ -37,11 +38,14 @@ def train(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     try:
         given = _with_use_case(given)
-        args = get_args_parser().parse_intermixed_args(given)
+        args = _parsed(given)
         flags = [text for text in given if text != "--" and text not in args.overrides]
         given = [*args.overrides, *flags]  # Hydra wants settings together, and --info would swallow one behind it
         if not (args.hydra_help or args.shell_completion):
-            _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
+            folders = _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
+            shown = args.cfg is not None or args.info is not None
+            if not args.multirun and not shown and (found := overrides.unresolved(args.overrides, folders)):
+                raise Problems("The command cannot run", found)
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -69,7 +73,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     """
     config.register()
     # --cfg says that nothing runs: folds that a Hydrogen Torch yaml names do not become a sweep.
-    args = get_args_parser().parse_intermixed_args(_with_use_case([*arguments, "--cfg=job"]))
+    args = _parsed(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
     folders = _refuse_mistakes(args.config_dir, args.overrides)
@@ -92,6 +96,26 @@ def help_text() -> str:
     )
     settings = (folder / "train.yaml").read_text(encoding="utf-8").partition("\nhydra:")[0]
     return f"{USAGE}\nGroups, each option a file in conf/:\n{groups}\n\n{settings}"
+
+
+def _parsed(given: Sequence[str]) -> argparse.Namespace:
+    """A command line as Hydra reads it.
+
+    Raises:
+        PartsightError: it names files to be read in the place of partsight's own.
+    """
+    args = get_args_parser().parse_intermixed_args(given)
+    if args.config_path is not None:
+        raise PartsightError(
+            f"--config-path {args.config_path}: would replace partsight's own files; add yours to them with "
+            f"--config-dir {args.config_path}"
+        )
+    if args.config_name is not None:
+        raise PartsightError(
+            f"--config-name {args.config_name}: every run begins with partsight's train.yaml; put your settings into "
+            "FOLDER/usecase/NAME.yaml: --config-dir FOLDER usecase=NAME"
+        )
+    return args
 
 
 def _with_use_case(given: list[str]) -> list[str]:

@@ -201,9 +201,9 @@ class TrainingConfig:
     """Pictures per step and device."""
     adjust_batch_size: bool = False
     """On a GPU: train with the largest power of two that fits its memory, at most batch_size. On a CPU: no effect."""
-    learning_rate: float = number(1e-3, above=0)
+    learning_rate: float = number(1e-3, above=0, at_most=1e6)
     """Peak of the schedule."""
-    differential_learning_rate: float | None = number(None, above=0)
+    differential_learning_rate: float | None = number(None, above=0, at_most=1e6)
     """Peak for the parameters that differential_learning_rate_layers names. None: one rate for all."""
     differential_learning_rate_layers: list[str] = field(default_factory=list)
     """Parts of parameter names, such as backbone, head or backbone.model.layer4."""
@@ -215,7 +215,7 @@ class TrainingConfig:
     """Replace learning_rate by what a range test of 100 steps finds."""
     optimizer: str = "adamw"
     """Any name timm knows; biases and norm weights take no weight decay."""
-    weight_decay: float = number(0.0, at_least=0)
+    weight_decay: float = number(0.0, at_least=0, at_most=1e6)
     """Applies to all weights except biases and those of norms."""
     schedule: str = one_of("cosine", "linear", "constant")
     """Stepped per batch; reaches exactly 0 after the last step (constant: never)."""

@@ -26,7 +26,7 @@ Looks at a whole data set, every picture decoded once, and writes what it found 
 Exit status: 0 nothing that spoils a score; 1 usable, but look at the page first (identical or similar pictures across
 splits or folds, identical pictures with different labels, pictures that end early, are nearly black at 16 bits or are
 left out, rows of one picture or of one group that are divided, a class without rows in a fold, class names that differ
-only in blanks or case);
+only in blanks or case, class folders without pictures);
 2 training would refuse it (a class that no training row has, for instance), or the command is wrong."""
 
 EXIT = {None: 0, "look": 1, "unusable": 2}
@@ -62,6 +62,7 @@ def main(given: Sequence[str]) -> int:
 def _as_settings(what: Sequence[str]) -> list[str]:
     """A folder as data.root, of the use case custom unless one is named; settings unchanged."""
     settings: list[str] = []
+    folders: list[str] = []
     for text in what:
         there = os.path.isdir(text)  # noqa: PTH112 - Path raises of a text that is too long for a name
         if "=" in text and not there:
@@ -69,7 +70,11 @@ def _as_settings(what: Sequence[str]) -> list[str]:
             continue
         if not there:
             raise PartsightError(f"{text}: there is no such folder; settings are of the form key=value")
-        settings.append(f"data.root={quoted(str(Path(text).resolve()))}")
+        folders.append(text)
+    named = [*folders, *(f"data.root={value}" for value in values_of("data.root", settings))]
+    if folders and len(named) > 1:  # as settings, only the last would count
+        raise PartsightError(f"{' and '.join(named)}: one data set at a time; name one folder")
+    settings += [f"data.root={quoted(str(Path(text).resolve()))}" for text in folders]
     if not values_of("usecase", settings) and not values_of("hydrogen_torch", settings):
         settings.insert(0, "usecase=custom")
     return settings
@@ -81,21 +86,20 @@ def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
     from partsight.data.findings import Finding
     from partsight.insight import audit_page
 
-    # Missing pictures are listed together with broken ones, not one kind at a time.
-    examples = table.read(dataclasses.replace(config, data=dataclasses.replace(config.data, on_bad_image="skip")))
+    examples = table.read(config, audit=True)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)
     row_parts, told = _divided(examples, same, config)
     audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
     refused = [Finding("unusable", key, text) for key, text in told.items() if row_parts is None]
     unused = [Finding("note", key, text) for key, text in told.items() if row_parts is not None]
-    almost = [Finding("look", key, text) for key, text in examples.notes.items() if key == "similar_classes"]
-    audited = dataclasses.replace(audited, findings=(*refused, *almost, *audited.findings, *unused))
+    doubtful = [Finding("look", key, text) for key, text in examples.notes.items() if key in _DOUBTFUL]
+    audited = dataclasses.replace(audited, findings=(*refused, *doubtful, *audited.findings, *unused))
     counts = audited.counts.assign(share=audited.counts["share"].map("{:.1f} %".format))
     console.table(counts, f"{config.name}: rows")
     for finding in audited.findings:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
-    others = {name: words for name, words in examples.notes.items() if name != "similar_classes"}
+    others = {name: words for name, words in examples.notes.items() if name not in _DOUBTFUL}
     notes = [f"{name.replace('_', ' ')}: {words}" for name, words in others.items()]
     for note in notes:
         console.say(f"{_MARKS['note']} {note}")
@@ -118,5 +122,8 @@ def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[
     notices.pop("groups_torn", None)  # the audit finds groups across all parts itself
     return parts(examples, fold, config.data.validation_strategy), notices
 
+
+_DOUBTFUL = ("similar_classes", "unread_folders")
+"""Notes on the rows that are findings: a class may be missing, or be two."""
 
 _MARKS = {"unusable": "x", "look": "!", "note": "-"}

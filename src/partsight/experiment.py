@@ -54,8 +54,10 @@ def run(config: Config) -> float:
     parent, name = parent_of(HydraConfig.get()), run_name(config, seen)
     with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
         if known and known.finished:
-            fitting.dismiss_others(config, computer, folder)
-            return _conclude_again(config, known, folder, parent)
+            try:
+                return _conclude_again(config, known, folder, parent)
+            finally:
+                fitting.dismiss_others(config, computer, folder)
         earlier.prepare_folder(folder, known)
         data = resolved.fold_data()
         facts.announce(resolved, data, tags)
@@ -115,14 +117,16 @@ def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.Da
 
 def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | None) -> float:
     """The result of a finished run of the same identity, instead of another run."""
-    if known.folder != folder.resolve():
+    place, own = known.tags["folder"], known.folder
+    gone = "" if own else f" Its folder {place} {earlier.lost(known)}: what is left of it is in MLflow."
+    if own != folder.resolve():
         earlier.prepare_folder(folder, None)
     figures = earlier.fetch_result(config, known, folder, parent)
     name = f"{config.name}, {run_name(config, 'seen_in_training' in known.tags)}"
     console.table(figures[SHOWN], f"{name}: validation, 95 % intervals")
     differing = earlier.changes(known, config, {}).get("drift")
     console.say(
-        f"Already finished as run {known.id} in {known.tags['folder']}; not run again."
+        f"Already finished as run {known.id}{f' in {place}' if own else ''}; not run again.{gone}"
         + (f" Differences that cannot affect the result: {differing}." if differing else "")
         + f" Its tables are in {folder}; rerun=true runs it again"
     )

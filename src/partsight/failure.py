@@ -1,5 +1,6 @@
 """Why a job of a sweep has no result: a text file in the job's folder, for the sweep's table and for people."""
 
+import re
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,17 @@ def forget(folder: Path) -> None:
 
 
 def reason(folder: Path) -> str | None:
-    """The first line of what was recorded; None if nothing was."""
+    """What was recorded, in one line; None if nothing was."""
     path = folder / FILE
     if not path.is_file():
         return None
-    return path.read_text(encoding="utf-8").partition("\n")[0] or "failed"
+    return shortened(path.read_text(encoding="utf-8")) or "failed"
+
+
+def shortened(text: str) -> str:
+    """The first line of an error's text; of a list of problems, the first of them and how many more there are."""
+    listed = re.match(r"(.*): (\d+) problems?\n +1\. (.*)", text)  # as `Problems` writes them
+    if not listed:
+        return text.partition("\n")[0]
+    heading, count, first = listed.groups()
+    return f"{heading}: {first}" + (f" (and {int(count) - 1} more)" if count != "1" else "")

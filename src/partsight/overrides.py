@@ -1,9 +1,11 @@
 """Every mistake on a command line and in the config files it chooses, found before Hydra stops at the first."""
 
+import codecs
 import difflib
 import functools
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +14,27 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check, launchers
 from partsight.config import AugmentationConfig, Config, flat, leaves
-from partsight.errors import PartsightError, did_you_mean
+from partsight.errors import Problems, did_you_mean
 
 _SEARCH_PATH = "hydra.searchpath="
 
+_SEVERAL = "several values need a sweep: add -m"
 _UNREADABLE = (
     "not of the form key=value as Hydra reads it; put texts with blanks, brackets, ~ or umlauts in quotes: "
     "\"data.root='~/parts'\", \"data.good_classes=['gut','Lötfehler']\""
 )
 
 
-def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False) -> list[str]:
+def problems(
+    overrides: Sequence[str], folders: Sequence[Path], multirun: bool = False, several: str = _SEVERAL
+) -> list[str]:
     """Problems of the overrides of a command and of the files they choose; if any, also of the resulting settings.
 
     Hydra stops at its first error; this checks all overrides and files before Hydra does. Nothing is composed if all is
@@ -38,6 +44,7 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
         overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
         folders: config folders, partsight's own last. Hydra looks into that one first, then into the others in order.
         multirun: whether values may be lists to sweep over.
+        several: without `multirun`, what is said of such a list.
     """
     found: list[str] = []
     good: list[Override] = []
@@ -46,15 +53,16 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
         if override is None:
             found.append(f"{text}: {_UNREADABLE if '=' in text else 'not of the form key=value'}")
             continue
-        faults = _override_problems(override, folders, multirun)
+        faults = _override_problems(override, folders, multirun, several)
         found += faults
         good += [] if faults else [override]
     if not values_of("usecase", overrides):
         options = ", ".join(_options("usecase", folders))
         found.append(f"usecase: choose one of {options}, for example usecase=casting")
-    choices = {o.key_or_group: str(o.value()) for o in good if _is_group(o, folders) and not o.is_sweep_override()}
-    chosen = _with_defaults(choices, folders)
-    found += [p for group, option in chosen.items() if (p := _never_read(group, option, folders)) and p not in found]
+    groups = {o.key_or_group: [str(value) for value in _values(o)] for o in good if _is_group(o, folders)}
+    of_jobs = (_with_defaults(choices, folders).items() for choices in _combined(groups))
+    chosen = list(dict.fromkeys(itertools.chain.from_iterable(of_jobs)))
+    found += [p for group, option in chosen if (p := _never_read(group, option, folders)) and p not in found]
     in_files = [p for path, section in _chosen_files(chosen, folders) for p in _file_problems(path, section)]
     found += in_files
     if found and not in_files:
@@ -65,11 +73,27 @@ def problems(overrides: Sequence[str], folders: Sequence[Path], multirun: bool =
     return found
 
 
+def unresolved(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """Interpolations of a single run that nothing answers to, before Hydra names a folder by one.
+
+    Composes only if the command or its use case holds any. `${hydra:...}` is known only within the run.
+    """
+    files = [path for option in values_of("usecase", overrides) if (path := _find(option, "usecase", folders))]
+    texts = [*overrides, *(path.read_text(encoding="utf-8") for path in files)]
+    if not any(mark in text for text in texts for mark in ("${", "???")):
+        return []
+    settings = composed(overrides, folders)
+    if found := check.unresolved(settings):
+        return [text for text in found if "${hydra:" not in text]
+    problem = check.name_problem(str(settings.name))
+    return [problem] if problem else []
+
+
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own.
 
     Raises:
-        PartsightError: what only composing finds, such as a transform that is changed and not there.
+        Problems: what only composing finds, such as a transform that is changed and not there.
     """
     own = [f"file://{folder}" for folder in folders[:-1]]
     path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
@@ -77,9 +101,9 @@ def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     try:
         with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
             return compose("train", overrides=[*others, *path])
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
-        raise PartsightError(" ".join(" ".join(reasons).split())) from None
+        raise Problems("The settings cannot be composed", [" ".join(" ".join(reasons).split())]) from None
 
 
 def values_of(key: str, overrides: Sequence[str]) -> list[str]:
@@ -132,7 +156,7 @@ def _parsed(text: str) -> Override | None:
     return override if override.key_or_group else None
 
 
-def _override_problems(override: Override, folders: Sequence[Path], multirun: bool) -> list[str]:
+def _override_problems(override: Override, folders: Sequence[Path], multirun: bool, several: str) -> list[str]:
     key = override.key_or_group
     if key == "hydra/launcher" and (problem := launchers.missing(str(override.value()))):
         return [problem]
@@ -152,15 +176,12 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
         return [] if removable else [f"{override.input_line}: only groups and transforms can be left out; set {key}="]
     if override.is_sweep_override():
         if not multirun:
-            return [f"{override.input_line}: several values need a sweep: add -m"]
+            return [f"{override.input_line}: {several}"]
         if not override.is_discrete_sweep():
             return []  # an interval: the sweeper draws from it
         if problem := _unsettled(override, folders):
             return [problem]
-        each = (_parsed(f"{key}={text}") for text in override.sweep_string_iterator())  # which unquotes them
-        values = [one.value() for one in each if one]
-    else:
-        values = [override.value()]
+    values = _values(override)
     if _is_group(override, folders):
         return [p for v in values if (p := _option_problem(key, str(v), folders))]
     if not _known(key):
@@ -168,11 +189,33 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
     return [p for v in values if (p := _type_problem(key, v))]
 
 
+def _values(override: Override) -> list[Any]:
+    """The value of an override, or all that it sweeps over; none if they are drawn from an interval."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    if not override.is_discrete_sweep():
+        return []
+    texts = override.sweep_string_iterator()
+    each = (_parsed(f"{override.key_or_group}={text}") for text in texts)  # which unquotes them
+    return [one.value() for one in each if one]
+
+
+def _combined(groups: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Choices of jobs that together have every option: the first of each group, and one other at a time."""
+    first = {group: options[0] for group, options in groups.items() if options}
+    return [first, *({**first, group: option} for group, options in groups.items() for option in options[1:])]
+
+
 def _unsettled(override: Override, folders: Sequence[Path]) -> str | None:
     """What is wrong with a sweep whose values or order Hydra finds anew at each look: no table would fit its jobs."""
     key, value = override.key_or_group, override.value()
     if isinstance(value, Glob):
-        return f"{override.input_line}: write the names: {key}={','.join(value.filter(_options(key, folders)))}"
+        named = _options(key, folders) if _is_group(override, folders) else _choices(key)
+        if found := value.filter(named):
+            return f"{override.input_line}: write the names: {key}={','.join(found)}"
+        if named:
+            return f"{override.input_line}: fits no name; {key} is one of {', '.join(named)}"
+        return f"{override.input_line}: glob() chooses among the files of a group, such as head; write the values"
     if getattr(value, "shuffle", False):
         return f"{override.input_line}: the order would be drawn again at each look; leave shuffle() out"
     return None
@@ -192,11 +235,21 @@ def _options(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
+def _choices(key: str) -> list[str]:
+    """The texts that a setting of a closed list may have; none of another."""
+    return [text for name, _, metadata in leaves(Config()) if name == key for text in metadata.get("choices", ())]
+
+
 def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | None:
     options = _options(group, folders)
     if option in options:
         return _never_read(group, option, folders)
     hint = did_you_mean(option, options)
+    for folder in folders[:-1]:
+        if (folder / group / f"{option}.yml").is_file():
+            hint = f"; Hydra reads .yaml: rename {folder / group / option}.yml"
+        elif (folder / f"{option}.yaml").is_file():
+            hint = f"; put {folder / option}.yaml into {folder / group}"
     return f"{group}={option}: there is no such file{hint}; {group} is one of {', '.join(options)}"
 
 
@@ -242,6 +295,8 @@ def _unknown(key: str, folders: Sequence[Path]) -> str:
 
 
 def _type_problem(key: str, value: Any) -> str | None:
+    if value == "???":  # Hydra's mark for what must be given, which `unresolved` tells
+        return None
     # In an untyped mapping a value set earlier would fix the type of the next, so that schema is built anew.
     free = key.startswith("augmentation.")
     schema = OmegaConf.create({"augmentation": OmegaConf.structured(AugmentationConfig)}) if free else _schema()
@@ -251,6 +306,8 @@ def _type_problem(key: str, value: Any) -> str | None:
         if isinstance(OmegaConf.select(schema, key), ListConfig) and isinstance(value, str | int | float):
             return f"{key}={value}: is a list; write {key}=[{value}]"
         return f"{key}={value}: {str(error).splitlines()[0]}"
+    if key == "name" and "${" not in str(value):
+        return check.name_problem(str(value))  # before Hydra makes a folder of that name
     return None
 
 
@@ -260,19 +317,28 @@ def _with_defaults(choices: dict[str, str], folders: Sequence[Path]) -> dict[str
     defaults = {k: v for entry in root.get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
     usecase = _find(choices.get("usecase", ""), "usecase", folders)
     if usecase is not None:
-        for entry in _load(usecase).get("defaults") or []:
+        listed = _load(usecase).get("defaults")
+        for entry in listed if isinstance(listed, list) else []:
             if isinstance(entry, dict):
                 defaults |= {k.removeprefix("override").strip().lstrip("/"): v for k, v in entry.items()}
     return {group: str(option) for group, option in (defaults | choices).items()}
 
 
-def _chosen_files(chosen: dict[str, str], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """The files a command composes, each with the section its keys live in ("" for the root)."""
+def _chosen_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """The files composed of these groups and options, each with the section its keys live in ("" for the root)."""
     yield folders[-1] / "train.yaml", ""
-    for group, option in chosen.items():
+    for group, option in chosen:
         path = _find(option, group, folders)
         if path is not None:
-            yield path, "" if "@package _global_" in path.read_text(encoding="utf-8", errors="replace") else group
+            yield path, "" if _is_global(path.read_text(encoding="utf-8", errors="replace")) else group
+
+
+def _is_global(text: str) -> bool:
+    """Whether a file's keys are at the root. Hydra's header ends at the first line of another kind, even a comment."""
+    try:
+        return ConfigSource._get_header_dict(text).get("package") == "_global_"
+    except ValueError:  # too many words, say
+        return False
 
 
 def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
@@ -296,6 +362,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _file_problems(path: Path, section: str) -> list[str]:
     try:
+        if path.read_bytes().startswith(codecs.BOM_UTF8):
+            return [f"{path}: begins with a byte order mark, which hides its first line; save it as UTF-8 without BOM"]
         content = _content(path) or {}
     except UnicodeDecodeError:
         return [f"{path}: not UTF-8 text; save it as UTF-8"]
@@ -304,8 +372,11 @@ def _file_problems(path: Path, section: str) -> list[str]:
     if not isinstance(content, dict):
         return [f"{path}: should be a mapping of settings, found {type(content).__name__}"]
     content = {k: v for k, v in content.items() if k not in ("defaults", "hydra")}
-    if section == "usecase" and content:
-        return [f"{path}: begin it with the line `# @package _global_`; Hydra takes its keys for keys below usecase"]
+    if section == "usecase":
+        return [
+            f"{path}: begin it with the line `# @package _global_`, above any other; Hydra takes its keys for keys "
+            "below usecase"
+        ]
     keyed = list(flat(content, f"{section}." if section else ""))
     unknown = [f"{path}: {_unknown(key, [])}" for key, _ in keyed if not _known(key)]
     return unknown + [f"{path}: {p}" for key, value in keyed if _known(key) and (p := _type_problem(key, value))]
@@ -316,6 +387,9 @@ def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
     if not any(text.startswith("usecase=") for text in overrides):
         overrides = ["usecase=custom", "data.root=.", *overrides]  # a stand-in, to see the other settings
     try:
-        return check.rules(check.to_config(composed(overrides, folders)))
-    except (PartsightError, OmegaConfBaseException) as error:
-        return [str(error).splitlines()[0]]
+        settings = composed(overrides, folders)
+        if found := check.unresolved(settings):
+            return [text for text in found if "${hydra:" not in text]  # which is known only within the run
+        return check.rules(check.to_config(settings))
+    except Problems as error:
+        return error.problems

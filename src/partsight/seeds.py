@@ -13,6 +13,8 @@ _RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID")
 
 def is_first_process() -> bool:
     """False in all processes of a DDP run but one."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun's numbers need not be those of Slurm around it
+        return os.environ["RANK"] == "0"
     return all(int(os.environ.get(rank, "0")) == 0 for rank in _RANKS)
 
 

@@ -77,6 +77,34 @@ def test_pictures_outside_every_class_are_said(tmp_path: Path) -> None:
     assert "1 pictures are in no class folder" in tree.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("files", "bare", "expected"),
+    [
+        (
+            ["a/1.png", "b/2.png", "d/1.gif", "d/x/2.gif", ".git/3", "__MACOSX/4"],
+            ["c"],
+            "c, d (2 files of other kinds)",
+        ),
+        (["o/a/1.png", "o/b/2.png", "readme/1.txt"], ["o/c", "o/a/deeper"], "c"),
+        (["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.gif"], [], "test/b (1 file of other kinds)"),
+        (["train/a/1.png", "train/b/2.png", "test/3.png"], ["test/x"], None),
+        (["a/1.png", "b/2.png", "notes.txt"], [], None),
+        (["a/1.png", "b/2.png"], [os.fsdecode(b"Geh\xe4use")], r"'Geh\udce4use'"),
+        (["a/1.png", "b/2.png"], list("cdefghijkl"), "c, d, e, f, g, h, i, j and 2 more"),
+    ],
+)
+def test_class_folders_without_pictures_are_said(
+    tmp_path: Path, files: list[str], bare: list[str], expected: str | None
+) -> None:
+    touched(tmp_path, files)
+    for name in bare:
+        (tmp_path / name).mkdir()
+    (tmp_path / "round").symlink_to(tmp_path)
+    said = folders.read(tmp_path).unread
+    at = tmp_path / "o" if files[0].startswith("o/") else tmp_path
+    assert said == (f"{at}: class folders without pictures: {expected}" if expected else "")
+
+
 def test_pictures_beside_the_classes_of_a_test_folder_are_said(tmp_path: Path) -> None:
     files = ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png", "test/loose.png"]
     tree = folders.read(touched(tmp_path, files))

@@ -116,6 +116,35 @@ def test_three_and_three_point_zero_are_one_class(tmp_path: Path) -> None:
     assert table.read(settings(tmp_path, "labels.parquet")).info.classes == ("3", "4")
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0.1, 0.30000001, 2.5, 123456.79], dtype=np.float32),
+        np.array([0.1, 1.5, 2.0, 3.0], dtype=np.float64),
+        pd.to_datetime(["2024-01-01", "2024-01-02", "2024-02-01", "2025-01-01"]),
+        pd.to_datetime(["2024-01-01 10:00:00", "2024-01-02", "2024-02-01", "2025-01-01"], format="mixed"),
+    ],
+    ids=["float32", "float64", "days", "times"],
+)
+def test_classes_have_the_same_names_from_parquet_as_from_csv(tmp_path: Path, values: Any) -> None:
+    frame = labelled(list(CLASSES)).assign(**{"class": values})
+    of_csv = read(tmp_path, frame)
+    frame.to_parquet(tmp_path / "labels.parquet")
+    of_parquet = table.read(settings(tmp_path, "labels.parquet"))
+    assert of_parquet.info.classes == of_csv.info.classes
+    assert of_parquet.frame["label"].tolist() == of_csv.frame["label"].tolist()
+
+
+def test_days_and_times_of_several_tables_are_named_alike(tmp_path: Path) -> None:
+    times = pd.to_datetime(["2024-01-01 10:00:00", "2024-01-02"] * 2, format="mixed")
+    touched(tmp_path, ["9.png"])
+    labelled(list(CLASSES)).assign(**{"class": times}).to_parquet(tmp_path / "labels.parquet")
+    touched(tmp_path, [f"{number}.png" for number in range(4)])
+    pd.DataFrame({"image": ["9.png"], "class": times[1:2]}).to_parquet(tmp_path / "test.parquet")
+    examples = table.read(settings(tmp_path, "labels.parquet", test_table="test.parquet"))
+    assert examples.frame["label"].iloc[-1] == "2024-01-02 00:00:00"
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_class_may_be_called_na_or_none(tmp_path: Path, suffix: str) -> None:
     names = ["NA", "None", "nan", "null", "n/a", "ok"]
@@ -259,6 +288,21 @@ def test_accents_that_macos_has_split_are_told(tmp_path: Path, name: str) -> Non
     assert f"first {name!r}; a file's name looks the same, but its accents are encoded in the other way" in text
 
 
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path: Path) -> None:
+    """A column of masks, say, taken for that of the pictures."""
+    touched(tmp_path, ["2.png"])
+    pd.DataFrame({"image": ["1" * 300, "2.png"], "class": ["a", "b"]}).to_csv(tmp_path / "labels.csv", index=False)
+    assert "pictures not found" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+def test_a_link_that_leads_nowhere_is_no_matter_of_accents(tmp_path: Path) -> None:
+    touched(tmp_path, ["2.png"])
+    (tmp_path / "1.png").symlink_to("gone.png")
+    pd.DataFrame({"image": ["1.png", "2.png"], "class": ["a", "b"]}).to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path)))
+    assert "first '1.png'; is data.images right?" in text
+
+
 @pytest.mark.parametrize("name", ["0001.jpg", "0001", "0001.png"])
 def test_a_picture_that_is_there_under_another_ending_is_named(tmp_path: Path, name: str) -> None:
     touched(tmp_path, ["in/0001.JPG", "in/2.jpg"])
@@ -343,9 +387,27 @@ def test_the_losses_that_a_message_names_are_taken(tmp_path: Path, loss: str) ->
 
 
 def test_several_columns_hold_zeros_and_ones(tmp_path: Path) -> None:
-    frame = labelled([1, 2, 1, 0], "rust").assign(dent=[1, 0, 0, 7])
+    frame = labelled([1, "yes", 1, 0], "rust").assign(dent=[1, 0, 0, 7], crack=[0, 1, 0, 1])
+    text = refusal(lambda: read(tmp_path, frame, label_columns=["rust", "dent", "crack"]))
+    assert "column 'rust': values other than 0 and 1 in row 1, first 'yes'" in text
+    assert "column 'dent': values other than 0 and 1 in row 3, first '7'" in text
+    assert "crack" not in text
+
+
+def test_an_empty_cell_of_several_columns_is_one_problem(tmp_path: Path) -> None:
+    frame = labelled([1, None, 1, 0], "rust").assign(dent=[1, 0, 0, 1])
     text = refusal(lambda: read(tmp_path, frame, label_columns=["rust", "dent"]))
-    assert "values other than 0 and 1 in rows 1, 3" in text
+    assert "column 'rust': empty in row 1; fill the cells" in text
+    assert "other than" not in text
+
+
+def test_a_test_row_has_all_of_several_labels_or_none(tmp_path: Path) -> None:
+    frame = labelled([1, 0, 1, 0], "rust").assign(dent=[1, 0, 0, 1])
+    labelled([1, None, None], "rust").assign(dent=[0, 0, None]).to_csv(tmp_path / "test.csv", index=False)
+    names = ["rust", "dent"]
+    text = refusal(lambda: read(tmp_path, frame, label_columns=names, test_table="test.csv"))
+    assert "column 'rust': empty in test row 1, where other label columns are not" in text
+    assert "column 'dent'" not in text
 
 
 def test_everything_wrong_with_a_table_is_said_at_once(tmp_path: Path) -> None:
@@ -429,6 +491,8 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("image,class,class\n0.png,good,bad\n")
     text = refusal(lambda: table.read(settings(tmp_path)))
     assert text == f"{tmp_path / 'labels.csv'}: two columns are called 'class'; rename one"
+    invented = refusal(lambda: table.read(settings(tmp_path, label_columns=["class.1"])))  # pandas' name for the second
+    assert invented == text
 
 
 def test_a_table_beside_a_folder_tree_may_call_its_labels_as_it_likes(tmp_path: Path) -> None:
@@ -624,6 +688,20 @@ def test_names_with_backslashes_are_answered_with_the_remedy(tmp_path: Path) -> 
     touched(tmp_path, ["good/1.png"])
     pd.DataFrame({"image": ["good\\1.png"], "class": ["a"]}).to_csv(tmp_path / "labels.csv", index=False)
     assert "backslashes, write /" in refusal(lambda: table.read(settings(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("C:/data/good/1.png", "paths must be relative to this folder, without a drive, and with /"),
+        ("C:\\data\\good\\1.png", "paths must be relative to this folder, without a drive, and with /"),
+        (" good/1.png ", "take out the blanks around the names"),
+    ],
+)
+def test_what_is_wrong_with_a_name_is_told(tmp_path: Path, name: str, remedy: str) -> None:
+    touched(tmp_path, ["good/1.png"])
+    pd.DataFrame({"image": [name], "class": ["a"]}).to_csv(tmp_path / "labels.csv", index=False)
+    assert f"row 0, first {name!r}; {remedy}" in refusal(lambda: table.read(settings(tmp_path)))
 
 
 def test_other_separators_are_answered_with_the_remedy(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch.distributed as dist
 from pytorch_lightning import Trainer
 
+from partsight.errors import PartsightError
 from partsight.fit import processes
 from partsight.fit.processes import OwnSigterm, together
 
@@ -27,6 +28,31 @@ def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: p
         loop._broadcast_sigterm_tensor()
         assert asked == expected
     assert set_to == [signal.getsignal(signal.SIGTERM)]
+
+
+def asked(rank: int, launcher: Any, steps: list[str]) -> Any:
+    """A Trainer of two processes, which notes what is done with it."""
+    strategy = SimpleNamespace(
+        launcher=launcher,
+        setup_environment=lambda: steps.append("connected"),
+        broadcast=lambda said: steps.append(said) or said,
+    )
+    return SimpleNamespace(strategy=strategy, world_size=2, is_global_zero=rank == 0, global_rank=rank)
+
+
+def test_processes_are_connected_whoever_starts_them() -> None:
+    """Lightning's FSDP has no launcher where others start the processes."""
+    for launcher in (None, SimpleNamespace(launch=lambda connect: connect())):
+        steps: list[str] = []
+        assert processes.agreed(asked(0, launcher, steps), None) is None
+        assert steps == ["connected", ""]
+
+
+def test_a_process_that_two_number_differently_goes_no_further() -> None:
+    steps: list[str] = []
+    with pytest.raises(PartsightError, match="Lightning numbers this process 1"):
+        processes.agreed(asked(1, None, steps), None)
+    assert steps == ["connected"]
 
 
 def test_a_job_that_has_trained_in_processes_leaves_no_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

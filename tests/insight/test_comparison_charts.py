@@ -1,19 +1,21 @@
 """The charts of several runs."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import pytest
 
+from partsight.errors import PartsightError
 from partsight.evaluation.metrics import METRICS
 from partsight.insight.comparison import best_first, curve_chart, figure_chart
 from partsight.insight.study_charts import speed_chart
 
 LOSSES = ["LogLoss", "escape_rate", "overkill_rate", "validation_loss", "validation_LogLoss", "train_loss"]
-LOSSES += ["test_escape_rate", "first_LogLoss"]
+LOSSES += ["test_escape_rate", "first_LogLoss", "fit_seconds"]
 
 
-@pytest.mark.parametrize("metric", ["ROC_AUC", *LOSSES])
+@pytest.mark.parametrize("metric", ["ROC_AUC", "train_images_per_second", *LOSSES])
 def test_the_best_run_is_first_in_the_table_and_on_top_of_the_chart(metric: str) -> None:
     figures = [0.2, math.nan, 0.1, 0.3]
     runs = pd.DataFrame({"run": list("abcd"), "name": ["run"] * 4, metric: figures})
@@ -22,6 +24,17 @@ def test_the_best_run_is_first_in_the_table_and_on_top_of_the_chart(metric: str)
     (axes,) = figure_chart(runs, metric).axes
     from_the_bottom = [label.get_text() for label in axes.get_yticklabels()]
     assert from_the_bottom == [f"run {run}" for run in reversed(best)]
+
+
+@pytest.mark.parametrize("show", [best_first, figure_chart])
+def test_a_figure_that_no_run_has_is_answered_with_those_there_are(
+    show: Callable[[pd.DataFrame, str], object],
+) -> None:
+    runs = pd.DataFrame({"run": ["a"], "name": ["run"], "head": ["gem"], "LogLoss": [0.1], "ROC_AUC": [0.9]})
+    with pytest.raises(PartsightError, match=r"'ROCAUC'; there are LogLoss, ROC_AUC; did you mean ROC_AUC\?"):
+        show(runs, "ROCAUC")
+    with pytest.raises(PartsightError, match="No run has a figure 'head'"):
+        show(runs, "head")
 
 
 def test_lower_is_better_as_in_the_evaluation() -> None:

@@ -99,11 +99,14 @@ def test_the_csv_has_every_input_column_and_then_the_probabilities(
     pd.testing.assert_frame_equal(made, pd.concat([INPUTS, pd.DataFrame(added)], axis=1))
 
 
-def test_probabilities_of_an_earlier_scoring_are_replaced() -> None:
-    inputs = INPUTS.assign(**{"pred_verdict": ["0.1", "0.2"]})
-    made = outputs.csv_table(table(ZERO_ONE, None), ZERO_ONE, ["verdict"], inputs)
-    assert list(made.columns) == [*INPUTS.columns, "pred_verdict"]
-    assert list(made["pred_verdict"]) == [0.75, 0.125]
+def test_probabilities_of_an_earlier_scoring_are_left_out_of_whatever_classes() -> None:
+    stale = ["pred_verdict", "pred_verdict_NA", "pred_verdict_scratch"]
+    others = ["pred_verdicts", "pred_line", "verdict_pred"]
+    inputs = INPUTS.assign(**dict.fromkeys([*stale, *others], "0.9"))
+    assert outputs.of_earlier_scoring(inputs.columns, ["verdict"]) == stale
+    made = outputs.csv_table(table(SOFTMAX, None), SOFTMAX, ["verdict"], inputs)
+    assert list(made.columns) == [*INPUTS.columns, *others, "pred_verdict_470R_1 -4 W", "pred_verdict_NA"]
+    assert list(made["pred_verdict_NA"]) == [0.75, 0.125]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_what_a_model_cannot_take_is_said_before_it_is_built() -> None:
     tag = said(backbone="resnet50.no_such_tag")
     assert "resnet50.a1_in1k" in tag
     small = said(backbone="inception_v3", image=ImageConfig(height=16, width=16))
-    assert "does not take pictures of 3 x 16 x 16" in small
+    assert "fails when tried on pictures of 3 x 16 x 16" in small
 
 
 @pytest.fixture
@@ -151,5 +151,5 @@ def test_a_model_that_computes_with_numbers_as_it_is_built_is_taken(computing: s
 def test_what_such_a_model_cannot_take_is_said_without_the_meta_device(computing: str) -> None:
     image = ImageConfig(height=0, width=32)
     (problem,) = backbone.problems(Config(backbone=computing, head=HeadConfig(pool="avg"), image=image))
-    assert "does not take pictures of 3 x 0 x 32" in problem
+    assert "fails when tried on pictures of 3 x 0 x 32" in problem
     assert "meta" not in problem

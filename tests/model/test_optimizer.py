@@ -186,7 +186,13 @@ def test_decay_shrinks_weights_that_have_no_gradient() -> None:
 
 def test_an_unknown_optimizer_is_answered_with_the_nearest() -> None:
     assert optimizer.problems("adamw") == []
-    assert "did you mean adamw" in optimizer.problems("adamww")[0]
+    for name, meant in {
+        "adamww": "adamw",
+        "AdamW": "adamw",
+        "SGD": "sgd",
+        "Lookahead_AdamW": "lookahead_adamw",
+    }.items():
+        assert optimizer.problems(name)[0].endswith(f"did you mean {meant}?")
 
 
 # --- optimizers ------------------------------------------------------------------------------------------------------
@@ -213,8 +219,9 @@ def test_hydrogen_torchs_five_are_pytorchs(
     assert [group["weight_decay"] for group in created.param_groups] == [0.0, 0.1]
 
 
-@pytest.mark.parametrize("name", ["lamb", "lion", "nadamw", "adopt", "muon", "sgdp"])
+@pytest.mark.parametrize("name", ["lamb", "lion", "nadamw", "adopt", "muon", "sgdp", "lookahead_adamw"])
 def test_others_of_timms_take_steps_under_a_schedule(name: str) -> None:
+    assert optimizer.problems(name) == []
     torch.manual_seed(0)
     model, training = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)), TrainingConfig(optimizer=name, weight_decay=0.1)
     created = optimizer.create(model, training)
@@ -230,7 +237,8 @@ def test_others_of_timms_take_steps_under_a_schedule(name: str) -> None:
 
 
 def test_an_optimizer_that_needs_second_derivatives_is_refused() -> None:
-    assert "second derivatives" in optimizer.problems("adahessian")[0]
+    for name in ("adahessian", "lookahead_adahessian"):
+        assert "second derivatives" in optimizer.problems(name)[0]
 
 
 def test_an_optimizer_of_a_library_that_is_not_there_is_refused_before_the_run() -> None:

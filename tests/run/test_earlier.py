@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 from mlflow import MlflowClient, entities
@@ -25,6 +26,7 @@ from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
 from partsight.run import earlier, training
 from partsight.run.stage import Stage
+from partsight.sweep.search import trial
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +102,20 @@ def test_it_is_known_who_started_the_processes(
         monkeypatch.setenv(name, value)
     config = Config(seed=1, trainer=TrainerConfig(num_nodes=nodes))
     assert processes.started_apart(config) is apart
+
+
+def test_a_finished_run_does_not_name_a_folder_that_another_has_taken(
+    tmp_path: Path, pictures: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fold, folder in ((0, "one"), (1, "one"), (0, "two")):
+        run(tmp_path, pictures, AGAIN, "training.epochs=0", f"fold={fold}", f"hydra.run.dir={folder}")
+    said = capsys.readouterr().out
+    assert f"{tmp_path / 'one'} has since been used by another run: what is left of it is in MLflow" in said
+    assert json.loads((tmp_path / "two" / "earlier_run.json").read_text())["folder"] is None
+    for remark in ("has since been used by another run", "was removed, and holds copies of its tables"):
+        run(tmp_path, pictures, AGAIN, "training.epochs=0", "fold=0", "hydra.run.dir=one")
+        assert f"{tmp_path / 'one'} {remark}: what is left of it is in MLflow" in capsys.readouterr().out
+        assert json.loads((tmp_path / "one" / "earlier_run.json").read_text())["folder"] is None
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:
@@ -208,6 +224,29 @@ def test_what_a_callback_remembers_outlives_the_stop(
     assert only.info.status == "FINISHED"
     assert only.data.tags["resumed"] == "1"
     points_once(tmp_path, only)
+
+
+def test_a_trial_that_is_tried_again_knows_its_evaluations_before_the_stop(
+    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They decide whether it is pruned, and count in the table of trials."""
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    trials = optuna.create_study(study_name="rates", storage=url, direction="maximize")
+
+    def announced(folder: str) -> None:
+        new = trials.ask()
+        trial.announce(tmp_path / folder, trial.Announced(url, "rates", new.number, new._trial_id, "none", []))
+
+    announced("unbroken")
+    run(tmp_path, pictures, *EVERYTHING, "hydra.run.dir=unbroken")
+    announced("stopped")
+    interrupted(tmp_path, monkeypatch, 6, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other")
+    announced("resumed")
+    run(tmp_path, pictures, *EVERYTHING, AGAIN, "tracking.experiment=other", "hydra.run.dir=resumed")
+    unbroken, stopped, resumed = (one.intermediate_values for one in trials.trials)
+    assert list(unbroken) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert len(stopped) == 4
+    assert resumed == unbroken
 
 
 def test_evaluation_over_several_epochs_remembers_the_first(

@@ -3,12 +3,14 @@
 import platform
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import touched
 
 from partsight.config import Config, TrackingConfig
-from partsight.run import earlier
+from partsight.run import earlier, leftovers
 from partsight.run.earlier import Earlier
 from partsight.run_files import FACTS, LAST
 from partsight.tracking import store
@@ -29,6 +31,17 @@ def test_a_run_goes_on_from_a_folder_that_it_sees(
     earlier.prepare_folder(tmp_path / "new", interrupted(tmp_path / "old", host))
     assert (tmp_path / "new" / "checkpoints" / LAST).read_bytes() == b"weights"
     assert "resuming from its last checkpoint" in capsys.readouterr().out
+
+
+def test_how_a_run_ended_that_is_gone_on_with_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = interrupted(tmp_path / "old", platform.node())
+    failed = replace(stopped, tags={**stopped.tags, "error": "Problems: parts: 1 problem\n  1. no rows"})
+    for one, said in ((stopped, "was interrupted"), (failed, "failed (Problems: parts: no rows)")):
+        earlier.prepare_folder(tmp_path / "new", one)
+        earlier.prepare_folder(tmp_path / "new", replace(one, tags={**one.tags, "folder": str(tmp_path / "gone")}))
+        with_folder, without = capsys.readouterr().out.splitlines()
+        assert with_folder == f"Run 7f {said} in {tmp_path / 'old'}: resuming from its last checkpoint"
+        assert without.startswith(f"Run 7f {said}. Its folder {tmp_path / 'gone'} is gone")
 
 
 def test_a_folder_of_another_machine_may_be_another_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +106,15 @@ def test_a_folder_that_is_gone_is_said_to_be_gone(tmp_path: Path, capsys: pytest
     assert "is gone or cannot be read; starting from scratch" in capsys.readouterr().out
 
 
+def test_only_a_runs_own_files_are_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    touched(tmp_path, ["facts.yaml", "metrics.csv", "notes.txt", "scorer/pipeline.json", "scorer/samples/0.png"])
+    touched(tmp_path, ["scorer/notes.txt"])
+    leftovers.remove(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"notes.txt", "scorer/notes.txt"}
+    assert f"{tmp_path} holds an earlier run, whose files are removed" in capsys.readouterr().out
+
+
 def test_a_folder_that_may_not_be_looked_into_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another user's, on a machine for several."""
 
@@ -102,7 +124,7 @@ def test_a_folder_that_may_not_be_looked_into_is_no_error(tmp_path: Path, monkey
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
     monkeypatch.setattr(Path, "is_dir", refused)
-    assert earlier._lost(of_here) == "is gone or cannot be read"
+    assert earlier.lost(of_here) == "is gone or cannot be read"
 
 
 def test_without_a_cache_folder_a_run_begins_all_the_same(

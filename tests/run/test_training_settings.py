@@ -379,3 +379,16 @@ def test_without_a_compiler_nothing_begins(
         run(tmp_path, f"data.root={pictures}", *PLAIN, "trainer.compile=default")
     assert "trainer.compile=default: torch.compile needs a C++ compiler" in capsys.readouterr().err
     assert mlflow_runs(tmp_path) == []
+
+
+def test_a_metric_that_is_never_defined_makes_no_evaluation_the_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "parts"
+    tree(root / "train", {"a": 8, "b": 8})
+    tree(root / "val", {"a": 4})
+    given = ["data.validation_strategy=custom", "prediction.metric=ROC_AUC", "training.checkpoint=best"]
+    run(tmp_path, f"data.root={root}", *given)
+    assert "NO EVALUATION IS THE BEST" in capsys.readouterr().out
+    (only,) = mlflow_runs(tmp_path)
+    assert only.data.tags["no_best"].startswith("ROC_AUC is not defined on the validation rows")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from scorers import CLASSES, scored, script
 from tiny import run, tree
 
@@ -164,3 +165,19 @@ def test_a_checkpoint_by_itself_says_what_cannot_be_checked(
     shutil.copyfile(home / "run" / "checkpoints" / "last.ckpt", alone / "last.ckpt")
     export(alone.parents[1], tmp_path / "scorer", "--root", home / "parts")
     assert "cannot check that the model was trained on" in capsys.readouterr().out
+
+
+def test_a_training_transform_of_a_plugin_needs_the_plugin(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's data, which calibrate, come with its training pipeline."""
+    stored = torch.load(home / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    stored["partsight"]["config"]["augmentation"]["train"]["OwnBlur"] = {"p": 1}
+    stored["partsight"]["config"]["plugins"] = ["own_transforms"]
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save(stored, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    with pytest.raises(SystemExit):
+        export(tmp_path, tmp_path / "scorer", "--root", home / "parts")
+    said = capsys.readouterr().err
+    assert "no transform OwnBlur" in said
+    assert "add --plugins own_transforms" in said

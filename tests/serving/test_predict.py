@@ -161,6 +161,31 @@ def NAME(pretrained=False, **kwargs):
 """
 
 
+def test_a_transform_of_a_plugin_needs_the_plugin(
+    checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stored = torch.load(checkpoint, weights_only=True)
+    config = stored["partsight"]["config"]
+    config["augmentation"]["inference"] |= {"OneOf": {"transforms": {"OwnFlip": {"p": 1}}, "p": 1}}
+    torch.save(stored, checkpoint)
+    assert "albumentations has no transform OwnFlip\n" in refusal(capsys, checkpoint, pictures)
+    config["plugins"] = ["own_transforms"]
+    torch.save(stored, checkpoint)
+    said = refusal(capsys, checkpoint, pictures)
+    assert "albumentations has no transform OwnFlip, and the run imported plugins; " in said
+    assert "add --plugins own_transforms" in said
+    (tmp_path / "own_transforms.py").write_text(
+        "import albumentations as A\nclass OwnFlip(A.HorizontalFlip): pass\nA.OwnFlip = OwnFlip\n"
+    )
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.setattr("albumentations.OwnFlip", None, raising=False)  # so that it is taken away afterwards
+    assert len(predict(checkpoint, pictures, "--plugins", "own_transforms")) == sum(COUNTS.values())
+
+
 @pytest.mark.parametrize("command", ["predict", "export"])
 def test_a_backbone_of_a_plugin_needs_the_plugin(
     checkpoint: Path,
@@ -225,6 +250,26 @@ def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
     assert (tmp_path / "link.csv").is_symlink()
     assert not (tmp_path / "new.csv").exists()
     assert "--workers -1: must be at least 0" in refusal(capsys, checkpoint, pictures, "--workers", -1)
+
+
+def test_a_full_disk_leaves_the_table_of_yesterday(
+    checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("yesterday")
+
+    def full(frame: pd.DataFrame, path: Path, **_: object) -> None:
+        path.write_text("half of to")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    said = refusal(capsys, checkpoint, pictures, "--out", out)
+    assert f"--out {out}: cannot be written: No space left on device" in said
+    assert out.read_text() == "yesterday"
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -292,7 +337,7 @@ def test_a_checkpoint_that_was_cut_off(
     checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cut.ckpt").write_bytes(checkpoint.read_bytes()[:20000])
-    assert "not a checkpoint of partsight" in refusal(capsys, tmp_path / "cut.ckpt", pictures)
+    assert "not a checkpoint of partsight, or a damaged one" in refusal(capsys, tmp_path / "cut.ckpt", pictures)
 
 
 def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -310,4 +355,8 @@ def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys:
 def test_options_that_cannot_be(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "must end in .csv or .parquet" in refusal(capsys, checkpoint, pictures, "--out", "scored.xlsx")
     assert "must be at least 1" in refusal(capsys, checkpoint, pictures, "--batch-size", 0)
+    for option in ("--images", "--image-column"):
+        said = refusal(capsys, checkpoint, pictures, option, "x")
+        assert "a folder; --images and --image-column go with a table" in said
+    assert "FOLDER_OR_TABLE: is empty" in refusal(capsys, checkpoint, "")
     assert not Path("scored.parquet").exists()

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from scorers import PACK, scored, script, trained
 from tiny import mlflow_runs, noise, probabilities, run, tree
@@ -21,7 +24,9 @@ from partsight.config import Config
 from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError
 from partsight.evaluation import predictions
+from partsight.run import leftovers
 from partsight.serving import graph
+from partsight.serving.pack import pack
 from partsight.serving.packed import score
 from partsight.serving.packed.score import Scorer
 from partsight.serving.resize_rule import resize_rule
@@ -213,6 +218,59 @@ def test_an_exported_scorer_says_which_run_it_comes_from(softmax: Path, tmp_path
     assert exported["origin"].items() >= {key: own["origin"][key] for key in ("checkpoint", "identity", "data")}.items()
 
 
+def test_a_checkpoint_of_another_run_does_not_come_from_the_folder_that_it_lies_in(
+    softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(softmax / "run", tmp_path / "run")
+    stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    stored["partsight"]["config"]["seed"] += 1
+    torch.save(stored, folder / "checkpoints" / "other.ckpt")
+    pack(folder / "checkpoints" / "other.ckpt", tmp_path / "scorer")
+    assert set(json.loads((tmp_path / "scorer" / "pipeline.json").read_text())["origin"]) == {"checkpoint"}
+    assert f"other.ckpt: not made by the run in {folder}" in capsys.readouterr().out
+
+
+def test_samples_that_cannot_be_read_are_all_named(
+    softmax: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    (samples / "text.jpg").write_text("no picture")
+    (samples / "nowhere.png").symlink_to("gone.png")
+    shutil.copy(softmax / "parts" / "dent" / "0000.png", samples)
+    checkpoint = str(softmax / "run" / "checkpoints" / "last.ckpt")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["export", checkpoint, "--out", str(tmp_path / "scorer"), "--samples", str(samples)])
+    said = capsys.readouterr().err
+    assert f"{samples / 'text.jpg'}: cannot be decoded" in said
+    assert f"{samples / 'nowhere.png'}: cannot be read: No such file or directory" in said
+    assert not (tmp_path / "scorer").exists()
+
+
+def test_a_run_that_takes_the_folder_of_another_removes_its_scorer(softmax: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(softmax / "run", tmp_path / "run")
+    assert script(folder / "scorer", "--selftest").returncode == 0
+    (folder / "scorer" / "__pycache__").mkdir()
+    leftovers.remove(folder)
+    assert not (folder / "scorer").exists()
+
+
+def test_a_runs_scorer_is_packed_beside_the_users_files(softmax: Path, tmp_path: Path) -> None:
+    (tmp_path / "scorer").mkdir()
+    (tmp_path / "scorer" / "scores.csv").write_text("yesterday's")
+    checkpoint = softmax / "run" / "checkpoints" / "last.ckpt"
+    with pytest.raises(PartsightError, match="is not a scorer"):
+        pack(checkpoint, tmp_path / "scorer")
+    pack(checkpoint, tmp_path / "scorer", ours=True)
+    assert script(tmp_path / "scorer", "--selftest").returncode == 0
+    assert (tmp_path / "scorer" / "scores.csv").read_text() == "yesterday's"
+    (tmp_path / "scorer" / "model.onnx").unlink()
+    (tmp_path / "scorer" / "README.md").write_text("the user's")
+    with pytest.raises(PartsightError, match="has files of the same names"):
+        pack(checkpoint, tmp_path / "scorer", ours=True)
+    assert (tmp_path / "scorer" / "README.md").read_text() == "the user's"
+
+
 @pytest.mark.parametrize("out", [".", "../link"])
 def test_a_scorer_is_replaced_by_whatever_name_it_is_called(
     softmax: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
@@ -376,6 +434,76 @@ def test_a_file_that_is_missing_is_named(softmax: Path, tmp_path: Path, name: st
         assert done.returncode == status
         assert f"No such file or directory: '{scorer / name}'" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("entry", ["limits", "threshold", "limits.bytes", "everything"])
+def test_an_entry_that_is_missing_is_named(softmax: Path, tmp_path: Path, entry: str) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    said = json.loads((scorer / "pipeline.json").read_text())
+    if entry == "limits.bytes":
+        del said["limits"]["bytes"]
+    elif entry == "everything":
+        said = []
+    else:
+        del said[entry]
+    (scorer / "pipeline.json").write_text(json.dumps(said))
+    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
+        done = script(scorer, *arguments)
+        assert done.returncode == status
+        assert "pipeline.json: an entry is missing" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_model_is_named(softmax: Path, tmp_path: Path) -> None:
+    scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
+    (scorer / "model.onnx").write_bytes((scorer / "model.onnx").read_bytes()[:1000])
+    done = script(scorer, softmax / "parts")
+    assert done.returncode == 2
+    assert "model.onnx: cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_without_a_place_or_a_reader_end_in_one_line(softmax: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -B {softmax / 'run' / 'scorer' / 'score.py'} {softmax / 'parts'}"
+    cases = {"| head -1": "", ">/dev/full": "No space left on device", ">&-": "name a file with --out"}
+    for ending, message in cases.items():
+        line = f"set -o pipefail; {command} {ending}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 2, ending
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+def test_scores_go_to_a_pipe(softmax: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -B {softmax / 'run' / 'scorer' / 'score.py'} {softmax / 'parts' / 'dent'}"
+    line = f"{command} --out >(cat > {tmp_path / 'scores.csv'}); code=$?; wait; sleep 1; exit $code"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(tmp_path / "scores.csv")) == 12
+
+
+def test_letters_that_the_locale_lacks_are_written_as_numbers(softmax: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    shutil.copy(softmax / "parts" / "dent" / "0000.png", tmp_path / "new" / "\u90e8.png")
+    command = [sys.executable, "-B", str(softmax / "run" / "scorer" / "score.py"), str(tmp_path / "new")]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=True)
+    assert rb"\u90e8.png," in done.stdout
+
+
+def test_nothing_named_is_not_the_current_folder(softmax: Path) -> None:
+    done = script(softmax / "run" / "scorer", "")
+    assert done.returncode == 2
+    assert "name a picture, a folder" in done.stderr
+
+
+def test_pictures_come_in_the_order_of_predict(softmax: Path, tmp_path: Path) -> None:
+    for name in ("a/B.png", "a-1.png", "a.png"):
+        (tmp_path / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(softmax / "parts" / "dent" / "0000.png", tmp_path / "new" / name)
+    found = scored(softmax / "run" / "scorer", tmp_path / "new")
+    assert found.index.tolist() == folders.pictures_below(tmp_path / "new") == ["a-1.png", "a.png", "a/B.png"]
 
 
 def test_folders_of_network_storage_are_no_users(softmax: Path, tmp_path: Path) -> None:

@@ -112,6 +112,26 @@ def test_mistakes_of_all_variants_are_told_together_and_once(tmp_path: Path) -> 
     assert any("training.epohcs: there is no such setting; did you mean training.epochs?" in p for p in said)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("seed=1,2", "seed=1,2: a study takes one value for each setting; for several, write variants into its file"),
+        ("usecase=steel,casting", "usecase=steel,casting: a study takes one value for each setting"),
+        ("fast:training.epochs=range(1,3)", "training.epochs=range(1,3): a study takes one value for each setting"),
+        ("repeat=0,1", "repeat=0,1: repeat is what the study varies"),
+        ("training.learning_rate=1,2", "training.learning_rate=1,2: training.learning_rate is what the study varies"),
+        ("slwo:head=dense", "slwo:head=dense: mine has no variant slwo; did you mean slow?; it has slow, fast"),
+        ("b4:~augmentation.train.Affine", "b4:~augmentation.train.Affine: mine has no variant b4; it has slow, fast"),
+    ],
+)
+def test_what_a_study_does_not_take_is_told_once_and_in_its_own_words(tmp_path: Path, given: str, said: str) -> None:
+    with pytest.raises(Problems) as raised:
+        planned(tmp_path, given)
+    (problem,) = raised.value.problems
+    assert problem.startswith(said)
+    assert "-m" not in problem
+
+
 def test_one_variant_cannot_be_given_what_varies_within_each(tmp_path: Path) -> None:
     with pytest.raises(Problems) as raised:
         planned(tmp_path, "fast:repeat=1", text=SMALL)
@@ -158,6 +178,15 @@ def test_rules_name_the_variant(tmp_path: Path) -> None:
     assert len(raised.value.problems) == 2
     assert any("learning_rate=-1" in p and p.endswith("[variant: fast]") for p in raised.value.problems)
     assert any(p.startswith("seed=-1") and p.endswith("[variant: slow]") for p in raised.value.problems)
+
+
+def test_variants_do_not_differ_only_in_a_rate_that_none_trains_with(tmp_path: Path) -> None:
+    alike = SMALL.replace(", training.epochs=5", "")
+    found = "training.find_learning_rate=true"
+    with pytest.raises(Problems, match=r"1\. variants slow, fast: differ only in training\.learning_rate, but"):
+        planned(tmp_path, found, text=alike)
+    assert planned(tmp_path, text=alike).runs
+    assert planned(tmp_path, found).runs  # epochs differ too
 
 
 def test_a_softmax_has_no_thresholds(tmp_path: Path) -> None:

@@ -41,6 +41,16 @@ def test_the_table_names_the_command_as_a_shell_takes_it(tmp_path: Path, monkeyp
     )
 
 
+def test_a_broken_study_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "conf" / "study").mkdir(parents=True)
+    for name, text in (("broken", "titel: Rates\nvariants: {one: {}}\nprotocols: {own: []}\n"), ("rates", STUDY)):
+        (tmp_path / "conf" / "study" / f"{name}.yaml").write_text(text)
+    assert command.main(["--config-dir=conf"]) == 0
+    said = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert {"broken", "casting_backbone", "kfold", "rates"} <= said.keys()
+    assert "titel: there is no such key; did you mean title?" in said["broken"]
+
+
 @pytest.mark.parametrize("mode", ["--table", "--list"])
 def test_what_has_run_is_shown_without_pictures_and_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str

@@ -138,6 +138,14 @@ def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch:
     assert writing.told(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
 
 
+def test_p_is_of_the_accuracy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(tmp_path, monkeypatch, STUDY.replace("[Accuracy]", "[F1]"), BINARY)
+    told = writing.told(plan)
+    figures = told.figures.query("variant == 'wrong' and rows == @results.TEST").set_index("metric")
+    assert figures["p"].notna().to_dict() == {"F1": False, "Accuracy": True}
+    assert told.parts[0].table["p"].tolist() == ["", "0.002"]
+
+
 def test_lines_with_different_numbers_of_runs_are_not_compared(plan: planning.Plan) -> None:
     """One run is right about all of a few hard pictures more easily than the mean of two."""
     first, *_ = results.entries(results.finished(plan, today.Today()), results.TEST, [])
@@ -316,6 +324,7 @@ def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:
         return result.parts[0].table, "\n".join(result.notes)
 
     alone, notes = told("A", "A")
+    assert notes.startswith("Protocol own: the use case's own settings.\n")
     assert "device" not in alone
     assert "ROWS OF DIFFERENT MACHINES" not in notes
     mixed, notes = told("A", "B")

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from partsight import failure
 from partsight.config import TrackingConfig
+from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task
 from partsight.sweep import collect, jobs, parent
@@ -42,6 +43,24 @@ def test_a_job_that_ended_badly_after_its_figures_has_failed(
     table = pd.read_csv(tmp_path / "sweep.csv")
     assert table["status"].tolist() == ["finished", "killed by SIGKILL"]
     assert table["Accuracy"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Problems("parts", ["class god: unknown"]), "parts: class god: unknown"),
+        (Problems("parts", ["12: 3 problems\nof one", "no rows", "none"]), "parts: 12: 3 problems (and 2 more)"),
+        (PartsightError("parts: has 1 problem\nWhat to do: nothing"), "parts: has 1 problem"),
+    ],
+)
+def test_the_reason_of_a_job_is_one_line_that_says_what_is_wrong(
+    tmp_path: Path, error: PartsightError, said: str
+) -> None:
+    failed = job(tmp_path, 0, "head=gem")
+    failure.record(failed, str(error))
+    collect.conclude(tmp_path, [])
+    assert pd.read_csv(tmp_path / "sweep.csv")["status"].tolist() == [said]
+    assert (failed / failure.FILE).read_text() == f"{error}\n"
 
 
 def test_the_jobs_of_a_sweep_are_its_own_and_all_of_them(tmp_path: Path) -> None:
@@ -111,6 +130,8 @@ def test_runs_that_jobs_left_open_are_ended_as_the_jobs_were(tmp_path: Path) -> 
     assert not collect.conclude(tmp_path, [])
     statuses = [client.get_run(run).info.status for run in left]
     assert statuses == ["KILLED", "FAILED", "FINISHED", "RUNNING", "KILLED"]
+    errors = [client.get_run(run).data.tags.get("error") for run in (*left, sweep)]
+    assert errors == [*reasons, "killed by SIGKILL", "jobs without a result: 0, 1; sweep.csv says why"]
 
 
 def test_a_complete_sweep_is_finished_though_its_files_are_refused(

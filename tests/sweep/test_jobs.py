@@ -1,5 +1,8 @@
 """The jobs of a multirun are known before the first starts, wherever their settings are written."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -33,6 +36,29 @@ def test_jobs_of_params_are_checked_before_the_first_starts() -> None:
         (0, 3, "test_resnet"),
         (1, 3, "test_resnet"),
     ]
+
+
+def test_overrides_that_refer_to_nothing_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NONE", raising=False)
+    with pytest.raises(Problems) as caught:
+        jobs.checked(multirun(*SMALL, "fold=0,1", "backbone=${oc.env:NONE}", "name=${nam},x"))
+    assert caught.value.problems == [
+        "backbone=${oc.env:NONE}: Environment variable 'NONE' not found",
+        "name=${nam},x: Interpolation key 'nam' not found",
+    ]
+
+
+def test_what_a_plugin_of_one_job_makes_known_is_unknown_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin_of_one_job.py").write_text(
+        "from timm.models import register_model, test_resnet\n"
+        "@register_model\ndef net_of_one_job(**given): return test_resnet(**given)\n"
+    )
+    monkeypatch.setattr("sys.path", [*sys.path])
+    small = [text for text in SMALL if "backbone" not in text]
+    with pytest.raises(Problems, match=r"1\. backbone=net_of_one_job: timm has no such model \[job: .*plugins=\[\]\]"):
+        jobs.checked(multirun(*small, "backbone=net_of_one_job", "plugins=[plugin_of_one_job],[]"))
 
 
 def test_folders_are_named_by_number() -> None:
@@ -76,3 +102,16 @@ def test_a_sweep_is_made_by_params_and_overrides() -> None:
     assert jobs.study(config) is None
     assert jobs.study(multirun(*SMALL, "hydra/sweeper=search", "hydra.sweeper.study_name=rates")) == "rates"
     assert jobs.study(multirun(*SMALL, "hydra/sweeper=search")) == "casting_sweep"
+
+
+def test_rates_that_no_job_would_train_with_are_not_swept() -> None:
+    rates, found = "training.learning_rate=1e-3,1e-2", "training.find_learning_rate=true"
+    said = r"1\. training\.learning_rate: is swept, but training\.find_learning_rate=true finds a rate; .* \[job: "
+    with pytest.raises(Problems, match=said):
+        jobs.checked(multirun(*SMALL, rates, "training.find_learning_rate=false,true"))
+    with pytest.raises(Problems, match=said):
+        jobs.checked(multirun(*SMALL, found, **{"training.learning_rate": "1e-3,1e-2"}))
+    assert jobs.checked(multirun(*SMALL, rates))
+    assert jobs.checked(multirun(*SMALL, found, "training.learning_rate=1e-3", "fold=0,1"))
+    fixed = {"training.learning_rate": "1e-3,1e-2"}  # which the command line overrides
+    assert jobs.checked(multirun(*SMALL, found, "training.learning_rate=1e-3", "fold=0,1", **fixed))

@@ -87,7 +87,10 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
     assert len({first, other, plain}) == 3
     assert opened("a=1,2", study="first") == first
     assert opened("a=1,2", study="other") == other
+    client = MlflowClient(tracking.uri)
+    client.set_tag(plain, "error", "jobs without a result: 1; sweep.csv says why")
     assert opened("a=1,2") == plain
+    assert "error" not in client.get_run(plain).data.tags
     assert opened("a=1,2,3", study="first") != first
 
 

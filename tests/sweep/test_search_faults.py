@@ -285,7 +285,8 @@ def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, m
     trial.announce(tmp_path / "0", trial.Announced("sqlite://", "rates", 0, 0, "none", ["a=1"]))
     (tmp_path / "0" / FIGURES).write_text("metric,value\nROC_AUC,0.5\n")
     assert not collect.conclude(tmp_path, ["a=1"], stopped=True)
-    assert MlflowClient(opened.uri).get_run(opened.run_id).info.status == "FAILED"
+    ended = MlflowClient(opened.uri).get_run(opened.run_id)
+    assert (ended.info.status, ended.data.tags["error"]) == ("FAILED", "ended before it had all its jobs")
     assert collect.conclude(tmp_path, ["a=1"])
     assert MlflowClient(opened.uri).get_run(opened.run_id).info.status == "FINISHED"
 

@@ -47,6 +47,39 @@ def test_runs_of_several_use_cases_keep_their_own_names(tmp_path: Path) -> None:
     ]
 
 
+def test_what_keeps_runs_from_being_compared_is_shown(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri, experiment="parts"))
+    for fingerprint, others in (("0123456789ab", {}), ("ba9876543210", {"partial": "the figures mean nothing"})):
+        tags = {"identity": fingerprint, "data_fingerprint": fingerprint} | others
+        run = client.create_run(experiment, run_name=fingerprint, tags=tags).info.run_id
+        client.log_metric(run, "Accuracy", 0.5)
+        client.set_terminated(run)
+    table = comparison.runs("parts", uri).sort_values("data_fingerprint")
+    assert table.columns.tolist() == ["run", "name", "data_fingerprint", "partial", "Accuracy"]
+    assert table["data_fingerprint"].tolist() == ["01234567", "ba987654"]
+    assert table["partial"].tolist() == ["", "the figures mean nothing"]
+
+
+def test_reading_makes_no_store(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    for read in (lambda: comparison.runs("parts", uri), lambda: comparison.curves(["a"], "train_loss", uri)):
+        with pytest.raises(PartsightError, match=r"There is no MLflow store at .*new/mlflow\.db"):
+            read()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_curve_that_no_run_has_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri))
+    run = client.create_run(experiment).info.run_id
+    client.log_metric(run, "F1", 0.5)
+    for name in ("train_loss", "validation_loss"):
+        client.log_metric(run, name, 0.5, step=3)
+    with pytest.raises(PartsightError, match=r"'loss'; there are train_loss, validation_loss$"):
+        comparison.curves([run], "loss", uri)
+
+
 def test_an_infinite_loss_is_infinite_again(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client, experiment = store.prepare(TrackingConfig(uri=uri))

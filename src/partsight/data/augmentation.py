@@ -51,6 +51,14 @@ def pipeline(transforms: Transforms) -> A.Compose:
     return A.Compose(_built(transforms))
 
 
+def unknown(transforms: Transforms) -> list[str]:
+    """Names of transforms that albumentations does not have, those within OneOf and the like included."""
+    found = []
+    for name, arguments in transforms.items():
+        found += unknown(arguments["transforms"]) if _is_composed(name) else [] if _class(name) else [name]
+    return found
+
+
 def beginning(compose: A.Compose, count: int) -> A.Compose:
     """The first transforms of a pipeline; they are the same objects, so `give_draws` to the whole is also theirs."""
     return A.Compose(compose.transforms[:count])

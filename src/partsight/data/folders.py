@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Tree:
     """split -> image (path within `folder`, sorted), class (null in a test folder without class folders)."""
     notes: list[str] = field(default_factory=list)
     """How the tree was read, if that is not obvious."""
+    unread: str = ""
+    """Remark on folders among the class folders that hold no pictures, if there are any."""
 
 
 def pictures_below(folder: Path) -> list[str]:
     """Paths of the pictures at every depth, relative and sorted; without hidden folders and NOT_THE_USERS."""
-    return sorted(_joined(at, name) for at, names in _folders(folder).items() for name in names)
+    return sorted(_joined(at, name) for at, names in _folders(folder)[0].items() for name in names)
 
 
 def read(given: Path) -> Tree:
@@ -51,7 +53,7 @@ def read(given: Path) -> Tree:
     Raises:
         PartsightError: no class folders, several data sets, splits that make no sense, or names that are not UTF-8.
     """
-    found = _folders(given)
+    found, passed = _folders(given)
     at = _data_set(found, given)
     folder, names = given / at, _below(found, at)
     notes = [f"{given} holds only {at}: the data set is {folder}"] if at else []
@@ -59,7 +61,8 @@ def read(given: Path) -> Tree:
         notes.append(_not_read(folder, len(found[at])))
     if _all_splits(names):
         rows, said = _splits(found, at, folder)
-        return Tree(folder, rows, notes + said)
+        divided = [own for name in names if _below(found, own := _joined(at, name))]
+        return Tree(folder, rows, notes + said, _unread(found, passed, at, divided, folder))
     if all((below := _below(found, _joined(at, name))) and _all_splits(below) for name in names):
         raise PartsightError(
             f"{folder}: the folders {_listed(names)} are divided into {_listed(_below(found, _joined(at, names[0])))}. "
@@ -73,22 +76,25 @@ def read(given: Path) -> Tree:
             f"{folder}: {_listed(splits)} would be splits, but {_listed(others)} beside would not. Move elsewhere what "
             "is no split, and call the splits train, val and test; or write a table (data.table)."
         )
-    return Tree(folder, {"train": _rows(found, at)}, notes)
+    return Tree(folder, {"train": _rows(found, at)}, notes, _unread(found, passed, at, [at], folder))
 
 
-def _folders(top: Path) -> _Folders:
-    """Links to folders are followed, except to a folder that contains the link.
+def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
+    """The pictures, and the number of other files in every folder; without hidden ones and NOT_THE_USERS.
+
+    Links to folders are followed, except to a folder that contains the link.
 
     Raises:
         PartsightError: picture names that are not UTF-8, which no table could hold.
     """
     found: _Folders = {}
+    passed: dict[str, int] = {}
 
     def look(path: str, at: str, above: frozenset[str]) -> None:
         real = os.path.realpath(path)
         if real in above:
             return
-        names = []
+        names, passed[at] = [], 0
         try:
             with os.scandir(path) as entries:
                 inner = sorted(entries, key=lambda entry: entry.name)
@@ -103,6 +109,8 @@ def _folders(top: Path) -> _Folders:
                 names.append(entry.name)
             elif entry.is_dir():
                 look(entry.path, _joined(at, entry.name), above | {real})
+            else:
+                passed[at] += 1
         if names:
             found[at] = names
 
@@ -113,7 +121,7 @@ def _folders(top: Path) -> _Folders:
             f"{top}: pictures with names that are not UTF-8 ({len(unreadable)}), such as {unreadable[0]}; rename them, "
             f"e.g. convmv -r -f latin1 -t utf8 --notest {top}"
         )
-    return found
+    return found, passed
 
 
 def _is_utf8(name: str) -> bool:
@@ -193,6 +201,23 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
     return rows, [f"{folder} has split folders: {', '.join(what)}", *beside]
 
 
+def _unread(found: _Folders, passed: dict[str, int], at: str, above: list[str], folder: Path) -> str:
+    """The remark on folders without pictures in `above`, where the class folders are; "" if there are none."""
+    bare = [
+        _joined(place, name)
+        for place in above
+        for name in sorted(set(_below(passed, place)) - set(_below(found, place)))
+    ]
+    if not bare:
+        return ""
+    count = sum(n for path, n in passed.items() if f"{path}/".startswith(tuple(f"{own}/" for own in bare)))
+    files = f" ({count} file{'' if count == 1 else 's'} of other kinds)" if count else ""
+    within = [own[len(at) + 1 if at else 0 :] for own in bare]
+    listed = [name if _is_utf8(name) else ascii(name) for name in within[:8]]
+    more = f" and {len(bare) - 8} more" if len(bare) > 8 else ""
+    return f"{folder}: class folders without pictures: {_listed(listed)}{more}{files}"
+
+
 def _not_read(folder: Path, count: int) -> str:
     return f"{folder}: {count} pictures are in no class folder and are not read"
 
@@ -207,12 +232,12 @@ def _rows(found: _Folders, at: str) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["image", "class"])
 
 
-def _below(found: _Folders, at: str) -> list[str]:
-    """Names of the folders in `at` that hold pictures at any depth."""
+def _below(found: Iterable[str], at: str) -> list[str]:
+    """Names of the folders in `at` on the way to those `found`: of `_Folders`, those with pictures at any depth."""
     return list(dict.fromkeys(_first_parts(found, at)))
 
 
-def _first_parts(found: _Folders, at: str) -> Iterator[str]:
+def _first_parts(found: Iterable[str], at: str) -> Iterator[str]:
     start = at + "/" if at else ""
     for path in sorted(found):
         if path.startswith(start) and path != at:

@@ -35,20 +35,29 @@ def texts(columns: Sequence[pd.Series]) -> list[pd.Series]:
 
     Whatever kind of table they come from. All tables together decide: 1.0 stays 1.0 in each of them if one holds 1k.
     """
-    stored = [_stored(column) for column in columns]
+    of_days = all((times == times.dt.normalize()).all() for times in map(_times, columns))
+    stored = [_stored(column, of_days) for column in columns]
     names = pd.Series(pd.concat(stored).dropna().unique(), dtype=object)
     same = dict(zip(names, _canonical(names), strict=True))
     return [column.map(same).astype(object) for column in stored]
 
 
-def _stored(column: pd.Series) -> pd.Series:
+def _times(column: pd.Series) -> pd.Series:
+    """Its cells, if they are days and times."""
+    return column.dropna() if pd.api.types.is_datetime64_dtype(column.dtype) else pd.Series(dtype="datetime64[ns]")
+
+
+def _stored(column: pd.Series, of_days: bool) -> pd.Series:
     known = column.dropna()
     if known.dtype == object:  # what is neither text nor number is refused by row_checks.mixed_types
         known = known.map(lambda value: value if isinstance(value, str | bool | int | float) else str(value))
     if pd.api.types.is_float_dtype(known.dtype) and (known == known.round()).all():
         known = known.map("{:.1f}".format)  # as a csv has it; `_canonical` decides
+    if pd.api.types.is_datetime64_dtype(known.dtype) and of_days:
+        known = known.dt.strftime("%Y-%m-%d")  # as a csv has it
     codes, values = pd.factorize(known)
-    named = np.array([str(value) for value in values], dtype=object)
+    of_floats = pd.api.types.is_float_dtype(values.dtype)  # an Index says 0.10000000149011612 for float32's 0.1
+    named = np.array([str(value) for value in (np.asarray(values) if of_floats else values)], dtype=object)
     return pd.Series(named[codes], index=known.index, dtype=object).reindex(column.index)
 
 
@@ -137,12 +146,18 @@ def _lists(frame: pd.DataFrame, column: str) -> Labels:
 
 
 def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
-    values = frame[columns]
-    wrong = ~values.isin(["0", "1"]).all(axis=1) & ~values.isna().all(axis=1)
-    if wrong.any():
-        raise PartsightError(
-            f"Label columns {', '.join(columns)}: values other than 0 and 1 in {named_rows(frame.loc[wrong, 'row'])}"
-        )
+    values, problems = frame[columns], []
+    torn = values.notna().any(axis=1) & (frame["split"] == "test")  # of others no cell may be empty: row_checks
+    for name, cells in values.items():
+        if len(other := cells[cells.notna() & ~cells.isin(["0", "1"])]):
+            rows = named_rows(frame.loc[other.index, "row"])
+            problems.append(f"column {name!r}: values other than 0 and 1 in {rows}, first {other.iloc[0]!r}")
+        if (empty := cells.isna() & torn).any():
+            rows = named_rows(frame.loc[empty, "row"])
+            remedy = "give a row all labels or none"
+            problems.append(f"column {name!r}: empty in test {rows}, where other label columns are not; {remedy}")
+    if problems:
+        raise Problems("The labels do not fit together", problems)
     return _multilabel(frame, (values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
 
 

@@ -12,6 +12,7 @@ One rule for every format (recognized by the file's first bytes, not by its name
 """
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from partsight.errors import PartsightError
 cv2.setNumThreads(0)
 # Our own message about a bad picture, which has its name, replaces what OpenCV would write to standard error.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+# Nor is Pillow's own warning needed beside it.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 MOST_PIXELS = 89_478_485
 """Larger pictures are refused before they are decoded. Pillow's own limit: a quarter of a GiB in colour."""

@@ -1,6 +1,7 @@
 """What is wrong with the rows of a table before any picture is opened: empty cells, mixed types, pictures not there."""
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
@@ -117,8 +118,12 @@ def absent_problem(
     wanted = {last.casefold(), Path(last).stem.casefold()}  # the same name without or with another ending
     pictures = [name for name in _listing(folder / parent)[0] if Path(name).suffix.lower() in PICTURE_SUFFIXES]
     alike = sorted(name for name in pictures if Path(name).stem.casefold() in wanted)
-    if "\\" in first:
+    if re.match(r"[A-Za-z]:[/\\]", first):
+        hint = "paths must be relative to this folder, without a drive, and with /"
+    elif "\\" in first:
         hint = "the names hold backslashes, write /"
+    elif first != first.strip() and os.path.isfile(os.path.join(folder, first.strip())):  # noqa: PTH113, PTH118
+        hint = "take out the blanks around the names"
     elif _with_other_accents(folder, first):
         hint = (
             "a file's name looks the same, but its accents are encoded in the other way, as by macOS; bring both to "
@@ -131,14 +136,17 @@ def absent_problem(
 
 def _with_other_accents(folder: Path, name: str) -> bool:
     """Whether a file's path differs from `name` only in how Unicode composes its characters."""
+    path = folder
     for part in name.split("/"):
         wanted = unicodedata.normalize("NFC", part)
-        entries = folder.iterdir() if folder.is_dir() else ()
-        same = sorted(path for path in entries if unicodedata.normalize("NFC", path.name) == wanted)
+        try:
+            same = sorted(entry for entry in path.iterdir() if unicodedata.normalize("NFC", entry.name) == wanted)
+        except OSError:  # not a folder, or one that may not be listed
+            return False
         if not same:
             return False
-        folder = same[0]
-    return True
+        path = same[0]
+    return path != folder / name  # it may be there as a folder, or as a link that leads nowhere
 
 
 def _within(path: str, top: str) -> bool:

@@ -39,6 +39,8 @@ class Sources:
     """Names of the label columns in `rows`."""
     notes: list[str]
     """What was decided by a rule and not by a setting, to be reported."""
+    unread: str
+    """Remark on folders among the class folders that hold no pictures, if there are any."""
 
 
 def root(data: DataConfig) -> Path:
@@ -70,6 +72,7 @@ def gather(data: DataConfig) -> Sources:
     table, images, notes = locate(data, top)
     parts: list[Source] = []
     problems: list[str] = []
+    unread = ""
     for split, path in tables(data).items():
         folder = _test_folder(top, data.test_images, images) if data.test_images and split == "test" else images
         try:
@@ -86,6 +89,7 @@ def gather(data: DataConfig) -> Sources:
             elif split == "train":
                 tree = folders.read(folder)
                 notes += tree.notes
+                unread = tree.unread
                 parts += [_of_tree(name, rows, tree.folder) for name, rows in tree.rows.items()]
         except PartsightError as error:
             problems.append(str(error))
@@ -104,7 +108,7 @@ def gather(data: DataConfig) -> Sources:
         raise PartsightError(problems[0])
     if problems:
         raise Problems(str(top), problems)
-    return Sources(parts, list(data.label_columns) if table else ["class"], notes)
+    return Sources(parts, list(data.label_columns) if table else ["class"], notes, unread)
 
 
 def _test_folder(top: Path, name: str, images: Path) -> Path:

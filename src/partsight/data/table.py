@@ -52,8 +52,13 @@ class Examples:
         )
 
 
-def read(config: Config) -> Examples:
+def read(config: Config, audit: bool = False) -> Examples:
     """Reads and validates the data set of a config. Pictures are looked for but not opened.
+
+    Args:
+        config: of the run.
+        audit: if nothing is wrong but pictures that are not there, list them in `skipped` instead of refusing, so that
+            they can be shown together with broken ones.
 
     Raises:
         PartsightError: everything that is wrong with the tables, with row numbers; if anything is, also the pictures
@@ -67,9 +72,13 @@ def read(config: Config) -> Examples:
         _check(part, found, config.data, {name: next(told[name]) for name in columns if name in part.rows})
         for part in found.parts
     ]
-    problems = [problem for part in parts for problem in part.problems]
+    absent = [text for part in parts for text in part.absent]
+    refused = absent if config.data.on_bad_image == "error" else []
+    problems = [*refused, *(problem for part in parts for problem in part.problems)]
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
     notes = {"data_layout": "; ".join(found.notes)} if found.notes else {}
+    if found.unread:
+        notes["unread_folders"] = found.unread
     if config.data.several_rows == "multi_hot":
         labelled = frozenset(part.split for part in found.parts if part.labelled)
         frame, said = several_rows.merged(frame, found.labels[0], labelled)
@@ -82,17 +91,16 @@ def read(config: Config) -> Examples:
     trained = frame[frame["split"] == "train"]
     gone = {name for part in parts for name in part.lost} - set(trained[found.labels[0]].dropna().explode())
     if gone or not len(trained):  # pictures may be skipped, but not all of a class
-        absent = [text for part in parts for text in part.absent if text not in problems]
-        problems += bad_pictures.without_pictures(sorted(gone)) + absent
+        problems += bad_pictures.without_pictures(sorted(gone)) + [text for text in absent if text not in problems]
     try:
         label = labels.read(frame, found.labels, config)
     except PartsightError as error:
         if len(trained) or not problems:  # else it is for want of them
             problems += error.problems if isinstance(error, Problems) else [str(error)]
             if "nothing to tell apart" in problems[-1]:
-                problems[-1] += _table_beside(found.parts[0].where, config.data)
+                problems[-1] += _other_reading(found, config.data)
     folder = found.parts[0].folder
-    if problems:
+    if problems and not (audit and len(trained) and problems == refused):
         _raise(problems, frame, folder, found, config)
     if similar := labels.alike(label.classes):
         notes["similar_classes"] = similar
@@ -129,8 +137,6 @@ def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Se
     pictures = row_checks.find_pictures(raw["image"], part.folder)
     problems += pictures.problems
     not_there = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)
-    if data.on_bad_image == "error":
-        problems += not_there
     frame = pd.DataFrame({"split": part.split, "row": raw.index.to_numpy(np.int64), "image": raw["image"].to_numpy()})
     frame["image"] = frame["image"].astype("str")
     if part.folder != found.parts[0].folder:
@@ -148,15 +154,29 @@ def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Se
     return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, told_absent)
 
 
-def _table_beside(where: str, data: DataConfig) -> str:
-    """What to try if the data set was read as folders of classes, and a table lies in it; or nothing."""
-    folder = Path(where)
-    inside = folder.iterdir() if folder.is_dir() else []
-    tables = sorted(path for path in inside if path.suffix in table_file.SUFFIXES)
-    if not tables or data.test_table:
+def _other_reading(found: Sources, data: DataConfig) -> str:
+    """What to try if the data set was read as folders of classes, and only one was found; nothing for a table."""
+    folder = Path(found.parts[0].where)
+    if not folder.is_dir():
         return ""
-    named = os.path.relpath(tables[0], sources.root(data))
-    return f"; folders were read as classes: if {tables[0].name} beside them holds the labels, add data.table={named}"
+    said = f"; {found.unread}" if found.unread else ""
+    paths = [name.split("/") for name in found.parts[0].rows["image"]]
+    own, stray = paths[0][0], [path[-1] for path in paths if len(path) == 2]
+    inner = list(dict.fromkeys(path[1] for path in paths if len(path) > 2))
+    if stray and len(inner) > 1:
+        more = f" and {len(stray) - 1} more pictures" if len(stray) > 1 else ""
+        classes = f"{inner[0]}, {inner[1]}{', ...' if len(inner) > 2 else ''}"
+        setting = "data.images" if data.images else "data.root"
+        said += (
+            f"; {own} holds {stray[0]}{more} beside the folders {classes}: if these are the classes, say "
+            f"{setting}={folder / own}"
+        )
+    tables = sorted(path for path in folder.iterdir() if path.suffix in table_file.SUFFIXES)
+    if tables and not data.test_table:
+        named = os.path.relpath(tables[0], sources.root(data))
+        beside = f"if {tables[0].name} beside them holds the labels, add data.table={named}"
+        said += f"; folders were read as classes: {beside}"
+    return said
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:

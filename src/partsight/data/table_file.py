@@ -115,13 +115,14 @@ def columns(path: Path) -> list[str]:
 
 def _refuse_what_pandas_hides(path: Path, wanted: list[str]) -> None:
     """Pandas would leave out what a row has over the header: the end of a name with a comma, or, behind a name of the
-    row that has no header, its last column. Of two columns of one name it takes the first."""
+    row that has no header, its last column. Of two columns of one name it takes the first, and renames the second."""
     csv.field_size_limit(sys.maxsize)  # a mask as text can be long
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = (line for line in csv.reader(file) if len(line) > 1 or any(cell.strip() for cell in line))
         header = next(lines, [])
         longer = {row: len(line) for row, line in enumerate(lines) if any(line[len(header) :])}
-    if twice := [name for name in wanted if header.count(name) > 1]:
+    said = [name if name in header else re.sub(r"\.\d+$", "", name) for name in wanted]  # pandas: a, a.1
+    if twice := [name for name in said if header.count(name) > 1]:
         raise PartsightError(f"{path}: two columns are called {twice[0]!r}; rename one")
     if longer:
         first = next(iter(longer.values()))

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from partsight import whole_file
 from partsight.errors import PartsightError
 
 TEXT = ("image", "group", "split", "label", "prediction")
@@ -20,17 +21,18 @@ PARQUET = (".parquet", ".pq")
 def write(table: pd.DataFrame, path: Path | str) -> None:
     """Write the table as parquet (.parquet, .pq) or csv (.csv), by the path's suffix; the folder is made.
 
-    In csv a list of labels is JSON text, and so is a single label that could be mistaken for JSON: `read` returns
-    the same table, whatever the class names are.
+    A file that is there is replaced once the new one is complete. In csv a list of labels is JSON text, and so is a
+    single label that could be mistaken for JSON: `read` returns the same table, whatever the class names are.
     """
     path = Path(path)
     _refuse_other_suffix(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".csv":
-        coded = {name: table[name].map(_to_text) for name in LABELS if name in table}
-        table.assign(**coded).to_csv(path, index=False)
-    else:
-        pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), path)
+    with whole_file.replacing(path) as part:
+        if path.suffix.lower() == ".csv":
+            coded = {name: table[name].map(_to_text) for name in LABELS if name in table}
+            table.assign(**coded).to_csv(part, index=False)
+        else:
+            pq.write_table(pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False), part)
 
 
 def read(path: Path | str) -> pd.DataFrame:

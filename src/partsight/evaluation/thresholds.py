@@ -53,15 +53,16 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
     `overkill_rate`, `overkill_low`, `overkill_high`. The limits are Wilson's, for each threshold by itself.
 
-    The thresholds are goodnesses that occur, except those that another one beats in one count and equals in the other;
-    the first lets all ship (0), the last none (just above the highest goodness). If there are more than 201, 201 evenly
-    spread by rank are kept. Those in `also`, such as the threshold in use, are always included.
+    The thresholds lie halfway between goodnesses that occur, so that another program's rounding decides alike. Those
+    that another one beats in one count and equals in the other are left out; the first lets all ship (0), the last none
+    (above the highest goodness). If there are more than 201, 201 evenly spread by rank are kept. Those in `also`, such
+    as the threshold in use, are always included.
     Raises PredictionsError if the task names no good classes.
     """
     given = _scored(table, task)
     scores, bad = goodness(table, task), _any_bad(given.targets, task)
     bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
-    thresholds = np.unique(np.concatenate([[0.0], scores, [np.nextafter(scores.max(), 2.0)], also]))
+    thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(scores)), also]))
     escapes = len(bad_scores) - np.searchsorted(bad_scores, thresholds, side="left")
     overkills = np.searchsorted(good_scores, thresholds, side="left")
     kept = np.union1d(_worth_choosing(escapes, overkills), np.searchsorted(thresholds, also))
@@ -76,6 +77,13 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
     overkill = ["overkills", "good", "overkill_rate", "overkill_low", "overkill_high"]
     return pd.DataFrame(rows, columns=["threshold", *escape, *overkill])
+
+
+def _between(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For rising scores, the middle to the next one; of the last to 1, or just above 1."""
+    following = np.append(scores[1:], max(1.0, np.nextafter(scores[-1], 2.0)))
+    middle = (scores + following) / 2
+    return np.where(middle > scores, middle, following)  # no number lies between neighbours
 
 
 def _worth_choosing(escapes: NDArray[np.int64], overkills: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -40,7 +40,8 @@ class WholeFiles(TorchCheckpointIO):
             part.unlink(missing_ok=True)
             free = shutil.disk_usage(part.parent).free / 1e6
             raise PartsightError(
-                f"{path}: the checkpoint could not be written; its disk has {free:.0f} MB left ({error})"
+                f"{path}: the checkpoint could not be written; its disk has {free:.0f} MB left; if that is enough, "
+                f"a quota or a limit on the size of files is reached ({error})"
             ) from error
         part.replace(path)
 

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import flag_override
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partsight import failure
+from partsight import console, failure, seeds
 from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.overrides import own_configs
@@ -65,10 +65,10 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
         raise Finished
     if not said:
         return None
-    if not trainer.strategy.reduce_boolean_decision(Path(said).is_file()):
+    if not trainer.strategy.reduce_boolean_decision(os.access(said, os.R_OK)):  # which raises nothing in one alone
         raise PartsightError(
-            f"{said}: not every process sees this checkpoint, from which the run would resume. Set hydra.run.dir to a "
-            "folder on a disk that all machines share, or begin anew with resume=never"
+            f"{said}: not every process can read this checkpoint, from which the run would resume. Set hydra.run.dir "
+            "to a folder on a disk that all machines share, or begin anew with resume=never"
         )
     return Path(said)
 
@@ -76,14 +76,22 @@ def agreed(trainer: Trainer, checkpoint: Path | None) -> Path | None:
 def dismiss(trainer: Trainer) -> None:
     """Called by the first process instead of `agreed`: the others have nothing to train."""
     if trainer.world_size > 1:
+        console.say("Waiting for the other processes of this run, to end them")
         _from_first(trainer, _FINISHED)
 
 
 def _from_first(trainer: Trainer, said: str) -> str:
     """What the first process says. Connects the processes, which Lightning then does not do again."""
     strategy = trainer.strategy
-    assert strategy.launcher is not None  # each strategy of several processes has one
-    strategy.launcher.launch(strategy.setup_environment)  # starts those that are not there yet
+    if strategy.launcher is None:  # FSDP, where others have started the processes
+        strategy.setup_environment()
+    else:
+        strategy.launcher.launch(strategy.setup_environment)  # starts those that are not there yet
+    if trainer.is_global_zero != seeds.is_first_process():
+        raise PartsightError(
+            f"Lightning numbers this process {trainer.global_rank}, and its environment (RANK, SLURM_PROCID, "
+            "NODE_RANK, LOCAL_RANK) says otherwise; start all processes in one way"
+        )
     return strategy.broadcast(said)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from partsight.errors import PartsightError, did_you_mean
 from partsight.insight import style
 from partsight.insight.metrics import LOWER_IS_BETTER
 
@@ -14,14 +15,22 @@ MOST = 40
 
 
 def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The runs by `metric`: the highest first, or the lowest if lower is better; runs without it last."""
+    """The runs by `metric`: the highest first, or the lowest if lower is better; runs without it last.
+
+    runs: `tracking.comparison.runs`. Raises PartsightError if none of them has this figure.
+    """
+    figures = list(runs.select_dtypes("number").columns)
+    if metric not in figures:
+        hint = did_you_mean(metric, figures)
+        raise PartsightError(f"No run has a figure {metric!r}; there are {', '.join(figures)}{hint}")
     name = re.sub("^(validation|train|test|first)_", "", metric)
-    return runs.sort_values(metric, ascending=name == "loss" or name in LOWER_IS_BETTER, kind="stable")
+    lower = name == "loss" or name in LOWER_IS_BETTER or name.endswith("_seconds")
+    return runs.sort_values(metric, ascending=lower, kind="stable")
 
 
 def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
     """The runs by `metric`, the best on top. runs: `tracking.comparison.runs`."""
-    shown = best_first(runs.dropna(subset=metric), metric).head(MOST).iloc[::-1]
+    shown = best_first(runs, metric).dropna(subset=metric).head(MOST).iloc[::-1]
     figure = style.new_figure(9.0, 0.9 + 0.28 * max(len(shown), 2))
     axes = figure.subplots()
     style.dress(axes, metric, f"{len(shown)} of {len(runs)} runs")
@@ -49,9 +58,6 @@ def curve_chart(curves: pd.DataFrame, runs: pd.DataFrame, series: str) -> Figure
         axes.plot(points["step"], points["value"], "o-", markersize=3, color=colour, label=label)
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    if len(curves):
-        # Left to itself, matplotlib would take the lines whose label does not begin with an underscore.
-        axes.legend(handles=axes.get_lines(), frameon=False, fontsize=style.SMALL_SIZE)
-    else:
-        style.write(axes, "no points")
+    # Left to itself, matplotlib would take the lines whose label does not begin with an underscore.
+    axes.legend(handles=axes.get_lines(), frameon=False, fontsize=style.SMALL_SIZE)
     return style.finish(figure)

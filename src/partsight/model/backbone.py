@@ -143,13 +143,32 @@ def problems(config: Config) -> list[str]:
                 f"backbone={name}: {error} Known: {', '.join(timm.list_pretrained(name.split('.')[0] + '.*')[:12])}"
             ]
         size = f"{image.channels} x {image.height} x {image.width}"
-        return [f"backbone={name}: does not take pictures of {size} (image.channels x height x width): {error}"]
+        return [
+            f"backbone={name}: fails when tried on pictures of {size} (image.channels x height x width): "
+            f"{type(error).__name__}: {error}"
+        ]
     if not found.is_map and config.head.pool != "auto":
         return [
             f"head.pool={config.head.pool}: {name} works on tokens and keeps its own pooling ({found.own_pool}); "
             "set head.pool=auto"
         ]
+    thawed = config.training.epochs > config.training.freeze_epochs or config.training.find_learning_rate
+    if config.training.batch_size == 1 and thawed and not _trains_on_one(config):
+        return [
+            f"training.batch_size=1: a BatchNorm of {name} sees one value per channel of a picture of {image.height} x "
+            f"{image.width}, which has no variance; set 2 or more (for many backbones larger pictures help too)"
+        ]
     return []
+
+
+def _trains_on_one(config: Config) -> bool:
+    """Whether BatchNorm has more than one value per channel of a single picture."""
+    size = (config.image.channels, config.image.height, config.image.width)
+    try:
+        without_values(lambda: Backbone(config.backbone, *size).train()(torch.zeros(1, *size)))
+    except Exception as error:  # timm's models may raise anything
+        return "more than 1 value per channel" not in str(error)
+    return True
 
 
 def _unknown(name: str) -> str:

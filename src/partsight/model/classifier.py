@@ -19,7 +19,7 @@ from partsight.config import Config
 from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
-from partsight.model import backbone, loss, mix, optimizer, views
+from partsight.model import backbone, loss, mix, optimizer, plugins, views
 from partsight.model.ema import AveragedWeights
 from partsight.model.epoch_metrics import MeanLoss, epoch_metrics
 from partsight.model.head import Head
@@ -190,15 +190,13 @@ class Classifier(LightningModule):
         except FileNotFoundError:
             raise PartsightError(f"{path}: there is no such checkpoint") from None
         except Exception as error:  # a file of any other kind fails in its own way
-            raise PartsightError(f"{path}: not a checkpoint of partsight ({type(error).__name__})") from None
+            raise PartsightError(
+                f"{path}: not a checkpoint of partsight, or a damaged one ({type(error).__name__})"
+            ) from None
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), stored["config"]))
         assert isinstance(config, Config)
         if config.plugins and not timm.is_model(config.backbone):
-            raise PartsightError(
-                f"{path}: timm has no model {config.backbone}, and the run imported plugins; a checkpoint may not "
-                f"do so: if you trust them, add {' '.join(f'--plugins {name}' for name in config.plugins)} "
-                "(in Python: import them first)"
-            )
+            raise PartsightError(f"{path}: timm has no model {config.backbone}, and {plugins.to_add(config.plugins)}")
         parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["info"].items()}
         info = DataInfo(**parts)
         model = cls(config, info)

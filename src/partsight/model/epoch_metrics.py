@@ -69,7 +69,7 @@ class MeanLoss(Metric):
 
 
 class DecisionMetric(Metric):
-    """A metric of decisions; all of them share one state, so that a batch is counted once."""
+    """A metric of decisions; all of them share one state, so that a batch is counted once. NaN if a probability is."""
 
     is_differentiable = False
     higher_is_better = True
@@ -80,6 +80,7 @@ class DecisionMetric(Metric):
     right: Tensor
     """int64, examples with all their labels decided right."""
     seen: Tensor
+    """int64, all examples; those with a probability that is NaN are in no cell."""
 
     def __init__(self, task: Task, name: str, **options: Any) -> None:
         super().__init__(**options)
@@ -91,11 +92,11 @@ class DecisionMetric(Metric):
 
     def update(self, probabilities: Tensor, targets: Tensor) -> None:
         """Count a batch: probabilities (N, C), targets (N,) or (N, C)."""
-        decided = _decide(probabilities.detach().float(), self.task)
+        probabilities = probabilities.detach().float()
+        decided, known = _decide(probabilities, self.task), ~probabilities.isnan().any(dim=1)
         cells = (targets.long() * self.size + decided).flatten()
-        self.cells += (
-            torch.zeros_like(self.cells).flatten().scatter_add_(0, cells, torch.ones_like(cells)).view_as(self.cells)
-        )
+        counted = (known[:, None].expand_as(decided) if decided.ndim == 2 else known).flatten().long()
+        self.cells += torch.zeros_like(self.cells).flatten().scatter_add_(0, cells, counted).view_as(self.cells)
         same = decided == targets
         self.right += (same.all(dim=1) if same.ndim == 2 else same).sum()
         self.seen += len(targets)
@@ -103,6 +104,9 @@ class DecisionMetric(Metric):
     def compute(self) -> Tensor:
         """The metric of everything seen; 0 where it is 0/0, as in `evaluation/metrics`."""
         cells = self.cells.cpu().double()
+        labels = len(self.task.classes) if self.task.output == "multilabel" else 1
+        if cells.sum() != self.seen.cpu() * labels:
+            return torch.full((), torch.nan, device=self.device)
         if self.name == "MCC":
             value = _mcc(cells)
         elif self.name == "Accuracy" or self.task.output == "softmax":

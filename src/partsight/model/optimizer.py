@@ -17,12 +17,14 @@ SECOND_ORDER = ("adahessian",)
 def problems(name: str) -> list[str]:
     """An optimizer that timm does not know (the nearest is suggested), or one that cannot be used here."""
     known = [str(optimizer) for optimizer in timm.optim.list_optimizers()]
-    if name not in known:
-        return [f"training.optimizer={name}: timm has no such optimizer{did_you_mean(name, known, cutoff=0.6)}"]
-    if name in SECOND_ORDER:
+    base = name.removeprefix("lookahead_")  # timm builds Lookahead around any of the listed
+    if base not in known:
+        hint = did_you_mean(name.lower(), [*known, *(f"lookahead_{one}" for one in known)], cutoff=0.6)
+        return [f"training.optimizer={name}: timm has no such optimizer{hint}"]
+    if base in SECOND_ORDER:
         return [f"training.optimizer={name}: needs second derivatives, which this training does not compute"]
     try:
-        timm.optim.get_optimizer_class(name)
+        timm.optim.get_optimizer_class(base)
     except (ImportError, AssertionError) as error:  # needs a library that is not installed, or a GPU
         return [f"training.optimizer={name}: cannot be used on this machine: {error}"]
     return []

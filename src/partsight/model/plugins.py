@@ -15,9 +15,26 @@ def load(modules: Sequence[str]) -> list[str]:
     for module in modules:
         try:
             importlib.import_module(module)
-        except Exception as error:  # a user's module may raise anything, and the user must see it here
-            problems.append(f"plugins: {module} cannot be imported: {type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # a user's module may raise anything, and the user must see it here
+            problems.append(f"plugins: {module} cannot be imported: {_reason(module, error)}")
     return problems
+
+
+def to_add(modules: Sequence[str]) -> str:
+    """What to do about a checkpoint that needs the plugins of its run."""
+    return (
+        f"the run imported plugins; a checkpoint may not do so: if you trust them, add "
+        f"{' '.join(f'--plugins {name}' for name in modules)} (in Python: import them first)"
+    )
+
+
+def _reason(module: str, error: BaseException) -> str:
+    if module.startswith(".") or module.endswith(".py") or "/" in module:
+        return "write its name as after `import`: my_module for my_module.py in the current folder"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return f"{said} in {Path.cwd()} or the environment"
+    return said
 
 
 def sources(modules: Sequence[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from mlflow.entities import Run
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
-from partsight import console
+from partsight import console, failure
 from partsight.config import Config, flat
 from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
@@ -47,10 +47,11 @@ class Earlier:
     def folder(self) -> Path | None:
         """Its folder, if that can be seen from here (of another machine: on a shared disk) and is still its own.
 
-        Another run may have used it since, and left its checkpoints.
+        Another run may have used it since, and left its checkpoints; or it was removed, and holds copies from MLflow.
         """
         folder = Path(self.tags["folder"])
-        return folder if _identity(folder) == self.tags["identity"] else None
+        copied = (folder / COPIED_FROM).is_file() and not (folder / "checkpoints" / LAST).is_file()
+        return folder if _identity(folder) == self.tags["identity"] and not copied else None
 
     @property
     def elsewhere(self) -> bool:
@@ -187,19 +188,21 @@ def child(client: MlflowClient, parent: str, tags: Mapping[str, str]) -> str | N
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     """Prepares a run's folder: adds the files to resume from, and removes what another run left in it."""
     source = earlier.folder if earlier else None
-    lost = _lost(earlier) if earlier and source is None else ""
+    gone = lost(earlier) if earlier and source is None else ""
     if source != folder.resolve():
         leftovers.remove(folder)
     if earlier is None:
         return
+    error = earlier.tags.get("error")
+    ended = f"failed ({failure.shortened(error)})" if error else "was interrupted"
     if source is None:
-        place = f"Its folder {earlier.tags['folder']} {lost}"
-        console.say(f"Run {earlier.id} was interrupted. {place}; starting from scratch.")
+        place = f"Its folder {earlier.tags['folder']} {gone}"
+        console.say(f"Run {earlier.id} {ended}. {place}; starting from scratch.")
         return
     found = [name for name in leftovers.GONE_ON_FROM if (source / name).is_file()]
     goes_on = any(name.endswith(LAST) for name in found)
     how = "resuming from its last checkpoint" if goes_on else "it had no checkpoint yet, starting from scratch"
-    console.say(f"Run {earlier.id} was interrupted in {source}: {how}")
+    console.say(f"Run {earlier.id} {ended} in {source}: {how}")
     if source != folder.resolve():
         for name in found:
             part = folder / f"{name}.part"
@@ -208,14 +211,16 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
             part.replace(folder / name)
 
 
-def _lost(earlier: Earlier) -> str:
-    """Why a run cannot be resumed from its folder."""
+def lost(earlier: Earlier) -> str:
+    """Why a run's folder is no longer its own, or cannot be seen from here."""
     folder = Path(earlier.tags["folder"])
     if earlier.elsewhere:
         return f"is on {earlier.tags['host']}"
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be looked into
         return "is gone or cannot be read"
-    return "has since been used by another run" if _identity(folder) else "had no checkpoint yet"
+    if _identity(folder) == earlier.tags["identity"]:
+        return "was removed, and holds copies of its tables"
+    return "has since been used by another run" if _identity(folder) else f"holds no {FACTS}"
 
 
 def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:
@@ -236,12 +241,14 @@ def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | N
 
     A run that belonged to no sweep becomes a child of `parent`, the sweep that found it.
     """
+    own = earlier.folder  # before its facts are copied
     client, _ = store.prepare(config.tracking, patient=parent is not None)
     if parent and "mlflow.parentRunId" not in earlier.tags:
         client.set_tag(earlier.id, "mlflow.parentRunId", parent)
+    if own != folder.resolve():  # said first: what is copied is known as a copy, however far that comes
+        origin = {"run_id": earlier.id, "uri": store.uri(config.tracking), "folder": str(own) if own else None}
+        (folder / COPIED_FROM).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     for file in client.list_artifacts(earlier.id):
         if not file.is_dir:
             client.download_artifacts(earlier.id, file.path, str(folder))
-    origin = {"run_id": earlier.id, "uri": store.uri(config.tracking), "folder": earlier.tags["folder"]}
-    (folder / COPIED_FROM).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     return pd.read_csv(folder / FIGURES)

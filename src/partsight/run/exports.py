@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from partsight import console
 from partsight.config import Config
 from partsight.data import originals
 from partsight.data.table import Examples
@@ -18,6 +19,8 @@ def write_predictions(
 ) -> list[Path]:
     """<split>_predictions.csv and <split>_raw_predictions.npz of a predictions table of one split; their paths.
 
+    Says which columns of the input table are left out of the csv.
+
     positions: of the rows among `examples` that were predicted; the table may hold fewer of them, in any order.
 
     Raises:
@@ -27,6 +30,8 @@ def write_predictions(
     rows = examples.frame.iloc[positions].set_index("row", drop=False).loc[table["row"]]
     inputs = originals.rows(config, str(rows["split"].iloc[0]), rows)
     csv, arrays = folder / f"{split}_predictions.csv", folder / f"{split}_raw_predictions.npz"
+    if earlier := outputs.of_earlier_scoring(inputs.columns, examples.info.label_columns):
+        console.say(f"{csv.name} leaves out columns of your table that an earlier scoring made: {', '.join(earlier)}")
     outputs.csv_table(table, task, examples.info.label_columns, inputs).to_csv(csv, index=False)
     raw: dict[str, Any] = outputs.arrays(table, task)
     np.savez_compressed(arrays, **raw)

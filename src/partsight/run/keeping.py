@@ -69,6 +69,11 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
         console.say(gap)
         track.tags({"roc_auc_classes": gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
+    metric = stage.config.prediction.metric
+    if stage.config.training.checkpoint == "best" and np.isnan(figures[metric]):
+        none_best = f"{metric} is not defined on the validation rows: the weights are those of the first evaluation"
+        console.banner("NO EVALUATION IS THE BEST", none_best)
+        track.tags({"no_best": none_best})
     track.figures(figures | timing)
     if stage.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")
@@ -117,7 +122,7 @@ def write_scorer(stage: Stage, tags: Mapping[str, str], found: Result, examples:
     first_of_label = ~found.predictions["label"].astype(str).duplicated()
     samples = [examples.folder / image for image in found.predictions["image"][first_of_label]]
     try:
-        pack.pack(fitted.checkpoint, folder, samples, tags)
+        pack.pack(fitted.checkpoint, folder, samples, tags, ours=True)
         stage.track.model("scorer", folder)
         stage.track.figures({"scorer_seconds": time.monotonic() - began})
     except Exception as error:  # whatever it is, it comes after the result

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from partsight import console
 from partsight.interop.hydrogen_torch.report import KEPT_AS
 from partsight.run_files import (
     BEST,
@@ -30,6 +31,10 @@ _TABLES = (
     *("confusion.csv", "per_class.csv", "curves.csv", "thresholds.csv"),
     *(f"{split}_{what}" for split in ("validation", "test") for what in ("predictions.csv", "raw_predictions.npz")),
 )
+_SCORER = (
+    *("pipeline.json", "model.onnx", "score.py", "pictures.py", "whole_file.py", "errors.py"),
+    *("README.md", "requirements.txt", "MLmodel", "rest.py", "requirements-rest.txt", "python_env.yaml"),
+)
 _PICTURES = (
     *("chart_sheet", "metrics", "probabilities", "roc_precision_recall", "confusion", "escape_overkill"),
     *("validation_best", "validation_worst", "validation_random", "interpretations_worst", "interpretations_random"),
@@ -44,16 +49,20 @@ def remove(folder: Path) -> None:
     """
     was_a_runs = (folder / FACTS).is_file()
     if was_a_runs:
+        console.say(f"{folder} holds an earlier run, whose files are removed")
         for name in _PICTURES:
             (folder / "pictures" / f"{name}.png").unlink(missing_ok=True)
         if (folder / "scorer" / "pipeline.json").is_file():
-            shutil.rmtree(folder / "scorer")
+            for name in ("samples", "__pycache__"):
+                shutil.rmtree(folder / "scorer" / name, ignore_errors=True)
+            for name in _SCORER:
+                (folder / "scorer" / name).unlink(missing_ok=True)
         for name in _TABLES:
             for place in (folder / "first", folder):
                 (place / name).unlink(missing_ok=True)
     for name in (*GONE_ON_FROM, *(f"first/{name}" for name in _RESULT), *_RESULT, FACTS):  # facts last: see above
         (folder / name).unlink(missing_ok=True)
     if was_a_runs:
-        for name in ("pictures", "first/checkpoints", "first", "checkpoints"):
+        for name in ("pictures", "first/checkpoints", "first", "checkpoints", "scorer"):
             if (folder / name).is_dir() and not any((folder / name).iterdir()):
                 (folder / name).rmdir()

@@ -79,6 +79,8 @@ def write(model: Classifier, path: Path) -> None:
             expected = graph(given).numpy()
         parts = [given[:1].numpy(), given[1:].numpy()]
         found = np.concatenate([opened.run(None, {"pictures": part})[0] for part in parts])
+    except OSError as error:
+        raise PartsightError(f"{path.name} cannot be written in {path.parent}: {error.strerror or error}") from None
     except Exception as error:  # exporter and runtime may raise anything
         reason = " ".join(str(error).split())[:300]
         raise PartsightError(f"{model.config.backbone} cannot be exported to ONNX: {reason}") from error

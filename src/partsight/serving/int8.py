@@ -33,6 +33,7 @@ from partsight.fit import scoring
 from partsight.model.classifier import Classifier, Scores
 from partsight.run_files import facts_beside
 from partsight.serving import graph as graphs
+from partsight.serving.transforms import refuse_unknown
 
 MOST_CHANGED = 0.005
 """Largest share of validation rows that may be decided differently; accuracy cannot fall by more than this."""
@@ -144,9 +145,14 @@ def _data(model: Classifier, checkpoint: Path, root: str | None) -> FoldData:
     config = dataclasses.replace(model.config, trainer=TrainerConfig(accelerator="cpu"))  # whatever trained it
     if root is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=root))
+    for transforms in (config.augmentation.train, config.augmentation.inference):
+        refuse_unknown(checkpoint, config, transforms)
     place = sources.root(config.data)
     if not place.is_dir():
-        raise PartsightError(f"{place}: the data set of this run is not there; name its folder with --root")
+        raise PartsightError(
+            f"{place}: the data set of this run, data.root={config.data.root}, is not there; name its folder with "
+            "--root"
+        )
     examples, inspected = usable_examples(config)
     if examples.info.classes != model.info.classes:
         found, known = ", ".join(examples.info.classes), ", ".join(model.info.classes)

@@ -1,9 +1,10 @@
 """The packed scorer: a folder that scores pictures anywhere, without this project.
 
-model.onnx  pipeline.json  score.py (with pictures.py, errors.py)  samples/  requirements.txt  README.md
+model.onnx  pipeline.json  score.py (with pictures.py, whole_file.py, errors.py)  samples/  requirements.txt  README.md
 MLmodel  rest.py  requirements-rest.txt  python_env.yaml: the same folder as an MLflow model, without pickle
 """
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -24,10 +25,10 @@ from PIL import Image
 from partsight import __version__, console
 from partsight.config import ImageConfig
 from partsight.data import augmentation, folders, pictures
-from partsight.errors import PartsightError
+from partsight.errors import PartsightError, Problems
 from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
-from partsight.run_files import facts_beside
+from partsight.run_files import SETTINGS, facts_beside
 from partsight.serving import graph, int8, mlflow_model
 from partsight.serving.int8 import Int8
 from partsight.serving.resize_rule import resize_rule
@@ -39,7 +40,7 @@ SAMPLES = 8
 MADE = 3
 """Sample pictures that are made if none are given."""
 
-COPIED = ("serving/packed/score.py", "serving/packed/rest.py", "data/pictures.py", "errors.py")
+COPIED = ("serving/packed/score.py", "serving/packed/rest.py", "data/pictures.py", "whole_file.py", "errors.py")
 """Files of this package that a scorer is made of, so that both follow the same code."""
 _README = Path(__file__).parent / "packed" / "README.md"
 _PACKAGE = Path(__file__).parents[1]
@@ -53,6 +54,7 @@ def pack(
     samples: Sequence[Path] = (),
     origin: Mapping[str, str] | None = None,
     smaller: Int8 | None = None,
+    ours: bool = False,
 ) -> None:
     """Packs the model of a checkpoint, and lets the packed scorer test itself in a separate process.
 
@@ -60,19 +62,20 @@ def pack(
         checkpoint: best.ckpt or last.ckpt of a run.
         folder: created; a scorer already there is replaced only once the new one has passed its test.
         samples: pictures to include, the first SAMPLES of them. Empty: made pictures.
-        origin: tags of its run; None: those beside the checkpoint, if it is still in the folder of its run.
+        origin: tags of its run; None: those beside the checkpoint, if it still lies in the folder of its run.
         smaller: pack it in int8, with this data set. None: in float32.
+        ours: the folder is in that of a run, and may hold other files.
 
     Raises:
-        PartsightError: no checkpoint, an inference pipeline or a model that cannot be packed, an int8 graph that is not
-            faster or decides differently, or a scorer that fails its own test.
+        PartsightError: no checkpoint, samples that cannot be read, an inference pipeline or a model that cannot be
+            packed, an int8 graph that is not faster or decides differently, or a scorer that fails its own test.
     """
     model = Classifier.from_checkpoint(checkpoint).eval()
     rule = resize_rule(model.config.augmentation.inference)
-    if origin is None and (facts := facts_beside(checkpoint)).is_file():
-        origin = yaml.safe_load(facts.read_text(encoding="utf-8"))
+    origin = _origin(model, checkpoint) if origin is None else origin
+    _refuse_unreadable(samples[:SAMPLES], model.config.image.channels)
     folder = folder.resolve()  # "." has neither a name nor a folder above it
-    if folder.exists() and not _replaceable(folder):
+    if folder.exists() and not ours and not _replaceable(folder):
         raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -85,13 +88,16 @@ def pack(
         graph.write(model, work / "model.onnx")
         compared = _in_int8(model, checkpoint, work, smaller) if smaller else None
         _write_samples(model, samples, work, compared)
-        _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **(origin or {})}, compared)
+        _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **origin}, compared)
         _write_programs(model, work)
         mlflow_model.write(work, model.info.output)
         _selftest(work)
         if not folder.exists():
             work.rename(folder)
             return
+        taken = [] if _replaceable(folder) else [new.name for new in work.iterdir() if (folder / new.name).exists()]
+        if taken:
+            raise PartsightError(f"{folder}: is not a scorer and has files of the same names, such as {taken[0]}")
         for new in work.iterdir():  # the folder itself stays, for a shell may stand in it, and so do the user's files
             old = folder / new.name
             if old.is_dir() and not old.is_symlink():
@@ -99,6 +105,33 @@ def pack(
             else:
                 old.unlink(missing_ok=True)
             new.rename(old)
+
+
+def _origin(model: Classifier, checkpoint: Path) -> Mapping[str, str]:
+    """Tags of the run in whose folder the checkpoint lies; none, with a message, if another run made it."""
+    facts = facts_beside(checkpoint)
+    settings = facts.with_name(SETTINGS)
+    if not facts.is_file() or not settings.is_file():
+        return {}
+    told, own = yaml.safe_load(settings.read_text(encoding="utf-8")) or {}, dataclasses.asdict(model.config)
+    if any(told.get(name) != own[name] for name in ("backbone", "seed", "repeat", "fold")):
+        console.say(f"{checkpoint}: not made by the run in {facts.parent}; the scorer will not say where it is from")
+        return {}
+    tags: dict[str, str] = yaml.safe_load(facts.read_text(encoding="utf-8"))
+    return tags
+
+
+def _refuse_unreadable(samples: Sequence[Path], channels: int) -> None:
+    problems = []
+    for path in samples:
+        try:
+            pictures.decode(path.read_bytes(), channels)
+        except OSError as error:
+            problems.append(f"{path}: cannot be read: {error.strerror}")
+        except PartsightError as error:
+            problems.append(f"{path}: {error}")
+    if problems:
+        raise Problems("Samples that a scorer would be tested with", problems)
 
 
 def _replaceable(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from partsight.evaluation import predictions
 from partsight.machine import Machine, prepare, resolve
 from partsight.model.classifier import Classifier
 from partsight.serving.streams import Streams
+from partsight.serving.transforms import refuse_unknown
 
 
 def predict(
@@ -39,14 +40,19 @@ def predict(
         source: a folder, searched for pictures at every depth, or a csv or parquet table.
         images: the folder that the table's image column is relative to. None: the table's own folder.
         image_column: of the table. None: the one the checkpoint was trained with.
-        batch_size: pictures at a time; cannot change the result.
+        batch_size: pictures at a time; cannot change a score by more than rounding.
         workers: loader processes. None: one per core, at most 8.
         accelerator: auto, cpu, gpu.
 
     Raises:
         PartsightError: what is wrong with the checkpoint, the source or a picture.
     """
+    if source.is_dir() and (images is not None or image_column is not None):
+        raise PartsightError(f"{source}: a folder; --images and --image-column go with a table")
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise PartsightError("--accelerator gpu: PyTorch finds no GPU; leave it out, or give cpu")
     model = Classifier.from_checkpoint(checkpoint)
+    refuse_unknown(checkpoint, model.config, model.config.augmentation.inference)
     folder, names = _pictures(source, images, image_column or model.config.data.image_column)
     new = NewPictures(folder, names, model.config.augmentation.inference, model.config.image)
     computer = resolve(TrainerConfig(accelerator=accelerator, precision=model.config.trainer.precision))

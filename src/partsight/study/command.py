@@ -159,7 +159,11 @@ def _conclude(plan: Plan) -> list[Path]:
 
 def _show_studies(folders: Sequence[Path]) -> None:
     for name in sorted(definition.study_files(folders)):
-        study = definition.read_study(name, folders)
+        try:
+            study = definition.read_study(name, folders)
+        except Problems as wrong:  # the others can be run
+            print(f"{name:22} {' '.join(str(wrong).split())}")
+            continue
         count = len(study.variants) * study.repeats * max(1, len(study.batch_sizes))
         runs = f"{count} runs" if not study.folds else "one run per fold"
         print(f"{name:22} {study.title}: {runs}; protocol={'|'.join(study.protocols)}")

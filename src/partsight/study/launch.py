@@ -117,7 +117,8 @@ def check_names(plan: Plan) -> None:
     isolation.start_server()  # it imports while the variants are checked
     problems: dict[str, str] = {}
     first = {run.variant: run for run in reversed(plan.runs)}  # all runs of a variant name the same
-    for run in (first[variant] for variant in plan.study.variants):
+    # Those with plugins last, as in `sweep.jobs.checked`.
+    for run in sorted((first[v] for v in plan.study.variants), key=lambda run: len(run.config.plugins)):
         for problem in check.names(run.config):
             problems.setdefault(problem, run.variant)
     if problems:

@@ -22,6 +22,10 @@ AS_DEFAULT = ("resume", "rerun", "data.cache", "data.cache_limit")
 """Nor do these; they enter the name as their defaults, so that folders of older releases keep their names."""
 FINISHED = "finished.json"
 """In the folder of a finished run."""
+ONE_VALUE = (
+    "a study takes one value for each setting; for several, write variants into its file, or `folds: true` for folds; "
+    "for seeds, give --repeats N (docs/studies.md)"
+)
 BEFORE_NOTED = 3
 """RESULTS_VERSION of runs whose FINISHED does not say it."""
 
@@ -112,24 +116,26 @@ def plan(
     Raises:
         Problems: every mistake of every variant, each once.
     """
-    own, common = _of_variants(study, given)
+    refused = _refused(study, protocol, given)
+    own, common = _of_variants(study, [text for text in given if text not in refused])
     lines = {name: _line(study, protocol, variant, [*common, *own[name]]) for name, variant in study.variants.items()}
-    problems = _given_problems(study, protocol, common, own)
+    problems = list(refused.values())
     if study.kind == "time" and repeats is not None and repeats > 1:
         problems.append(f"--repeats {repeats}: runs of kind: time are not repeated; leave it out")
     for line in lines.values():
-        problems += [p for p in overrides.problems(line, folders) if p not in problems]
+        problems += [p for p in overrides.problems(line, folders, several=ONE_VALUE) if p not in problems]
     if problems:
         raise Problems("The study cannot run", problems)
     configs = {}
     for name, line in lines.items():
         try:
             configs[name] = check.to_config(overrides.composed(line, folders))
-        except PartsightError as error:
-            problems += [f"{error} [variant: {name}]"] if not any(q.startswith(str(error)) for q in problems) else []
+        except Problems as error:
+            problems += [f"{p} [variant: {name}]" for p in error.problems if not any(q.startswith(p) for q in problems)]
     for name, config in configs.items():
         faults = [*check.rules(config, paths), *_run_problems(study, config)]
         problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]
+    problems += _of_unused_rates(configs)
     if problems:
         raise Problems("The study cannot run", problems)
     first = next(iter(configs.values()))
@@ -173,19 +179,25 @@ def key_of(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]
 
 
-def _given_problems(
-    study: Study, protocol: Protocol, common: Sequence[str], own: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """What the study itself sets: within each variant, or from one to the next."""
+def _refused(study: Study, protocol: Protocol, given: Sequence[str]) -> dict[str, str]:
+    """What cannot be given, and why: settings of a variant that is not there, and those that the study itself sets,
+    within each variant or from one to the next."""
+    own, common = _of_variants(study, given)
     within = {"repeat"}
     within |= {"fold"} if study.folds else set()
     within |= {"training.batch_size"} if study.batch_sizes else set()
     layers = [part for v in study.variants.values() for part in (v.settings, v.protocols.get(protocol.name, ()))]
     varied = within.union(key_of(text) for layer in layers for text in layer)
-    refused = [(text, key_of(text)) for text in common if key_of(text) in varied]
+    set_here = {text: key_of(text) for text in common if key_of(text) in varied}
     for name, texts in own.items():
-        refused += [(f"{name}:{text}", key_of(text)) for text in texts if key_of(text) in within]
-    return [f"{text}: {key} is what the study varies" for text, key in refused]
+        set_here |= {f"{name}:{text}": key_of(text) for text in texts if key_of(text) in within}
+    refused = {text: f"{text}: {key} is what the study varies" for text, key in set_here.items()}
+    for text in common:
+        name, colon, _ = key_of(text).rpartition(":")
+        if colon:  # no key has one
+            hint = did_you_mean(name, own)
+            refused[text] = f"{text}: {study.name} has no variant {name}{hint}; it has {', '.join(own)}"
+    return refused
 
 
 def _run_problems(study: Study, config: Config) -> Iterator[str]:
@@ -199,6 +211,22 @@ def _run_problems(study: Study, config: Config) -> Iterator[str]:
             f"data.validation_strategy={strategy}: divides once; a study over folds needs one that draws folds (kfold, "
             "stratified, grouped, stratified_grouped) or is given them (column, file)"
         )
+
+
+def _of_unused_rates(configs: Mapping[str, Config]) -> Iterator[str]:
+    """Variants that only their rates tell apart, while each trains with the rate that it finds."""
+    alike: dict[str, dict[str, float]] = {}
+    for name, config in configs.items():
+        if config.training.find_learning_rate:
+            others = dataclasses.replace(config.training, learning_rate=1.0)
+            rates = alike.setdefault(repr(dataclasses.replace(config, training=others)), {})
+            rates[name] = config.training.learning_rate
+    for rates in alike.values():
+        if len(set(rates.values())) > 1:
+            yield (
+                f"variants {', '.join(rates)}: differ only in training.learning_rate, but "
+                "training.find_learning_rate=true finds a rate; use one of them"
+            )
 
 
 def _folds(study: Study, configs: Mapping[str, Config], folder: Path, paths: bool) -> dict[str, Sequence[int]]:

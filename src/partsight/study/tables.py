@@ -69,8 +69,8 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
 
     Columns: variant, threshold, protocol, first_weights, data (`results.mark` of its fingerprint), rows, n
     (examples), metric, runs, defined (runs that have this figure), mean, sd (over those; NaN for one), pooled, low,
-    high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (that the accuracy differs from
-    the most accurate line's by chance, corrected; NaN if there is nothing to compare).
+    high (95 %, `summary.average_over_folds`), published, published_sd, best (bool), p (of Accuracy alone: that it
+    differs from the most accurate line's by chance, corrected; NaN if there is nothing to compare).
     """
     study = plan.study
     parts = []
@@ -99,7 +99,7 @@ def figure_table(plan: Plan, found: Sequence[Finished]) -> pd.DataFrame:
                         "published": [np.nan if one is None else one.value for one in said],
                         "published_sd": [np.nan if one is None or one.sd is None else one.sd for one in said],
                         "best": best,
-                        "p": p,
+                        "p": [p if metric == "Accuracy" else np.nan for metric in figures["metric"]],
                     }
                 )
             )
@@ -176,7 +176,7 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
                 line[f"{name}, {study.published_by}"] = published_cell(metric, by_metric[metric])
         if of_rows["p"].notna().any():
             alike = of_rows[of_rows["first_weights"] == one["first_weights"]]
-            line["p"] = ALONE if one["runs"] and alike["p"].isna().all() else p_text(one["p"])
+            line["p"] = ALONE if one["runs"] and alike["p"].isna().all() else p_text(group["p"].max())
         lines.append(line)
     return pd.DataFrame(lines).fillna("")
 

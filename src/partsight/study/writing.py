@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from partsight import failure
 from partsight.insight import page, study_charts
 from partsight.insight.page import Block, Section
 from partsight.study import results, speed_tables, tables
@@ -150,7 +151,7 @@ def chart(study: Study, figures: pd.DataFrame, rows: str) -> Figure:
     return study_charts.figure_chart(lines, metrics, study.title, study.published_by, tables.IN_PERCENT)
 
 
-def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: Today) -> list[str]:
+def _of_the_protocol(plan: Plan) -> list[str]:
     protocol = plan.protocol
     notes = [f"Protocol {protocol.name}: {protocol.about}"] if protocol.about else []
     if own := plan.study.protocols[protocol.name]:
@@ -158,7 +159,11 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     for name, variant in plan.study.variants.items():
         if own := variant.protocols.get(protocol.name, ()):
             notes.append(f"Under this protocol {name} has `{' '.join(own)}`.")
-    notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
+    return notes
+
+
+def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: Today) -> list[str]:
+    notes = [*_of_the_protocol(plan), f"Settings of all runs: `{' '.join(_common(plan))}`."]
     notes += _note_of_missing(plan)
     if figures.empty:
         return notes
@@ -195,7 +200,7 @@ def _note_of_missing(plan: Plan) -> list[str]:
         return []
     why: dict[str, list[str]] = {}
     for run in plan.missing:
-        why.setdefault(results.status(run).splitlines()[0], []).append(run.title)
+        why.setdefault(results.status(run), []).append(run.title)
     told = "; ".join(f"{some(titles)}: {reason}" for reason, titles in why.items())
     return [f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs ({told})."]
 
@@ -235,7 +240,7 @@ def _of_today(found: Sequence[results.Finished], now: Today) -> list[str]:
             f"{what.upper()} CHANGED SINCE THESE RUNS: {some(titles)}. Without --table the command repeats them."
         )
     for problem in dict.fromkeys(now.problems):
-        notes.append(f"UNKNOWN whether the runs used the current data and weights: {problem.splitlines()[0]}")
+        notes.append(f"UNKNOWN whether the runs used the current data and weights: {failure.shortened(problem)}")
     return notes
 
 
@@ -279,7 +284,8 @@ def _common(plan: Plan) -> list[str]:
 
 def _told_of_speed(plan: Plan) -> Told:
     speeds = speed_tables.speed_table(plan)
-    notes = [f"Settings of all runs: `{' '.join(_common(plan))}`."]  # not the protocol's: its batch size is not used
+    notes = [*_of_the_protocol(plan), "Of a protocol, timed runs use neither batch size nor epochs."]
+    notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
     notes += _note_of_missing(plan)
     if speeds.empty:
         return Told(speeds, speeds, (), tuple(notes))

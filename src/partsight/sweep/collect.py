@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from partsight import console, failure
 from partsight.evaluation import predictions, summary, task_file
@@ -23,7 +24,8 @@ OVER = ("fold", "repeat", "seed")
 def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> bool:
     """Writes sweep.csv and, for several folds, repeats or seeds of one setting, folds.csv; shows and tracks both.
 
-    The parent run ends FINISHED when every job has a result, else FAILED; unfinished jobs have empty table rows.
+    The parent run ends FINISHED when every job has a result, else FAILED, with a tag `error` that names the others;
+    unfinished jobs have empty table rows.
 
     Args:
         folder: of the sweep.
@@ -164,7 +166,17 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
                 for part in ("mean", "sd", "pooled"):
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
+        if not complete:
+            client.set_tag(found.run_id, "error", _without_a_result(jobs)[:MAX_TAG_VAL_LENGTH])
         client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))
+
+
+def _without_a_result(jobs: Sequence[Job]) -> str:
+    """Why a sweep has failed, in short."""
+    numbers = [job.folder.name for job in jobs if _status(job.folder) not in (FINISHED, PRUNED)]
+    if not numbers:
+        return "ended before it had all its jobs"
+    return f"jobs without a result: {', '.join(numbers)}; sweep.csv says why"

@@ -7,6 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from partsight import check
 from partsight import overrides as command_line
@@ -35,16 +36,17 @@ def checked(config: DictConfig) -> list[Config]:
             "names of the runs say what sets a job apart)"
         )
     check.refuse_chdir(config.hydra)
+    if problems := _unresolved(config):
+        raise Problems("The sweep cannot run", problems)
     folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
     overrides = _job_overrides(config, folders)
-    settings = [_composed(job, folders) for job in overrides]
-    problems: dict[str, str] = {}
-    for job, one in zip(overrides, settings, strict=True):
-        found = check.rules(one) or check.names(one)
-        for problem in found:
-            problems.setdefault(problem, " ".join(job))
-    if problems:
-        raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in problems.items()])
+    settings = _all_composed(overrides, folders)
+    faults: dict[str, str] = {}
+    # Those with plugins last: what a plugin has made known stays known in this process, but not in another job's.
+    for job, one in sorted(zip(overrides, settings, strict=True), key=lambda pair: len(pair[1].plugins)):
+        for fault in [*_unused_rates(config, one), *(check.rules(one) or check.names(one))]:
+            faults.setdefault(fault, " ".join(job))
+    _refuse(faults)
     if _searches(config):
         from partsight.sweep.search import search
 
@@ -123,13 +125,52 @@ def _drawn(override: Override) -> bool:
     return override.is_sweep_override() and not override.is_discrete_sweep()
 
 
+def _unresolved(config: DictConfig) -> list[str]:
+    """Overrides whose interpolations cannot be resolved."""
+    task, found = config.hydra.overrides.task, []
+    for number in range(len(task)):
+        try:
+            task[number]
+        except OmegaConfBaseException as error:
+            written = task._get_node(number)._value()
+            found.append(f"{written}: {check.why_unresolved(error)}")
+    return found
+
+
+def _unused_rates(config: DictConfig, job: Config) -> list[str]:
+    """The table would show the swept rates beside figures that nothing was trained with."""
+    own = _searches(config) or is_a(config.hydra.sweeper, "BasicSweeper")  # another's params may have another form
+    lines = given(config) if own else list(config.hydra.overrides.task)
+    rates = [o for o in OverridesParser.create().parse_overrides(lines) if o.key_or_group == "training.learning_rate"]
+    if not job.training.find_learning_rate or not rates or not rates[-1].is_sweep_override():
+        return []
+    return ["training.learning_rate: is swept, but training.find_learning_rate=true finds a rate; use one of them"]
+
+
+def _refuse(faults: dict[str, str]) -> None:
+    """faults: each with the first job that has it."""
+    if faults:
+        raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in faults.items()])
+
+
+def _all_composed(jobs: list[list[str]], folders: list[str]) -> list[Config]:
+    settings: list[Config] = []
+    faults: dict[str, str] = {}
+    for job in jobs:
+        try:
+            settings.append(_composed(job, folders))
+        except Problems as error:
+            for problem in error.problems:
+                faults.setdefault(problem, " ".join(job))
+    _refuse(faults)
+    return settings
+
+
 def _composed(overrides: list[str], folders: list[str]) -> Config:
     """Composes without touching Hydra's own state, which its sweeper still needs."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         return check.to_config(command_line.composed(overrides, [Path(f) for f in (*folders[1:], folders[0])]))
-    except PartsightError as error:
-        raise PartsightError(f"{error} [job: {' '.join(overrides)}]") from None
     finally:
         GlobalHydra.instance().hydra = running

@@ -84,14 +84,17 @@ def open_run(
             f"{', '.join(others)}, where MLflow does not show them below it; tracking.experiment=NAME keeps "
             "them together"
         )
-    run_id = None
+    earlier = None
     if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
         same = [run for run in begun if what.items() <= run.data.tags.items()]
-        run_id = next((run.info.run_id for run in same if not _at_work(run)), None)
+        earlier = next((run for run in same if not _at_work(run)), None)
     worker = {"host": platform.node(), "process": str(os.getpid())}
-    if run_id:
+    if earlier:
+        run_id = earlier.info.run_id
         client.update_run(run_id, status="RUNNING")
+        if "error" in earlier.data.tags:  # how it ended before is not how it ends now
+            client.delete_tag(run_id, "error")
         for name, value in worker.items():
             client.set_tag(run_id, name, value)
     else:
@@ -179,8 +182,9 @@ def running_children(client: MlflowClient, run_id: str) -> list[Run]:
 def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path]) -> None:
     """Ends the runs of jobs that could not do so themselves, because the system killed them or the store was away.
 
-    Left RUNNING, a run looks as if somebody were at work on it, and no other machine goes on with it. A job that has
-    left neither a result nor a reason may still be at work, under Slurm for instance: its run is not touched.
+    Left RUNNING, a run looks as if somebody were at work on it, and no other machine goes on with it. A job's reason
+    becomes the tag `error`. A job that has left neither a result nor a reason may still be at work, under Slurm for
+    instance: its run is not touched.
     """
     there = {str(folder.resolve()): folder for folder in folders}
     for run in running_children(client, parent_id):
@@ -192,6 +196,8 @@ def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path])
             continue
         status = "FINISHED" if reason is None else "KILLED" if reason.startswith("killed by") else "FAILED"
         for left in (*running_children(client, run.info.run_id), run):  # a first run, for pseudo-labels
+            if reason is not None:
+                client.set_tag(left.info.run_id, "error", reason[:MAX_TAG_VAL_LENGTH])
             client.set_terminated(left.info.run_id, status)
 
 

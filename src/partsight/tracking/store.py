@@ -48,6 +48,22 @@ def uri(tracking: TrackingConfig) -> str:
     return where if database is None else f"sqlite:///{database.absolute()}"
 
 
+def existing(tracking: TrackingConfig) -> str:
+    """`uri`, for those who only read: MLflow would make a new, empty store where there is none.
+
+    Raises:
+        PartsightError: there is no such SQLite file.
+    """
+    where = uri(tracking)
+    database = _sqlite_file(where)
+    if database is not None and not database.is_file():
+        raise PartsightError(
+            f"There is no MLflow store at {database}: go to the folder that you train in, "
+            "or give the store's uri, such as sqlite:////home/me/parts/mlflow.db"
+        )
+    return where
+
+
 def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClient, str]:
     """A client and the experiment's id; creates store and experiment if they do not exist.
 

@@ -141,6 +141,12 @@ def test_a_use_case_beside_it_or_a_second_file_is_an_error(tmp_path: Path) -> No
     file = exported(tmp_path)
     assert "is itself a use case; leave usecase= out" in refusal(f"hydrogen_torch={file}", "usecase=casting")
     assert "one file per command" in refusal(f"hydrogen_torch={file}", f"hydrogen_torch={file}")
+    assert f"hydrogen_torch={file},{file}: one file per command" in refusal("-m", f"hydrogen_torch={file},{file}")
+
+
+def test_a_files_name_may_hold_a_comma(tmp_path: Path) -> None:
+    file = exported(tmp_path, name="line 2, parts.yaml")
+    assert "usecase=imported_parts" in translated([f"hydrogen_torch={file}"])
 
 
 def test_a_column_fold_is_looked_for_in_the_given_data(tmp_path: Path) -> None:

@@ -90,7 +90,6 @@ def test_every_key_has_a_row(tmp_path: Path) -> None:
         ("logging__number_of_images", 500, {"report.number_of_images": 200}),
         ("prediction__metric", "roc_auc", {"prediction.metric": "ROC_AUC"}),
         ("prediction__metric", "LogLoss", {"prediction.metric": "LogLoss"}),
-        ("prediction__probability_threshold", 0.7, {"prediction.threshold": 0.7}),
         ("prediction__test_time_augmentations", ["Horizontal flip", "vflip"],
          {"prediction.test_time_augmentation": ["horizontal_flip", "vertical_flip"]}),
         ("dataset__data_sample", 0.5, {"data.share": 0.5}),
@@ -306,6 +305,13 @@ def test_several_seeds_are_several_repeats(tmp_path: Path) -> None:
     assert of(tmp_path, environment__number_of_seeds_per_run=1).sweep == {}
 
 
+def test_no_named_fold_is_fold_0_and_said(tmp_path: Path) -> None:
+    found = of(tmp_path, dataset__folds=[])
+    assert found.settings["fold"] == 0
+    assert row(found, "dataset.folds").status == DIFFERENT
+    assert row(found, "dataset.folds").remark == "no fold is named: fold 0 is trained"
+
+
 # --- what one key says about another ---------------------------------------------------------------------------------
 
 
@@ -328,6 +334,44 @@ def test_custom_augmentations_act_under_custom_alone(tmp_path: Path) -> None:
 def test_a_custom_augmentation_that_cannot_be_read_is_refused_with_its_key(tmp_path: Path) -> None:
     changes = {"augmentation__augmentations_strategy": "Custom", "augmentation__custom_train_augmentations": "[oops"}
     assert "augmentation.custom_train_augmentations: not readable as JSON" in refusal(tmp_path, **changes)
+
+
+THRESHOLD = "prediction.probability_threshold"
+
+
+@pytest.mark.parametrize(
+    ("labels", "status"),
+    [
+        (["good", "bad"], NOT_APPLICABLE),
+        (["0", "1", "2"], NOT_APPLICABLE),
+        ([1, 0], HONOURED),
+        ([1.0, 0.0], HONOURED),
+        ([True, False], HONOURED),
+        (None, DIFFERENT),  # without the data it is not known
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".pq"])
+def test_a_threshold_acts_on_a_column_of_0_and_1(
+    tmp_path: Path, labels: list[Any] | None, status: str, suffix: str
+) -> None:
+    names = {"dataset.train_dataframe": f"data/anon/parts/train{suffix}", "training.loss_function": "BCE"}
+    if labels:
+        table = pd.DataFrame({"file": map(str, range(len(labels))), "verdict": labels})
+        table.to_csv(tmp_path / "train.csv", index=False)
+        table.to_parquet(tmp_path / "train.pq")
+    found = imported(exported(tmp_path, names | {THRESHOLD: 0.3}), tmp_path)
+    assert row(found, THRESHOLD).status == status
+    assert ("prediction.threshold" in found.settings) == (status != NOT_APPLICABLE)
+    assert row(imported(exported(tmp_path, names), tmp_path), THRESHOLD).status == HONOURED  # 0.5 is no threshold
+
+
+def test_a_threshold_acts_on_several_labels_and_not_under_a_loss_of_a_softmax(tmp_path: Path) -> None:
+    several = of(tmp_path, prediction__probability_threshold=0.3, dataset__label_columns=["a", "b"])
+    assert several.settings["prediction.threshold"] == 0.3
+    assert row(several, THRESHOLD).status == HONOURED
+    one = of(tmp_path, prediction__probability_threshold=0.3, training__loss_function="SoftmaxFocal")
+    assert "prediction.threshold" not in one.settings
+    assert "a softmax takes the most probable class" in row(one, THRESHOLD).remark
 
 
 def test_external_trackers_are_named_as_ignored(tmp_path: Path) -> None:

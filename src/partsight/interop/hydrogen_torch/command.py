@@ -50,14 +50,17 @@ def _argument(overrides: Sequence[str]) -> str:
 
 def _file(overrides: Sequence[str]) -> Path:
     files = values_of(KEY, overrides)
+    path = Path(files[0].strip("'\"")).expanduser()
     problems = []
     if len(files) > 1:
         problems.append(f"{KEY}={files[1]}: one file per command")
+    if "," in files[0] and not path.exists():
+        problems.append(f"{KEY}={files[0]}: one file per command; for each of several, a command of its own")
     if values_of("usecase", overrides):
         problems.append(f"{KEY}={files[0]}: is itself a use case; leave usecase= out")
     if problems:
         raise Problems("The command cannot run", problems)
-    return Path(files[0].strip("'\"")).expanduser()
+    return path
 
 
 def _root(overrides: Sequence[str]) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems, did_you_mean
-from partsight.interop.hydrogen_torch import fold_column, kinds, places, problem_type, source
+from partsight.interop.hydrogen_torch import fold_column, kinds, places, problem_type, source, table_column
 from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers, validation_strategy
 from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
 from partsight.interop.hydrogen_torch.places import Places
@@ -47,7 +47,7 @@ class Import:
 
 
 def imported(path: Path, root: Path | None = None) -> Import:
-    """Reads a yaml and translates it. `root`: the data set, if known, to look for a column `fold` in its table.
+    """Reads a yaml and translates it. `root`: the data set, if known, whose table's columns decide what some keys mean.
 
     Raises:
         PartsightError: not a yaml of image classification; Problems: everything in it that cannot be imported.
@@ -64,7 +64,7 @@ def imported(path: Path, root: Path | None = None) -> Import:
     where = _places(values)
     table = where.within(values["dataset.train_dataframe"])
     values.setdefault("dataset.validation_strategy", "kfold")  # our default if the file has none
-    facts = Facts(values, where, fold_column.names(root / table) if root else None)
+    facts = _facts(values, where, root / table if root else None)
     rows, settings, remarks = _lines(given, found, facts)
     settings.setdefault("name", kinds.name_of_file(path))
     absent = {row.key: row for row in _absent_rows(found, settings["name"])}
@@ -129,6 +129,15 @@ def _places(values: Mapping[str, Any]) -> Places:
     test, unlabeled = values.get("dataset.test_dataframe"), values.get("dataset.unlabeled_dataframe")
     folders = [values.get("dataset.data_folder"), values.get("dataset.data_folder_test") if test else None]
     return places.common([*tables, *filter(None, [test, unlabeled])], [f for f in folders if f])
+
+
+def _facts(values: Mapping[str, Any], where: Places, table: Path | None) -> Facts:
+    """`table`: the training table, if it is known where it is."""
+    if table is None:
+        return Facts(values, where, None)
+    labels = values["dataset.label_columns"]
+    cells = table_column.values(table, labels[0]) if len(labels) == 1 else None
+    return Facts(values, where, fold_column.names(table), cells)
 
 
 def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[Row], dict[str, Any], dict[str, str]]:

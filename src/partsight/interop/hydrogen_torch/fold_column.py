@@ -1,41 +1,18 @@
-"""A column `fold` in the training table, which Hydrogen Torch uses instead of drawing; read without heavy imports."""
+"""A column `fold` in the training table, which Hydrogen Torch uses instead of drawing."""
 
-import csv
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from partsight.errors import PartsightError
+from partsight.interop.hydrogen_torch import table_column
 
 COLUMN = "fold"
 
 
 def names(path: Path) -> list[str] | None:
-    """Its distinct values in the order of our folds (numbers by size, texts by name); None without such a column.
-
-    Also None if the table is missing or unreadable, which the checks of the run will report.
-    """
-    try:
-        values = _of_csv(path) if path.suffix.lower() == ".csv" else _of_parquet(path)
-    except (OSError, ValueError, csv.Error):
-        return None
+    """Its distinct values in the order of our folds (numbers by size, texts by name); None as `table_column.values`."""
+    values = table_column.values(path, COLUMN)
     return None if values is None else _ordered(values)
-
-
-def _of_csv(path: Path) -> set[str] | None:
-    csv.field_size_limit(sys.maxsize)  # a mask as text can be long
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        table = csv.DictReader(lines)
-        return {str(row[COLUMN]) for row in table if row[COLUMN]} if COLUMN in (table.fieldnames or []) else None
-
-
-def _of_parquet(path: Path) -> set[str] | None:
-    import pyarrow.parquet
-
-    if COLUMN not in pyarrow.parquet.read_schema(path).names:
-        return None
-    values: Iterable[object] = pyarrow.parquet.read_table(path, columns=[COLUMN])[COLUMN].unique().to_pylist()
-    return {str(value) for value in values if value is not None}
 
 
 def _ordered(values: Iterable[str]) -> list[str]:

@@ -1,10 +1,11 @@
 """Translates the keys whose meaning depends on more than their own value."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from partsight.config import MOST_IMAGES
+from partsight.config import MOST_IMAGES, SOFTMAX_LOSSES
 from partsight.interop.hydrogen_torch import fold_column, kinds, transforms
 from partsight.interop.hydrogen_torch.places import Places
 
@@ -33,6 +34,8 @@ class Facts:
     places: Places
     fold_names: list[str] | None
     """The values of the training table's column `fold`; None: it has none, or is not known yet."""
+    label_values: set[str] | None = None
+    """The cells of its only label column; None: there are several, or the table is not known yet."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values.get(name)
@@ -131,16 +134,45 @@ def folds(value: list[str], facts: Facts) -> Line:
     """The fold that validates; of several, the first: the command adds the others."""
     if facts["dataset.validation_strategy"] not in FOLDED:
         return _not("the strategy divides once: there is one run")
-    numbers = fold_numbers(facts)
-    said = [f"-m fold={','.join(map(str, numbers))}: a parent run and one run per fold"] if len(numbers) > 1 else []
+    numbers = fold_numbers(facts) or [0]
+    said = [] if value else ["no fold is named: fold 0 is trained"]
+    said += [f"-m fold={','.join(map(str, numbers))}: a parent run and one run per fold"] if len(numbers) > 1 else []
     if facts.fold_names is not None and list(map(str, numbers)) != value:
         said.append(f"folds are counted from 0; the column `fold` has {', '.join(facts.fold_names[:20])}")
-    return Line({"fold": numbers[0] if numbers else 0}, DIFFERENT if said else HONOURED, "; ".join(said))
+    return Line({"fold": numbers[0]}, DIFFERENT if said else HONOURED, "; ".join(said))
 
 
 def fold_numbers(facts: Facts) -> list[int]:
     """The named folds as our numbers, each once."""
     return list(dict.fromkeys(fold_column.number(name, facts.fold_names) for name in facts["dataset.folds"] or []))
+
+
+# --- prediction ------------------------------------------------------------------------------------------------------
+
+
+def threshold(value: float, facts: Facts) -> Line:
+    """The decision threshold; one label column of classes makes a softmax, which has none."""
+    setting = {"prediction.threshold": value}
+    if value == 0.5 or len(facts["dataset.label_columns"] or []) > 1:
+        return Line(setting)
+    if facts.label_values is None:
+        if facts["training.loss_function"] in SOFTMAX_LOSSES:
+            return _not(_NO_THRESHOLD)
+        return Line(
+            setting, DIFFERENT, "for a label column of 0 and 1; of other classes, leave prediction.threshold out"
+        )
+    return Line(setting) if _of_0_and_1(facts.label_values) else _not(_NO_THRESHOLD)
+
+
+_NO_THRESHOLD = (
+    "a softmax takes the most probable class and has no threshold, as in Hydrogen Torch; with model.output=sigmoid "
+    "give prediction.threshold"
+)
+
+
+def _of_0_and_1(cells: set[str]) -> bool:
+    """As data.labels reads them: 1.0, 1 and True are the same."""
+    return {re.sub(r"\.0+$", "", cell).lower() for cell in cells} <= {"0", "1", "true", "false"}
 
 
 # --- environment, logging, training ----------------------------------------------------------------------------------

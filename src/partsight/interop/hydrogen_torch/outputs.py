@@ -1,7 +1,7 @@
 """Hydrogen Torch's output files, made from our tables: `charts.json`, the csv, the raw arrays."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def csv_table(table: pd.DataFrame, task: Task, label_columns: Sequence[str], inp
 
     One label column: `pred_<column>_<class>` for each class, classes sorted, each line summing to 1. A 0/1 column,
     with its one output: `pred_<column>`, the probability of 1. Several columns: `pred_<column>` each. Input columns
-    with such names, from an earlier scoring, are replaced.
+    of an earlier scoring (`of_earlier_scoring`) are left out: they would pass for this model's.
 
     Args:
         table: a predictions table, N rows.
@@ -56,15 +56,21 @@ def csv_table(table: pd.DataFrame, task: Task, label_columns: Sequence[str], inp
     else:
         ordered = task.classes if task.output == "softmax" else sorted(task.classes)
         added = of_class[list(ordered)].add_prefix(f"pred_{label_columns[0]}_")
-    kept = inputs.drop(columns=[name for name in added.columns if name in inputs.columns])
+    kept = inputs.drop(columns=of_earlier_scoring(inputs.columns, label_columns))
     return pd.concat([kept.reset_index(drop=True), added], axis=1)
+
+
+def of_earlier_scoring(columns: Iterable[str], label_columns: Sequence[str]) -> list[str]:
+    """Those of `columns` that are called as predictions of the label columns are, of whatever classes."""
+    names = tuple(f"pred_{label}" for label in label_columns)
+    return [column for column in columns if column in names or column.startswith(tuple(f"{name}_" for name in names))]
 
 
 def arrays(table: pd.DataFrame, task: Task) -> dict[str, NDArray[Any]]:
     """The raw arrays of a predictions table of N rows and C classes, none of which needs pickle.
 
     `predictions` (N, C) float64, probabilities; `class_names` (C,) text; `image` (N,) text; `row` (N,) int64, number in
-    the input table; `losses` (N,) float64, NaN without a label; and, if every row has one, `labels` (N,)
+    the input table; `losses` (N,) float64, NaN without a label; and, only if every row has one, `labels` (N,)
     int64, class numbers, or under multi-label (N, C) of 0 and 1.
     """
     found: dict[str, NDArray[Any]] = {

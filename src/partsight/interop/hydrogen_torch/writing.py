@@ -15,7 +15,7 @@ def write(file: Path, out: Path | None, root: Path | None) -> str:
     Args:
         file: yaml as exported.
         out: use case to write; None: my_conf/usecase/NAME.yaml.
-        root: the data set, if known, to look for a column `fold` in its table.
+        root: the data set, if known, whose table's columns decide what some keys mean.
 
     Returns:
         The table of all keys, what was written, and the command that trains it.
@@ -70,8 +70,8 @@ def _problems(out: Path) -> list[str]:
     config.register()
     try:
         settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), config.conf_folder()]))
-    except PartsightError as error:
-        return [str(error)]
+    except Problems as error:
+        return error.problems
     return check.rules(settings) or check.names(settings)
 
 

@@ -8,13 +8,14 @@ import argparse
 import csv
 import functools
 import hashlib
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TextIO, TypedDict
 
 # Read by OpenCV when it is imported: the limit for TIFF files whose size Pillow cannot read.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(100_000_000))
@@ -24,6 +25,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from partsight import whole_file
 from partsight.data import pictures
 from partsight.errors import PartsightError
 
@@ -63,19 +65,23 @@ class Scorer:
         folder: with model.onnx and pipeline.json.
 
     Raises:
-        PartsightError: pipeline.json, which may be edited, is not readable, or its threshold or limits cannot act.
+        PartsightError: pipeline.json, which may be edited, is not readable, or its threshold or limits cannot act; or
+            the model is damaged.
         OSError: one of the files cannot be read.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.folder = folder
         self.pipeline = _pipeline(folder)
-        (folder / "model.onnx").open("rb").close()  # onnxruntime raises errors of its own
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # only errors
-        self.session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        (folder / "model.onnx").open("rb").close()  # onnxruntime raises errors of its own
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's have no base of their own
+            raise PartsightError(f"model.onnx: cannot be loaded ({error}); copy the folder again") from None
 
     def score(self, encoded: bytes) -> Answer:
         """Scores the bytes of one picture file.
@@ -162,7 +168,10 @@ def _pipeline(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise PartsightError(f"pipeline.json: not readable as JSON: {error}") from None
-    threshold = content["threshold"]
+    try:
+        threshold, limits = content["threshold"], {name: content["limits"][name] for name in ("bytes", "pixels")}
+    except (KeyError, TypeError) as error:
+        raise PartsightError(f"pipeline.json: an entry is missing ({error}); copy it again, then edit it") from None
     if content["output"] == "softmax":
         if threshold is not None:
             raise PartsightError(
@@ -171,7 +180,7 @@ def _pipeline(folder: Path) -> dict[str, Any]:
             )
     elif type(threshold) not in (int, float) or not 0 < threshold < 1:
         raise PartsightError(f"pipeline.json: threshold {threshold!r}: must be a number above 0 and below 1")
-    for name, limit in content["limits"].items():
+    for name, limit in limits.items():
         if type(limit) is not int or limit < 1:
             raise PartsightError(f"pipeline.json: limits.{name} {limit!r}: must be a whole number above 0")
     return content
@@ -236,7 +245,7 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
                 found.append(path)
 
     look(given, frozenset())
-    return sorted(found)
+    return sorted(found, key=lambda path: path.relative_to(given).as_posix())  # as partsight predict does
 
 
 def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
@@ -260,12 +269,15 @@ def _written(path: Path) -> str:
 def main() -> int:
     """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score, no scorer, or no
     place for the scores."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # letters that the machine's locale lacks
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="*", type=Path, metavar="PICTURE_OR_FOLDER")
+    parser.add_argument("sources", nargs="*", metavar="PICTURE_OR_FOLDER")
     parser.add_argument("--out", type=Path, help="csv file (default: the terminal)")
     parser.add_argument("--selftest", action="store_true", help="score samples/ and compare with what is expected")
     parsed = parser.parse_args()
-    if not parsed.selftest and not parsed.sources:
+    if not parsed.selftest and (not parsed.sources or "" in parsed.sources):  # "": of a shell variable that is not set
         parser.error("name a picture, a folder, or --selftest")
     if parsed.out and parsed.out.suffix.lower() != ".csv" and (parsed.out.is_file() or not parsed.out.exists()):
         parser.error(f"--out {parsed.out}: must end in .csv")
@@ -273,21 +285,27 @@ def main() -> int:
         faults = selftest()
         print("\n".join(faults) or "The scorer answers as expected.")
         return 1 if faults else 0
+    if not parsed.out and sys.stdout is None:
+        parser.error("standard output is closed: name a file with --out")
     try:
-        scorer = Scorer()
-        files = [path for given in parsed.sources for path in _files(given, scorer.pipeline["suffixes"])]
-        if parsed.out and files:
-            parsed.out.parent.mkdir(parents=True, exist_ok=True)
-            parsed.out.open("a").close()
+        return _scored([Path(given) for given in parsed.sources], parsed.out)
     except (PartsightError, OSError) as error:
-        print(error, file=sys.stderr)
+        if not parsed.out:  # what is still to be printed goes nowhere: there may be no reader, or no space
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(error, file=sys.stderr)
         return 2
+
+
+def _scored(sources: Sequence[Path], out: Path | None) -> int:
+    """Writes the table; the exit status."""
+    scorer = Scorer()
+    files = [path for given in sources for path in _files(given, scorer.pipeline["suffixes"])]
     if not files:
-        print(f"{', '.join(map(str, parsed.sources))}: there are no pictures", file=sys.stderr)
-        return 2
+        raise PartsightError(f"{', '.join(map(str, sources))}: there are no pictures")
     broken = doubtful = 0
-    with parsed.out.open("w", newline="", encoding="utf-8") if parsed.out else nullcontext(sys.stdout) as out:
-        table = csv.writer(out, lineterminator="\n")
+    with _opened(out) as file:
+        table = csv.writer(file, lineterminator="\n")
         scores = (f"prob_{name}" for name in scorer.pipeline["classes"])
         table.writerow(["image", "problem", "doubt", "prediction", *scores])
         for line in _lines(scorer, files):
@@ -299,6 +317,18 @@ def main() -> int:
     if doubtful:
         print(f"{doubtful} of {len(files)} pictures were scored, but see the column `doubt`", file=sys.stderr)
     return 1 if broken else 0
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """The terminal, or a file that takes the place of an earlier one once it is complete."""
+    if out is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    whole_file.try_writing(out)
+    with whole_file.replacing(out) as part, part.open("w", newline="", encoding="utf-8") as file:
+        yield file
 
 
 if __name__ == "__main__":

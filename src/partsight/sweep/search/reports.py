@@ -8,6 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from partsight import console, seeds
 from partsight.config import Config
 from partsight.errors import Pruned
+from partsight.fit.curves import Curves
 from partsight.fit.evaluations import ordinal
 from partsight.sweep.search import trial
 
@@ -25,6 +26,8 @@ def callbacks(folder: Path, config: Config) -> list[Callback]:
 
 class Reports(Callback):
     """Reports prediction.metric of each evaluation, and ends the training when the study's pruner says so.
+
+    A resumed training reports those before the stop too: its trial is a new one.
 
     Args:
         announced: the trial, for the first process, the only one that reports; None for the others, which get its
@@ -49,7 +52,7 @@ class Reports(Callback):
         batches, seen = int(trainer.num_training_batches), trainer.fit_loop.total_batch_idx + 1
         step, value = ordinal(seen, batches, self._every), float(trainer.callback_metrics[self._metric])
         complete = seen >= batches * (trainer.max_epochs or 0)
-        hopeless = self._announced is not None and not self._cut_off and self._lags(self._announced, step, value)
+        hopeless = self._lags(trainer, step, value)
         if complete or not trainer.strategy.broadcast(hopeless):
             return
         said = f"pruned at evaluation {step}, {self._metric} {value:.5f}"
@@ -57,7 +60,10 @@ class Reports(Callback):
             trial.record_pruned(self._folder, said)
         raise Pruned(said)
 
-    def _lags(self, announced: trial.Announced, step: int, value: float) -> bool:
+    def _lags(self, trainer: Trainer, step: int, value: float) -> bool:
+        announced = self._announced
+        if announced is None or self._cut_off:
+            return False
         import optuna  # only a search needs it
         from optuna.exceptions import OptunaError
         from sqlalchemy.exc import SQLAlchemyError
@@ -72,6 +78,8 @@ class Reports(Callback):
                     pruner=studies.pruner(announced.pruner),
                 )
                 self._trial = optuna.trial.Trial(study, announced.id)
+                for earlier, then in self._before(trainer, step):
+                    self._trial.report(then, earlier)
             self._trial.report(value, step)
             return self._trial.should_prune()
         except (OptunaError, SQLAlchemyError, ImportError, KeyError, OSError) as error:
@@ -83,3 +91,11 @@ class Reports(Callback):
                 "The training continues, but reports nothing more and will not be pruned"
             )
             return False
+
+    def _before(self, trainer: Trainer, step: int) -> list[tuple[int, float]]:
+        """The evaluations before `step` and their values: those before a stop were reported to another trial."""
+        (curves,) = (one for one in trainer.callbacks if isinstance(one, Curves))  # type: ignore[attr-defined]
+        batches, series = int(trainer.num_training_batches), f"validation_{self._metric}"
+        noted = [point for point in curves.points if point.series == series and point.step]
+        every = [(ordinal(point.step, batches, self._every), point.value) for point in noted]
+        return [(earlier, value) for earlier, value in every if earlier < step]
