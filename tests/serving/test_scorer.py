@@ -355,16 +355,21 @@ def test_a_limit_refuses_before_decoding(softmax: Path, tmp_path: Path, limit: s
         Scorer(scorer).score((softmax / "parts" / "dent" / "0000.png").read_bytes())
 
 
+def refuses(scorer: Path, parts: Path, said: str) -> None:
+    """A scorer that cannot score says why in one line, and so does its selftest."""
+    for arguments, status in ([parts], 2), (["--selftest"], 1):
+        done = script(scorer, *arguments)
+        assert done.returncode == status
+        assert said in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_a_threshold_that_cannot_act_is_refused(softmax: Path, tmp_path: Path) -> None:
     scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
     said = json.loads((scorer / "pipeline.json").read_text())
     assert said["threshold"] is None
     (scorer / "pipeline.json").write_text(json.dumps({**said, "threshold": 0.97}))
-    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
-        done = script(scorer, *arguments)
-        assert done.returncode == status
-        assert "threshold 0.97 cannot act, because the most probable class is the answer" in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    refuses(scorer, softmax / "parts", "threshold 0.97 cannot act, because the most probable class is the answer")
 
 
 @pytest.mark.parametrize(
@@ -389,11 +394,7 @@ def test_an_edit_that_breaks_the_file_is_named(softmax: Path, tmp_path: Path) ->
     scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
     with (scorer / "pipeline.json").open("a") as file:
         file.write(",")
-    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
-        done = script(scorer, *arguments)
-        assert done.returncode == status
-        assert "pipeline.json: not readable as JSON: " in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    refuses(scorer, softmax / "parts", "pipeline.json: not readable as JSON: ")
 
 
 def test_the_selftest_finds_another_model_and_other_answers(softmax: Path, tmp_path: Path) -> None:
@@ -429,11 +430,7 @@ def test_the_selftest_names_samples_that_cannot_be_scored_here(softmax: Path, tm
 def test_a_file_that_is_missing_is_named(softmax: Path, tmp_path: Path, name: str) -> None:
     scorer = shutil.copytree(softmax / "run" / "scorer", tmp_path / "scorer")
     (scorer / name).unlink()
-    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
-        done = script(scorer, *arguments)
-        assert done.returncode == status
-        assert f"No such file or directory: '{scorer / name}'" in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    refuses(scorer, softmax / "parts", f"No such file or directory: '{scorer / name}'")
 
 
 @pytest.mark.parametrize("entry", ["limits", "threshold", "limits.bytes", "everything"])
@@ -447,11 +444,7 @@ def test_an_entry_that_is_missing_is_named(softmax: Path, tmp_path: Path, entry:
     else:
         del said[entry]
     (scorer / "pipeline.json").write_text(json.dumps(said))
-    for arguments, status in ([softmax / "parts"], 2), (["--selftest"], 1):
-        done = script(scorer, *arguments)
-        assert done.returncode == status
-        assert "pipeline.json: an entry is missing" in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
+    refuses(scorer, softmax / "parts", "pipeline.json: an entry is missing")
 
 
 def test_a_damaged_model_is_named(softmax: Path, tmp_path: Path) -> None:
