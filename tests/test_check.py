@@ -19,7 +19,7 @@ def problems() -> Callable[..., list[str]]:
 
     def found(*given: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
         register()
-        places = [*folders, conf_folder()]
+        places = [conf_folder(), *folders]
         return overrides.problems(given, places, multirun) or overrides.unresolved(given, places)
 
     return found

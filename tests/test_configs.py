@@ -73,7 +73,7 @@ def test_debug_shortens_a_use_case_that_warms_up(tmp_path: Path) -> None:
     mine = "# @package _global_\ndata: {sample: casting}\ntraining: {epochs: 9, warmup_epochs: 1}\n"
     (tmp_path / "usecase" / "mine.yaml").write_text(mine)
     register()
-    debug = check.to_config(overrides.composed(["usecase=mine", "trainer=debug"], [tmp_path, CONF]))
+    debug = check.to_config(overrides.composed(["usecase=mine", "trainer=debug"], [CONF, tmp_path]))
     assert check.rules(debug) == []
     assert (debug.training.epochs, debug.training.warmup_epochs) == (1, 0)
 
@@ -83,7 +83,7 @@ def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path
     (folder / "usecase").mkdir(parents=True)
     (folder / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true, devices: 2}\n")
     register()
-    composed = check.to_config(overrides.composed(["usecase=mine"], [folder, CONF]))
+    composed = check.to_config(overrides.composed(["usecase=mine"], [CONF, folder]))
     assert (composed.trainer.precision, composed.trainer.devices) == ("32-true", 2)
 
 
@@ -92,7 +92,7 @@ def test_a_trainer_says_where_to_compute_and_leaves_the_precision_to_the_use_cas
     (tmp_path / "usecase").mkdir()
     (tmp_path / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true}\n")
     register()
-    composed = check.to_config(overrides.composed(["usecase=mine", f"trainer={trainer}"], [tmp_path, CONF]))
+    composed = check.to_config(overrides.composed(["usecase=mine", f"trainer={trainer}"], [CONF, tmp_path]))
     assert composed.trainer.precision == "32-true"
 
 

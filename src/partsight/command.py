@@ -128,7 +128,7 @@ def _with_use_case(given: list[str]) -> list[str]:
 
 
 def _refuse_mistakes(own: str | None, given: Sequence[str], multirun: bool = False) -> list[Path]:
-    """The folders of configs, `own` (--config-dir) first, if the overrides and the files they choose are in order."""
+    """As `config_folders`, if the overrides and the files they choose are in order."""
     folders = config_folders(own, given)
     if problems := overrides.problems(given, folders, multirun):
         raise Problems("The command cannot run", problems)
@@ -136,7 +136,7 @@ def _refuse_mistakes(own: str | None, given: Sequence[str], multirun: bool = Fal
 
 
 def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:
-    """The user's own folders of configs, then partsight's.
+    """The folders of configs, in the order in which Hydra looks into them: partsight's, then the user's own.
 
     Args:
         own: --config-dir.
@@ -148,7 +148,7 @@ def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:
     if own and not Path(own).is_dir():
         raise PartsightError(f"--config-dir {own}: there is no such folder")
     named = [Path(own).resolve()] if own else []
-    return [*named, *overrides.searched_folders(given), config.conf_folder()]
+    return [config.conf_folder(), *named, *overrides.searched_folders(given)]
 
 
 def train_one(composed: DictConfig) -> float:

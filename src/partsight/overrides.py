@@ -42,9 +42,9 @@ def problems(
 
     Args:
         overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
-        folders: config folders, partsight's own last. Hydra looks into that one first, then into the others in order.
+        folders: of configs, partsight's own first, in the order in which Hydra looks into them.
         multirun: whether values may be lists to sweep over.
-        several: without `multirun`, what is said of such a list.
+        several: the message for a list of values when `multirun` is false.
     """
     found: list[str] = []
     good: list[Override] = []
@@ -74,7 +74,7 @@ def problems(
 
 
 def unresolved(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """Interpolations of a single run that nothing answers to, before Hydra names a folder by one.
+    """Interpolations of a single run that cannot be resolved, found before Hydra uses one in a folder's name.
 
     Composes only if the command or its use case holds any. `${hydra:...}` is known only within the run.
     """
@@ -90,16 +90,16 @@ def unresolved(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
 
 
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """What Hydra makes of overrides, without a run. folders: of configs, the last is partsight's own.
+    """What Hydra makes of overrides, without a run. folders: of configs, the first is partsight's own.
 
     Raises:
         Problems: what only composing finds, such as a transform that is changed and not there.
     """
-    own = [f"file://{folder}" for folder in folders[:-1]]
+    own = [f"file://{folder}" for folder in folders[1:]]
     path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
     others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
     try:
-        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
             return compose("train", overrides=[*others, *path])
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
@@ -245,7 +245,7 @@ def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | N
     if option in options:
         return _never_read(group, option, folders)
     hint = did_you_mean(option, options)
-    for folder in folders[:-1]:
+    for folder in folders[1:]:
         if (folder / group / f"{option}.yml").is_file():
             hint = f"; Hydra reads .yaml: rename {folder / group / option}.yml"
         elif (folder / f"{option}.yaml").is_file():
@@ -254,7 +254,7 @@ def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | N
 
 
 def _never_read(group: str, option: str, folders: Sequence[Path]) -> str | None:
-    shipped, *own = [folder / group / f"{option}.yaml" for folder in (folders[-1], *folders[:-1])]
+    shipped, *own = [folder / group / f"{option}.yaml" for folder in folders]
     if not shipped.is_file():
         return None
     hidden = next((file for file in own if file.is_file() and not file.samefile(shipped)), None)
@@ -313,7 +313,7 @@ def _type_problem(key: str, value: Any) -> str | None:
 
 def _with_defaults(choices: dict[str, str], folders: Sequence[Path]) -> dict[str, str]:
     """The option of every group: as the command says, else as its use case, else as train.yaml."""
-    root = _load(folders[-1] / "train.yaml")
+    root = _load(folders[0] / "train.yaml")
     defaults = {k: v for entry in root.get("defaults", []) if isinstance(entry, dict) for k, v in entry.items()}
     usecase = _find(choices.get("usecase", ""), "usecase", folders)
     if usecase is not None:
@@ -326,7 +326,7 @@ def _with_defaults(choices: dict[str, str], folders: Sequence[Path]) -> dict[str
 
 def _chosen_files(chosen: Iterable[tuple[str, str]], folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """The files composed of these groups and options, each with the section its keys live in ("" for the root)."""
-    yield folders[-1] / "train.yaml", ""
+    yield folders[0] / "train.yaml", ""
     for group, option in chosen:
         path = _find(option, group, folders)
         if path is not None:
@@ -343,7 +343,7 @@ def _is_global(text: str) -> bool:
 
 def _find(option: str, group: str, folders: Sequence[Path]) -> Path | None:
     """The file that Hydra reads."""
-    paths = (folder / group / f"{option}.yaml" for folder in (folders[-1], *folders[:-1]))
+    paths = (folder / group / f"{option}.yaml" for folder in folders)
     return next((path for path in paths if path.is_file()), None)
 
 

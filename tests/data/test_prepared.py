@@ -196,7 +196,7 @@ def test_off_in_a_file_means_off_with_quotes_and_without(tmp_path: Path) -> None
     for number, cache in enumerate(("off", "'off'", "false")):
         file = tmp_path / "usecase" / f"mine_{number}.yaml"
         file.write_text(f"# @package _global_\ndata: {{cache: {cache}}}\n")
-        given = overrides.composed([f"usecase=mine_{number}"], [tmp_path, conf_folder()])
+        given = overrides.composed([f"usecase=mine_{number}"], [conf_folder(), tmp_path])
         assert picture_cache.root(check.to_config(given).data) is None
 
 

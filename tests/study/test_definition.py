@@ -75,8 +75,8 @@ def test_a_study_of_ones_own_lies_beside_the_shipped_ones_or_is_named_by_its_pat
     (tmp_path / "study").mkdir()
     mine = tmp_path / "study" / "mine.yaml"
     mine.write_text("variants: {a: {}, b: {settings: [fold=1]}}\nprotocols: {own: []}\n")
-    assert read_study("mine", [tmp_path, *CONF]) == read_study(str(mine), CONF)
-    assert {"mine", "kfold"} <= set(study_files([tmp_path, *CONF]))
+    assert read_study("mine", [*CONF, tmp_path]) == read_study(str(mine), CONF)
+    assert {"mine", "kfold"} <= set(study_files([*CONF, tmp_path]))
 
 
 def test_published_figures_may_have_a_spread(tmp_path: Path) -> None:

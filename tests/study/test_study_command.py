@@ -162,7 +162,7 @@ def test_a_study_takes_a_use_case_that_is_also_swept_by_itself(tmp_path: Path) -
     )
     (tmp_path / "rates.yaml").write_text(STUDY.replace("usecase=casting", "usecase=mine"))
     config.register()
-    folders = [tmp_path, conf_folder()]
+    folders = [conf_folder(), tmp_path]
     given = plan(read_study(str(tmp_path / "rates.yaml"), folders), read_protocol("own", folders), [], folders)
     launch.check_launcher(given, [], folders)
 

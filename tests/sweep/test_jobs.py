@@ -96,6 +96,18 @@ def test_params_are_looked_at_as_a_command_line_is() -> None:
         jobs.checked(multirun(*SMALL, **{"training.epoch": "1,2"}))
 
 
+@pytest.mark.parametrize("sweeper", ["basic", "search"])
+def test_of_two_files_of_one_name_the_one_that_hydra_reads_is_checked(tmp_path: Path, sweeper: str) -> None:
+    mine = "# @package _global_\nname: mine\ndata: {sample: casting}\n"
+    for folder, content in {"first": mine, "second": f"{mine}epochs: 3\n"}.items():
+        (tmp_path / folder / "usecase").mkdir(parents=True)
+        (tmp_path / folder / "usecase" / "mine.yaml").write_text(content)
+    places = f"hydra.searchpath=[{tmp_path / 'first'},{tmp_path / 'second'}]"
+    small = [text for text in SMALL if "usecase" not in text]
+    config = multirun("usecase=mine", places, f"hydra/sweeper={sweeper}", *small, **{"training.epochs": "1,2"})
+    assert [job.training.epochs for job in jobs.checked(config)] == [1, 2]
+
+
 def test_a_sweep_is_made_by_params_and_overrides() -> None:
     config = multirun("usecase=casting", fold="0,1")
     assert jobs.given(config) == ["fold=0,1", "usecase=casting"]

@@ -255,7 +255,7 @@ def test_a_group_that_sets_how_trials_are_judged_cannot_be_searched(tmp_path: Pa
 
 
 def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:
-    params, folders = {"training.epoch": "1,2"}, [str(conf_folder())]
+    params, folders = {"training.epoch": "1,2"}, [conf_folder()]
     with pytest.raises(Problems) as caught:
         search.jobs(composed(tmp_path, sampler="tpee", pruner="nop", n_trials=0, params=params), folders)
     assert len(caught.value.problems) == 4

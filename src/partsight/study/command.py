@@ -131,7 +131,7 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
     launch.check_launcher(plan, hydra, folders)
     with launch.parent_run(plan) as (client, run_id):
         plan.forget(again)  # only now: a study that cannot start must keep its finished runs
-        launch.run_missing(plan, [*hydra, *(f"--config-dir={folder}" for folder in folders[:-1])])
+        launch.run_missing(plan, [*hydra, *(f"--config-dir={folder}" for folder in folders[1:])])
         paths = _conclude(plan)
         with parent.store_errors_reported(plan.folder):
             for path in paths:

@@ -76,8 +76,8 @@ class Protocol:
 
 
 def study_files(folders: Sequence[Path]) -> dict[str, Path]:
-    """The studies of these config folders by name; the first folder wins."""
-    return {path.stem: path for folder in reversed(folders) for path in sorted((folder / "study").glob("*.yaml"))}
+    """The studies of these config folders by name; a user's own win over partsight's."""
+    return {path.stem: path for folder in folders for path in sorted((folder / "study").glob("*.yaml"))}
 
 
 def read_study(name: str, folders: Sequence[Path]) -> Study:
@@ -137,7 +137,7 @@ def read_protocol(name: str, folders: Sequence[Path]) -> Protocol:
 
 
 def _protocol_files(folders: Sequence[Path]) -> dict[str, Path]:
-    return {p.stem: p for folder in reversed(folders) for p in sorted((folder / "study" / "protocol").glob("*.yaml"))}
+    return {p.stem: p for folder in folders for p in sorted((folder / "study" / "protocol").glob("*.yaml"))}
 
 
 def _variant(reader: Reader, name: str, given: Any) -> Variant:

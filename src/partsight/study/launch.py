@@ -131,9 +131,9 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
     Raises:
         PartsightError: Hydra refuses one of the settings.
     """
-    own = search_path(f"file://{folder}" for folder in folders[:-1])
+    own = search_path(f"file://{folder}" for folder in folders[1:])
     try:
-        with initialize_config_dir(config_dir=str(folders[-1]), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
             given = [*plan.runs[0].overrides, "hydra/sweeper=listed", *hydra, *own]
             composed = compose("train", given, return_hydra_config=True)
             context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())

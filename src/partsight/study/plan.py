@@ -107,7 +107,7 @@ def plan(
         study: what is asked.
         protocol: how big and how long; one that the study knows.
         given: settings for all runs, which win over the study's; `VARIANT:key=value` for one variant's.
-        folders: of configs, the last is partsight's own.
+        folders: of configs, the first is partsight's own.
         out: folder of the table. None: studies/<study>/<use case>/<protocol>.
         repeats: instead of the study's own number.
         command: what repeats it, for the table.

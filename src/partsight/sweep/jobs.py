@@ -1,5 +1,6 @@
 """The jobs of a multirun, known and checked before the first starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -38,7 +39,7 @@ def checked(config: DictConfig) -> list[Config]:
     check.refuse_chdir(config.hydra)
     if problems := _unresolved(config):
         raise Problems("The sweep cannot run", problems)
-    folders = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
     overrides = _job_overrides(config, folders)
     settings = _all_composed(overrides, folders)
     faults: dict[str, str] = {}
@@ -103,15 +104,14 @@ def _searches(config: DictConfig) -> bool:
     return is_a(config.hydra.sweeper, "SearchSweeper")
 
 
-def _job_overrides(config: DictConfig, folders: list[str]) -> list[list[str]]:
+def _job_overrides(config: DictConfig, folders: Sequence[Path]) -> list[list[str]]:
     if _searches(config):
         from partsight.sweep.search import search  # only a search needs Optuna
 
         return search.jobs(config, folders)
     if is_a(config.hydra.sweeper, "BasicSweeper"):
         if config.hydra.sweeper.get("params"):  # the command line itself has been checked
-            paths = [Path(folder) for folder in reversed(folders)]
-            if problems := command_line.problems(given(config), paths, multirun=True):
+            if problems := command_line.problems(given(config), folders, multirun=True):
                 raise Problems("The sweep cannot run", problems)
         parsed = OverridesParser.create().parse_overrides(given(config))
         if drawn := [f"{o.input_line}: values to draw from; add hydra/sweeper=search" for o in parsed if _drawn(o)]:
@@ -153,7 +153,7 @@ def _refuse(faults: dict[str, str]) -> None:
         raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in faults.items()])
 
 
-def _all_composed(jobs: list[list[str]], folders: list[str]) -> list[Config]:
+def _all_composed(jobs: list[list[str]], folders: Sequence[Path]) -> list[Config]:
     settings: list[Config] = []
     faults: dict[str, str] = {}
     for job in jobs:
@@ -166,11 +166,11 @@ def _all_composed(jobs: list[list[str]], folders: list[str]) -> list[Config]:
     return settings
 
 
-def _composed(overrides: list[str], folders: list[str]) -> Config:
+def _composed(overrides: list[str], folders: Sequence[Path]) -> Config:
     """Composes without touching Hydra's own state, which its sweeper still needs."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        return check.to_config(command_line.composed(overrides, [Path(f) for f in (*folders[1:], folders[0])]))
+        return check.to_config(command_line.composed(overrides, folders))
     finally:
         GlobalHydra.instance().hydra = running

@@ -99,7 +99,7 @@ def test_the_file_says_what_was_imported_and_the_command_line_wins(
     tmp_path: Path, changes: dict[str, Any], given: list[str], ours: dict[str, Any]
 ) -> None:
     folder = written(tmp_path, changes)
-    assert overrides.problems(["usecase=mine", *given], [folder, CONF]) == []
+    assert overrides.problems(["usecase=mine", *given], [CONF, folder]) == []
     settings = {key: value for key, value, _ in leaves(composed(folder, "mine", *given))}
     assert {key: settings[key] for key in ours} == ours
 

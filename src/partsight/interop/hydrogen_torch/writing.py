@@ -69,7 +69,7 @@ def _problems(out: Path) -> list[str]:
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
     config.register()
     try:
-        settings = check.to_config(overrides.composed(given, [out.parent.parent.resolve(), config.conf_folder()]))
+        settings = check.to_config(overrides.composed(given, [config.conf_folder(), out.parent.parent.resolve()]))
     except Problems as error:
         return error.problems
     return check.rules(settings) or check.names(settings)

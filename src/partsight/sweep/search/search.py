@@ -27,12 +27,12 @@ _FAILURES = 8
 """Failures in a row after which the search stops. Not few: a part of the space may be unable to run."""
 
 
-def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
+def jobs(config: DictConfig, folders: Sequence[Path]) -> list[list[str]]:
     """Overrides of trials with each choice and both ends of each range, to be checked before the first starts.
 
     Args:
         config: composed, the hydra section included.
-        folders: of config files, partsight's own first.
+        folders: of configs, the first is partsight's own.
 
     Raises:
         Problems: with hydra.sweeper or with what it searches.
@@ -40,8 +40,7 @@ def jobs(config: DictConfig, folders: Sequence[str]) -> list[list[str]]:
     asked, given = settings.of(config), list(config.hydra.overrides.task)
     found = settings.problems(asked)
     if asked.params:  # the command line itself has been checked
-        paths = [Path(folder) for folder in reversed(folders)]
-        found += overrides.problems([*space.lines(asked.params), *given], paths, multirun=True)
+        found += overrides.problems([*space.lines(asked.params), *given], folders, multirun=True)
     if found:
         raise Problems("The search cannot run", found)
     return space.read(asked.params, given).corners()
