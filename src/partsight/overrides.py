@@ -68,7 +68,7 @@ def problems(
     if found and not in_files:
         rules = _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
         lines = {override.input_line for override in good}
-        wrong = {text.lstrip("+~").partition("=")[0] for text in overrides if text not in lines}
+        wrong = {key_of(text) for text in overrides if text not in lines}
         found += [one for one in rules if re.split("[=:]", one, maxsplit=1)[0] not in wrong]  # their values are missing
     return found
 
@@ -104,6 +104,11 @@ def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
         raise Problems("The settings cannot be composed", [" ".join(" ".join(reasons).split())]) from None
+
+
+def key_of(text: str) -> str:
+    """`head` of the override `head=gem`, `augmentation.train.X` of `~augmentation.train.X`."""
+    return text.lstrip("+~").partition("=")[0]
 
 
 def values_of(key: str, overrides: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ def test_jobs_of_params_are_checked_before_the_first_starts() -> None:
     with pytest.raises(Problems, match=r"fold=9: .*\[job: fold=9 training.epochs=1 usecase=casting"):
         jobs.checked(multirun(*SMALL, **{"fold": "0,9", "training.epochs": "1"}))
     config = multirun(*SMALL, "training.epochs=3", fold="0,1", backbone="resnet18")
-    assert [(job.fold, job.training.epochs, job.backbone) for job in jobs.checked(config)] == [
+    assert [(job.fold, job.training.epochs, job.backbone) for job in jobs.checked(config).settings] == [
         (0, 3, "test_resnet"),
         (1, 3, "test_resnet"),
     ]
@@ -79,9 +79,9 @@ def test_jobs_of_several_use_cases_lie_in_the_folder_of_their_sweep() -> None:
 
 
 def test_only_jobs_that_are_drawn_are_not_listed() -> None:
-    config = multirun("usecase=casting", "training.epochs=3", fold="0,1")
-    assert jobs.listed(config) == [[f"fold={fold}", "usecase=casting", "training.epochs=3"] for fold in (0, 1)]
-    assert jobs.listed(multirun(*SMALL, "hydra/sweeper=search")) is None
+    listed = jobs.checked(multirun("usecase=casting", "training.epochs=3", fold="0,1"))
+    assert listed.jobs == [[f"fold={fold}", "usecase=casting", "training.epochs=3"] for fold in (0, 1)]
+    assert jobs.checked(multirun(*SMALL, "training.epochs=1,2", "hydra/sweeper=search")).jobs is None
 
 
 def test_jobs_stay_in_the_folder_of_the_command() -> None:
@@ -105,15 +105,20 @@ def test_of_two_files_of_one_name_the_one_that_hydra_reads_is_checked(tmp_path: 
     places = f"hydra.searchpath=[{tmp_path / 'first'},{tmp_path / 'second'}]"
     small = [text for text in SMALL if "usecase" not in text]
     config = multirun("usecase=mine", places, f"hydra/sweeper={sweeper}", *small, **{"training.epochs": "1,2"})
-    assert [job.training.epochs for job in jobs.checked(config)] == [1, 2]
+    assert [job.training.epochs for job in jobs.checked(config).settings] == [1, 2]
 
 
 def test_a_sweep_is_made_by_params_and_overrides() -> None:
-    config = multirun("usecase=casting", fold="0,1")
-    assert jobs.given(config) == ["fold=0,1", "usecase=casting"]
-    assert jobs.study(config) is None
-    assert jobs.study(multirun(*SMALL, "hydra/sweeper=search", "hydra.sweeper.study_name=rates")) == "rates"
-    assert jobs.study(multirun(*SMALL, "hydra/sweeper=search")) == "casting_sweep"
+    sweep = jobs.checked(multirun("usecase=casting", "training.epochs=range(1,3)", fold="0,1"))
+    assert sweep.overrides == ["fold=0,1", "usecase=casting", "training.epochs=range(1,3)"]
+    assert sweep.swept == ["training.epochs", "fold"]
+    assert sweep.study is None
+
+
+def test_a_search_has_a_study() -> None:
+    searching = [*SMALL, "hydra/sweeper=search", "training.epochs=1,2"]
+    assert jobs.checked(multirun(*searching, "hydra.sweeper.study_name=rates")).study == "rates"
+    assert jobs.checked(multirun(*searching)).study == "casting_sweep"
 
 
 def test_rates_that_no_job_would_train_with_are_not_swept() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.types import RunMode
 from mlflow import MlflowClient
 
-from partsight.config import Config, TrackingConfig, TrainingConfig, conf_folder, register
+from partsight.config import Config, TrackingConfig, TrainingConfig
 from partsight.errors import PartsightError
 from partsight.run.stage import named_apart, run_name
-from partsight.sweep import jobs, parent
+from partsight.sweep import parent
+from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import trial
 
 
@@ -28,7 +28,7 @@ def hydra(folder: Path, *overrides: str, mode: RunMode = RunMode.MULTIRUN) -> Si
 def sweep(tmp_path: Path) -> Path:
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
     swept = ["backbone", "training.learning_rate", "head", "fold"]
-    parent.open_run([Config(tracking=tracking)], ["backbone=a,b"], swept, tmp_path)
+    parent.open_run(Sweep([Config(tracking=tracking)], ["backbone=a,b"], swept), tmp_path)
     return tmp_path
 
 
@@ -54,25 +54,18 @@ def test_a_sweep_in_the_folder_of_a_search_reports_to_none_of_its_trials(tmp_pat
         trial.announce(tmp_path / number, announced)
         trial.record_pruned(tmp_path / number, "pruned at evaluation 2")
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    parent.open_run([Config(tracking=tracking)] * 2, ["fold=0,1"], ["fold"], tmp_path, listed=[["fold=0"], ["fold=1"]])
+    sweep = Sweep([Config(tracking=tracking)] * 2, ["fold=0,1"], ["fold"], [["fold=0"], ["fold=1"]])
+    parent.open_run(sweep, tmp_path)
     assert [trial.of_run(tmp_path / number) for number in ("0", "1")] == [None, None]
     assert trial.pruned(tmp_path / "0") is None
 
 
-def test_what_is_swept_is_read_off_the_command_line() -> None:
-    register()
-    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
-        config = compose("train", overrides=["usecase=casting"], return_hydra_config=True)
-    config.hydra.overrides.task = ["usecase=casting", "backbone=resnet18,resnet34", "training.epochs=range(1,3)"]
-    assert jobs.swept(config) == ["backbone", "training.epochs"]
-
-
 def test_the_jobs_and_the_study_are_known_before_any_starts(tmp_path: Path) -> None:
     settings = Config(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts"))
-    sweep = parent.open_run([settings], ["a=1,2"], ["a"], tmp_path / "sweep", None, [["a=1"], ["a=2"]])
+    sweep = parent.open_run(Sweep([settings], ["a=1,2"], ["a"], [["a=1"], ["a=2"]]), tmp_path / "sweep")
     assert parent.read(tmp_path / "sweep") == sweep
     assert sweep.jobs == (("a=1",), ("a=2",))
-    search = parent.open_run([settings], ["a=1,2"], ["a"], tmp_path / "search", "rates")
+    search = parent.open_run(Sweep([settings], ["a=1,2"], ["a"], study="rates"), tmp_path / "search")
     assert parent.read(tmp_path / "search") == search
     assert (search.jobs, search.study) == (None, "rates")
 
@@ -81,7 +74,8 @@ def test_a_sweep_goes_on_in_its_own_parent_and_a_search_in_that_of_its_study(tmp
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
     def opened(*overrides: str, study: str | None = None) -> str:
-        return parent.open_run([Config(seed=1, tracking=tracking)], overrides, ["backbone"], tmp_path, study).run_id
+        sweep = Sweep([Config(seed=1, tracking=tracking)], overrides, ["backbone"], study=study)
+        return parent.open_run(sweep, tmp_path).run_id
 
     first, other, plain = opened("a=1,2", study="first"), opened("a=1,2", study="other"), opened("a=1,2")
     assert len({first, other, plain}) == 3
@@ -101,7 +95,8 @@ def test_the_same_command_with_other_settings_is_another_sweep(tmp_path: Path) -
     def opened(epochs: int, study: str | None = None) -> str:
         training = TrainingConfig(epochs=epochs)
         jobs = [Config(seed=1, backbone=name, training=training, tracking=tracking) for name in "ab"]
-        return parent.open_run(jobs, ["usecase=x", "backbone=a,b"], ["backbone"], tmp_path, study).run_id
+        sweep = Sweep(jobs, ["usecase=x", "backbone=a,b"], ["backbone"], study=study)
+        return parent.open_run(sweep, tmp_path).run_id
 
     first = opened(epochs=5)
     assert opened(epochs=6) != first
@@ -114,9 +109,9 @@ def test_a_sweep_over_use_cases_says_where_its_runs_are(tmp_path: Path, capsys: 
         Config(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment=name))
         for name in ("casting", "steel", "casting")
     ]
-    parent.open_run(jobs[::2], ["fold=0,1"], ["fold"], tmp_path)
+    parent.open_run(Sweep(jobs[::2], ["fold=0,1"], ["fold"]), tmp_path)
     assert capsys.readouterr().out == ""
-    parent.open_run(jobs, ["usecase=casting,steel"], ["usecase"], tmp_path)
+    parent.open_run(Sweep(jobs, ["usecase=casting,steel"], ["usecase"]), tmp_path)
     said = capsys.readouterr().out
     assert "is in the MLflow experiment casting, but some jobs are in steel" in said
     assert "tracking.experiment=NAME" in said
@@ -132,7 +127,8 @@ def test_two_workers_of_a_search_need_folders_of_their_own(tmp_path: Path, proce
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
     def opened(folder: str) -> parent.Parent:
-        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path / folder, "rates")
+        sweep = Sweep([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], study="rates")
+        return parent.open_run(sweep, tmp_path / folder)
 
     first = opened("one")
     MlflowClient(first.uri).set_tag(first.run_id, "process", str(process))
@@ -166,7 +162,8 @@ def test_a_parent_that_another_process_is_at_work_in_is_left_to_it(
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
 
     def opened(folder: str) -> str:
-        return parent.open_run([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], tmp_path / folder, study).run_id
+        sweep = Sweep([Config(seed=1, tracking=tracking)], ["a=1,2"], ["a"], study=study)
+        return parent.open_run(sweep, tmp_path / folder).run_id
 
     client, first = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}"), opened("first")
     client.set_tag(first, "host", host)

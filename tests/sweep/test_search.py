@@ -251,7 +251,7 @@ def test_a_group_that_sets_how_trials_are_judged_cannot_be_searched(tmp_path: Pa
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith("trainer.limit_val_batches: null in some trials, 2 in others")
     assert not (tmp_path / "optuna.db").exists()
-    assert len(jobs.checked(fixed)) == 2
+    assert len(jobs.checked(fixed).settings) == 2
 
 
 def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_a_search_that_stops_has_a_table_and_exits_with_1(tmp_path: Path, capsys
 def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its storage went away, for instance, and a result could not be told to it."""
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
-    opened = parent.open_run([Config(seed=1, tracking=tracking)], ["a=1"], ["a"], tmp_path, "rates")
+    opened = parent.open_run(Sweep([Config(seed=1, tracking=tracking)], ["a=1"], ["a"], study="rates"), tmp_path)
     (tmp_path / "0").mkdir()
     trial.announce(tmp_path / "0", trial.Announced("sqlite://", "rates", 0, 0, "none", ["a=1"]))
     (tmp_path / "0" / FIGURES).write_text("metric,value\nROC_AUC,0.5\n")

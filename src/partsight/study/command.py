@@ -7,6 +7,7 @@ from pathlib import Path
 
 from partsight import command, config, console, launchers
 from partsight.errors import PartsightError, Problems
+from partsight.overrides import key_of
 from partsight.study import definition
 from partsight.study import plan as planning
 from partsight.study.plan import Plan, Run
@@ -48,7 +49,7 @@ def main(given: Sequence[str]) -> int:
         raise PartsightError(f"--repeats {parsed.repeats}: must be at least 1")
     config.register()
     settings = [*parsed.settings, *rest]
-    of_hydra = [text for text in settings if planning.key_of(text).split(".")[0].split("/")[0] == "hydra"]
+    of_hydra = [text for text in settings if key_of(text).split(".")[0].split("/")[0] == "hydra"]
     if problems := [*_not_of_a_study(of_hydra), *_missing_launchers(of_hydra)]:
         raise Problems("The study cannot run", problems)
     study = definition.read_study(parsed.name, folders)
@@ -77,18 +78,18 @@ def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:
         f"{text}: of Hydra's settings a study takes only those of the launcher and of logging (hydra/launcher=NAME, "
         "hydra.launcher.n_jobs=2, hydra.verbose=true); the folder is --out FOLDER, your own configs --config-dir FOLDER"
         for text in of_hydra
-        if not re.match(r"hydra([./](launcher|job_logging|hydra_logging)\b|\.verbose$)", planning.key_of(text))
+        if not re.match(r"hydra([./](launcher|job_logging|hydra_logging)\b|\.verbose$)", key_of(text))
     ]
 
 
 def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
-    chosen = [text.partition("=")[2] for text in of_hydra if planning.key_of(text) == "hydra/launcher"]
+    chosen = [text.partition("=")[2] for text in of_hydra if key_of(text) == "hydra/launcher"]
     return [problem for name in chosen if (problem := launchers.missing(name))]
 
 
 def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     """Why runs that measure time would not have machine and process for themselves."""
-    given = {planning.key_of(text): text.partition("=")[2] for text in of_hydra}
+    given = {key_of(text): text.partition("=")[2] for text in of_hydra}
     why = "runs of kind: time must not share a machine, or a process; leave it out"
     jobs, launcher = given.get("hydra.launcher.n_jobs", "1"), given.get("hydra/launcher", "isolated")
     if jobs != "1":

@@ -13,6 +13,7 @@ from typing import Any
 from partsight import RESULTS_VERSION, check, overrides
 from partsight.config import Config, transforms_in_order
 from partsight.errors import PartsightError, Problems, did_you_mean
+from partsight.overrides import key_of
 from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
@@ -172,11 +173,6 @@ def _of_variants(study: Study, given: Sequence[str]) -> tuple[dict[str, list[str
         else:
             own[name].append(text[len(name) + 1 :])
     return own, common
-
-
-def key_of(text: str) -> str:
-    """`head` of `head=gem`, `augmentation.train.X` of `~augmentation.train.X`."""
-    return text.lstrip("+~").partition("=")[0]
 
 
 def _refused(study: Study, protocol: Protocol, given: Sequence[str]) -> dict[str, str]:

@@ -24,11 +24,9 @@ class SweepCallback(Callback):
         try:
             if jobs.is_a(config.hydra.launcher, "IsolatedLauncher"):
                 isolation.start_server()  # it imports while the jobs are checked
-            settings = jobs.checked(config)
+            sweep = jobs.checked(config)
             jobs.in_one_folder(config)
-            folder = Path(config.hydra.sweep.dir)
-            given, swept, listed = jobs.given(config), jobs.swept(config), jobs.listed(config)
-            parent.open_run(settings, given, swept, folder, jobs.study(config), listed)
+            parent.open_run(sweep, Path(config.hydra.sweep.dir))
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)

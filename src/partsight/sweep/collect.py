@@ -11,6 +11,7 @@ from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from partsight import console, failure
 from partsight.evaluation import predictions, summary, task_file
+from partsight.overrides import key_of
 from partsight.run_files import FIGURES, PREDICTIONS, TASK
 from partsight.sweep import parent
 from partsight.sweep.search import trial
@@ -87,7 +88,7 @@ def _tried_again(folder: Path) -> set[int]:
 
 
 def _job(folder: Path, overrides: Sequence[str]) -> Job:
-    return Job(folder, dict(text.lstrip("+~").partition("=")[::2] for text in overrides))
+    return Job(folder, {key_of(text): text.partition("=")[2] for text in overrides})
 
 
 def _noted_by_hydra(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """The jobs of a multirun, known and checked before the first starts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -18,8 +19,24 @@ from partsight.errors import PartsightError, Problems
 _BY_NUMBER = "${hydra.job.num}"
 
 
-def checked(config: DictConfig) -> list[Config]:
-    """The settings of every job that Hydra's basic sweeper will launch.
+@dataclass(frozen=True)
+class Sweep:
+    """A multirun, its jobs checked."""
+
+    settings: Sequence[Config]
+    """Of every job; of some if a sweeper chooses its jobs as it goes."""
+    overrides: Sequence[str]
+    """What defines the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""
+    swept: Sequence[str]
+    """Keys whose values differ between the jobs."""
+    jobs: Sequence[Sequence[str]] | None = None
+    """Overrides of each job, by its number; None for a sweeper that chooses its jobs as it goes."""
+    study: str | None = None
+    """The study in Optuna's storage that a search resumes or begins."""
+
+
+def checked(config: DictConfig) -> Sweep:
+    """Checks every job that Hydra's basic sweeper will launch.
 
     Another sweeper chooses its jobs as it goes; each is then checked again when it starts. For our search, jobs that
     cover each choice and both ends of each range are checked here; for any other sweeper, only the settings it starts
@@ -40,19 +57,21 @@ def checked(config: DictConfig) -> list[Config]:
     if problems := _unresolved(config):
         raise Problems("The sweep cannot run", problems)
     folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
-    overrides = _job_overrides(config, folders)
-    settings = _all_composed(overrides, folders)
+    jobs = _job_overrides(config, folders)
+    settings = _all_composed(jobs, folders)
     faults: dict[str, str] = {}
     # Those with plugins last: what a plugin has made known stays known in this process, but not in another job's.
-    for job, one in sorted(zip(overrides, settings, strict=True), key=lambda pair: len(pair[1].plugins)):
+    for job, one in sorted(zip(jobs, settings, strict=True), key=lambda pair: len(pair[1].plugins)):
         for fault in [*_unused_rates(config, one), *(check.rules(one) or check.names(one))]:
             faults.setdefault(fault, " ".join(job))
     _refuse(faults)
+    study = None
     if _searches(config):
         from partsight.sweep.search import search
 
-        search.open_study(config, settings)
-    return settings
+        study = search.open_study(config, settings)
+    listed = jobs if is_a(config.hydra.sweeper, "BasicSweeper") else None
+    return Sweep(settings, _given(config), _swept(config), listed, study)
 
 
 def in_one_folder(config: DictConfig) -> None:
@@ -65,36 +84,17 @@ def in_one_folder(config: DictConfig) -> None:
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir={command_line.quoted(config.hydra.sweep.dir)}")
 
 
-def listed(config: DictConfig) -> list[list[str]] | None:
-    """The overrides of every job, by its number; None for a sweeper that chooses its jobs as it goes."""
-    if not is_a(config.hydra.sweeper, "BasicSweeper"):
-        return None
-    parsed = OverridesParser.create().parse_overrides(given(config))
-    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
-
-
 def is_a(plugin: DictConfig, name: str) -> bool:
     """Whether hydra.sweeper or hydra.launcher is the class of this name."""
     return str(plugin._target_).rpartition(".")[2] == name
 
 
-def given(config: DictConfig) -> list[str]:
-    """What defines the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""
+def _given(config: DictConfig) -> list[str]:
     params = config.hydra.sweeper.get("params") or {}
     return [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
 
 
-def study(config: DictConfig) -> str | None:
-    """The study in Optuna's storage that a search resumes or begins; None if it is not a search."""
-    if not _searches(config):
-        return None
-    from partsight.sweep.search import settings
-
-    return settings.study_name(settings.of(config), config)
-
-
-def swept(config: DictConfig) -> list[str]:
-    """The keys that differ between the jobs."""
+def _swept(config: DictConfig) -> list[str]:
     parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     params = config.hydra.sweeper.get("params") or {}
     return [o.key_or_group for o in parsed if o.is_sweep_override()] + [str(key).lstrip("+") for key in params]
@@ -111,9 +111,9 @@ def _job_overrides(config: DictConfig, folders: Sequence[Path]) -> list[list[str
         return search.jobs(config, folders)
     if is_a(config.hydra.sweeper, "BasicSweeper"):
         if config.hydra.sweeper.get("params"):  # the command line itself has been checked
-            if problems := command_line.problems(given(config), folders, multirun=True):
+            if problems := command_line.problems(_given(config), folders, multirun=True):
                 raise Problems("The sweep cannot run", problems)
-        parsed = OverridesParser.create().parse_overrides(given(config))
+        parsed = OverridesParser.create().parse_overrides(_given(config))
         if drawn := [f"{o.input_line}: values to draw from; add hydra/sweeper=search" for o in parsed if _drawn(o)]:
             raise Problems("The sweep cannot run", drawn)
         return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
@@ -140,7 +140,7 @@ def _unresolved(config: DictConfig) -> list[str]:
 def _unused_rates(config: DictConfig, job: Config) -> list[str]:
     """The table would show the swept rates beside figures that nothing was trained with."""
     own = _searches(config) or is_a(config.hydra.sweeper, "BasicSweeper")  # another's params may have another form
-    lines = given(config) if own else list(config.hydra.overrides.task)
+    lines = _given(config) if own else list(config.hydra.overrides.task)
     rates = [o for o in OverridesParser.create().parse_overrides(lines) if o.key_or_group == "training.learning_rate"]
     if not job.training.find_learning_rate or not rates or not rates[-1].is_sweep_override():
         return []

@@ -23,7 +23,9 @@ from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 from partsight import console, failure, whole_file
 from partsight.config import Config
 from partsight.errors import PartsightError
+from partsight.overrides import key_of
 from partsight.run_files import FIGURES
+from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import trial
 from partsight.tracking import store
 
@@ -44,48 +46,34 @@ class Parent:
     """A search's study in Optuna's storage."""
 
 
-def open_run(
-    jobs: Sequence[Config],
-    overrides: Sequence[str],
-    swept: Sequence[str],
-    folder: Path,
-    study: str | None = None,
-    listed: Sequence[Sequence[str]] | None = None,
-) -> Parent:
+def open_run(sweep: Sweep, folder: Path) -> Parent:
     """Creates the parent run and announces it to the jobs of the sweep in `folder`.
 
     An earlier sweep with the same overrides and settings (files may have changed), or for a search the same overrides
-    and `study`, is resumed in its own parent run if its jobs can be recognised and no other process is running it: of
+    and study, is resumed in its own parent run if its jobs can be recognised and no other process is running it: of
     two sweeps the later would overwrite the table and status of the first. A sweep that is stopped early (Ctrl-C,
     SIGTERM) ends its parent KILLED when the process exits.
-
-    Args:
-        jobs: settings of all of them, or of some if a sweeper chooses them as it goes.
-        overrides: what defines them.
-        swept: keys whose values differ between them.
-        folder: of the sweep.
-        study: a search's study in Optuna's storage.
-        listed: overrides of every job; None for a sweeper that chooses its jobs as it goes.
 
     Raises:
         PartsightError: another worker of the same study is at work in the same folder.
     """
-    tracking, text = jobs[0].tracking, " ".join(overrides)
-    what = {"study": study} if study else {"settings": _digest(jobs)}  # a study has checked the settings itself
+    settings, study, text = sweep.settings, sweep.study, " ".join(sweep.overrides)
+    tracking = settings[0].tracking
+    what = {"study": study} if study else {"settings": _digest(settings)}  # a study has checked the settings itself
     what = {"overrides": text[:MAX_TAG_VAL_LENGTH], "kind": "sweep"} | what
     client, experiment = store.prepare(tracking)
     if study and _other_worker_in(folder, study, client):
         raise PartsightError(
             f"hydra.sweep.dir={folder}: another worker of the study {study} is using this folder; give this one another"
         )
-    if others := sorted({job.tracking.experiment for job in jobs} - {tracking.experiment}):
+    if others := sorted({job.tracking.experiment for job in settings} - {tracking.experiment}):
         console.say(
             f"The sweep's own run is in the MLflow experiment {tracking.experiment}, but some jobs are in "
             f"{', '.join(others)}, where MLflow does not show them below it; tracking.experiment=NAME keeps "
             "them together"
         )
     earlier = None
-    if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in jobs):
+    if all(job.seed >= 0 and job.resume == "auto" and not job.rerun for job in settings):
         begun = client.search_runs([experiment], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"])
         same = [run for run in begun if what.items() <= run.data.tags.items()]
         earlier = next((run for run in same if not _at_work(run)), None)
@@ -101,8 +89,8 @@ def open_run(
         name = f"sweep {text}"[: store.LONGEST_NAME]
         with store.refusals_told(tracking):
             run_id = client.create_run(experiment, run_name=name, tags=what | worker).info.run_id
-    known = None if listed is None else tuple(tuple(job) for job in listed)
-    parent = Parent(store.uri(tracking), run_id, tuple(swept), known, study)
+    listed = None if sweep.jobs is None else tuple(tuple(job) for job in sweep.jobs)
+    parent = Parent(store.uri(tracking), run_id, tuple(sweep.swept), listed, study)
     folder.mkdir(parents=True, exist_ok=True)
     whole_file.write(folder / FILE, json.dumps(asdict(parent)))
     for number in range(len(listed or ())):
@@ -240,6 +228,6 @@ def apart(hydra: Any) -> str:
     """What distinguishes a job of a sweep, `gem learning_rate=0.001`; without what every run's name says anyway."""
     parent = _of_job(hydra)
     swept = set(parent.swept if parent else ()) - {"backbone", "fold", "repeat"}
-    given = (text.lstrip("+").partition("=") for text in hydra.overrides.task)
-    named = ((key.split("."), value) for key, _, value in given if key in swept)
+    given = {key_of(text): text.partition("=")[2] for text in hydra.overrides.task}
+    named = ((key.split("."), value) for key, value in given.items() if key in swept)
     return " ".join(value if len(path) == 1 else f"{path[-1]}={value}" for path, value in named)

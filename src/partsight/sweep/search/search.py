@@ -46,8 +46,8 @@ def jobs(config: DictConfig, folders: Sequence[Path]) -> list[list[str]]:
     return space.read(asked.params, given).corners()
 
 
-def open_study(config: DictConfig, corners: Sequence[Config]) -> None:
-    """Creates the study, or checks that it can be resumed.
+def open_study(config: DictConfig, corners: Sequence[Config]) -> str:
+    """Creates the study, or checks that it can be resumed; its name.
 
     Args:
         config: composed, the hydra section included.
@@ -63,6 +63,7 @@ def open_study(config: DictConfig, corners: Sequence[Config]) -> None:
     name = settings.study_name(asked, config)
     url, metric = settings.storage_url(asked), first.prediction.metric
     studies.opened(url, name, metric, shared, drawn, named=asked.study_name is not None)
+    return name
 
 
 def _shared(first: Config, drawn: Sequence[str]) -> dict[str, Any]:
