@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, tree
 
-from hydra_plugins.partsight_isolated.launcher import IsolatedLauncher
+from hydra_plugins.partsight_plugins.isolated import IsolatedLauncher
 from partsight import failure
 from partsight.sweep import isolation
 from partsight.sweep.isolation import Slot, slots

@@ -16,12 +16,13 @@ from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from searches import RATE, Answers, composed, search_for, states, study
 
-from hydra_plugins.partsight_search.sweeper import SearchSweeper
+from hydra_plugins.partsight_plugins.search import SearchSweeper
 from partsight import failure
 from partsight.config import AugmentationConfig, Config, PredictionConfig, TrackingConfig
 from partsight.errors import PartsightError, Problems
 from partsight.run_files import FIGURES
 from partsight.sweep import collect, parent
+from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import reports, search, studies, trial
 
 ROC_AUC = PredictionConfig(metric="ROC_AUC")

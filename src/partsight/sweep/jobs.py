@@ -110,10 +110,11 @@ def _job_overrides(config: DictConfig, folders: Sequence[Path]) -> list[list[str
 
         return search.jobs(config, folders)
     if is_a(config.hydra.sweeper, "BasicSweeper"):
-        if config.hydra.sweeper.get("params"):  # the command line itself has been checked
-            if problems := command_line.problems(_given(config), folders, multirun=True):
-                raise Problems("The sweep cannot run", problems)
-        parsed = OverridesParser.create().parse_overrides(_given(config))
+        given = _given(config)
+        in_params = config.hydra.sweeper.get("params")  # the command line itself has been checked
+        if in_params and (problems := command_line.problems(given, folders, multirun=True)):
+            raise Problems("The sweep cannot run", problems)
+        parsed = OverridesParser.create().parse_overrides(given)
         if drawn := [f"{o.input_line}: values to draw from; add hydra/sweeper=search" for o in parsed if _drawn(o)]:
             raise Problems("The sweep cannot run", drawn)
         return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class IsolatedLauncherConf:
     """Settings under hydra.launcher."""
 
-    _target_: str = "hydra_plugins.partsight_isolated.launcher.IsolatedLauncher"
+    _target_: str = "hydra_plugins.partsight_plugins.isolated.IsolatedLauncher"
     n_jobs: int = 1
     """Jobs that run at the same time; cores and GPUs are divided among them."""
 

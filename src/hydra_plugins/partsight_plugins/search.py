@@ -23,7 +23,7 @@ from partsight.sweep.search.settings import SearchSettings
 class SearchSweeperConf(SearchSettings):
     """Settings under hydra.sweeper."""
 
-    _target_: str = "hydra_plugins.partsight_search.sweeper.SearchSweeper"
+    _target_: str = "hydra_plugins.partsight_plugins.search.SearchSweeper"
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="search", node=SearchSweeperConf, provider="partsight")
@@ -34,13 +34,12 @@ class SearchSweeper(Sweeper):
 
     def __init__(self, **settings: Any) -> None:
         # Settings are read from the config, typed: the check of all jobs, which runs before this, needs them too.
-        self.hydra_context: HydraContext | None = None
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before `sweep`."""
-        self.hydra_context, self.config = hydra_context, config
+        self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

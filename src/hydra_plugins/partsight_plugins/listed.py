@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra._internal.core_plugins import basic_sweeper  # not its class: Hydra takes every class here for a plugin
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING
 
 
 @dataclass
 class ListedSweeperConf:
     """Settings under hydra.sweeper."""
 
-    _target_: str = "hydra_plugins.partsight_listed.sweeper.ListedSweeper"
+    _target_: str = "hydra_plugins.partsight_plugins.listed.ListedSweeper"
     file: str = MISSING
     """JSON: a list of jobs, each a list of overrides."""
     params: dict[str, str] | None = None
@@ -30,20 +28,12 @@ class ListedSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="listed", node=ListedSweeperConf, provider="partsight")
 
 
-class ListedSweeper(Sweeper):
+class ListedSweeper(basic_sweeper.BasicSweeper):
     """Launches the jobs that a file lists, in order."""
 
     def __init__(self, file: str, params: object = None) -> None:
+        super().__init__(max_batch_size=None)
         self.jobs: list[list[str]] = json.loads(Path(file).read_text(encoding="utf-8"))
-        self.launcher: Launcher | None = None
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra before the sweep."""
-        from hydra.core.plugins import Plugins
-
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Runs all jobs; `arguments`, the command's own overrides, apply to each."""

@@ -1,0 +1,1 @@
+"""The launcher `isolated` and the sweepers `listed` and `search`."""
