@@ -18,7 +18,7 @@ from partsight.run import earlier, facts, keeping, pseudo_training, training
 from partsight.run.earlier import Earlier
 from partsight.run.resolved import resolve
 from partsight.run.stage import Stage, named_apart, run_name
-from partsight.sweep.parent import apart, parent_of
+from partsight.sweep.parent import job_label, parent_of
 from partsight.sweep.search import reports, trial
 from partsight.tracking import store
 from partsight.tracking.run import tracked
@@ -38,7 +38,7 @@ def run(config: Config) -> float:
     processes.end_with_first()
     banners = console.note_banners()
     drawn, asked = config.seed < 0, config.training.batch_size
-    resolved = resolve(named_apart(config, apart(HydraConfig.get())))
+    resolved = resolve(named_apart(config, job_label(HydraConfig.get())))
     config, computer, divided, start = resolved.config, resolved.computer, resolved.divided, resolved.start
     folder = Path(HydraConfig.get().runtime.output_dir)
     told = reports.callbacks(folder, config)

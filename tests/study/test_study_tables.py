@@ -15,8 +15,8 @@ from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task, label_texts
 from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS
+from partsight.study import inputs, results, speed_tables, tables, timing, writing
 from partsight.study import plan as planning
-from partsight.study import results, speed_tables, tables, timing, today, writing
 from partsight.study.definition import read_protocol, read_study
 
 CONF = [config.conf_folder()]
@@ -51,7 +51,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task
     path.write_text(text)
     seen = pd.DataFrame({"row": [0], "kind": ["copy"]})
     there = SimpleNamespace(fingerprint=FACTS["data_fingerprint"], seen=seen)
-    monkeypatch.setattr(today, "read", lambda config: there)
+    monkeypatch.setattr(inputs, "read", lambda config: there)
     plan = planning.plan(read_study(str(path), CONF), read_protocol("own", CONF), [], CONF, folder / "out")
     for run in plan.runs:
         run.folder.mkdir(parents=True)
@@ -83,8 +83,8 @@ def changed(run: planning.Run, **facts: str) -> None:
 
 
 def test_runs_of_the_same_data_are_compared(plan: planning.Plan) -> None:
-    told = writing.told(plan)
-    assert results.differences(results.finished(plan, today.Today())) == []
+    told = writing.result(plan)
+    assert results.differences(results.finished(plan, inputs.CurrentInputs())) == []
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     assert "data" not in told.parts[0].table
     assert [part.heading for part in told.parts] == [
@@ -98,7 +98,7 @@ def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_st
 ) -> None:
     published = STUDY.replace("right: {", "right: {published: {Accuracy: 0.987}, ")
     plan = planned(tmp_path, monkeypatch, published, BINARY)
-    told = writing.told(plan)
+    told = writing.result(plan)
     _, _, markdown, page = (path.read_text() for path in writing.write(plan, told))
     assert "<td>right (best)</td>" in page
     assert "| right (best) |" in markdown
@@ -114,7 +114,7 @@ def test_a_figure_published_at_a_threshold_stands_at_that_one_alone(
     at = "thresholds: [0.2, 0.5]\npublished_at: {0.5: {Accuracy: 0.987}}\n"
     only = STUDY.replace("  wrong: {settings: [backbone=resnet34]}\n", "") + at
     plan = planned(tmp_path, monkeypatch, only, BINARY)
-    told = writing.told(plan)
+    told = writing.result(plan)
     assert told.parts[0].table["Accuracy, published"].tolist() == ["", "98.7"]
     nothing = tables.read_figures(plan.study, tmp_path / "none.csv")
     assert nothing["published"].fillna(0).tolist() == [0, 0.987]
@@ -125,7 +125,7 @@ def test_validation_rows_are_tabulated_where_no_test_row_has_a_label(plan: plann
         table = predictions.read(run.folder / TEST_PREDICTIONS)
         predictions.write(table.assign(split="validation"), run.folder / PREDICTIONS)
         predictions.write(table.assign(label=None, loss=np.nan), run.folder / TEST_PREDICTIONS)
-    told = writing.told(plan)
+    told = writing.result(plan)
     assert [part.heading for part in told.parts] == ["Validation rows (10)"]
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     assert not any(note.startswith("COPIES AND LOOK-ALIKES UNKNOWN") for note in told.notes)
@@ -135,12 +135,12 @@ def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch:
     three = STUDY.replace("figures:", "  other: {settings: [backbone=resnet50]}\nfigures:")
     plan = planned(tmp_path, monkeypatch, three, BINARY)
     changed(plan.runs[2], weights="random")
-    assert writing.told(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
+    assert writing.result(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
 
 
 def test_p_is_of_the_accuracy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned(tmp_path, monkeypatch, STUDY.replace("[Accuracy]", "[F1]"), BINARY)
-    told = writing.told(plan)
+    told = writing.result(plan)
     figures = told.figures.query("variant == 'wrong' and rows == @results.TEST").set_index("metric")
     assert figures["p"].notna().to_dict() == {"F1": False, "Accuracy": True}
     assert told.parts[0].table["p"].tolist() == ["", "0.002"]
@@ -148,7 +148,7 @@ def test_p_is_of_the_accuracy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_lines_with_different_numbers_of_runs_are_not_compared(plan: planning.Plan) -> None:
     """One run is right about all of a few hard pictures more easily than the mean of two."""
-    first, *_ = results.entries(results.finished(plan, today.Today()), results.TEST, [])
+    first, *_ = results.entries(results.finished(plan, inputs.CurrentInputs()), results.TEST, [])
     twice = dataclasses.replace(first, variant="twice", tables=(*first.tables, first.tables[0].assign(repeat=1)))
     assert tables._verdicts([first, dataclasses.replace(first, variant="again")])
     assert tables._verdicts([first, twice]) == {}
@@ -156,7 +156,7 @@ def test_lines_with_different_numbers_of_runs_are_not_compared(plan: planning.Pl
 
 def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = STUDY.replace("backbone=resnet34]", "backbone=resnet34], protocols: {own: [training.batch_size=64]}")
-    notes = writing.told(planned(tmp_path, monkeypatch, own, BINARY)).notes
+    notes = writing.result(planned(tmp_path, monkeypatch, own, BINARY)).notes
     assert "Under this protocol wrong has `training.batch_size=64`." in notes
 
 
@@ -182,7 +182,7 @@ def test_runs_without_a_figure_are_counted_in_the_table_and_its_csv(
     path = plan.runs[2].folder / TEST_PREDICTIONS
     table = predictions.read(path)
     predictions.write(table[table["label"] == "good"].reset_index(drop=True), path)
-    told = writing.told(plan)
+    told = writing.result(plan)
     assert told.parts[0].table["ROC_AUC"].str.contains(r"\(2 of 3\)").tolist() == [True, False]
     assert not told.parts[0].table["Accuracy"].str.contains(" of 3").any()
     assert any(note.startswith("(4 of 5): mean") for note in told.notes)
@@ -194,7 +194,7 @@ def test_runs_without_a_figure_are_counted_in_the_table_and_its_csv(
 def test_variants_that_were_not_run_keep_their_published_figures(
     plan: planning.Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = writing.told(plan).figures
+    figures = writing.result(plan).figures
     figures[figures["variant"] == "right"].to_csv(tmp_path / "figures.csv", index=False)
     shown = tables.shown(plan.study, tables.read_figures(plan.study, tmp_path / "figures.csv"), results.TEST)
     assert shown["variant"].tolist() == ["right (best)", "wrong"]
@@ -205,7 +205,7 @@ def test_variants_that_were_not_run_keep_their_published_figures(
 
 def test_runs_of_different_data_are_told_and_not_compared(plan: planning.Plan) -> None:
     changed(plan.runs[1], data_fingerprint="99e45678aa")
-    told = writing.told(plan)
+    told = writing.result(plan)
     (note,) = [text for text in told.notes if text.startswith("RUNS OF DIFFERENT DATA")]
     assert "#12e45678: right; #99e45678: wrong" in note
     everything, without_copies = told.parts
@@ -221,7 +221,7 @@ def test_runs_of_different_data_are_told_and_not_compared(plan: planning.Plan) -
 def test_one_variant_of_different_data_is_two_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = planned(tmp_path, monkeypatch, f"{STUDY}repeats: 2\n", BINARY)
     changed(plan.runs[1], data_fingerprint="99e45678aa")
-    table = writing.told(plan).parts[0].table
+    table = writing.result(plan).parts[0].table
     assert table[["variant", "runs"]].to_numpy().tolist() == [["right", "1"], ["right", "1"], ["wrong", "2"]]
 
 
@@ -231,9 +231,9 @@ def test_one_variant_of_different_weights_is_told_and_not_compared(
     plan = planned(tmp_path, monkeypatch, f"{STUDY}repeats: 2\n", BINARY)
     for run in plan.runs[2:]:
         changed(run, weights="hub:b")  # another variant's may be others
-    assert results.differences(results.finished(plan, today.Today())) == []
+    assert results.differences(results.finished(plan, inputs.CurrentInputs())) == []
     changed(plan.runs[1], weights="hub:b")
-    told = writing.told(plan)
+    told = writing.result(plan)
     assert any(text.startswith("RUNS OF DIFFERENT WEIGHTS: those of right start from hub:a") for text in told.notes)
     assert told.parts[0].table["variant"].tolist() == ["right", "wrong"]
     assert "p" not in told.parts[0].table
@@ -245,14 +245,14 @@ def test_variants_that_name_data_of_their_own_are_compared_on_the_same_test_rows
     own = STUDY.replace("[backbone=resnet34]", "[backbone=resnet18, data.unlabeled_table=more.csv]")
     plan = planned(tmp_path, monkeypatch, own, BINARY)
     changed(plan.runs[1], data_fingerprint="99e45678aa")
-    assert results.differences(results.finished(plan, today.Today())) == []
-    assert writing.told(plan).parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
+    assert results.differences(results.finished(plan, inputs.CurrentInputs())) == []
+    assert writing.result(plan).parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
 
 
 def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: planning.Plan) -> None:
     for run in plan.runs:
         changed(run, data_fingerprint="99e45678aa")
-    told = writing.told(plan)
+    told = writing.result(plan)
     assert len(told.parts) == 1
     assert any(text.startswith("PICTURES OR LABELS CHANGED SINCE THESE RUNS: right / wrong.") for text in told.notes)
     assert any(text.startswith("COPIES AND LOOK-ALIKES UNKNOWN for right, wrong") for text in told.notes)
@@ -260,17 +260,17 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
 
 @pytest.mark.parametrize("tag", LOUD)
 def test_what_a_run_said_loudly_is_a_note_with_its_title(plan: planning.Plan, tag: str) -> None:
-    before = writing.told(plan).notes
+    before = writing.result(plan).notes
     changed(plan.runs[1], **{tag: "4 rows"})
-    (note,) = set(writing.told(plan).notes) - set(before)
+    (note,) = set(writing.result(plan).notes) - set(before)
     assert " in wrong: " in note
 
 
 def test_runs_of_several_devices_are_told(plan: planning.Plan) -> None:
     """The machine is no part of a study's settings: some runs may be made on one machine and the rest on another."""
-    before = writing.told(plan).notes
+    before = writing.result(plan).notes
     changed(plan.runs[1], device="cuda", precision="bf16-mixed")
-    (note,) = set(writing.told(plan).notes) - set(before)
+    (note,) = set(writing.result(plan).notes) - set(before)
     assert "(cpu in 32-true, threads: 1: right; cuda in bf16-mixed: wrong)" in note
 
 
@@ -279,7 +279,7 @@ def test_a_chart_has_per_cent_where_the_table_has(tmp_path: Path, monkeypatch: p
         folder = tmp_path / metric
         folder.mkdir()
         plan = planned(folder, monkeypatch, STUDY.replace("[Accuracy]", f"[{metric}]"), BINARY)
-        figure = writing.chart(plan.study, writing.told(plan).figures, results.TEST)
+        figure = writing.chart(plan.study, writing.result(plan).figures, results.TEST)
         ticks = figure.axes[0].xaxis.get_major_formatter().format_ticks([0.5, 1.5])
         assert ticks == (["50%", "150%"] if percent else ["0.5", "1.5"])
 
@@ -288,8 +288,8 @@ def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.Monk
     def unmounted(config: config.Config) -> None:
         raise PartsightError("data.root=/mnt/parts: there is no such folder")
 
-    monkeypatch.setattr(today, "read", unmounted)
-    told = writing.told(plan)
+    monkeypatch.setattr(inputs, "read", unmounted)
+    told = writing.result(plan)
     assert [part.heading for part in told.parts] == ["Test rows, as published (10)"]
     assert told.parts[0].table["variant"].tolist() == ["right (best)", "wrong"]
     (note,) = [text for text in told.notes if text.startswith("COPIES AND LOOK-ALIKES UNKNOWN for right, wrong")]
@@ -300,7 +300,7 @@ def test_a_table_needs_no_pictures(plan: planning.Plan, monkeypatch: pytest.Monk
 def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = writing.told(planned(tmp_path, monkeypatch, f"{STUDY}thresholds: [0.3, 0.5]\n", SOFTMAX))
+    told = writing.result(planned(tmp_path, monkeypatch, f"{STUDY}thresholds: [0.3, 0.5]\n", SOFTMAX))
     assert told.parts[0].table["threshold"].tolist() == ["as decided"] * 2
     assert any(text.startswith("THRESHOLDS LEFT OUT for right, wrong") for text in told.notes)
 
@@ -320,7 +320,7 @@ def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:
             speed = facts | dict.fromkeys(speed_tables.COLUMNS, 1.0)
             (run.folder / timing.FILE).write_text(yaml.safe_dump(speed))
             (run.folder / planning.FINISHED).write_text(f'{{"results_version": {RESULTS_VERSION}}}')
-        result = writing.told(plan)
+        result = writing.result(plan)
         return result.parts[0].table, "\n".join(result.notes)
 
     alone, notes = told("A", "A")

@@ -111,14 +111,14 @@ def test_a_job_that_cannot_be_started_costs_the_others_nothing(
     """The disk is full; the server died, as it does where memory for one more process is wanting; no more threads."""
     started = []
 
-    def full(job: isolation.Job, *_: object, **named: object) -> None:
+    def full(job: isolation.JobSpec, *_: object, **named: object) -> None:
         started.append(job.number)
         raise error
 
     monkeypatch.setattr(isolation, "start_server", lambda: None)
     monkeypatch.setattr(isolation, "_start", full)
     shared: Any = None
-    jobs = [isolation.Job(number, tmp_path / str(number), OmegaConf.create()) for number in range(2)]
+    jobs = [isolation.JobSpec(number, tmp_path / str(number), OmegaConf.create()) for number in range(2)]
     assert isolation.run_all(jobs, shared, 1) == {0: None, 1: None}
     assert started == [0, 1]
     assert f"Job 1: could not be started: {error}" in capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_a_job_whose_log_cannot_be_opened_is_not_started(
     (tmp_path / "0" / isolation.LOG).mkdir(parents=True)
     monkeypatch.setattr(isolation, "start_server", lambda: None)
     shared: Any = None
-    assert isolation.run_all([isolation.Job(0, tmp_path / "0", OmegaConf.create())], shared, 1) == {0: None}
+    assert isolation.run_all([isolation.JobSpec(0, tmp_path / "0", OmegaConf.create())], shared, 1) == {0: None}
     assert "Job 0: could not be started: [Errno 21] Is a directory" in capsys.readouterr().out
 
 
@@ -146,9 +146,9 @@ def test_a_job_has_the_number_of_its_trial(tmp_path: Path, monkeypatch: pytest.M
                 composed.hydra.sweep.subdir = text.partition("=")[2]
             return composed
 
-    given: list[isolation.Job] = []
+    given: list[isolation.JobSpec] = []
 
-    def run_all(jobs: list[isolation.Job], *_: object) -> dict[int, None]:
+    def run_all(jobs: list[isolation.JobSpec], *_: object) -> dict[int, None]:
         given.extend(jobs)
         return dict.fromkeys(job.number for job in jobs)
 
@@ -166,10 +166,10 @@ def test_a_job_has_the_number_of_its_trial(tmp_path: Path, monkeypatch: pytest.M
 def test_an_error_that_hydra_would_raise_is_recorded(tmp_path: Path) -> None:
     """Hydra's sweeper raises it from a job, and the jobs after it would not run."""
     given, taken = multiprocessing.Pipe()
-    given.send_bytes(cloudpickle.dumps(isolation.Ended(JobStatus.FAILED, ValueError("no such key"))))
+    given.send_bytes(cloudpickle.dumps(isolation.JobOutcome(JobStatus.FAILED, ValueError("no such key"))))
     process: Any = SimpleNamespace(join=lambda: None, exitcode=0)
     thread: Any = SimpleNamespace(join=lambda timeout: None)
-    job = isolation.Job(0, tmp_path, OmegaConf.create())
+    job = isolation.JobSpec(0, tmp_path, OmegaConf.create())
     assert isolation._result(isolation._Running(job, Slot((), None), process, taken, thread)) is None
     assert failure.reason(tmp_path) == "ValueError: no such key"
 

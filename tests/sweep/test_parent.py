@@ -34,18 +34,18 @@ def sweep(tmp_path: Path) -> Path:
 
 def test_a_job_is_named_by_what_sets_it_apart(sweep: Path) -> None:
     job = hydra(sweep, "backbone=resnet18", "training.learning_rate=0.001", "head=gem", "fold=1", "seed=1")
-    config = named_apart(Config(backbone="resnet18", fold=1), parent.apart(job))
+    config = named_apart(Config(backbone="resnet18", fold=1), parent.job_label(job))
     assert run_name(config) == "learning_rate=0.001 gem, resnet18 fold 1"
 
 
 def test_a_name_that_is_given_stays(sweep: Path) -> None:
     config = Config(tracking=TrackingConfig(run_name="mine"))
-    assert run_name(named_apart(config, parent.apart(hydra(sweep, "head=gem")))) == "mine"
+    assert run_name(named_apart(config, parent.job_label(hydra(sweep, "head=gem")))) == "mine"
 
 
 def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
     alone = hydra(sweep, "head=gem", mode=RunMode.RUN)
-    assert run_name(named_apart(Config(), parent.apart(alone))) == "resnet50 fold 0"
+    assert run_name(named_apart(Config(), parent.job_label(alone))) == "resnet50 fold 0"
 
 
 def test_a_sweep_in_the_folder_of_a_search_reports_to_none_of_its_trials(tmp_path: Path) -> None:

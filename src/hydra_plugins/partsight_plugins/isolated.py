@@ -65,13 +65,13 @@ class IsolatedLauncher(Launcher):
                 if subdir.isdigit():  # a search's trial, whose number need not follow the last one's
                     config.hydra.job.id = config.hydra.job.num = number = int(subdir)
             folder = Path(str(config.hydra.sweep.dir)) / subdir
-            jobs.append(isolation.Job(number, folder, config))
+            jobs.append(isolation.JobSpec(number, folder, config))
         shared = isolation.Shared(self.hydra_context, self.task_function, Singleton.get_state())
         results = isolation.run_all(jobs, shared, self.n_jobs)
         return [_as_hydra_has_it(job.config, results[job.number]) for job in jobs]
 
 
-def _as_hydra_has_it(config: DictConfig, ended: "isolation.Ended | None") -> JobReturn:
+def _as_hydra_has_it(config: DictConfig, ended: "isolation.JobOutcome | None") -> JobReturn:
     """Without a result: COMPLETED with nan, because Hydra's sweeper raises on FAILED and there would be no table."""
     job = JobReturn(overrides=list(config.hydra.overrides.task), cfg=config, hydra_cfg=config)
     job.status = ended.status if ended else JobStatus.COMPLETED

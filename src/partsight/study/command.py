@@ -106,11 +106,11 @@ def _outdated(plan: Plan) -> list[Run]:
     """Finished runs whose data or first weights have changed; says which, and what cannot be read."""
     if plan.study.kind == "time" or len(plan.missing) == len(plan.runs):  # the next lines take a while to import
         return []
-    from partsight.study import today
+    from partsight.study import inputs
 
-    found, problems = today.outdated(plan)
+    found, problems = inputs.outdated(plan)
     for what, runs in found.items():
-        console.say(f"Will be run again because {what} changed: {today.some([run.title for run in runs])}")
+        console.say(f"Will be run again because {what} changed: {inputs.some([run.title for run in runs])}")
     for problem in problems:
         console.say(f"Cannot check whether finished runs used the current data and weights: {problem}")
     return [run for runs in found.values() for run in runs]
@@ -142,7 +142,7 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
 def _conclude(plan: Plan) -> list[Path]:
     from partsight.study import results, writing
 
-    result = writing.told(plan)
+    result = writing.result(plan)
     try:
         paths = writing.write(plan, result)
     except OSError as error:

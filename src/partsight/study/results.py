@@ -13,9 +13,9 @@ from partsight import failure
 from partsight.evaluation import predictions, scored, task_file
 from partsight.evaluation.task import Task
 from partsight.run_files import PREDICTIONS, TASK, TEST_PREDICTIONS, TIMING
-from partsight.study import today
+from partsight.study import inputs
+from partsight.study.inputs import CurrentInputs
 from partsight.study.plan import Plan, Run
-from partsight.study.today import Today
 
 TEST, NO_COPIES, NO_LOOKALIKES = "test", "test, no copies", "test, no look-alikes"
 """All test rows; without exact copies of other rows; without pictures that look like one of another row."""
@@ -33,7 +33,7 @@ class Finished:
     leaks_known: bool
     """Whether it is known which test rows the model may have seen: the data set can be read and is unchanged."""
     changed: tuple[str, ...]
-    """`Today.changed`."""
+    """`CurrentInputs.changed`."""
     facts: Mapping[str, str]
     timing: Mapping[str, float]
 
@@ -79,13 +79,13 @@ class Entry:
         return share
 
 
-def finished(plan: Plan, now: Today) -> list[Finished]:
+def finished(plan: Plan, now: CurrentInputs) -> list[Finished]:
     """Every finished run of the plan, in order; test rows also without those seen in training."""
     return [_finished(run, plan.study.rows == "test", now) for run in plan.runs if run.done]
 
 
-def _finished(run: Run, tested: bool, now: Today) -> Finished:
-    facts = today.facts(run)
+def _finished(run: Run, tested: bool, now: CurrentInputs) -> Finished:
+    facts = inputs.facts(run)
     test = _labelled_test_rows(run) if tested else None
     if test is None:
         tables, known = {VALIDATION: predictions.read(run.folder / PREDICTIONS)}, True
@@ -93,7 +93,7 @@ def _finished(run: Run, tested: bool, now: Today) -> Finished:
         data = now.data(run.config)
         alike = data.seen if data and data.fingerprint == facts["data_fingerprint"] else None
         tables, known = _of_test_rows(test, alike), alike is not None
-    timing = today.read_mapping(run.folder / TIMING)
+    timing = inputs.read_mapping(run.folder / TIMING)
     task = task_file.read(run.folder / TASK)
     return Finished(run, task, tables, known, now.changed(run), facts, timing)
 
@@ -153,7 +153,7 @@ def differences(found: Sequence[Finished]) -> list[str]:
                 titles.setdefault(one.data, []).append(one.run.title)
         if len(titles) == 1:
             continue
-        told = "; ".join(f"{mark(data)}: {today.some(of_data)}" for data, of_data in titles.items())
+        told = "; ".join(f"{mark(data)}: {inputs.some(of_data)}" for data, of_data in titles.items())
         said.append(
             f"RUNS OF DIFFERENT DATA: their pictures or labels differ ({told}). Lines are not comparable: "
             "there is no p and no best. Without --table the command repeats those whose data has changed since."

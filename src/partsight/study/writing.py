@@ -15,8 +15,8 @@ from partsight.insight import page, study_charts
 from partsight.insight.page import Block, Section
 from partsight.study import results, speed_tables, tables
 from partsight.study.definition import Study
+from partsight.study.inputs import CurrentInputs, some
 from partsight.study.plan import Plan
-from partsight.study.today import Today, some
 
 HEADINGS = {
     results.TEST: "Test rows, as published",
@@ -51,7 +51,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Told:
+class StudyResult:
     """A study's result."""
 
     runs: pd.DataFrame
@@ -62,11 +62,11 @@ class Told:
     notes: tuple[str, ...]
 
 
-def told(plan: Plan) -> Told:
+def result(plan: Plan) -> StudyResult:
     """The result of the runs that are finished."""
     if plan.study.kind == "time":
-        return _told_of_speed(plan)
-    now = Today()
+        return _result_of_speed(plan)
+    now = CurrentInputs()
     found = results.finished(plan, now)
     figures = tables.figure_table(plan, found)
     kinds = list(dict.fromkeys(figures["rows"])) if len(figures) else []
@@ -79,10 +79,10 @@ def told(plan: Plan) -> Told:
         )
         for rows in kinds
     ]
-    return Told(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures, now)))
+    return StudyResult(tables.run_table(plan, found), figures, tuple(parts), tuple(_notes(plan, found, figures, now)))
 
 
-def write(plan: Plan, result: Told) -> list[Path]:
+def write(plan: Plan, result: StudyResult) -> list[Path]:
     """runs.csv, figures.csv, table.md and study.html in the study's folder; their paths."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     paths = [plan.folder / name for name in ("runs.csv", "figures.csv", "table.md", "study.html")]
@@ -93,14 +93,14 @@ def write(plan: Plan, result: Told) -> list[Path]:
     return paths
 
 
-def _markdown(plan: Plan, result: Told) -> str:
+def _markdown(plan: Plan, result: StudyResult) -> str:
     parts = [f"## {plan.study.title}", plan.study.about, f"```bash\n{command_line(plan)}\n```"]
     parts += [f"### {part.heading}\n\n{tables.markdown(part.table)}" for part in result.parts]
     parts += ["\n".join(f"- {note}" for note in result.notes)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
 
-def _page(plan: Plan, result: Told) -> str:
+def _page(plan: Plan, result: StudyResult) -> str:
     told = [Section("Question", [page.text(plan.study.about or plan.study.title)])]
     for part in result.parts:
         plain = part.table.map(_unbroken)
@@ -162,13 +162,16 @@ def _of_the_protocol(plan: Plan) -> list[str]:
     return notes
 
 
-def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: Today) -> list[str]:
+def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame, now: CurrentInputs) -> list[str]:
     notes = [*_of_the_protocol(plan), f"Settings of all runs: `{' '.join(_common(plan))}`."]
     notes += _note_of_missing(plan)
     if figures.empty:
         return notes
     notes += (
-        _degraded(found) + _of_today(found, now) + results.differences(found) + _note_of_thresholds(plan.study, found)
+        _degraded(found)
+        + _of_changed_inputs(found, now)
+        + results.differences(found)
+        + _note_of_thresholds(plan.study, found)
     )
     several = bool((figures["runs"] > 1).any())
     spread = "Mean ± standard deviation over the runs; in brackets" if several else "In brackets"
@@ -231,7 +234,7 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
     return notes
 
 
-def _of_today(found: Sequence[results.Finished], now: Today) -> list[str]:
+def _of_changed_inputs(found: Sequence[results.Finished], now: CurrentInputs) -> list[str]:
     """Whether the runs used the current data and weights."""
     notes = []
     for what in dict.fromkeys(what for one in found for what in one.changed):
@@ -282,13 +285,13 @@ def _common(plan: Plan) -> list[str]:
     return [text for text in plan.runs[0].overrides if all(text in given for given in shared)]
 
 
-def _told_of_speed(plan: Plan) -> Told:
+def _result_of_speed(plan: Plan) -> StudyResult:
     speeds = speed_tables.speed_table(plan)
     notes = [*_of_the_protocol(plan), "Of a protocol, timed runs use neither batch size nor epochs."]
     notes += [f"Settings of all runs: `{' '.join(_common(plan))}`."]
     notes += _note_of_missing(plan)
     if speeds.empty:
-        return Told(speeds, speeds, (), tuple(notes))
+        return StudyResult(speeds, speeds, (), tuple(notes))
     machine = speeds[list(speed_tables.MACHINE)].drop_duplicates()
     answers = "the same" if plan.runs[0].config.prediction.mixed_precision else "float32"
     notes += [
@@ -303,4 +306,4 @@ def _told_of_speed(plan: Plan) -> Told:
     )
     drawn = study_charts.speed_chart(speeds, plan.study.title)
     part = Part("Speed and memory", speed_tables.shown(plan.study, speeds), page.picture(drawn, "The median pass."))
-    return Told(speeds, speeds, (part,), tuple(notes))
+    return StudyResult(speeds, speeds, (part,), tuple(notes))

@@ -55,7 +55,7 @@ def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> b
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRecord:
     """One run of a sweep, whatever became of it."""
 
     folder: Path
@@ -64,7 +64,7 @@ class Job:
     """By key."""
 
 
-def read_jobs(folder: Path) -> list[Job]:
+def read_jobs(folder: Path) -> list[JobRecord]:
     """The jobs of the sweep in `folder`, by number; jobs that another sweep or search left there are ignored."""
     found = parent.read(folder)
     if found is not None and found.jobs is not None:
@@ -87,8 +87,8 @@ def _tried_again(folder: Path) -> set[int]:
     return set(table.loc[table["state"] == trial.AGAIN, "trial"]) if len(table) else set()
 
 
-def _job(folder: Path, overrides: Sequence[str]) -> Job:
-    return Job(folder, {key_of(text): text.partition("=")[2] for text in overrides})
+def _job(folder: Path, overrides: Sequence[str]) -> JobRecord:
+    return JobRecord(folder, {key_of(text): text.partition("=")[2] for text in overrides})
 
 
 def _noted_by_hydra(folder: Path) -> list[str]:
@@ -97,7 +97,7 @@ def _noted_by_hydra(folder: Path) -> list[str]:
     return list(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
 
-def job_table(jobs: Sequence[Job]) -> pd.DataFrame:
+def job_table(jobs: Sequence[JobRecord]) -> pd.DataFrame:
     """One row per job: number, the overrides in which jobs differ, every figure; without a result no figures."""
     lines = []
     for job in jobs:
@@ -119,7 +119,7 @@ def _status(folder: Path) -> str:
     return PRUNED if trial.pruned(folder) else failed or "no result"
 
 
-def average_tables(jobs: Sequence[Job]) -> pd.DataFrame:
+def average_tables(jobs: Sequence[JobRecord]) -> pd.DataFrame:
     """Mean, sd and the pooled figure of each setting that ran on several folds, repeats or seeds; empty without any.
 
     Another seed counts as another repeat: within each, all folds together predict every row once.
@@ -150,12 +150,12 @@ def _numbered(tables: Sequence[tuple[object, pd.DataFrame]]) -> list[pd.DataFram
     return [table.assign(repeat=numbers[pair]) for pair, (_, table) in zip(pairs, tables, strict=True)]
 
 
-def _differing(jobs: Sequence[Job]) -> list[str]:
+def _differing(jobs: Sequence[JobRecord]) -> list[str]:
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
     return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
 
 
-def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: bool) -> None:
+def _track(folder: Path, jobs: Sequence[JobRecord], averages: pd.DataFrame, complete: bool) -> None:
     found = parent.read(folder)
     if found is None:
         return
@@ -175,7 +175,7 @@ def _track(folder: Path, jobs: Sequence[Job], averages: pd.DataFrame, complete: 
                 client.log_artifact(found.run_id, str(folder / name))
 
 
-def _without_a_result(jobs: Sequence[Job]) -> str:
+def _without_a_result(jobs: Sequence[JobRecord]) -> str:
     """Why a sweep has failed, in short."""
     numbers = [job.folder.name for job in jobs if _status(job.folder) not in (FINISHED, PRUNED)]
     if not numbers:

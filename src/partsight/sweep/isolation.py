@@ -38,7 +38,7 @@ GRACE_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Job:
+class JobSpec:
     """One run of a sweep."""
 
     number: int
@@ -57,7 +57,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobOutcome:
     """What a job's task returned, or the exception it raised."""
 
     status: JobStatus
@@ -104,7 +104,7 @@ def start_server() -> ForkServerContext:
     return context
 
 
-def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended | None]:
+def run_all(jobs: Sequence[JobSpec], shared: Shared, n_jobs: int) -> dict[int, JobOutcome | None]:
     """Runs every job in its own process, `n_jobs` at a time, in order.
 
     What a job prints goes to job.log in its folder and to the console (prefixed with its number if several run at
@@ -117,7 +117,7 @@ def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended
     free = slots(n_jobs, sorted(os.sched_getaffinity(0)), _gpus())
     waiting = list(jobs)
     running: dict[Connection, _Running] = {}
-    results: dict[int, Ended | None] = {}
+    results: dict[int, JobOutcome | None] = {}
     try:
         while waiting or running:
             while waiting and free:
@@ -141,15 +141,15 @@ def run_all(jobs: Sequence[Job], shared: Shared, n_jobs: int) -> dict[int, Ended
 
 @dataclass(frozen=True)
 class _Running:
-    job: Job
+    job: JobSpec
     slot: Slot
     process: ForkServerProcess
     result: Connection
-    """Delivers an `Ended`, or is closed without one."""
+    """Delivers an `JobOutcome`, or is closed without one."""
     printing: threading.Thread
 
 
-def _start(job: Job, shared: Shared, slot: Slot, server: ForkServerContext, named: bool) -> _Running:
+def _start(job: JobSpec, shared: Shared, slot: Slot, server: ForkServerContext, named: bool) -> _Running:
     job.folder.mkdir(parents=True, exist_ok=True)
     failure.forget(job.folder)
     log = (job.folder / LOG).absolute()  # hydra.job.chdir changes the job's folder
@@ -197,7 +197,7 @@ def _job(work: bytes, slot: Slot, result: Connection, output: Connection, printe
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
-    result.send_bytes(cloudpickle.dumps(Ended(job.status, job._return_value)))
+    result.send_bytes(cloudpickle.dumps(JobOutcome(job.status, job._return_value)))
 
 
 def _end_with_sweep(printed: Connection, log: Path) -> None:
@@ -254,8 +254,8 @@ def _print(output: Connection, kept: TextIO, prefix: str) -> None:
                 sys.stdout.flush()
 
 
-def _result(ended: _Running) -> Ended | None:
-    done: Ended | None = None
+def _result(ended: _Running) -> JobOutcome | None:
+    done: JobOutcome | None = None
     with contextlib.suppress(EOFError, ConnectionError):
         done = cloudpickle.loads(ended.result.recv_bytes())
     ended.process.join()
@@ -268,7 +268,7 @@ def _result(ended: _Running) -> Ended | None:
     return done
 
 
-def _failed(job: Job, reason: str) -> None:
+def _failed(job: JobSpec, reason: str) -> None:
     failure.record(job.folder, reason)
     console.say(f"Job {job.number}: {reason}; its output is in {job.folder / LOG}")
 

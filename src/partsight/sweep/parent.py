@@ -224,7 +224,7 @@ def _of_job(hydra: Any) -> Parent | None:
     return read(Path(hydra.sweep.dir)) if hydra.mode == RunMode.MULTIRUN else None
 
 
-def apart(hydra: Any) -> str:
+def job_label(hydra: Any) -> str:
     """What distinguishes a job of a sweep, `gem learning_rate=0.001`; without what every run's name says anyway."""
     parent = _of_job(hydra)
     swept = set(parent.swept if parent else ()) - {"backbone", "fold", "repeat"}

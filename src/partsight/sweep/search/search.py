@@ -56,8 +56,8 @@ def open_study(config: DictConfig, corners: Sequence[Config]) -> str:
     Raises:
         Problems: trials would be judged in different ways, or the study was begun with other settings.
     """
-    if apart := space.judged_apart(corners):
-        raise Problems("The search cannot run", apart)
+    if differing := space.differing_criteria(corners):
+        raise Problems("The search cannot run", differing)
     asked, drawn, first = settings.of(config), _space(config).drawn, corners[0]
     shared = _shared(first, [key.lstrip("+") for key in drawn])
     name = settings.study_name(asked, config)
@@ -118,8 +118,8 @@ def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], s
         if trials:
             jobs_returned, ends = launched(worker, trials)
             returned += jobs_returned
-            if apart := [text for end in ends for text in end.apart]:
-                return returned, _incomparable(study, apart)
+            if mismatches := [text for end in ends for text in end.mismatches]:
+                return returned, _incomparable(study, mismatches)
             for end in ends:
                 in_a_row, reason = (in_a_row + 1, end.said) if end.state == TrialState.FAIL else (0, "")
         elif left:
@@ -147,11 +147,11 @@ def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> t
     return trials, others, left - len(trials)
 
 
-def _incomparable(study: Study, apart: Sequence[str]) -> str:
+def _incomparable(study: Study, mismatches: Sequence[str]) -> str:
     return (
         f"Trials of the study {study.study_name} cannot be compared: one ran on other data, first weights or code; "
         "it counts as failed, and the search stops here:\n"
-        + "".join(f"  {text}\n" for text in dict.fromkeys(apart))
+        + "".join(f"  {text}\n" for text in dict.fromkeys(mismatches))
         + "Set data.*, model.* and the files they name as in the study's first trials; if those were "
         "wrong, choose another hydra.sweeper.study_name"
     )

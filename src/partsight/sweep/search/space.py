@@ -87,7 +87,7 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
     return Space(tuple(fixed.values()), drawn)
 
 
-def judged_apart(corners: Sequence[Config]) -> list[str]:
+def differing_criteria(corners: Sequence[Config]) -> list[str]:
     """Settings by which trials are judged and which differ between them, because a searched group sets them.
 
     corners: what `Space.corners` composes to.

@@ -51,16 +51,16 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class End:
+class TrialEnd:
     """How a trial ended."""
 
     state: TrialState
     said: str
-    apart: tuple[str, ...] = ()
+    mismatches: tuple[str, ...] = ()
     """How what it ran on differs from other trials; if it does, the trial has failed."""
 
 
-def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobReturn], list[End]]:
+def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobReturn], list[TrialEnd]]:
     """Runs these trials as jobs in folder/<number of the trial> and tells the study how they ended."""
     commands = []
     for one in trials:
@@ -72,7 +72,7 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
         # trials of several workers interleave, so consecutive job numbers would not match theirs
         commands.append([*given, f"hydra.sweep.subdir={one.number}"])
     try:
-        with _heard(trials):
+        with _heartbeat(trials):
             returned = worker.launcher.launch(commands, initial_job_idx=trials[0].number)
     except Exception as error:  # joblib, submitit and Ray return nothing for any job if the process of one was lost
         return [], _lost(worker, trials, f"{type(error).__name__}: {error}")
@@ -82,14 +82,14 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     ends = []
     for place, (one, job) in enumerate(zip(trials, returned, strict=True)):
         try:
-            ends.append(_tell(worker, one, _value(job)))
+            ends.append(_report(worker, one, _value(job)))
         except PartsightError as error:  # the storage fails, and would for the others too
             untold = ", ".join(str(worker.own(other)) for other in trials[place + 1 :])
             raise PartsightError(f"{error}\nNot reported either: {untold}" if untold else str(error)) from error
     return returned, ends
 
 
-def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[End]:
+def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[TrialEnd]:
     """Ends trials whose launcher failed, by the files they left; if none left a result, that counts as one failure."""
     console.say(f"The launcher failed: {reason}. If jobs are still on a cluster, cancel them there")
     ends = []
@@ -97,8 +97,8 @@ def _lost(worker: Worker, trials: Sequence[Trial], reason: str) -> list[End]:
         value = _value_on_disk(worker, one)
         if value is None:
             failure.record(worker.own(one), reason)
-        ends.append(_tell(worker, one, math.nan if value is None else value))
-    if all(end.state == TrialState.FAIL and not end.apart for end in ends):
+        ends.append(_report(worker, one, math.nan if value is None else value))
+    if all(end.state == TrialState.FAIL and not end.mismatches for end in ends):
         return ends[:1]
     return ends
 
@@ -108,7 +108,7 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
         try:
             value = _value_on_disk(worker, one)
             if value is not None:
-                _tell(worker, one, value)
+                _report(worker, one, value)
             else:
                 frozen = worker.study.get_trials(deepcopy=False)[one.number]
                 if not studies.take_back(worker.study, frozen, studies.attempt(frozen)):
@@ -118,7 +118,7 @@ def _hand_back(worker: Worker, trials: Sequence[Trial]) -> None:
 
 
 @contextmanager
-def _heard(trials: Sequence[Trial]) -> Iterator[None]:
+def _heartbeat(trials: Sequence[Trial]) -> Iterator[None]:
     """While the body runs, other workers can see that these trials have a worker."""
     over = threading.Event()
 
@@ -137,17 +137,17 @@ def _heard(trials: Sequence[Trial]) -> Iterator[None]:
         thread.join()
 
 
-def _tell(worker: Worker, one: Trial, value: float) -> End:
+def _report(worker: Worker, one: Trial, value: float) -> TrialEnd:
     """Tells the study how a trial ended."""
     study, own = worker.study, worker.own(one)
     if math.isnan(value) and failure.reason(own) is None and trial.pruned(own) is None and (own / FIGURES).is_file():
         failure.record(own, f"{worker.metric} is undefined on its validation rows")
     end = _ended(own, value, worker.metric)
     what = f"Trial {one.number} ({end.said}; its files are in {own}) could not be reported to the study"
-    if end.state != TrialState.FAIL and (apart := _differences(worker, own, what)):
+    if end.state != TrialState.FAIL and (mismatches := _differences(worker, own, what)):
         said = "ran on other data, first weights or code than the study's other trials"
-        failure.record(own, "\n".join([said, *apart]))
-        end = End(TrialState.FAIL, f"failed: {said}", tuple(apart))
+        failure.record(own, "\n".join([said, *mismatches]))
+        end = TrialEnd(TrialState.FAIL, f"failed: {said}", tuple(mismatches))
     try:
         studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
     except (UpdateFinishedTrialError, ValueError):
@@ -159,16 +159,16 @@ def _tell(worker: Worker, one: Trial, value: float) -> End:
     return end
 
 
-def _ended(own: Path, value: float, metric: str) -> End:
+def _ended(own: Path, value: float, metric: str) -> TrialEnd:
     if (pruned := trial.pruned(own)) is not None:
-        return End(TrialState.PRUNED, pruned)
+        return TrialEnd(TrialState.PRUNED, pruned)
     if math.isfinite(value):
-        return End(TrialState.COMPLETE, f"{metric} {value:.5f}")
+        return TrialEnd(TrialState.COMPLETE, f"{metric} {value:.5f}")
     reason = failure.reason(own)
-    return End(TrialState.FAIL, f"failed: {reason}" if reason else "failed")
+    return TrialEnd(TrialState.FAIL, f"failed: {reason}" if reason else "failed")
 
 
-def _store(study: Study, one: Trial, own: Path, end: End, value: float) -> None:
+def _store(study: Study, one: Trial, own: Path, end: TrialEnd, value: float) -> None:
     if (own / SETTINGS).is_file():
         one.set_user_attr("seed", _read(own / SETTINGS)["seed"])
     if end.state == TrialState.COMPLETE:

@@ -68,7 +68,7 @@ def read(config: Config) -> DataSet:
     return DataSet(*usable_examples(config), config.data)
 
 
-class Today:
+class CurrentInputs:
     """What is on disk now: each data set and each weights file is read once, when it is first asked for."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def outdated(plan: Plan) -> tuple[dict[str, list[Run]], list[str]]:
     """Finished runs of a study that trains whose inputs have changed since, by what changed; and what cannot be
     read."""
-    now = Today()
+    now = CurrentInputs()
     found: dict[str, list[Run]] = {}
     done = [run for run in plan.runs if run.done and (run.folder / FACTS).is_file()]
     for run in done:

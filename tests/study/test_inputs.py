@@ -16,8 +16,8 @@ from partsight.data import fingerprint, inspection, table
 from partsight.data.division import divide
 from partsight.model import plugins
 from partsight.study import command as study_command
+from partsight.study import inputs
 from partsight.study import plan as planning
-from partsight.study import today
 from partsight.study.definition import read_protocol, read_study
 
 CONF = [config.conf_folder()]
@@ -56,7 +56,7 @@ def make(runs: planning.Plan) -> None:
         inspected = inspection.inspect(examples.folder, examples.frame["image"])
         facts = {
             "data_fingerprint": fingerprint.fingerprint(examples, inspected),
-            "folds_digest": today.folds.digest(divide(examples, inspected, run.config).fold),
+            "folds_digest": inputs.folds.digest(divide(examples, inspected, run.config).fold),
             "weights": f"file:{hashlib.sha256(b'weights').hexdigest()}",
             "plugin_sources": json.dumps(plugins.sources(run.config.plugins)),
         }
@@ -66,15 +66,15 @@ def make(runs: planning.Plan) -> None:
 
 
 def outdated(plan: planning.Plan) -> dict[str, list[str]]:
-    found, problems = today.outdated(plan)
+    found, problems = inputs.outdated(plan)
     assert problems == []
     return {what: [run.title for run in runs] for what, runs in found.items()}
 
 
 def test_what_has_not_changed_is_left_alone_and_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     make(planned())
-    asked, read = [], today.read
-    monkeypatch.setattr(today, "read", lambda config: asked.append(1) or read(config))  # type: ignore[func-returns-value]
+    asked, read = [], inputs.read
+    monkeypatch.setattr(inputs, "read", lambda config: asked.append(1) or read(config))  # type: ignore[func-returns-value]
     assert outdated(planned()) == {}
     assert asked == [1]
 
