@@ -126,3 +126,21 @@ def test_a_run_that_the_system_killed_does_not_stay_running(
         runs = [client.create_run(experiment, tags=tags).info.run_id for tags in told]
     statuses = [client.get_run(run).info.status for run in runs]
     assert statuses == ["KILLED", "RUNNING" if kind == "kind: train" else "KILLED", "RUNNING"]
+
+
+def test_a_study_whose_experiment_is_another_now_has_a_parent_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config.register()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
+    conf = [config.conf_folder()]
+    (tmp_path / "one.yaml").write_text("settings: [usecase=casting, seed=1]\nvariants: {a: {}}\nprotocols: {own: []}\n")
+    parents = []
+    for name in ("parts", "others", "others"):
+        given = [f"tracking.experiment={name}"]
+        study = plan(read_study("one.yaml", conf), read_protocol("own", conf), given, conf)
+        with launch.parent_run(study) as (client, run_id):
+            parents.append((client.get_experiment(client.get_run(run_id).info.experiment_id).name, run_id))
+    assert [name for name, _ in parents] == ["parts", "others", "others"]
+    assert parents[1] == parents[2]

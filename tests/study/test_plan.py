@@ -244,14 +244,11 @@ def test_folds_may_be_those_of_a_file(tmp_path: Path) -> None:
     assert folds_of(given, tmp_path / "out") == [0, 4]
 
 
-def test_without_its_table_a_division_has_the_folds_that_were_begun(tmp_path: Path) -> None:
+def test_a_division_that_is_given_needs_its_table_even_to_be_listed(tmp_path: Path) -> None:
     given = by_column(tmp_path)
-    config.register()
-    for run in plan(read_study("kfold", CONF), read_protocol("own", CONF), given, CONF, tmp_path / "out").runs[1:]:
-        run.folder.mkdir(parents=True)
     (tmp_path / "parts.csv").unlink()
-    assert folds_of(given, tmp_path / "out", paths=False) == [1, 2]
-    assert folds_of(given, tmp_path / "elsewhere", paths=False) == [0, 1, 2, 3, 4]
+    with pytest.raises(Problems, match=r"parts\.csv.*\[variant: all folds\]"):
+        folds_of(given, tmp_path / "out", paths=False)
 
 
 def test_a_plan_needs_no_torch(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
 
 @contextmanager
 def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
-    """The study's single MLflow run, reopened if it exists; jobs find it by a file in their parent folder.
+    """The study's one MLflow run, reopened if it is in its experiment; jobs find it by a file in their parent folder.
 
     Ends FINISHED when every run has a result, else FAILED; KILLED by Ctrl-C and SIGTERM.
     """
@@ -156,7 +156,7 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     uri, runs = store.uri(tracking), plan.folder / "runs"
     whole_file.try_writing(runs / FILE, f"The study's folder {plan.folder}, which --out names,")
     found = read(runs)
-    if found is None or found.uri != uri or not _is_there(client, found.run_id):
+    if found is None or found.uri != uri or not _is_there(client, found.run_id, experiment):
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
         name = f"study {plan.study.name} ({plan.protocol.name})"
         with store.refusals_told(tracking):
@@ -182,8 +182,10 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
                     client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _is_there(client: MlflowClient, run_id: str) -> bool:
+def _is_there(client: MlflowClient, run_id: str, experiment: str) -> bool:
+    """Whether a run has not been deleted and is in this experiment, where MLflow shows its children below it."""
     try:
-        return str(client.get_run(run_id).info.lifecycle_stage) == "active"
+        info = client.get_run(run_id).info
     except MlflowException:
         return False
+    return bool(info.lifecycle_stage == "active" and info.experiment_id == experiment)

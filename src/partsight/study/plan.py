@@ -141,7 +141,7 @@ def plan(
         raise Problems("The study cannot run", problems)
     first = next(iter(configs.values()))
     folder = out or Path("studies") / study.name / first.name / protocol.name
-    of = _folds(study, configs, folder, paths)
+    of = _folds(study, configs)
     wanted = repeats or study.repeats
     runs = [run for name in lines for run in _runs(study, name, lines[name], configs[name], folder, of[name], wanted)]
     shared = [one for one, count in Counter(run.folder for run in runs).items() if count > 1]
@@ -225,10 +225,8 @@ def _of_unused_rates(configs: Mapping[str, Config]) -> Iterator[str]:
             )
 
 
-def _folds(study: Study, configs: Mapping[str, Config], folder: Path, paths: bool) -> dict[str, Sequence[int]]:
+def _folds(study: Study, configs: Mapping[str, Config]) -> dict[str, Sequence[int]]:
     """The folds of each variant.
-
-    If without `paths` the table cannot be read: those that were begun, else data.folds of them.
 
     Raises:
         Problems: given divisions that cannot be read, of all variants.
@@ -242,18 +240,9 @@ def _folds(study: Study, configs: Mapping[str, Config], folder: Path, paths: boo
             found[name] = folds.of(config.data)
         except PartsightError as error:
             problems.append(f"{error} [variant: {name}]")
-            found[name] = _begun(name, config, folder / "runs") or range(config.data.folds)
-    if paths and problems:
+    if problems:
         raise Problems("The study cannot run", problems)
     return found
-
-
-def _begun(variant: str, config: Config, runs: Path) -> list[int]:
-    """The folds of a variant that have a folder."""
-    named = [re.search(r"_f(\d+)_r0_\w+$", path.name) for path in runs.glob("*_f*_r0_*")]
-    numbers = sorted({int(name[1]) for name in named if name})
-    own = {fold: dataclasses.replace(config, fold=fold, repeat=0) for fold in numbers}
-    return [fold for fold, one in own.items() if (runs / _key(variant, one, None)).is_dir()]
 
 
 def _runs(
