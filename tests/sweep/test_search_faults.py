@@ -20,10 +20,12 @@ from hydra_plugins.partsight_plugins.search import SearchSweeper
 from partsight import failure
 from partsight.config import AugmentationConfig, Config, PredictionConfig, TrackingConfig
 from partsight.errors import PartsightError, Problems
+from partsight.fit.curves import Curves
 from partsight.run_files import FIGURES
 from partsight.sweep import collect, parent
 from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import reports, search, studies, trial
+from partsight.tracking.point import Point
 
 ROC_AUC = PredictionConfig(metric="ROC_AUC")
 
@@ -313,3 +315,16 @@ def test_a_storage_that_a_job_cannot_reach_costs_no_training(
     for batches.total_batch_idx in range(3):
         report.on_validation_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
     assert capsys.readouterr().out.count("could not be reported to the search") == 1
+
+
+def test_a_training_that_is_resumed_after_its_last_evaluation_reports_all_to_its_new_trial(tmp_path: Path) -> None:
+    search.open_study(composed(tmp_path), [Config(prediction=ROC_AUC)])
+    url, begun = f"sqlite:///{tmp_path / 'optuna.db'}", study(tmp_path).ask()
+    announced = trial.Announced(url, "rates", begun.number, begun._trial_id, "median", ["a=1"])
+    curves = Curves(lambda points: None)
+    curves.points = [
+        Point("validation_ROC_AUC", step, 8 * step, value) for step, value in ((0, 0.5), (2, 0.6), (4, 0.7))
+    ]
+    trainer: Any = SimpleNamespace(num_training_batches=2, callbacks=[curves])
+    reports.Reports(announced, tmp_path, Config(prediction=ROC_AUC)).on_fit_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+    assert study(tmp_path).trials[0].intermediate_values == {1: 0.6, 2: 0.7}

@@ -27,7 +27,7 @@ def callbacks(folder: Path, config: Config) -> list[Callback]:
 class Reports(Callback):
     """Reports prediction.metric of each evaluation, and ends the training when the study's pruner says so.
 
-    A resumed training reports those before the stop too: its trial is a new one.
+    A resumed training reports those before the stop too, even if there are no others: its trial is a new one.
 
     Args:
         announced: the trial, for the first process, the only one that reports; None for the others, which get its
@@ -52,7 +52,7 @@ class Reports(Callback):
         batches, seen = int(trainer.num_training_batches), trainer.fit_loop.total_batch_idx + 1
         step, value = ordinal(seen, batches, self._every), float(trainer.callback_metrics[self._metric])
         complete = seen >= batches * (trainer.max_epochs or 0)
-        hopeless = self._lags(trainer, step, value)
+        hopeless = self._lags(trainer, {step: value})
         if complete or not trainer.strategy.broadcast(hopeless):
             return
         said = f"pruned at evaluation {step}, {self._metric} {value:.5f}"
@@ -60,7 +60,13 @@ class Reports(Callback):
             trial.record_pruned(self._folder, said)
         raise Pruned(said)
 
-    def _lags(self, trainer: Trainer, step: int, value: float) -> bool:
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A training that was stopped after its last evaluation has none when it is resumed."""
+        if self._trial is None:
+            self._lags(trainer, {})
+
+    def _lags(self, trainer: Trainer, values: dict[int, float]) -> bool:
+        """Reports values by evaluation, the first time all that are noted; whether the pruner finds them hopeless."""
         announced = self._announced
         if announced is None or self._cut_off:
             return False
@@ -78,24 +84,23 @@ class Reports(Callback):
                     pruner=studies.pruner(announced.pruner),
                 )
                 self._trial = optuna.trial.Trial(study, announced.id)
-                for earlier, then in self._before(trainer, step):
-                    self._trial.report(then, earlier)
-            self._trial.report(value, step)
+                values = self._noted(trainer) | values
+            for step, value in values.items():
+                self._trial.report(value, step)
             return self._trial.should_prune()
         except (OptunaError, SQLAlchemyError, ImportError, KeyError, OSError) as error:
             # The trial was taken back by another worker, or the database cannot be reached, has no module here, or has
             # lost the study: no reason to lose a training.
             self._cut_off = True
             console.say(
-                f"Evaluation {step} could not be reported to the search ({type(error).__name__}: {error}). "
-                "The training continues, but reports nothing more and will not be pruned"
+                f"Evaluations from {min(values, default=1)} on could not be reported to the search "
+                f"({type(error).__name__}: {error}). The training continues, and will not be pruned"
             )
             return False
 
-    def _before(self, trainer: Trainer, step: int) -> list[tuple[int, float]]:
-        """The evaluations before `step` and their values: those before a stop were reported to another trial."""
+    def _noted(self, trainer: Trainer) -> dict[int, float]:
+        """The value of each evaluation until now: those before a stop were reported to another trial."""
         (curves,) = (one for one in trainer.callbacks if isinstance(one, Curves))  # type: ignore[attr-defined]
         batches, series = int(trainer.num_training_batches), f"validation_{self._metric}"
         noted = [point for point in curves.points if point.series == series and point.step]
-        every = [(ordinal(point.step, batches, self._every), point.value) for point in noted]
-        return [(earlier, value) for earlier, value in every if earlier < step]
+        return {ordinal(point.step, batches, self._every): point.value for point in noted}
