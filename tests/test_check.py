@@ -130,7 +130,7 @@ def test_a_value_that_a_setting_cannot_have_is_named(
     ("override", "meant", "listed"),
     [
         ("usecase=castin", "casting", "resistor, steel"),
-        ("head=gems", "gem", "head is one of auto, dense, dropout, gem, linear"),
+        ("head=gems", "gem", "head is one of dense, dropout, gem, linear"),
     ],
 )
 def test_an_unknown_option_of_a_group_is_answered_with_the_nearest_and_all(
@@ -196,7 +196,7 @@ def test_several_values_need_a_sweep(problems: Callable[..., list[str]], overrid
     [
         ("training.loss=glob(*focal)", "write the names: training.loss=sigmoid_focal,softmax_focal"),
         ("training.loss=glob(resnet*)", "fits no name; training.loss is one of cross_entropy, bce, "),
-        ("head=glob(resnet*)", "fits no name; head is one of auto, dense, "),
+        ("head=glob(resnet*)", "fits no name; head is one of dense, dropout, "),
         ("backbone=glob(resnet*)", "glob() chooses among the files of a group, such as head; write the values"),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(problems: C
     found = problems("usecase=casting", "backbone=shuffle(resnet18,resnet34)", "head=glob(*)", multirun=True)
     assert found == [
         "backbone=shuffle(resnet18,resnet34): the order would be drawn again at each look; leave shuffle() out",
-        "head=glob(*): write the names: head=auto,dense,dropout,gem,linear",
+        "head=glob(*): write the names: head=dense,dropout,gem,linear",
     ]
 
 
@@ -620,9 +620,10 @@ VIT = "backbone=vit_tiny_patch16_224"
         (["backbone=resnet19"], "backbone=resnet19: timm has no such model", "did you mean resnet18"),
         (["backbone=zzzzqq"], "backbone=zzzzqq: timm has no such model", ""),
         (["backbone=resnet50.a1_in2k"], "backbone=resnet50.a1_in2k: ", "resnet50.a1_in1k"),
+        ([VIT, "head.pool=avg"], "head.pool=avg: vit_tiny_patch16_224 works on tokens", "set head.pool=auto"),
         ([VIT, "head.pool=gem"], "head.pool=gem: vit_tiny_patch16_224 works on tokens", "set head.pool=auto"),
         (
-            [VIT, "head.pool=auto", "image.height=15", "image.width=15"],
+            [VIT, "image.height=15", "image.width=15"],
             f"{VIT}: fails when tried on pictures of 3 x 15 x 15",
             "Error: ",
         ),
@@ -664,7 +665,7 @@ def test_a_name_that_a_library_does_not_know_is_named(
     "overrides",
     [
         [],
-        [VIT, "head.pool=auto"],  # at 64 x 64, though its weights are of 224
+        [VIT],  # at 64 x 64, though its weights are of 224
         ["head.pool=gem"],
         ["backbone=resnet18.a1_in1k"],
         ["training.optimizer=lion"],

@@ -185,7 +185,7 @@ NAMES = {
 """Hydrogen Torch's key to ours."""
 
 VALUES: dict[str, dict[Any, Any]] = {
-    "head.pool": {"Average": "avg"},
+    "head.pool": {"Average": "auto"},
     "image.normalization": {"Simple": "simple", "Channel": "channel"},
     "trainer.precision": {True: "auto"},
     "training.checkpoint": {False: "last"},

@@ -163,7 +163,7 @@ class MixConfig:
 class HeadConfig:
     """From the feature map to the logits."""
 
-    pool: str = one_of("avg", "max", "avgmax", "catavgmax", "gem", "auto")
+    pool: str = one_of("auto", "avg", "max", "avgmax", "catavgmax", "gem")
     """Global pooling of a convolutional feature map; auto: avg, or a token model's own."""
     hidden: list[int] = field(default_factory=list)
     """Widths of ReLU layers between pooling and the last layer."""

@@ -22,7 +22,7 @@ def model(config: Callable[..., Config]) -> Callable[..., Classifier]:
     def made(backbone: str, info: DataInfo = THREE, height: int = 96, width: int = 64, channels: int = 3) -> Classifier:
         torch.manual_seed(0)
         size = [f"image.height={height}", f"image.width={width}", f"image.channels={channels}"]
-        return Classifier(config("usecase=custom", f"backbone={backbone}", "head=auto", *size), info).eval()
+        return Classifier(config("usecase=custom", f"backbone={backbone}", *size), info).eval()
 
     return made
 

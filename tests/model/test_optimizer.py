@@ -78,7 +78,6 @@ def test_a_run_goes_through_hydrogen_torchs_learning_rates(
         f"usecase={usecase}",
         f"data.root={tmp_path / 'data'}",
         "backbone=test_vit",
-        "head.pool=auto",
         "image.height=16",
         "image.width=16",
         f"training.epochs={settings.training.epochs}",

@@ -167,12 +167,7 @@ def test_the_second_rate_has_a_curve_of_its_own(trained: Callable[..., Path]) ->
 
 def test_accumulated_batches_are_one_large_batch(trained: Callable[..., Path]) -> None:
     """A model without BatchNorm, whose statistics know batches. 40 rows: 5 steps of 8, or 5 of two batches of 4."""
-    vit = (
-        "backbone=test_vit",
-        "head.pool=auto",
-        "training.epochs=2",
-        "training.optimizer=sgd",
-    )
+    vit = ("backbone=test_vit", "training.epochs=2", "training.optimizer=sgd")
     whole = trained(*vit, "training.batch_size=8")
     halves = trained(*vit, "training.batch_size=4", "training.grad_accumulation=2")
     for key, value in weights(whole).items():

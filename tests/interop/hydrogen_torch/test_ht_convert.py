@@ -59,6 +59,7 @@ def test_every_key_has_a_row(tmp_path: Path) -> None:
     [
         ("architecture__backbone", "efficientnet_b4", {"backbone": "efficientnet_b4"}),
         ("architecture__dropout", 0.3, {"head.dropout": 0.3}),
+        ("architecture__pool", "Average", {"head.pool": "auto"}),
         ("architecture__pool", "GeM", {"head.pool": "gem"}),
         ("architecture__pool", "max", {"head.pool": "max"}),
         ("architecture__pool", "AverageMax", {"head.pool": "avgmax"}),
@@ -313,12 +314,6 @@ def test_no_named_fold_is_fold_0_and_said(tmp_path: Path) -> None:
 
 
 # --- what one key says about another ---------------------------------------------------------------------------------
-
-
-def test_average_pooling_of_a_model_of_tokens_is_its_own_pooling(tmp_path: Path) -> None:
-    found = of(tmp_path, architecture__backbone="vit_tiny_patch16_224")
-    assert found.settings["head.pool"] == "auto"
-    assert row(found, "architecture.pool").status == DIFFERENT
 
 
 def test_custom_augmentations_act_under_custom_alone(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _flat(settings: Config) -> Any:
 @pytest.mark.parametrize(
     ("changes", "given", "ours"),
     [
-        ({}, [], {"head.pool": "avg", "head.dropout": 0.0, "backbone": "resnet18", "training.loss": "cross_entropy"}),
+        ({}, [], {"head.pool": "auto", "head.dropout": 0.0, "backbone": "resnet18", "training.loss": "cross_entropy"}),
         ({"architecture.dropout": 0.2}, [], {"head.dropout": 0.2}),
         ({"architecture.dropout": 0.35, "architecture.pool": "GeM"}, [], {"head.dropout": 0.35, "head.pool": "gem"}),
         ({"architecture.dropout": 0.35}, ["head=gem"], {"head.dropout": 0.0, "head.pool": "gem"}),

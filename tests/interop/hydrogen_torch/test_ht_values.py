@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from partsight.interop.hydrogen_torch import values
-from partsight.interop.hydrogen_torch.kinds import backbone, name, works_on_tokens
+from partsight.interop.hydrogen_torch.kinds import backbone, name
 
 METRIC = values.Choice({"ROC_AUC": "ROC_AUC", "F1": "F1"})
 
@@ -53,16 +53,3 @@ def test_another_value_is_refused(kind: values.Kind, raw: Any, reason: str) -> N
     with pytest.raises(ValueError, match=r"must") as raised:
         kind(raw)
     assert reason in str(raised.value)
-
-
-MODELS = (
-    *("vit_tiny_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224", "pit_ti_224"),
-    *("resnet18", "mixnet_s", "efficientvit_b0"),
-)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_models_name_tells_what_timm_tells(model: str) -> None:
-    from partsight.model.backbone import shape
-
-    assert works_on_tokens(model) == (not shape(model, 3, 224, 224).is_map)

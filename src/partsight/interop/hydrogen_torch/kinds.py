@@ -7,12 +7,6 @@ from pathlib import Path
 from partsight.interop.hydrogen_torch import values
 from partsight.interop.hydrogen_torch.source import Raw
 
-TOKEN_FAMILIES = (
-    *("aimv2", "beit", "cait", "coat_", "convit", "deit", "eva", "flexivit", "gmixer", "gmlp", "hiera", "mixer_"),
-    *("naflexvit", "nest", "pit_", "resmlp", "samvit", "swin", "tnt", "twins", "vit_", "vitamin", "volo", "xcit"),
-)
-"""Prefixes of the names of timm models that keep their own pooling, most of them because they work on tokens."""
-
 
 def backbone(raw: Raw) -> str:
     """The name of a timm model, not an address: a foreign file must not make us open hubs or paths."""
@@ -20,11 +14,6 @@ def backbone(raw: Raw) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):
         raise ValueError("must be the name of a timm model")
     return name
-
-
-def works_on_tokens(name: str) -> bool:
-    """By its name, which is quick; stage two of the checks asks timm."""
-    return name.startswith(TOKEN_FAMILIES)
 
 
 def name(raw: Raw) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from partsight.config import MOST_IMAGES, SOFTMAX_LOSSES
-from partsight.interop.hydrogen_torch import fold_column, kinds, transforms
+from partsight.interop.hydrogen_torch import fold_column, transforms
 from partsight.interop.hydrogen_torch.places import Places
 
 HONOURED, DIFFERENT, NOT_APPLICABLE = "honoured", "with a difference", "not applicable"
@@ -43,16 +43,6 @@ class Facts:
 
 def _not(reason: str) -> Line:
     return Line({}, NOT_APPLICABLE, reason)
-
-
-# --- architecture ----------------------------------------------------------------------------------------------------
-
-
-def pool(value: str, facts: Facts) -> Line:
-    """Average becomes auto if a token model would have to ignore it."""
-    if value == "avg" and kinds.works_on_tokens(facts["architecture.backbone"] or ""):
-        return Line({"head.pool": "auto"}, DIFFERENT, "a token model keeps its own pooling")
-    return Line({"head.pool": value})
 
 
 # --- augmentation ----------------------------------------------------------------------------------------------------

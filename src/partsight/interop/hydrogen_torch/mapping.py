@@ -30,7 +30,7 @@ def _same(name: str, kind: values.Kind, setting: str, difference: str = "", vers
 
 
 _METRICS = {name: name for name in METRICS} | {"AUC": "ROC_AUC", "F0.5": "F05", "Log_Loss": "LogLoss"}
-_POOLS = {"Average": "avg", "GeM": "gem", "Max": "max", "AverageMax": "avgmax", "Concat": "catavgmax", "Avg": "avg"}
+_POOLS = {"Average": "auto", "GeM": "gem", "Max": "max", "AverageMax": "avgmax", "Concat": "catavgmax", "Avg": "auto"}
 _CUSTOM = "rewritten for albumentations 2; only used under augmentations_strategy=Custom, as in Hydrogen Torch"
 _AUGMENTATIONS = {
     "Soft": "soft",
@@ -68,7 +68,7 @@ _SCHEDULES = {"Cosine": "cosine", "Linear": "linear", "Constant": "constant"}
 KEYS = (
     _same("architecture.backbone", kinds.backbone, "backbone"),
     _same("architecture.dropout", values.number, "head.dropout"),
-    Key("architecture.pool", values.Choice(_POOLS), ("head.pool",), lines.pool),
+    _same("architecture.pool", values.Choice(_POOLS), "head.pool"),
     _same("architecture.pretrained", values.truth, "model.pretrained"),
     Key("augmentation.augmentations_strategy", values.Choice(_AUGMENTATIONS), ("augmentation",), lines.strategy,
         "strengths are ours: Hydrogen Torch does not document its own"),

@@ -10,7 +10,7 @@ from partsight.config import Config, leaves
 from partsight.interop.hydrogen_torch.convert import Import
 from partsight.interop.hydrogen_torch.source import shown
 
-HEADS = {("avg", 0.0): "linear", ("avg", 0.2): "dropout", ("gem", 0.0): "gem", ("auto", 0.0): "auto"}
+HEADS = {("auto", 0.0): "linear", ("auto", 0.2): "dropout", ("gem", 0.0): "gem"}
 """(pool, dropout) to the file of conf/head with these values."""
 ALWAYS: dict[str, Any] = {"data.several_rows": "separate", "model.on_missing_weights": "random"}
 """In Hydrogen Torch every row is an example, even of a shared picture; the second is in every shipped use case."""
@@ -22,7 +22,7 @@ def files(found: Import, option: str) -> dict[str, str]:
     settings = ALWAYS | found.settings
     heads = {key: settings.pop(key) for key in [*settings] if key.startswith("head.")}
     custom = {key: settings.pop(key) for key in [*settings] if key.startswith("augmentation.")}
-    pool, dropout = heads.get("head.pool", "avg"), float(heads.get("head.dropout", 0.0))
+    pool, dropout = heads.get("head.pool", "auto"), float(heads.get("head.dropout", 0.0))
     head, augmentation = HEADS.get((pool, dropout), option), settings.pop("augmentation", option if custom else "soft")
     content = {f"usecase/{option}.yaml": _usecase(found, settings, head, augmentation)}
     if head == option:
