@@ -183,9 +183,9 @@ def _import_plugins(modules: Sequence[str]) -> None:
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    from partsight.interop.hydrogen_torch import writing
+    from partsight.interop.hydrogen_torch import command
 
-    print(writing.write(parsed.file, parsed.out, parsed.root))
+    print(command.write(parsed.file, parsed.out, parsed.root))
 
 
 def _ui(parsed: argparse.Namespace) -> None:

@@ -122,9 +122,9 @@ def _with_use_case(given: list[str]) -> list[str]:
     """The command as it is, or with a Hydrogen Torch yaml as its use case."""
     if not overrides.values_of("hydrogen_torch", given):
         return given
-    from partsight.interop.hydrogen_torch import command
+    from partsight.interop.hydrogen_torch import override
 
-    return command.translated(given)
+    return override.translated(given)
 
 
 def _refuse_mistakes(own: str | None, given: Sequence[str], multirun: bool = False) -> list[Path]:

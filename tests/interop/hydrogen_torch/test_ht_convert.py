@@ -9,10 +9,9 @@ from exported import ABSENT, EXPORTED, exported
 
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError
-from partsight.interop.hydrogen_torch.convert import ABSENT as MISSING
-from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, Row, imported
-from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
+from partsight.interop.hydrogen_torch.convert import Import, Row, imported
 from partsight.interop.hydrogen_torch.mapping import KEYS
+from partsight.interop.hydrogen_torch.translate import Status
 
 
 def of(folder: Path, **changes: Any) -> Import:
@@ -50,8 +49,8 @@ def test_the_table_holds_the_63_keys_and_what_version_1_3_added() -> None:
 def test_every_key_has_a_row(tmp_path: Path) -> None:
     found = of(tmp_path)
     assert {row.key for row in found.rows} == theirs()
-    assert {row.status for row in found.rows} <= {HONOURED, DIFFERENT, NOT_APPLICABLE}
-    assert all(row.remark for row in found.rows if row.status != HONOURED)
+    assert {row.status for row in found.rows} <= {Status.HONOURED, Status.DIFFERENT, Status.NOT_APPLICABLE}
+    assert all(row.remark for row in found.rows if row.status != Status.HONOURED)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +158,7 @@ def test_paths_are_said_from_the_folder_that_holds_them_all(
 def test_a_table_that_is_not_used_does_not_move_the_root(tmp_path: Path) -> None:
     found = of(tmp_path, dataset__validation_dataframe="data/other/v.csv", dataset__data_folder_test="elsewhere/")
     assert found.root == "data/anon/parts"
-    assert row(found, "dataset.validation_dataframe").status == NOT_APPLICABLE
+    assert row(found, "dataset.validation_dataframe").status == Status.NOT_APPLICABLE
     assert row(found, "dataset.data_folder_test").remark == "there is no test_dataframe"
 
 
@@ -181,7 +180,7 @@ def test_tables_in_use_count_for_the_root(tmp_path: Path) -> None:
         "data.test_images": "later/evaluation",
     }
     assert {name: found.settings[name] for name in ours} == ours
-    assert row(found, "dataset.folds").status == NOT_APPLICABLE
+    assert row(found, "dataset.folds").status == Status.NOT_APPLICABLE
 
 
 def test_the_test_tables_own_folder_is_named_only_where_it_is_another(tmp_path: Path) -> None:
@@ -201,7 +200,7 @@ def test_the_best_checkpoint_forces_what_it_forces_there(tmp_path: Path) -> None
     best = {"training__save_best_checkpoint": True, "training__train_validation_data": True}
     found = of(tmp_path, **best)
     assert found.settings["training.train_on_validation"] is False
-    assert row(found, "training.train_validation_data").status == DIFFERENT
+    assert row(found, "training.train_validation_data").status == Status.DIFFERENT
     assert of(tmp_path, training__train_validation_data=True).settings["training.train_on_validation"] is True
 
 
@@ -219,7 +218,7 @@ def test_kfold_is_five_plain_folds_and_ignores_the_group_column(tmp_path: Path, 
     found = of(tmp_path, dataset__validation_strategy=word)
     assert (found.settings["data.validation_strategy"], found.settings["data.folds"]) == ("kfold", 5)
     assert "data.group_column" not in found.settings
-    assert row(found, "dataset.group_fold_column").status == NOT_APPLICABLE
+    assert row(found, "dataset.group_fold_column").status == Status.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".pq"])
@@ -290,7 +289,7 @@ def test_another_strategy_uses_what_it_needs(
 ) -> None:
     found = imported(exported(tmp_path, changes))
     assert {name: found.settings[name] for name in ours} == ours
-    assert [row(found, key).status for key in unused] == [NOT_APPLICABLE] * len(unused)
+    assert [row(found, key).status for key in unused] == [Status.NOT_APPLICABLE] * len(unused)
 
 
 @pytest.mark.parametrize("key", ["dataset.folds", "dataset.selected_folds", "environment.selected_folds"])
@@ -309,7 +308,7 @@ def test_several_seeds_are_several_repeats(tmp_path: Path) -> None:
 def test_no_named_fold_is_fold_0_and_said(tmp_path: Path) -> None:
     found = of(tmp_path, dataset__folds=[])
     assert found.settings["fold"] == 0
-    assert row(found, "dataset.folds").status == DIFFERENT
+    assert row(found, "dataset.folds").status == Status.DIFFERENT
     assert row(found, "dataset.folds").remark == "no fold is named: fold 0 is trained"
 
 
@@ -318,7 +317,7 @@ def test_no_named_fold_is_fold_0_and_said(tmp_path: Path) -> None:
 
 def test_custom_augmentations_act_under_custom_alone(tmp_path: Path) -> None:
     soft = of(tmp_path, augmentation__custom_train_augmentations="no JSON at all")
-    assert row(soft, "augmentation.custom_train_augmentations").status == NOT_APPLICABLE
+    assert row(soft, "augmentation.custom_train_augmentations").status == Status.NOT_APPLICABLE
     custom = of(tmp_path, augmentation__augmentations_strategy="Custom")
     assert "augmentation" not in custom.settings
     resize = {"Resize": {"p": 1.0, "height": "${image.height}", "width": "${image.width}", "interpolation": 1}}
@@ -337,12 +336,12 @@ THRESHOLD = "prediction.probability_threshold"
 @pytest.mark.parametrize(
     ("labels", "status"),
     [
-        (["good", "bad"], NOT_APPLICABLE),
-        (["0", "1", "2"], NOT_APPLICABLE),
-        ([1, 0], HONOURED),
-        ([1.0, 0.0], HONOURED),
-        ([True, False], HONOURED),
-        (None, DIFFERENT),  # without the data it is not known
+        (["good", "bad"], Status.NOT_APPLICABLE),
+        (["0", "1", "2"], Status.NOT_APPLICABLE),
+        ([1, 0], Status.HONOURED),
+        ([1.0, 0.0], Status.HONOURED),
+        ([True, False], Status.HONOURED),
+        (None, Status.DIFFERENT),  # without the data it is not known
     ],
 )
 @pytest.mark.parametrize("suffix", [".csv", ".pq"])
@@ -356,14 +355,16 @@ def test_a_threshold_acts_on_a_column_of_0_and_1(
         table.to_parquet(tmp_path / "train.pq")
     found = imported(exported(tmp_path, names | {THRESHOLD: 0.3}), tmp_path)
     assert row(found, THRESHOLD).status == status
-    assert ("prediction.threshold" in found.settings) == (status != NOT_APPLICABLE)
-    assert row(imported(exported(tmp_path, names), tmp_path), THRESHOLD).status == HONOURED  # 0.5 is no threshold
+    assert ("prediction.threshold" in found.settings) == (status != Status.NOT_APPLICABLE)
+    assert (
+        row(imported(exported(tmp_path, names), tmp_path), THRESHOLD).status == Status.HONOURED
+    )  # 0.5 is no threshold
 
 
 def test_a_threshold_acts_on_several_labels_and_not_under_a_loss_of_a_softmax(tmp_path: Path) -> None:
     several = of(tmp_path, prediction__probability_threshold=0.3, dataset__label_columns=["a", "b"])
     assert several.settings["prediction.threshold"] == 0.3
-    assert row(several, THRESHOLD).status == HONOURED
+    assert row(several, THRESHOLD).status == Status.HONOURED
     one = of(tmp_path, prediction__probability_threshold=0.3, training__loss_function="SoftmaxFocal")
     assert "prediction.threshold" not in one.settings
     assert "a softmax takes the most probable class" in row(one, THRESHOLD).remark
@@ -372,7 +373,7 @@ def test_a_threshold_acts_on_several_labels_and_not_under_a_loss_of_a_softmax(tm
 def test_external_trackers_are_named_as_ignored(tmp_path: Path) -> None:
     found = of(tmp_path, logging__logger="Neptune", logging__neptune_project="me/parts")
     for key in ("logging.logger", "logging.neptune_project"):
-        assert row(found, key).status == NOT_APPLICABLE
+        assert row(found, key).status == Status.NOT_APPLICABLE
         assert "MLflow" in row(found, key).remark
 
 
@@ -382,7 +383,7 @@ def test_external_trackers_are_named_as_ignored(tmp_path: Path) -> None:
 def test_a_key_is_known_wherever_it_stands(tmp_path: Path) -> None:
     found = imported(exported(tmp_path, {"training.epochs": ABSENT, "epochs": 7}))
     assert found.settings["training.epochs"] == 7
-    assert row(found, "epochs").status == HONOURED
+    assert row(found, "epochs").status == Status.HONOURED
 
 
 def test_a_key_in_two_places_is_refused(tmp_path: Path) -> None:
@@ -401,7 +402,7 @@ def test_without_a_name_the_files_name_is_taken(tmp_path: Path) -> None:
 
 def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path) -> None:
     found = of(tmp_path, training__batchsize=64, training__zzz=1)
-    assert row(found, "training.batchsize").status == UNKNOWN
+    assert row(found, "training.batchsize").status == Status.UNKNOWN
     assert row(found, "training.batchsize").remark.endswith("did you mean batch_size?")
     assert "did you mean" not in row(found, "training.zzz").remark
 
@@ -409,7 +410,7 @@ def test_an_unknown_key_is_named_with_the_nearest(tmp_path: Path) -> None:
 def test_an_absent_key_is_named_with_the_default_that_stays(tmp_path: Path) -> None:
     found = of(tmp_path, training__batch_size=ABSENT)
     assert "training.batch_size" not in found.settings
-    assert row(found, "training.batch_size").status == MISSING
+    assert row(found, "training.batch_size").status == Status.ABSENT
     assert row(found, "training.batch_size").ours == "training.batch_size=32"
 
 
@@ -421,7 +422,7 @@ def test_without_a_strategy_the_named_folds_are_those_of_ours(tmp_path: Path) ->
 def test_missing_sections_leave_our_defaults(tmp_path: Path) -> None:
     found = of(tmp_path, training=ABSENT, logging=ABSENT, environment=ABSENT, prediction=ABSENT, image={})
     assert found.settings["backbone"] == "resnet18"
-    assert {row.status for row in found.rows if row.key.startswith(("training.", "image."))} == {MISSING}
+    assert {row.status for row in found.rows if row.key.startswith(("training.", "image."))} == {Status.ABSENT}
 
 
 def test_what_cannot_be_left_out_is_asked_for(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from hydra import compose, initialize_config_dir
 from partsight import check, cli, command, overrides
 from partsight.config import Config, conf_folder, flat, leaves, register
 from partsight.errors import PartsightError
-from partsight.interop.hydrogen_torch import kinds, usecase, writing
+from partsight.interop.hydrogen_torch import usecase
+from partsight.interop.hydrogen_torch.command import write
 from partsight.interop.hydrogen_torch.convert import imported
 
 CONF = conf_folder()
@@ -182,25 +183,25 @@ def test_import_ht_writes_use_case_and_report_and_says_how_to_train(
 def test_a_name_may_hold_any_letter_and_the_files_name_is_one_that_hydra_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begins: str
 ) -> None:
-    option = kinds.option(name)
+    option = usecase.option(name)
     assert re.fullmatch(f"{begins}_[0-9a-f]{{6}}", option)
-    assert option != kinds.option(name.replace(name[2], "é"))  # which loses its letters too
+    assert option != usecase.option(name.replace(name[2], "é"))  # which loses its letters too
     (tmp_path / "parts" / "pictures").mkdir(parents=True)
     (tmp_path / "parts" / "train.csv").write_text("file,verdict\n", encoding="utf-8")
     file = exported(tmp_path, {"experiment_name": name})
-    assert f"--config-dir my_conf usecase={option} " in writing.write(file, None, None)
+    assert f"--config-dir my_conf usecase={option} " in write(file, None, None)
     for given in (["--config-dir", "my_conf", f"usecase={option}"], [f"hydrogen_torch={file}"]):
         command.train([*given, "data.root=parts", "--cfg", "job"])
         assert yaml.safe_load(capsys.readouterr().out)["name"] == name
 
 
 def test_import_ht_names_the_runs_of_several_folds(tmp_path: Path) -> None:
-    shown = writing.write(exported(tmp_path, {"dataset.folds": ["0", "3"]}), None, None)
+    shown = write(exported(tmp_path, {"dataset.folds": ["0", "3"]}), None, None)
     assert "python train.py -m --config-dir my_conf usecase=parts data.root=FOLDER fold=0,3" in shown
 
 
 def test_import_ht_writes_where_it_is_told(tmp_path: Path) -> None:
-    shown = writing.write(exported(tmp_path), tmp_path / "x.yaml", None)
+    shown = write(exported(tmp_path), tmp_path / "x.yaml", None)
     assert (tmp_path / "x.yaml").is_file()
     assert "put it into a folder called usecase" in shown
 
@@ -227,7 +228,7 @@ def test_import_ht_refuses_what_cannot_run(
     tmp_path: Path, changes: dict[str, Any], out: str | None, reason: str
 ) -> None:
     with pytest.raises(PartsightError) as raised:
-        writing.write(exported(tmp_path, changes), Path(out) if out else None, None)
+        write(exported(tmp_path, changes), Path(out) if out else None, None)
     assert reason in str(raised.value)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from partsight.interop.hydrogen_torch import values
-from partsight.interop.hydrogen_torch.kinds import backbone, name
+from partsight.interop.hydrogen_torch.values import backbone, name
 
 METRIC = values.Choice({"ROC_AUC": "ROC_AUC", "F1": "F1"})
 

@@ -1,121 +1,89 @@
-"""`hydrogen_torch=FILE` on a command line: turned into a use case before Hydra reads it."""
+"""`partsight import-ht`: turns their yaml into files to read, keep and change."""
 
-import argparse
-import hashlib
-import sys
-import tempfile
-from collections.abc import Sequence
+import re
 from pathlib import Path
 
-import platformdirs
-from hydra._internal.utils import get_args_parser
-
-from partsight import __version__
+from partsight import check, config, overrides
 from partsight.errors import PartsightError, Problems
-from partsight.interop.hydrogen_torch import kinds, report, usecase
-from partsight.interop.hydrogen_torch.convert import UNKNOWN, Import, imported
-from partsight.interop.hydrogen_torch.lines import DIFFERENT, NOT_APPLICABLE
-from partsight.overrides import search_path, values_of
-
-KEY = "hydrogen_torch"
+from partsight.interop.hydrogen_torch import report, usecase
+from partsight.interop.hydrogen_torch.convert import Import, imported
 
 
-def translated(given: Sequence[str]) -> list[str]:
-    """The command with `hydrogen_torch=FILE` replaced by `usecase=imported_NAME`, from a config folder in the cache.
+def write(file: Path, out: Path | None, root: Path | None) -> str:
+    """Writes the use case, group files beside it if needed, and the report.
 
-    The file's settings are in that use case, so the command line overrides them. Several folds or seeds become a
-    multirun, unless the command line names some or is a search. The folder is named after its content, so that a
-    resumed run, a job of a sweep and a DDP child find it again. Differences are printed on stderr.
+    Args:
+        file: yaml as exported.
+        out: use case to write; None: my_conf/usecase/NAME.yaml.
+        root: the data set, if known, whose table's columns decide what some keys mean.
+
+    Returns:
+        The table of all keys, what was written, and the command that trains it.
 
     Raises:
-        PartsightError: the file cannot be imported, or the command contradicts itself.
+        PartsightError: the file cannot be imported, its settings cannot run, or the output cannot be written.
     """
-    args = get_args_parser().parse_intermixed_args(list(given))
-    file = _file(args.overrides)
-    found = imported(file, _root(args.overrides))
-    option = f"imported_{kinds.option(found.name)}"
-    folder = _kept(found, option)
-    several = [] if args.cfg or args.info else _several(found, args.overrides)
-    overrides, flags = _search(args, folder)
-    flags += ["--multirun"] if several and not args.multirun else []
-    in_its_place = [f"usecase={option}", *several, *overrides]
-    place = given.index(_argument(args.overrides))
-    print(_told(found, folder / "usecase" / f"{option}{report.SUFFIX}"), file=sys.stderr)
-    return [*given[:place], *in_its_place, *given[place + 1 :], *flags]
-
-
-def _argument(overrides: Sequence[str]) -> str:
-    return next(text for text in overrides if text.lstrip("+").startswith(f"{KEY}="))
-
-
-def _file(overrides: Sequence[str]) -> Path:
-    files = values_of(KEY, overrides)
-    path = Path(files[0].strip("'\"")).expanduser()
-    problems = []
-    if len(files) > 1:
-        problems.append(f"{KEY}={files[1]}: one file per command")
-    if "," in files[0] and not path.exists():
-        problems.append(f"{KEY}={files[0]}: one file per command; for each of several, a command of its own")
-    if values_of("usecase", overrides):
-        problems.append(f"{KEY}={files[0]}: is itself a use case; leave usecase= out")
-    if problems:
-        raise Problems("The command cannot run", problems)
-    return path
-
-
-def _root(overrides: Sequence[str]) -> Path | None:
-    given = values_of("data.root", overrides)
-    return Path(given[-1].strip("'\"")).expanduser() if given else None
-
-
-def _kept(found: Import, option: str) -> Path:
-    """The config folder, written once; each file appears complete, because other processes may be reading."""
-    content = usecase.files(found, option)
-    told = repr((sorted(content.items()), found.rows, __version__))
-    name = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
-    folder = platformdirs.user_cache_path("partsight") / "hydrogen_torch" / name
+    found = imported(file, root)
+    out = Path("my_conf") / "usecase" / f"{usecase.option(found.name)}.yaml" if out is None else out
+    option, content = out.stem, usecase.files(found, out.stem)
+    _refuse_bad_place(out, content)
+    written = {out.parent.parent / path if len(content) > 1 else out: text for path, text in content.items()}
     try:
-        for path, text in content.items():
-            _write(folder / path, text)
-        _write(folder / "usecase" / f"{option}{report.SUFFIX}", report.as_csv(found.rows))
+        for path, text in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        beside = out.with_name(f"{option}{report.SUFFIX}")
+        beside.write_text(report.as_csv(found.rows), encoding="utf-8", newline="")
     except OSError as error:
-        raise PartsightError(f"{folder}: the imported use case cannot be written there: {error}") from None
-    return folder
+        raise PartsightError(f"--out {out}: cannot be written: {error}") from None
+    if out.parent.name == "usecase" and (problems := _problems(out)):
+        raise Problems(f"{out} is written, but its settings cannot run", problems)
+    return "\n".join([report.text(found.rows), report.counts(found.rows), *_ending(found, out, list(written))])
 
 
-def _write(path: Path, text: str) -> None:
-    if path.is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8", newline="") as file:
-        file.write(text)
-    Path(file.name).replace(path)
+def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
+    if out.suffix != ".yaml":
+        raise PartsightError(f"--out {out}: must end in .yaml")
+    if out.parent.name == "usecase" and not re.fullmatch(r"[A-Za-z0-9_.\-]+", out.stem):
+        raise PartsightError(
+            f"--out {out}: the name of a use case may hold letters from a to z, digits, _, - and dots; "
+            f"for example --out {out.with_name(f'{usecase.option(out.stem)}.yaml')}"
+        )
+    if len(content) > 1 and out.parent.name != "usecase":
+        groups = ", ".join(sorted(path for path in content if not path.startswith("usecase")))
+        raise PartsightError(
+            f"--out {out}: this use case comes with {groups}, so its folder must be called usecase: "
+            f"--out my_conf/usecase/{out.name}"
+        )
+    own, shipped = out.parent.parent.resolve(), config.conf_folder()
+    taken = [path for path in sorted(content) if (shipped / path).is_file()]
+    if taken and out.parent.name == "usecase" and own != shipped:
+        raise PartsightError(
+            f"--out {out}: Hydra would never read it, because partsight has a {taken[0]} of its own, which comes "
+            f"first; choose another name, for example --out {out.with_name(f'my_{out.name}')}"
+        )
 
 
-def _search(args: argparse.Namespace, folder: Path) -> tuple[list[str], list[str]]:
-    """Overrides and flags by which Hydra finds the folder as well as a config folder of the user."""
-    if args.config_dir is None:
-        return [], ["--config-dir", str(folder)]
-    if any(text.startswith("hydra.searchpath=") for text in args.overrides):
-        raise PartsightError(f"{_argument(args.overrides)}: give --config-dir or hydra.searchpath with it, not both")
-    return search_path([f"file://{folder}"]), []
+def _problems(out: Path) -> list[str]:
+    """Both stages of the checks on the written use case, with a made sample instead of the data."""
+    given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
+    config.register()
+    try:
+        settings = check.to_config(overrides.composed(given, [config.conf_folder(), out.parent.parent.resolve()]))
+    except Problems as error:
+        return error.problems
+    return check.rules(settings) or check.names(settings)
 
 
-def _several(found: Import, overrides: Sequence[str]) -> list[str]:
-    """The folds or repeats that the file names, unless the command names some or searches, which uses one of each."""
-    if _searches(overrides):
-        return []
-    return [
-        f"{key}={','.join(map(str, values))}" for key, values in found.sweep.items() if not values_of(key, overrides)
-    ]
-
-
-def _searches(overrides: Sequence[str]) -> bool:
-    given = [text for text in overrides if text.startswith("hydra/sweeper=")]
-    return bool(given) and given[-1] == "hydra/sweeper=search"
-
-
-def _told(found: Import, kept: Path) -> str:
-    """What the user should know before the run: counts, and every key that is not fully honoured."""
-    rows = [row for row in found.rows if row.status in (DIFFERENT, NOT_APPLICABLE, UNKNOWN)]
-    return f"{found.source}: {report.counts(found.rows)}\n{report.text(rows)}\nEvery key: {kept}"
+def _ending(found: Import, out: Path, written: list[Path]) -> list[str]:
+    sweep = "".join(f" {key}={','.join(map(str, values))}" for key, values in found.sweep.items())
+    lines = [f"Written: {', '.join(map(str, [*written, out.with_name(out.stem + report.SUFFIX)]))}"]
+    if out.parent.name == "usecase":
+        many = "-m " if sweep else ""
+        shipped = out.parent.parent.resolve() == config.conf_folder()
+        chosen = f"{'' if shipped else f'--config-dir {out.parent.parent} '}usecase={out.stem}"
+        lines.append(f"Train it: python train.py {many}{chosen} data.root=FOLDER{sweep}")
+    else:
+        lines.append("To train it, put it into a folder called usecase and name the folder above: --config-dir FOLDER")
+    lines.append(f"data.root is the folder that Hydrogen Torch called {found.root}")
+    return lines

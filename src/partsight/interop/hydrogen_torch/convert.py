@@ -7,13 +7,12 @@ from typing import Any
 
 from partsight.config import Config, leaves
 from partsight.errors import PartsightError, Problems, did_you_mean
-from partsight.interop.hydrogen_torch import fold_column, kinds, places, problem_type, source, table_column
-from partsight.interop.hydrogen_torch.lines import FOLDED, Facts, fold_numbers, validation_strategy
+from partsight.interop.hydrogen_torch import places, problem_type, source, training_table
 from partsight.interop.hydrogen_torch.mapping import KEYS, RENAMED, REQUIRED, Key
 from partsight.interop.hydrogen_torch.places import Places
 from partsight.interop.hydrogen_torch.source import Source, shown
-
-UNKNOWN, ABSENT = "unknown", "absent"
+from partsight.interop.hydrogen_torch.translate import FOLDED, Exported, Status, fold_numbers, validation_strategy
+from partsight.interop.hydrogen_torch.values import name_of_file
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,7 @@ class Row:
 
     key: str
     value: str
-    status: str
-    """honoured, with a difference, not applicable, unknown (no key of image classification), absent (ours stays)."""
+    status: Status
     ours: str
     remark: str
 
@@ -64,18 +62,18 @@ def imported(path: Path, root: Path | None = None) -> Import:
     where = _places(values)
     table = where.within(values["dataset.train_dataframe"])
     values.setdefault("dataset.validation_strategy", "kfold")  # our default if the file has none
-    facts = _facts(values, where, root / table if root else None)
-    rows, settings, remarks = _lines(given, found, facts)
-    settings.setdefault("name", kinds.name_of_file(path))
+    exported = _exported(values, where, root / table if root else None)
+    rows, settings, remarks = _lines(given, found, exported)
+    settings.setdefault("name", name_of_file(path))
     absent = {row.key: row for row in _absent_rows(found, settings["name"])}
     strategy = "dataset.validation_strategy"
-    if strategy in absent and facts.fold_names is not None:  # no default of ours: the column is what divides
-        line = validation_strategy(values[strategy], facts)
+    if strategy in absent and exported.fold_names is not None:  # no default of ours: the column is what divides
+        line = validation_strategy(values[strategy], exported)
         settings |= line.settings
         remarks |= dict.fromkeys([*line.settings][:1], line.remark)
-        absent[strategy] = Row(strategy, "", ABSENT, _all_said(line.settings), line.remark)
+        absent[strategy] = Row(strategy, "", Status.ABSENT, _all_said(line.settings), line.remark)
     rows += [_unknown_row(given, key) for key in unknown] + [*absent.values()]
-    return Import(path, settings["name"], settings, _sweep(facts), where.root, rows, remarks)
+    return Import(path, settings["name"], settings, _sweep(exported), where.root, rows, remarks)
 
 
 def _resolved(given: Source) -> tuple[dict[str, str], list[str], list[str]]:
@@ -131,16 +129,18 @@ def _places(values: Mapping[str, Any]) -> Places:
     return places.common([*tables, *filter(None, [test, unlabeled])], [f for f in folders if f])
 
 
-def _facts(values: Mapping[str, Any], where: Places, table: Path | None) -> Facts:
+def _exported(values: Mapping[str, Any], where: Places, table: Path | None) -> Exported:
     """`table`: the training table, if it is known where it is."""
     if table is None:
-        return Facts(values, where, None)
+        return Exported(values, where, None)
     labels = values["dataset.label_columns"]
-    cells = table_column.values(table, labels[0]) if len(labels) == 1 else None
-    return Facts(values, where, fold_column.names(table), cells)
+    cells = training_table.values(table, labels[0]) if len(labels) == 1 else None
+    return Exported(values, where, training_table.fold_names(table), cells)
 
 
-def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[Row], dict[str, Any], dict[str, str]]:
+def _lines(
+    given: Source, found: Mapping[str, str], exported: Exported
+) -> tuple[list[Row], dict[str, Any], dict[str, str]]:
     rows: list[Row] = []
     settings: dict[str, Any] = {}
     remarks: dict[str, str] = {}
@@ -149,7 +149,7 @@ def _lines(given: Source, found: Mapping[str, str], facts: Facts) -> tuple[list[
     for key in sorted((key for key in KEYS if key.name in found), key=lambda key: order[key.name]):
         theirs = found[key.name]
         try:
-            line = key.line(facts[key.name], facts)
+            line = key.line(exported[key.name], exported)
         except PartsightError as error:
             problems.append(f"{theirs}: {error}")
             continue
@@ -176,7 +176,7 @@ def _said(value: Any) -> str:
 def _unknown_row(given: Source, key: str) -> Row:
     hint = did_you_mean(key.rpartition(".")[2], [k.name.rpartition(".")[2] for k in KEYS], cutoff=0.6)
     remark = f"not a known key of Hydrogen Torch's image classification{hint}"
-    return Row(key, shown(given.leaves[key]), UNKNOWN, "", remark)
+    return Row(key, shown(given.leaves[key]), Status.UNKNOWN, "", remark)
 
 
 def _absent_rows(found: Mapping[str, str], file_name: str) -> list[Row]:
@@ -184,13 +184,13 @@ def _absent_rows(found: Mapping[str, str], file_name: str) -> list[Row]:
 
     def row(key: Key) -> Row:
         ours = "; ".join(f"{name}={_said(defaults[name])}" for name in key.settings if name in defaults)
-        return Row(key.name, "", ABSENT, ours, "not in the file; our default applies")
+        return Row(key.name, "", Status.ABSENT, ours, "not in the file; our default applies")
 
     return [row(key) for key in KEYS if key.version == "1.2" and key.name not in found]
 
 
-def _sweep(facts: Facts) -> dict[str, list[int]]:
-    strategy = facts["dataset.validation_strategy"]
-    seeds = facts["environment.number_of_seeds_per_run"] or 1
-    sweep = {"fold": fold_numbers(facts) if strategy in FOLDED else [], "repeat": list(range(seeds))}
+def _sweep(exported: Exported) -> dict[str, list[int]]:
+    strategy = exported["dataset.validation_strategy"]
+    seeds = exported["environment.number_of_seeds_per_run"] or 1
+    sweep = {"fold": fold_numbers(exported) if strategy in FOLDED else [], "repeat": list(range(seeds))}
     return {name: values for name, values in sweep.items() if len(values) > 1}

@@ -8,17 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from partsight.interop.hydrogen_torch.convert import ABSENT, UNKNOWN, Row
-from partsight.interop.hydrogen_torch.lines import DIFFERENT, HONOURED, NOT_APPLICABLE
+from partsight.interop.hydrogen_torch.convert import Row
+from partsight.interop.hydrogen_torch.translate import Status
 
 SUFFIX = ".hydrogen_torch.csv"
 """Suffix of the report's file name; the report is beside the imported use case."""
 KEPT_AS = "hydrogen_torch_import.csv"
 """Its name in the folder of a run."""
-
-
-_STATUSES = (HONOURED, DIFFERENT, NOT_APPLICABLE, UNKNOWN, ABSENT)
-"""In the order in which they are shown."""
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -33,15 +29,15 @@ def as_csv(rows: Sequence[Row]) -> str:
 def counts(rows: Sequence[Row]) -> str:
     """'63 keys: 51 honoured, 5 with a difference, 7 not applicable'."""
     number = Counter(row.status for row in rows)
-    present = sum(count for status, count in number.items() if status != ABSENT)
-    return f"{present} keys: " + ", ".join(f"{number[kind]} {kind}" for kind in _STATUSES if number[kind])
+    present = sum(count for status, count in number.items() if status != Status.ABSENT)
+    return f"{present} keys: " + ", ".join(f"{number[kind]} {kind}" for kind in Status if number[kind])
 
 
 def text(rows: Sequence[Row]) -> str:
     """The rows as an aligned table, the honoured ones first."""
     wide = max((len(row.key) for row in rows), default=0)
     lines = []
-    for row in sorted(rows, key=lambda row: _STATUSES.index(row.status)):
+    for row in sorted(rows, key=lambda row: list(Status).index(row.status)):
         what = " ".join(part for part in (row.ours, f"({row.remark})" if row.remark else "") if part)
         lines.append(f"  {row.key:<{wide}}  {row.status:<17}  {what}")
     return "\n".join(lines)

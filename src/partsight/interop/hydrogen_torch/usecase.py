@@ -1,5 +1,6 @@
 """An import as files of a config folder: a readable use case, and a group file if no shipped one fits."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -31,6 +32,19 @@ def files(found: Import, option: str) -> dict[str, str]:
     if augmentation == option:
         content[f"augmentation/{option}.yaml"] = _augmentation(found, custom)
     return content
+
+
+def option(name: str) -> str:
+    """The name of a use case's file, as Hydra's command line takes it: its letters are those of ASCII, and it does not
+    end in .yaml, to which Hydra would add no other.
+
+    Where letters are lost, six digits of a hash tell it from other names that lose theirs.
+    """
+    plain = re.sub(r"[^\w.\-]+", "_", name, flags=re.ASCII).strip("._-")
+    plain = re.sub(r"\.ya?ml$", "", plain, flags=re.IGNORECASE)
+    if plain == name:
+        return name
+    return f"{plain or 'hydrogen_torch'}_{hashlib.blake2b(name.encode(), digest_size=3).hexdigest()}"
 
 
 def _usecase(found: Import, settings: Mapping[str, Any], head: str, augmentation: str) -> str:

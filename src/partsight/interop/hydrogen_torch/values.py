@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from partsight.errors import did_you_mean
@@ -109,3 +110,27 @@ class Choices:
     def __call__(self, raw: Raw) -> list[Any]:
         """Our values."""
         return list(dict.fromkeys(self.one(item) for item in texts(raw)))
+
+
+def backbone(raw: Raw) -> str:
+    """The name of a timm model, not an address: a foreign file must not make us open hubs or paths."""
+    name = text(raw)
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]+", name):
+        raise ValueError("must be the name of a timm model")
+    return name
+
+
+def name(raw: Raw) -> str:
+    """A name that is a single safe folder: letters, digits, `_`, `-` and inner dots; anything else becomes `_`."""
+    safe = re.sub(r"[^\w.\-]+", "_", text(raw)).strip("._-")[:100]
+    if not safe:
+        raise ValueError("must hold a letter or a digit")
+    return safe
+
+
+def name_of_file(path: Path) -> str:
+    """The name for a yaml without experiment_name."""
+    try:
+        return name(path.stem)
+    except ValueError:
+        return "hydrogen_torch"

@@ -3,15 +3,27 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from partsight.config import MOST_IMAGES, SOFTMAX_LOSSES
-from partsight.interop.hydrogen_torch import fold_column, transforms
+from partsight.interop.hydrogen_torch import training_table, transforms
 from partsight.interop.hydrogen_torch.places import Places
 
-HONOURED, DIFFERENT, NOT_APPLICABLE = "honoured", "with a difference", "not applicable"
 FOLDED = ("kfold", "grouped", "stratified", "stratified_grouped")
 """Strategies that divide into folds, one of which validates."""
+
+
+class Status(StrEnum):
+    """What became of a key, in the order of the report."""
+
+    HONOURED = "honoured"
+    DIFFERENT = "with a difference"
+    NOT_APPLICABLE = "not applicable"
+    UNKNOWN = "unknown"
+    """No key of image classification."""
+    ABSENT = "absent"
+    """Not in the file; ours stays."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +32,20 @@ class Line:
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Our setting to value; the bare name `augmentation` chooses the group's file."""
-    status: str = HONOURED
     remark: str = ""
     """What differs, or why we have no counterpart of the key."""
+    applicable: bool = True
+
+    @property
+    def status(self) -> Status:
+        """Honoured, unless a remark says otherwise."""
+        if not self.applicable:
+            return Status.NOT_APPLICABLE
+        return Status.DIFFERENT if self.remark else Status.HONOURED
 
 
 @dataclass(frozen=True)
-class Facts:
+class Exported:
     """What a key's meaning may depend on."""
 
     values: Mapping[str, Any]
@@ -42,25 +61,25 @@ class Facts:
 
 
 def _not(reason: str) -> Line:
-    return Line({}, NOT_APPLICABLE, reason)
+    return Line({}, reason, applicable=False)
 
 
 # --- augmentation ----------------------------------------------------------------------------------------------------
 
 
-def strategy(value: str, facts: Facts) -> Line:
+def strategy(value: str, exported: Exported) -> Line:
     """Chooses the group's file; under Custom the transforms come from the two keys below."""
     return Line({} if value == "custom" else {"augmentation": value})
 
 
-def custom(part: str) -> Callable[[Any, Facts], Line]:
+def custom(part: str) -> Callable[[Any, Exported], Line]:
     """The transforms of a part, under Custom."""
 
-    def line(value: Any, facts: Facts) -> Line:
-        if facts["augmentation.augmentations_strategy"] != "custom":
+    def line(value: Any, exported: Exported) -> Line:
+        if exported["augmentation.augmentations_strategy"] != "custom":
             return _not("only used under augmentations_strategy=Custom, as in Hydrogen Torch")
         found, remarks = transforms.read(value or "")
-        return Line({f"augmentation.{part}": found}, DIFFERENT if remarks else HONOURED, "; ".join(remarks))
+        return Line({f"augmentation.{part}": found}, "; ".join(remarks))
 
     return line
 
@@ -68,90 +87,89 @@ def custom(part: str) -> Callable[[Any, Facts], Line]:
 # --- dataset ---------------------------------------------------------------------------------------------------------
 
 
-def table(setting: str) -> Callable[[str | None, Facts], Line]:
+def table(setting: str) -> Callable[[str | None, Exported], Line]:
     """A table, relative to data.root."""
-    return lambda value, facts: Line({setting: None if value is None else facts.places.within(value)})
+    return lambda value, exported: Line({setting: None if value is None else exported.places.within(value)})
 
 
-def images(value: str | None, facts: Facts) -> Line:
+def images(value: str | None, exported: Exported) -> Line:
     """The picture folder, relative to data.root; none: data.root itself."""
-    return Line({"data.images": "" if value is None else facts.places.within(value)})
+    return Line({"data.images": "" if value is None else exported.places.within(value)})
 
 
-def test_images(value: str | None, facts: Facts) -> Line:
+def test_images(value: str | None, exported: Exported) -> Line:
     """The picture folder of the test table, if it is another one."""
-    if value is not None and facts["dataset.test_dataframe"] is None:
+    if value is not None and exported["dataset.test_dataframe"] is None:
         return _not("there is no test_dataframe")
-    same = value is None or value == facts["dataset.data_folder"]
-    return Line({"data.test_images": None if same else facts.places.within(value or "")})
+    same = value is None or value == exported["dataset.data_folder"]
+    return Line({"data.test_images": None if same else exported.places.within(value or "")})
 
 
-def validation_table(value: str | None, facts: Facts) -> Line:
+def validation_table(value: str | None, exported: Exported) -> Line:
     """The table that validates, under custom."""
-    if value is not None and facts["dataset.validation_strategy"] != "custom":
+    if value is not None and exported["dataset.validation_strategy"] != "custom":
         return _not("only used under validation_strategy=custom, as in Hydrogen Torch")
-    return Line({"data.validation_table": None if value is None else facts.places.within(value)})
+    return Line({"data.validation_table": None if value is None else exported.places.within(value)})
 
 
-def validation_strategy(value: str, facts: Facts) -> Line:
+def validation_strategy(value: str, exported: Exported) -> Line:
     """The strategy; if the table has a column `fold`, it is divided by that, whatever fold strategy is named."""
-    if value in FOLDED and facts.fold_names is not None:
-        column = {"data.validation_strategy": "column", "data.fold_column": "fold"}
-        return Line(column, DIFFERENT, "divided by the table's column `fold`, as in Hydrogen Torch")
+    if value in FOLDED and exported.fold_names is not None:
+        column = {"data.validation_strategy": "column", "data.fold_column": training_table.FOLD}
+        return Line(column, "divided by the table's column `fold`, as in Hydrogen Torch")
     if value in FOLDED:
         drawn = {"data.validation_strategy": value, "data.folds": 5}
-        return Line(drawn, DIFFERENT, "five folds of the same sizes; which rows Hydrogen Torch draws is not documented")
+        return Line(drawn, "five folds of the same sizes; which rows Hydrogen Torch draws is not documented")
     if value == "holdout":
-        return Line({"data.validation_strategy": value}, DIFFERENT, "drawn by class: every class is in both parts")
+        return Line({"data.validation_strategy": value}, "drawn by class: every class is in both parts")
     return Line({"data.validation_strategy": value})
 
 
-def validation_share(value: float, facts: Facts) -> Line:
+def validation_share(value: float, exported: Exported) -> Line:
     """The share that automatic holds out."""
-    if facts["dataset.validation_strategy"] != "holdout":
+    if exported["dataset.validation_strategy"] != "holdout":
         return _not("only used under validation_strategy=automatic, as in Hydrogen Torch")
     return Line({"data.validation_share": value})
 
 
-def group(value: str | None, facts: Facts) -> Line:
+def group(value: str | None, exported: Exported) -> Line:
     """The column that keeps rows together, under the grouped strategies."""
-    if facts["dataset.validation_strategy"] not in ("grouped", "stratified_grouped"):
+    if exported["dataset.validation_strategy"] not in ("grouped", "stratified_grouped"):
         return _not("only used by grouped k-fold, as in Hydrogen Torch, though its yaml always names a column")
     return Line({"data.group_column": value})
 
 
-def folds(value: list[str], facts: Facts) -> Line:
+def folds(value: list[str], exported: Exported) -> Line:
     """The fold that validates; of several, the first: the command adds the others."""
-    if facts["dataset.validation_strategy"] not in FOLDED:
+    if exported["dataset.validation_strategy"] not in FOLDED:
         return _not("the strategy divides once: there is one run")
-    numbers = fold_numbers(facts) or [0]
+    numbers = fold_numbers(exported) or [0]
     said = [] if value else ["no fold is named: fold 0 is trained"]
     said += [f"-m fold={','.join(map(str, numbers))}: a parent run and one run per fold"] if len(numbers) > 1 else []
-    if facts.fold_names is not None and list(map(str, numbers)) != value:
-        said.append(f"folds are counted from 0; the column `fold` has {', '.join(facts.fold_names[:20])}")
-    return Line({"fold": numbers[0]}, DIFFERENT if said else HONOURED, "; ".join(said))
+    if exported.fold_names is not None and list(map(str, numbers)) != value:
+        said.append(f"folds are counted from 0; the column `fold` has {', '.join(exported.fold_names[:20])}")
+    return Line({"fold": numbers[0]}, "; ".join(said))
 
 
-def fold_numbers(facts: Facts) -> list[int]:
+def fold_numbers(exported: Exported) -> list[int]:
     """The named folds as our numbers, each once."""
-    return list(dict.fromkeys(fold_column.number(name, facts.fold_names) for name in facts["dataset.folds"] or []))
+    named = exported["dataset.folds"] or []
+    return list(dict.fromkeys(training_table.fold_number(name, exported.fold_names) for name in named))
 
 
 # --- prediction ------------------------------------------------------------------------------------------------------
 
 
-def threshold(value: float, facts: Facts) -> Line:
+def threshold(value: float, exported: Exported) -> Line:
     """The decision threshold; one label column of classes makes a softmax, which has none."""
     setting = {"prediction.threshold": value}
-    if value == 0.5 or len(facts["dataset.label_columns"] or []) > 1:
+    if value == 0.5 or len(exported["dataset.label_columns"] or []) > 1:
         return Line(setting)
-    if facts.label_values is None:
-        if facts["training.loss_function"] in SOFTMAX_LOSSES:
+    if exported.label_values is None:
+        if exported["training.loss_function"] in SOFTMAX_LOSSES:
             return _not(_NO_THRESHOLD)
-        return Line(
-            setting, DIFFERENT, "for a label column of 0 and 1; of other classes, leave prediction.threshold out"
-        )
-    return Line(setting) if _of_0_and_1(facts.label_values) else _not(_NO_THRESHOLD)
+        return Line(setting, "for a label column of 0 and 1; of other classes, leave prediction.threshold out")
+    return Line(setting) if _of_0_and_1(exported.label_values) else _not(_NO_THRESHOLD)
 
 
 _NO_THRESHOLD = (
@@ -168,99 +186,99 @@ def _of_0_and_1(cells: set[str]) -> bool:
 # --- environment, logging, training ----------------------------------------------------------------------------------
 
 
-def gpus(value: list[str], facts: Facts) -> Line:
+def gpus(value: list[str], exported: Exported) -> Line:
     """How many devices."""
-    count = facts["environment.number_of_gpus_per_run"] or len(value)
+    count = exported["environment.number_of_gpus_per_run"] or len(value)
     if count > 1:
         several = {"trainer.accelerator": "gpu", "trainer.devices": count, "trainer.strategy": "ddp"}
         remark = "as many GPUs, whichever they are; on another machine: trainer=gpu (one GPU) or trainer=cpu"
-        return Line(several, DIFFERENT, remark)
-    return Line({"trainer.devices": 1}, DIFFERENT, "one device: a GPU if there is one, else the CPU")
+        return Line(several, remark)
+    return Line({"trainer.devices": 1}, "one device: a GPU if there is one, else the CPU")
 
 
-def gpus_per_run(value: int, facts: Facts) -> Line:
-    """Acts through `gpus`."""
-    return Line({}, DIFFERENT, "taken as the number of GPUs per run") if value > 1 else Line()
+def gpus_per_run(value: int, exported: Exported) -> Line:
+    """`gpus` reads it; this line is only for the report."""
+    return Line({}, "taken as the number of GPUs per run") if value > 1 else Line()
 
 
-def precision(value: bool, facts: Facts) -> Line:
+def precision(value: bool, exported: Exported) -> Line:
     """Automatic mixed precision, or full precision."""
     if value:
         remark = "bfloat16 if the device supports it, else float16 on a GPU, float32 on a CPU"
-        return Line({"trainer.precision": "auto"}, DIFFERENT, remark)
+        return Line({"trainer.precision": "auto"}, remark)
     return Line({"trainer.precision": "32-true"})
 
 
-def workers(value: int, facts: Facts) -> Line:
+def workers(value: int, exported: Exported) -> Line:
     """Loader processes, which cannot change a result; their default becomes ours, which fits the machine."""
     if value == 4:
-        return Line({"data.workers": None}, DIFFERENT, "their default; ours: one per core, at most 8 (data.workers=4)")
+        return Line({"data.workers": None}, "their default; ours: one per core, at most 8 (data.workers=4)")
     return Line({"data.workers": value})
 
 
-def number_of_images(value: int, facts: Facts) -> Line:
+def number_of_images(value: int, exported: Exported) -> Line:
     """Pictures per sheet; larger sheets than ours cannot be drawn."""
     if value > MOST_IMAGES:
-        return Line({"report.number_of_images": MOST_IMAGES}, DIFFERENT, f"at most {MOST_IMAGES}")
+        return Line({"report.number_of_images": MOST_IMAGES}, f"at most {MOST_IMAGES}")
     return Line({"report.number_of_images": value})
 
 
-def seeds(value: int, facts: Facts) -> Line:
+def seeds(value: int, exported: Exported) -> Line:
     """Several seeds are several repeats, which the command adds."""
     if value > 1:
         runs = ",".join(map(str, range(value)))
-        return Line({"repeat": 0}, DIFFERENT, f"a parent run and one run per repeat: -m repeat={runs}")
+        return Line({"repeat": 0}, f"a parent run and one run per repeat: -m repeat={runs}")
     return Line({"repeat": 0})
 
 
-def tracker(value: str | None, facts: Facts) -> Line:
+def tracker(value: str | None, exported: Exported) -> Line:
     """Nothing, or an external tracker."""
     return Line() if value is None else _not("runs are tracked in MLflow (tracking.uri)")
 
 
-def checkpoint(value: bool, facts: Facts) -> Line:
+def checkpoint(value: bool, exported: Exported) -> Line:
     """Which weights are the result."""
     return Line({"training.checkpoint": "best" if value else "last"})
 
 
-def evaluation_epochs(value: float, facts: Facts) -> Line:
+def evaluation_epochs(value: float, exported: Exported) -> Line:
     """How often the validation rows are scored."""
-    if facts["training.save_best_checkpoint"] and value != 1:
-        return Line({"training.evaluation_epochs": 1.0}, DIFFERENT, "1, because save_best_checkpoint requires it")
+    if exported["training.save_best_checkpoint"] and value != 1:
+        return Line({"training.evaluation_epochs": 1.0}, "1, because save_best_checkpoint requires it")
     return Line({"training.evaluation_epochs": value})
 
 
-def train_on_validation(value: bool, facts: Facts) -> Line:
+def train_on_validation(value: bool, exported: Exported) -> Line:
     """Whether validation rows are trained on."""
-    if facts["training.save_best_checkpoint"] and value:
-        return Line({"training.train_on_validation": False}, DIFFERENT, "off, because save_best_checkpoint requires it")
+    if exported["training.save_best_checkpoint"] and value:
+        return Line({"training.train_on_validation": False}, "off, because save_best_checkpoint requires it")
     return Line({"training.train_on_validation": value})
 
 
-def differential_rate(value: float, facts: Facts) -> Line:
+def differential_rate(value: float, exported: Exported) -> Line:
     """The second learning rate, if layers are named for it."""
-    if not facts["training.differential_learning_rate_layers"]:
+    if not exported["training.differential_learning_rate_layers"]:
         return _not("no differential_learning_rate_layers are named")
     return Line({"training.differential_learning_rate": value})
 
 
-def scorer(value: bool, facts: Facts) -> Line:
+def scorer(value: bool, exported: Exported) -> Line:
     """Whether the scorer is packed; asking for ONNX means asking for the scorer."""
-    return Line({"report.build_scoring_pipelines": value or bool(facts["training.export_to_onnx"])})
+    return Line({"report.build_scoring_pipelines": value or bool(exported["training.export_to_onnx"])})
 
 
-def onnx(value: bool, facts: Facts) -> Line:
+def onnx(value: bool, exported: Exported) -> Line:
     """See `scorer`."""
     if not value:
         return Line()
-    return Line({"report.build_scoring_pipelines": True}, DIFFERENT, "model.onnx is part of the scoring pipeline")
+    return Line({"report.build_scoring_pipelines": True}, "model.onnx is part of the scoring pipeline")
 
 
-def sync_batch_norm(value: bool, facts: Facts) -> Line:
+def sync_batch_norm(value: bool, exported: Exported) -> Line:
     """Off is what we have."""
     return _not("each GPU has its own batch-norm statistics") if value else Line()
 
 
-def batch_size_inference(value: int, facts: Facts) -> Line:
+def batch_size_inference(value: int, exported: Exported) -> Line:
     """0 is what we have."""
     return _not("pictures are scored in batches of training.batch_size; it changes no result") if value else Line()

@@ -1,5 +1,6 @@
 """hydrogen_torch=FILE on a command line: a use case before anything is composed, so that the command line wins."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from partsight import command
 from partsight.config import conf_folder
 from partsight.errors import PartsightError
 from partsight.interop.hydrogen_torch import report
-from partsight.interop.hydrogen_torch.command import translated
+from partsight.interop.hydrogen_torch.override import translated
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -72,6 +73,22 @@ def test_the_same_file_is_the_same_folder_and_another_is_another(tmp_path: Path)
     first, again = (folder_of(translated([f"hydrogen_torch={exported(tmp_path)}"])) for _ in range(2))
     other = folder_of(translated([f"hydrogen_torch={exported(tmp_path, {'training.epochs': 6})}"]))
     assert first == again != other
+
+
+def test_what_is_kept_is_a_file_like_any_other(tmp_path: Path) -> None:
+    file = exported(tmp_path)
+    kept = [path for path in folder_of(translated([f"hydrogen_torch={file}"])).rglob("*") if path.is_file()]
+    assert {path.stat().st_mode for path in kept} == {file.stat().st_mode}
+
+
+def test_an_import_that_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(Path, "replace", full)
+    assert "cannot be written there: [Errno 28] No space" in refusal(f"hydrogen_torch={exported(tmp_path)}")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_a_folder_of_ones_own_stays_in_use(tmp_path: Path) -> None:
