@@ -160,7 +160,6 @@ def _export(parsed: argparse.Namespace) -> None:
         raise PartsightError("--root: only with --int8")
     with importing.for_good():
         from partsight.data import folders
-        from partsight.serving.int8 import Int8
         from partsight.serving.pack import pack
 
     _import_plugins(parsed.plugins)
@@ -171,7 +170,7 @@ def _export(parsed: argparse.Namespace) -> None:
         samples = [parsed.samples / name for name in folders.pictures_below(parsed.samples)]
         if not samples:
             raise PartsightError(f"--samples {parsed.samples}: there are no pictures in this folder")
-    pack(parsed.checkpoint, parsed.out, samples, smaller=Int8(parsed.root) if parsed.int8 else None)
+    pack(parsed.checkpoint, parsed.out, samples, quantize=parsed.int8, root=parsed.root)
     print(f"Packed into {parsed.out}; it has passed its own test. Score pictures: python {parsed.out}/score.py FOLDER")
 
 

@@ -26,10 +26,9 @@ from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.run import leftovers
 from partsight.serving import graph
+from partsight.serving.inference_pipeline import resize_rule
 from partsight.serving.pack import pack
-from partsight.serving.packed import score
 from partsight.serving.packed.score import Scorer
-from partsight.serving.resize_rule import resize_rule
 
 KINDS = ("softmax", "binary", "multilabel")
 TOLERANCE = 1e-4
@@ -500,7 +499,6 @@ def test_pictures_come_in_the_order_of_predict(softmax: Path, tmp_path: Path) ->
 
 
 def test_folders_of_network_storage_are_no_users(softmax: Path, tmp_path: Path) -> None:
-    assert score.NOT_THE_USERS == folders.NOT_THE_USERS
     shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
     shutil.copytree(softmax / "parts" / "dent", tmp_path / "new" / "@eaDir")
     assert script(softmax / "run" / "scorer", tmp_path / "new", "--out", tmp_path / "scores.csv").returncode == 0

@@ -12,7 +12,7 @@ from partsight.errors import PartsightError
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
 
-NOT_THE_USERS = frozenset(
+IGNORED_FOLDERS = frozenset(
     {"__MACOSX", "lost+found", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information"}
 )
 """Folders of archivers, disks and network storage: thumbnails, and what was deleted."""
@@ -43,7 +43,7 @@ class Tree:
 
 
 def pictures_below(folder: Path) -> list[str]:
-    """Paths of the pictures at every depth, relative and sorted; without hidden folders and NOT_THE_USERS."""
+    """Paths of the pictures at every depth, relative and sorted; without hidden folders and IGNORED_FOLDERS."""
     return sorted(_joined(at, name) for at, names in _folders(folder)[0].items() for name in names)
 
 
@@ -80,7 +80,7 @@ def read(given: Path) -> Tree:
 
 
 def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
-    """The pictures, and the number of other files in every folder; without hidden ones and NOT_THE_USERS.
+    """The pictures, and the number of other files in every folder; without hidden ones and IGNORED_FOLDERS.
 
     Links to folders are followed, except to a folder that contains the link.
 
@@ -103,7 +103,7 @@ def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
         except OSError as error:  # it has been moved meanwhile, or its disk is away
             raise PartsightError(f"{path}: cannot be listed: {error.strerror}; start again when it can") from None
         for entry in inner:
-            if entry.name.startswith(".") or entry.name in NOT_THE_USERS:
+            if entry.name.startswith(".") or entry.name in IGNORED_FOLDERS:
                 continue
             if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
                 names.append(entry.name)

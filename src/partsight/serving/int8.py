@@ -33,7 +33,7 @@ from partsight.fit import scoring
 from partsight.model.classifier import Classifier, Scores
 from partsight.run_files import facts_beside
 from partsight.serving import graph as graphs
-from partsight.serving.transforms import refuse_unknown
+from partsight.serving.inference_pipeline import refuse_unknown
 
 MOST_CHANGED = 0.005
 """Largest share of validation rows that may be decided differently; accuracy cannot fall by more than this."""
@@ -44,20 +44,12 @@ QUANTIZED = ["Conv", "MatMul", "Gemm", "Add", "GlobalAveragePool", "MaxPool", "C
 TOLERANCE = 0.02
 """Largest difference of a probability in the packed scorer's own test: processors round sums in different places."""
 
-TURNS = 2
-"""Of each graph, when they are timed."""
-TURN, BEFORE = 20, 5
-"""Pictures timed in a turn, and warm-up pictures before them that do not count."""
+ROUNDS = 2
+"""Turns of each graph, when they are timed."""
+TIMED, WARM_UP = 20, 5
+"""Pictures timed in a turn, and pictures before them that do not count."""
 PAUSE = 0.3
 """Seconds between turns: a session's threads keep looking for work when it is done, and take cores from the other."""
-
-
-@dataclass(frozen=True)
-class Int8:
-    """A request to pack a model in int8."""
-
-    root: str | None = None
-    """The data set of its run; None: where the run found it."""
 
 
 @dataclass(frozen=True)
@@ -229,12 +221,12 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
 def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8]) -> dict[str, list[float]]:
     """By session, one picture at a time, in turns, so that a change in the machine's speed affects both."""
     taken: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         for name, of in sessions.items():
             time.sleep(PAUSE)
-            for number in range(BEFORE + TURN):
+            for number in range(WARM_UP + TIMED):
                 began = time.perf_counter()
                 of.run(None, {"pictures": picture})
-                if number >= BEFORE:
+                if number >= WARM_UP:
                     taken[name].append(1000 * (time.perf_counter() - began))
     return taken

@@ -30,8 +30,7 @@ from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
 from partsight.run_files import SETTINGS, facts_beside
 from partsight.serving import graph, int8, mlflow_model
-from partsight.serving.int8 import Int8
-from partsight.serving.resize_rule import resize_rule
+from partsight.serving.inference_pipeline import resize_rule
 
 MOST_BYTES = 64 * 1024 * 1024
 """Limit of an encoded picture: a 20-megapixel bitmap in colour."""
@@ -53,7 +52,8 @@ def pack(
     folder: Path,
     samples: Sequence[Path] = (),
     origin: Mapping[str, str] | None = None,
-    smaller: Int8 | None = None,
+    quantize: bool = False,
+    root: str | None = None,
     ours: bool = False,
 ) -> None:
     """Packs the model of a checkpoint, and lets the packed scorer test itself in a separate process.
@@ -63,7 +63,8 @@ def pack(
         folder: created; a scorer already there is replaced only once the new one has passed its test.
         samples: pictures to include, the first SAMPLES of them. Empty: made pictures.
         origin: tags of its run; None: those beside the checkpoint, if it still lies in the folder of its run.
-        smaller: pack it in int8, with this data set. None: in float32.
+        quantize: in int8, not in float32.
+        root: for that, where the data set of its run is now. None: where the run found it.
         ours: the folder is in that of a run, and may hold other files.
 
     Raises:
@@ -86,7 +87,7 @@ def pack(
         work = Path(made) / folder.name
         (work / "samples").mkdir(parents=True)
         graph.write(model, work / "model.onnx")
-        compared = _in_int8(model, checkpoint, work, smaller) if smaller else None
+        compared = _in_int8(model, checkpoint, work, root) if quantize else None
         _write_samples(model, samples, work, compared)
         _write_pipeline(model, rule, work, {"checkpoint": _sha256(checkpoint), **origin}, compared)
         _write_programs(model, work)
@@ -140,10 +141,10 @@ def _replaceable(folder: Path) -> bool:
     return folder.is_dir() and (all((folder / name).is_file() for name in known) or not any(folder.iterdir()))
 
 
-def _in_int8(model: Classifier, checkpoint: Path, folder: Path, smaller: Int8) -> int8.Comparison:
+def _in_int8(model: Classifier, checkpoint: Path, work: Path, root: str | None) -> int8.Comparison:
     """Replaces the graph with its int8 version, and prints the comparison."""
-    graph_file, made = folder / "model.onnx", folder / "int8.onnx"
-    compared = int8.quantized(model, checkpoint, graph_file, made, smaller.root)
+    graph_file, made = work / "model.onnx", work / "int8.onnx"
+    compared = int8.quantized(model, checkpoint, graph_file, made, root)
     title = f"int8 vs. float32: {compared.rows} validation rows, {compared.changed} decided differently"
     console.table(compared.figures, title)
     if why := int8.refusal(compared):
@@ -176,6 +177,7 @@ def _write_pipeline(
         "input": {"name": "pictures", "dtype": "uint8", "shape": "batch, height, width, channels; red first"},
         "limits": {"bytes": MOST_BYTES, "pixels": pictures.MOST_PIXELS},
         "suffixes": sorted(folders.PICTURE_SUFFIXES),
+        "ignored_folders": sorted(folders.IGNORED_FOLDERS),
         "precision": "int8" if compared else "float32",
         "tolerance": int8.TOLERANCE if compared else graph.TOLERANCE,
         "backbone": config.backbone,

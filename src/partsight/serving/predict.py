@@ -20,8 +20,8 @@ from partsight.errors import PartsightError, Problems
 from partsight.evaluation import predictions
 from partsight.machine import Machine, prepare, resolve
 from partsight.model.classifier import Classifier
+from partsight.serving.inference_pipeline import refuse_unknown
 from partsight.serving.streams import Streams
-from partsight.serving.transforms import refuse_unknown
 
 
 def predict(

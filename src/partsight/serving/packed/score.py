@@ -12,7 +12,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO, TypedDict
@@ -30,10 +30,6 @@ from partsight.data import pictures
 from partsight.errors import PartsightError
 
 FOLDER = Path(__file__).resolve().parent
-NOT_THE_USERS = frozenset(
-    {"__MACOSX", "lost+found", "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "System Volume Information"}
-)
-"""Folders of archivers, disks and network storage, as in training."""
 BATCH = 16
 """Pictures that go through the model together; cannot change a score by more than rounding."""
 
@@ -220,8 +216,8 @@ def selftest(folder: Path = FOLDER) -> list[str]:
     return faults
 
 
-def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
-    """A file as it is; the pictures of a folder at every depth, sorted, except those in folders not the user's.
+def _files(given: Path, pipeline: Mapping[str, Any]) -> list[Path]:
+    """A file as it is; the pictures of a folder at every depth, sorted, except those in hidden or ignored folders.
 
     Links to folders are followed, except to a folder that contains the link.
 
@@ -237,11 +233,11 @@ def _files(given: Path, suffixes: Sequence[str]) -> list[Path]:
         if real in above:
             return
         for path in folder.iterdir():
-            if path.name.startswith(".") or path.name in NOT_THE_USERS:
+            if path.name.startswith(".") or path.name in pipeline["ignored_folders"]:
                 continue
             if path.is_dir():
                 look(path, above | {real})
-            elif path.suffix.lower() in suffixes:
+            elif path.suffix.lower() in pipeline["suffixes"]:
                 found.append(path)
 
     look(given, frozenset())
@@ -300,7 +296,7 @@ def main() -> int:
 def _scored(sources: Sequence[Path], out: Path | None) -> int:
     """Writes the table; the exit status."""
     scorer = Scorer()
-    files = [path for given in sources for path in _files(given, scorer.pipeline["suffixes"])]
+    files = [path for given in sources for path in _files(given, scorer.pipeline)]
     if not files:
         raise PartsightError(f"{', '.join(map(str, sources))}: there are no pictures")
     broken = doubtful = 0
