@@ -1,16 +1,16 @@
 """`partsight`: train, study, data check, bench, predict, export, import-ht, ui. Imports wait until they are needed."""
 
 import argparse
-import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from partsight import __version__, importing, memory, output, whole_file
 from partsight.errors import PartsightError, Problems
 
 
+@output.ends_with_reader()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console command."""
     output.prepare()
@@ -35,13 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(bench.main(given[1:]))
         parsed = _parser().parse_args(given)
         parsed.run(parsed)
-        sys.stdout.flush()
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever read what is printed, such as `head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -68,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("--images", type=Path, help="folder the table's pictures are in (default: the table's folder)")
     predict.add_argument("--image-column", help="column that names the picture (default: as trained)")
-    predict.add_argument("--batch-size", type=int, default=32, help="pictures at a time (default: %(default)s)")
-    predict.add_argument("--workers", type=int, help="loader processes (default: one per core, at most 8)")
+    predict.add_argument(
+        "--batch-size", type=_at_least(1), default=32, help="pictures at a time (default: %(default)s)"
+    )
+    predict.add_argument("--workers", type=_at_least(0), help="loader processes (default: one per core, at most 8)")
     predict.add_argument("--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(default: %(default)s)")
     _add_plugins(predict)
     predict.set_defaults(run=_predict)
@@ -110,10 +108,19 @@ def _path(given: str) -> Path:
     return Path(given)
 
 
+def _at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that takes whole numbers from `least`."""
+
+    def number(given: str) -> int:
+        if not given.isdecimal() or int(given) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, not {given}")
+        return int(given)
+
+    return number
+
+
 def _add_plugins(parser: argparse.ArgumentParser) -> None:
-    words = (
-        "module to import first: a plugin of the run, if its backbone or a transform comes from one; may be repeated"
-    )
+    words = "module to import first, such as the plugin that defines the run's backbone or a transform; may be repeated"
     parser.add_argument("--plugins", action="append", default=[], metavar="MODULE", help=words)
 
 
@@ -126,10 +133,6 @@ _UI = "Serves the MLflow UI of a store until Ctrl-C."
 def _predict(parsed: argparse.Namespace) -> None:
     if parsed.out.suffix.lower() not in (".csv", ".parquet", ".pq"):
         raise PartsightError(f"--out {parsed.out}: must end in .csv or .parquet")
-    if parsed.batch_size < 1:
-        raise PartsightError(f"--batch-size {parsed.batch_size}: must be at least 1")
-    if parsed.workers is not None and parsed.workers < 0:
-        raise PartsightError(f"--workers {parsed.workers}: must be at least 0")
     whole_file.try_writing(parsed.out)  # before anything is scored
     memory.one_arena()
     with importing.for_good():

@@ -1,10 +1,12 @@
 """`train`: from the command line to a checked config to a run."""
 
 import argparse
+import io
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import hydra
@@ -28,6 +30,7 @@ partsight trains an image classifier for visual inspection.
 """
 
 
+@output.ends_with_reader()
 def train(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line (default: the process's); mistakes are shown all together, and exit with status 2."""
     output.prepare()
@@ -35,21 +38,24 @@ def train(arguments: Sequence[str] | None = None) -> None:
     config.register()
     if {"--help", "-h"} & set(given):
         print(help_text())
-        sys.exit(0)
+        return
     try:
         given = _with_use_case(given)
         args = _parsed(given)
         flags = [text for text in given if text != "--" and text not in args.overrides]
         given = [*args.overrides, *flags]  # Hydra wants settings together, and --info would swallow one behind it
+        shows = args.cfg is not None or args.info is not None or args.hydra_help
         if not (args.hydra_help or args.shell_completion):
             folders = _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
-            shown = args.cfg is not None or args.info is not None
-            if not args.multirun and not shown and (found := overrides.unresolved(args.overrides, folders)):
+            if not args.multirun and not shows and (found := overrides.unresolved(args.overrides, folders)):
                 raise Problems("The command cannot run", found)
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    launch(given, train_one)
+    if shows:
+        _show(given)
+    else:
+        launch(given, train_one)
 
 
 def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
@@ -63,6 +69,16 @@ def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
         sys.exit(128 + signal.SIGINT)
     finally:
         sys.argv = typed
+
+
+def _show(given: Sequence[str]) -> None:
+    """What Hydra tells of a command line; by way of a text, because at a closed pipe it would print a traceback."""
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            launch(given, train_one)
+    finally:  # Hydra may leave by sys.exit
+        print(shown.getvalue(), end="")
 
 
 def settings(arguments: Sequence[str]) -> config.Config:

@@ -249,7 +249,7 @@ def test_where_the_scores_cannot_be_written_is_said_before_any_is_made(
     whole_file.try_writing(tmp_path / "link.csv")
     assert (tmp_path / "link.csv").is_symlink()
     assert not (tmp_path / "new.csv").exists()
-    assert "--workers -1: must be at least 0" in refusal(capsys, checkpoint, pictures, "--workers", -1)
+    assert "--workers: must be a whole number from 0, not -1" in refusal(capsys, checkpoint, pictures, "--workers", -1)
 
 
 def test_a_full_disk_leaves_the_table_of_yesterday(
@@ -354,7 +354,7 @@ def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys:
 
 def test_options_that_cannot_be(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "must end in .csv or .parquet" in refusal(capsys, checkpoint, pictures, "--out", "scored.xlsx")
-    assert "must be at least 1" in refusal(capsys, checkpoint, pictures, "--batch-size", 0)
+    assert "must be a whole number from 1, not 0" in refusal(capsys, checkpoint, pictures, "--batch-size", 0)
     for option in ("--images", "--image-column"):
         said = refusal(capsys, checkpoint, pictures, option, "x")
         assert "a folder; --images and --image-column go with a table" in said
