@@ -432,7 +432,8 @@ def test_a_search_path_that_is_no_list_is_said(problems: Callable[..., list[str]
         ("prediction.test_time_augmentation=[horizontal_flip,horizontal_flip]", "an entry is named twice"),
         ("prediction.metric=f1", f"must be one of {', '.join(METRICS)}"),
         ("trainer.precision=bf16", "must be one of auto, 32-true, bf16-mixed, 16-mixed"),
-        ("trainer.accelerator=gppu", "must be one of auto, cpu, gpu, cuda; did you mean gpu?"),
+        ("trainer.accelerator=gppu", "must be one of auto, cpu, gpu; did you mean gpu?"),
+        ("trainer.accelerator=cuda", "must be one of auto, cpu, gpu"),
         ("trainer.devices=two", "must be a number from 1, a list such as [0,1], or auto"),
         ("trainer.devices=0", "must be a number from 1"),
         ("trainer.devices=[0,x]", "must be a number from 1"),
@@ -656,7 +657,7 @@ VIT = "backbone=vit_tiny_patch16_224"
 def test_a_name_that_a_library_does_not_know_is_named(
     config: Compose, overrides: list[str], beginning: str, contained: str
 ) -> None:
-    text = one(check.names(config(*SMALL, *overrides)))
+    text = one(check.with_libraries(config(*SMALL, *overrides)))
     assert text.startswith(beginning)
     assert contained in text
 
@@ -678,11 +679,11 @@ def test_a_name_that_a_library_does_not_know_is_named(
     ],
 )
 def test_names_that_the_libraries_know_are_right(config: Compose, overrides: list[str]) -> None:
-    assert check.names(config(*SMALL, *overrides)) == []
+    assert check.with_libraries(config(*SMALL, *overrides)) == []
 
 
 def test_unknown_names_of_every_kind_come_in_one_answer(config: Compose) -> None:
-    found = check.names(
+    found = check.with_libraries(
         config(
             *SMALL,
             "plugins=[not_there]",
@@ -714,7 +715,7 @@ def _search_path() -> Iterator[None]:
 )
 def test_a_plugin_that_fails_is_shown_with_its_reason(config: Compose, tmp_path: Path, code: str, reason: str) -> None:
     (tmp_path / "broken_plugin_of_a_test.py").write_text(f"{code}\n")
-    text = one(check.names(config(*SMALL, "plugins=[broken_plugin_of_a_test]")))
+    text = one(check.with_libraries(config(*SMALL, "plugins=[broken_plugin_of_a_test]")))
     assert text == f"plugins: broken_plugin_of_a_test cannot be imported: {reason}"
 
 
@@ -733,8 +734,10 @@ def net_of_a_test(pretrained=False, **kwargs):
 @pytest.mark.usefixtures("_search_path")
 def test_a_plugin_makes_a_model_of_ones_own_known(config: Compose, tmp_path: Path) -> None:
     (tmp_path / "plugin_of_a_test.py").write_text(PLUGIN)
-    assert one(check.names(config(*SMALL, "backbone=net_of_a_test"))).startswith("backbone=net_of_a_test: timm has no")
-    assert check.names(config(*SMALL, "backbone=net_of_a_test", "plugins=[plugin_of_a_test]")) == []
+    assert one(check.with_libraries(config(*SMALL, "backbone=net_of_a_test"))).startswith(
+        "backbone=net_of_a_test: timm has no"
+    )
+    assert check.with_libraries(config(*SMALL, "backbone=net_of_a_test", "plugins=[plugin_of_a_test]")) == []
 
 
 def test_a_transform_may_be_given_in_one_form_and_then_in_another() -> None:

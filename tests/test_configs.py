@@ -99,7 +99,7 @@ def test_a_trainer_says_where_to_compute_and_leaves_the_precision_to_the_use_cas
 @pytest.mark.parametrize("augmentation", options("augmentation"))
 def test_an_augmentation_follows_the_size_of_the_picture(config: Compose, augmentation: str) -> None:
     composed = config("usecase=casting", f"augmentation={augmentation}", "image.height=48", "image.width=80")
-    assert check.names(composed) == []  # that it ends at 48 x 80 is one of its checks
+    assert check.with_libraries(composed) == []  # that it ends at 48 x 80 is one of its checks
 
 
 def test_train_yaml_shows_every_setting_with_the_default_of_the_schema(config: Compose) -> None:

@@ -1,8 +1,8 @@
 """Every mistake in the settings of a run, found together and before training.
 
 Stage one (`rules`) needs no heavy import; `overrides.py` checks the command line and its files before Hydra does.
-Stage two (`names`) asks the libraries: models, optimizers, transforms, plugins. Each returns a list of problems;
-an empty list is a clean bill.
+Stage two (`with_libraries`) asks the libraries: models, optimizers, transforms, plugins. Each returns a list of
+problems; an empty list means no problems.
 """
 
 import operator
@@ -35,8 +35,7 @@ def to_config(composed: DictConfig) -> Config:
 
 
 def unresolved(composed: DictConfig) -> list[str]:
-    """Settings that refer to others, or to the environment, in vain; not those that refer to one of these. And those
-    that must be given (`???`)."""
+    """Settings whose interpolation cannot be resolved (only the root causes), and mandatory settings still at `???`."""
     faults: dict[str, tuple[str, str]] = {}
     written = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(written, dict)
@@ -72,7 +71,7 @@ def rules(config: Config, paths: bool = True) -> list[str]:
     return [*problems, *_contradictions(config), *(_missing_paths(config) if paths else [])]
 
 
-def names(config: Config) -> list[str]:
+def with_libraries(config: Config) -> list[str]:
     """Problems that only the libraries can see: plugins, backbone, head, optimizer, transforms. Reads no data."""
     from partsight.data import augmentation, device_transforms
     from partsight.model import backbone, optimizer, param_groups, plugins
@@ -137,9 +136,10 @@ def _contradictions(c: Config) -> Iterator[str]:
         yield problem
     yield from _of_columns(c.data)
     yield from _of_output(c)
-    yield from _of_training(c)
+    yield from _of_training(c.training)
     yield from _of_rates(c.training)
     yield from _of_folds(c)
+    yield from _of_other_sections(c)
 
 
 def _is_tree(data: DataConfig) -> bool:
@@ -189,24 +189,28 @@ def _of_output(c: Config) -> Iterator[str]:
         yield f"data.positive_class={positive}: acts on a single sigmoid output; {remedy}"
 
 
-def _of_training(c: Config) -> Iterator[str]:
-    training, both = c.training, "training.train_on_validation=true"
-    if training.warmup_epochs >= training.epochs > 0:
-        yield f"training.warmup_epochs={training.warmup_epochs}: must be below training.epochs={training.epochs}"
-    if training.train_on_validation and training.checkpoint == "best":
+def _of_training(t: TrainingConfig) -> Iterator[str]:
+    both = "training.train_on_validation=true"
+    if t.warmup_epochs >= t.epochs > 0:
+        yield f"training.warmup_epochs={t.warmup_epochs}: must be below training.epochs={t.epochs}"
+    if t.train_on_validation and t.checkpoint == "best":
         yield f"{both}: training.checkpoint=best would choose on rows it trains on; use last"
-    if training.train_on_validation and training.early_stopping > 0:
+    if t.train_on_validation and t.early_stopping > 0:
         yield f"{both}: training.early_stopping would watch rows it trains on; set it to 0"
-    if training.sampling == "balanced" and training.class_weights == "balanced":
+    if t.sampling == "balanced" and t.class_weights == "balanced":
         yield (
             "training.sampling=balanced: training.class_weights=balanced weighs classes a second time; use one of them"
         )
+
+
+def _of_other_sections(c: Config) -> Iterator[str]:
+    """Rules of data.share, head, trainer and tracking."""
     if c.data.share < 1 and not c.data.share_of:
         yield f"data.share={c.data.share}: data.share_of names no rows it acts on"
-    if training.grad_accumulation > 1 and c.trainer.compile in CUDA_GRAPHS:
+    if c.training.grad_accumulation > 1 and c.trainer.compile in CUDA_GRAPHS:
         yield (
             f"trainer.compile={c.trainer.compile}: CUDA graphs would write over the gradients that "
-            f"training.grad_accumulation={training.grad_accumulation} adds up; use default"
+            f"training.grad_accumulation={c.training.grad_accumulation} adds up; use default"
         )
     if problem := password_problem(c.tracking.uri or ""):
         yield problem

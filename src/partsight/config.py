@@ -270,7 +270,7 @@ class PredictionConfig:
 class TrainerConfig:
     """What a run computes on, in the words of Lightning's Trainer."""
 
-    accelerator: str = one_of("auto", "cpu", "gpu", "cuda")
+    accelerator: str = one_of("auto", "cpu", "gpu")
     """auto: a GPU if there is one. gpu and cuda are the same."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""

@@ -84,9 +84,9 @@ def _processor() -> str:
 
 def _device(accelerator: str) -> str:
     found = "cuda" if torch.cuda.is_available() else "cpu"
-    if accelerator in ("gpu", "cuda") and found == "cpu":
+    if accelerator == "gpu" and found == "cpu":
         raise PartsightError(
-            f"trainer.accelerator={accelerator}: PyTorch finds no GPU; use trainer=cpu or trainer.accelerator=auto"
+            "trainer.accelerator=gpu: PyTorch finds no GPU; use trainer=cpu or trainer.accelerator=auto"
         )
     return "cpu" if accelerator == "cpu" else found
 

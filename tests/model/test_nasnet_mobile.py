@@ -25,7 +25,7 @@ def test_it_has_as_many_parameters_as_keras_has() -> None:
 
 def test_as_a_backbone_it_gives_a_map_and_trains_in_full(config: Callable[..., Config]) -> None:
     given = config("usecase=casting", "backbone=nasnetamobile", "image.height=64", "image.width=64")
-    assert check.names(given) == []
+    assert check.with_libraries(given) == []
     found = backbone.shape("nasnetamobile", 3, 224, 224)
     assert (found.is_map, found.width, found.unused) == (True, 1056, ())
     model = Classifier(given, INFO)

@@ -79,12 +79,12 @@ def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tm
     study = plan(read_study(str(tmp_path / "mine.yaml"), conf), read_protocol("own", conf), [], conf)
     asked = []
 
-    def names(one: config.Config) -> list[str]:
+    def unknown(one: config.Config) -> list[str]:
         asked.append((one.training.optimizer, one.fold, one.repeat))
         return ["training.optimizer=adamww: unknown"] if one.training.optimizer == "adamww" else []
 
     monkeypatch.setattr(isolation, "start_server", lambda: None)
-    monkeypatch.setattr(check, "names", names)
+    monkeypatch.setattr(check, "with_libraries", unknown)
     with pytest.raises(Problems, match=r"adamww: unknown \[variant: b\]"):
         launch.check_names(study)
     assert asked == [("adamw", 2, 0), ("adamww", 2, 0)]

@@ -311,7 +311,7 @@ def test_a_shipped_study_composes_under_each_of_its_protocols(name: str) -> None
 def test_the_papers_settings_are_what_the_libraries_take(name: str) -> None:
     config.register()
     runs = plan(read_study(name, CONF), read_protocol("paper", CONF), [], CONF).runs
-    assert {run.variant: check.names(run.config) for run in runs} == {run.variant: [] for run in runs}
+    assert {run.variant: check.with_libraries(run.config) for run in runs} == {run.variant: [] for run in runs}
 
 
 def test_what_the_study_reports_fits_the_test_set_it_was_scored_on() -> None:

@@ -43,7 +43,7 @@ def resolve(config: Config) -> Resolved:
     Raises:
         PartsightError: anything wrong with settings or data that the user can fix.
     """
-    if problems := check.names(config):
+    if problems := check.with_libraries(config):
         raise Problems("The settings cannot run", problems)
     config = dataclasses.replace(config, seed=seeds.base_seed(config.seed))
     computer = machine.resolve(config.trainer)

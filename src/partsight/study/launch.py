@@ -119,7 +119,7 @@ def check_names(plan: Plan) -> None:
     first = {run.variant: run for run in reversed(plan.runs)}  # all runs of a variant name the same
     # Those with plugins last, as in `sweep.jobs.checked`.
     for run in sorted((first[v] for v in plan.study.variants), key=lambda run: len(run.config.plugins)):
-        for problem in check.names(run.config):
+        for problem in check.with_libraries(run.config):
             problems.setdefault(problem, run.variant)
     if problems:
         raise Problems("The study cannot run", [f"{text} [variant: {name}]" for text, name in problems.items()])

@@ -62,7 +62,7 @@ def checked(config: DictConfig) -> Sweep:
     faults: dict[str, str] = {}
     # Those with plugins last: what a plugin has made known stays known in this process, but not in another job's.
     for job, one in sorted(zip(jobs, settings, strict=True), key=lambda pair: len(pair[1].plugins)):
-        for fault in [*_unused_rates(config, one), *(check.rules(one) or check.names(one))]:
+        for fault in [*_unused_rates(config, one), *(check.rules(one) or check.with_libraries(one))]:
             faults.setdefault(fault, " ".join(job))
     _refuse(faults)
     study = None

@@ -133,7 +133,7 @@ def test_custom_augmentations_are_a_group_of_their_own(tmp_path: Path) -> None:
     custom = composed(folder, "mine", "image.height=48", "image.width=48")
     assert [*custom.augmentation.train] == ["Resize", "HorizontalFlip", "HorizontalFlip_2"]
     assert custom.augmentation.inference["Resize"]["width"] == 48
-    assert check.names(custom) == []
+    assert check.with_libraries(custom) == []
     hard = composed(folder, "mine", "augmentation=hard")
     assert hard.augmentation == composed(folder, "mine", "augmentation=hard", "head=gem").augmentation
     assert "HorizontalFlip_2" not in hard.augmentation.train

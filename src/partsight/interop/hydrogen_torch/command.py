@@ -72,7 +72,7 @@ def _problems(out: Path) -> list[str]:
         settings = check.to_config(overrides.composed(given, [config.conf_folder(), out.parent.parent.resolve()]))
     except Problems as error:
         return error.problems
-    return check.rules(settings) or check.names(settings)
+    return check.rules(settings) or check.with_libraries(settings)
 
 
 def _ending(found: Import, out: Path, written: list[Path]) -> list[str]:
