@@ -49,9 +49,11 @@ def learning_rates(model: nn.Module, training: TrainingConfig) -> dict[str, floa
 
 
 def layers(model: Any) -> tuple[dict[str, int], int]:
-    """Parameter names of a timm model, each with its layer counted from the input; and the layer of the classifier that
-    it has here no more, in which are also parameters, such as those of a norm behind all blocks, that no pattern of
-    timm's names. None, and 0, if timm knows no order."""
+    """Layer number of each parameter, counted from the input, and the number of the classifier's layer.
+
+    Parameters that none of timm's patterns match, such as a final norm, count as the classifier's. ({}, 0) if timm
+    knows no order.
+    """
     if not hasattr(model, "group_matcher"):
         return {}, 0
     classifier = model.pretrained_cfg.get("classifier") or "head"

@@ -106,7 +106,8 @@ def _of_another_shape(state: dict[str, Tensor], expected: dict[str, Tensor]) -> 
 
 
 def _stem_problem(name: str, channels: int, size: tuple[int, int], state: dict[str, Tensor]) -> str | None:
-    """Why timm, which only warns and leaves it random, cannot adapt the first layer to the channels; None if it can."""
+    """Why timm cannot adapt the first layer to this many channels (it would only warn and leave the layer random); None
+    if it can."""
     for key in _of_another_shape(state, _tensors(name, channels, size)) if channels != 3 else ():
         try:
             adapt_input_conv(channels, state[key])
