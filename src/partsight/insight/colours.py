@@ -32,12 +32,12 @@ def hues(examples: Examples, most: int = 50) -> pd.DataFrame:
 
 
 def _counts(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(BINS + 1,): shares of the picture's pixels per hue, and at the end the share of grey ones."""
+    """(BINS + 1,): pixels per hue, and at the end the grey ones."""
     small = cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA)
     hue, saturation, _ = cv2.split(np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV)))
     grey = saturation < 255 * GREY
-    binned = np.bincount(hue[~grey].astype(np.int64) * BINS // 180, minlength=BINS).astype(np.float64)
-    return np.append(binned, grey.sum()) / hue.size
+    binned = np.bincount(hue[~grey].astype(np.int64) * BINS // 180, minlength=BINS)
+    return np.append(binned, grey.sum()).astype(np.float64)
 
 
 def hue_chart(table: pd.DataFrame) -> Figure:
