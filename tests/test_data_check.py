@@ -238,6 +238,12 @@ def test_class_folders_without_pictures_give_1(tmp_path: Path, capsys: pytest.Ca
     assert "class folders without pictures: empty" in (tmp_path / "data_check.html").read_text(encoding="utf-8")
 
 
+def test_what_makes_it_unusable_outweighs_a_class_folder_without_pictures(tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30, "empty": 0})
+    (root / "good" / "0007.png").write_bytes(b"no picture")
+    assert status(str(root)) == 2
+
+
 def test_what_the_only_class_may_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inner = tree(tmp_path / "outer one" / "inner one", {"good": 30, "bad": 30})
     (tmp_path / "outer one" / "bare").mkdir()

@@ -49,10 +49,13 @@ def pictures(outputs: list[Any]) -> int:
 def test_a_data_set_is_explored(tmp_path: Path) -> None:
     root = tree(tmp_path / "parts" / "train", {"good": 12, "bad": 12}).parent
     tree(root / "test", {"good": 2, "bad": 2})
+    (root / "train" / "bare").mkdir()
+    (root / "train" / "good" / "0000.png").write_bytes(b"no picture")
     outputs = executed("explore_dataset", f'settings = ["usecase=custom", "data.root={root}"]', tmp_path)
     assert pictures(outputs) == 5
     assert not [output for output in outputs if output.output_type == "error"]
-    assert any("note: data layout: " in output.get("data", {}).get("text/plain", "") for output in outputs)
+    said = "".join(output.get("data", {}).get("text/plain", "") for output in outputs)
+    assert all(text in said for text in ("unusable: 1 row: ", "look: ", "folders without pictures: ", "note: data lay"))
 
 
 @pytest.mark.slow

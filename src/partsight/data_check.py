@@ -1,20 +1,14 @@
 """`partsight data check`: the audit of a data set, in the terminal, as a page, and as an exit status for CI."""
 
 import argparse
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from partsight import command, console, whole_file
 from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.overrides import quoted, values_of
-
-if TYPE_CHECKING:
-    from partsight.data.leaks import Alike
-    from partsight.data.table import Examples
 
 DESCRIPTION = """\
 Looks at a whole data set, every picture decoded once, and writes what it found as one html page.
@@ -81,49 +75,19 @@ def _as_settings(what: Sequence[str]) -> list[str]:
 
 
 def _audited(config: Config, title: str, where: str) -> tuple[str, int]:
-    from partsight.data import inspection, leaks, table
-    from partsight.data.audit import audit
-    from partsight.data.findings import Finding
+    from partsight.data.audit import audit_of
     from partsight.insight import audit_page
 
-    examples = table.read(config, audit=True)
-    inspected = inspection.inspect(examples.folder, examples.frame["image"])
-    same = leaks.alike(examples, inspected)
-    row_parts, told = _divided(examples, same, config)
-    audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
-    refused = [Finding("unusable", key, text) for key, text in told.items() if row_parts is None]
-    unused = [Finding("note", key, text) for key, text in told.items() if row_parts is not None]
-    doubtful = [Finding("look", key, text) for key, text in examples.notes.items() if key in _DOUBTFUL]
-    audited = dataclasses.replace(audited, findings=(*refused, *doubtful, *audited.findings, *unused))
+    examples, audited, notes = audit_of(config)
     counts = audited.counts.assign(share=audited.counts["share"].map("{:.1f} %".format))
     console.table(counts, f"{config.name}: rows")
     for finding in audited.findings:
         console.say(f"{_MARKS[finding.level]} {finding.text}")
-    others = {name: words for name, words in examples.notes.items() if name not in _DOUBTFUL}
-    notes = [f"{name.replace('_', ' ')}: {words}" for name, words in others.items()]
     for note in notes:
         console.say(f"{_MARKS['note']} {note}")
     console.say(audit_page.verdict_text(audited))
     subtitle = f"{where} · {config.data.validation_strategy}"
     return audit_page.audit_page(audited, examples.folder, title, subtitle, notes), EXIT[audited.level]
 
-
-def _divided(examples: "Examples", same: "Alike", config: Config) -> tuple[list[str] | None, dict[str, str]]:
-    """The part of each row and what the division does not use; or None and why the rows cannot be divided."""
-    from partsight.data import fold_checks, folds
-    from partsight.data.audit import parts
-
-    try:
-        fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
-        fold_checks.refuse(examples, fold, config)
-    except PartsightError as error:
-        return None, {"division": str(error)}
-    notices = fold_checks.notices(examples, fold, config)
-    notices.pop("groups_torn", None)  # the audit finds groups across all parts itself
-    return parts(examples, fold, config.data.validation_strategy), notices
-
-
-_DOUBTFUL = ("similar_classes", "unread_folders")
-"""Notes on the rows that are findings: a class may be missing, or be two."""
 
 _MARKS = {"unusable": "x", "look": "!", "note": "-"}

@@ -1,21 +1,26 @@
-"""What a data set holds and what is wrong with it, as tables: no model, no training settings, no drawing.
+"""What a data set holds and what is wrong with it, as tables: no model, no drawing.
 
-audited = audit(examples, inspected, leaks.alike(examples, inspected), parts(examples, fold))
+examples, audited, notes = audit_of(config)
 audited.findings, audited.counts, audited.copies, ...
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.data import bad_pictures, findings
+from partsight.config import Config
+from partsight.data import bad_pictures, findings, fold_checks, folds, inspection, leaks, table
 from partsight.data.findings import Finding, Level
 from partsight.data.leaks import Alike
 from partsight.data.messages import label_text
 from partsight.data.table import Examples
+from partsight.errors import PartsightError
+
+_DOUBTFUL = ("similar_classes", "unread_folders")
+"""Notes on the rows that are findings: a class may be missing, or be two."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,35 @@ class Audit:
     def level(self) -> Level | None:
         """The most severe level found; notes do not count."""
         return next((f.level for f in self.findings if f.level != "note"), None)
+
+
+def audit_of(config: Config) -> tuple[Examples, Audit, list[str]]:
+    """The rows that a run of `config` would read, the audit of them, and what is to be known of the table itself.
+
+    Rows that cannot be divided as `config` says are a finding. Raises PartsightError if they cannot be read.
+    """
+    examples = table.read(config, audit=True)
+    inspected = inspection.inspect(examples.folder, examples.frame["image"])
+    same = leaks.alike(examples, inspected)
+    row_parts, divided = _divided(examples, same, config)
+    audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
+    doubtful = [Finding("look", key, text) for key, text in examples.notes.items() if key in _DOUBTFUL]
+    found = _by_severity([*divided, *doubtful, *audited.findings])
+    notes = [f"{key.replace('_', ' ')}: {text}" for key, text in examples.notes.items() if key not in _DOUBTFUL]
+    return examples, replace(audited, findings=found), notes
+
+
+def _divided(examples: Examples, same: Alike, config: Config) -> tuple[list[str] | None, list[Finding]]:
+    """The part of each row and what the division does not use; or None and why the rows cannot be divided."""
+    try:
+        fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
+        fold_checks.refuse(examples, fold, config)
+    except PartsightError as error:
+        return None, [Finding("unusable", "division", str(error))]
+    notices = fold_checks.notices(examples, fold, config)
+    notices.pop("groups_torn", None)  # the audit finds groups across all parts itself
+    unused = [Finding("note", key, text) for key, text in notices.items()]
+    return parts(examples, fold, config.data.validation_strategy), unused
 
 
 def audit(
@@ -105,8 +139,12 @@ def audit(
         repeated=repeated,
         broken=broken,
         suspicious=suspicious,
-        findings=tuple(sorted(found, key=lambda finding: findings.ORDER.index(finding.level))),
+        findings=_by_severity(found),
     )
+
+
+def _by_severity(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(found, key=lambda finding: findings.ORDER.index(finding.level)))
 
 
 def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:
