@@ -1,4 +1,4 @@
-"""Confidence intervals: how far each score may be from that of the same model on infinitely many pictures.
+"""Confidence intervals of 95 %: how far a score may be from that of the same model on infinitely many pictures.
 
 They hold for one trained model and examples drawn independently. They do not include the luck of training, and several
 rows of the same part or capture run make them too narrow.
@@ -15,18 +15,20 @@ from scipy.optimize import brentq
 
 from partsight.evaluation.definitions import BETAS
 from partsight.evaluation.metrics import METRICS, class_aucs, log_losses
-from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
+from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
 from partsight.evaluation.task import Task
 
 COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
 SEED = 0
 """Fixed, so that the same table has the same intervals."""
+_UPPER = 0.975
+_Z = NormalDist().inv_cdf(_UPPER)
 _NO_WIDTH = 1e-12
 """Of an interval between equal values, which rounding may tell apart."""
 
 
-def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+def intervals(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Each metric with its two-sided interval: `metric`, `value`, `low`, `high`, `method`, `n`; one row per metric.
 
     method "wilson" is for proportions, n their trials; under multilabel the label decisions of an example count as
@@ -39,7 +41,7 @@ def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
-        low, high, method, n = _interval(name, given, confidence)
+        low, high, method, n = _interval(name, given)
         if method == "bootstrap" and high - low < _NO_WIDTH:
             low = high = float("nan")
         # A percentile interval need not include the value itself, and a root is only exact up to rounding.
@@ -47,39 +49,37 @@ def intervals(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.D
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(successes: int, trials: int) -> tuple[float, float]:
     """Score interval of a proportion; (NaN, NaN) without trials.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22, without correction
-    for continuity. Raises ValueError unless 0 <= successes <= trials and 0 < confidence < 1.
+    for continuity. Raises ValueError unless 0 <= successes <= trials.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes of {trials} trials")
-    z = _normal_quantile(confidence)
     if trials == 0:
         return float("nan"), float("nan")
     share = successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
-    scale = 1 + z * z / trials
+    centre = share + _Z * _Z / (2 * trials)
+    spread = _Z * sqrt(share * (1 - share) / trials + (_Z / (2 * trials)) ** 2)
+    scale = 1 + _Z * _Z / trials
     # Exactly 0 and 1 at the ends, where rounding could put a limit on the wrong side of the share.
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == trials else (centre + spread) / scale
     return low, high
 
 
-def auc_interval(auc: float, positives: int, negatives: int, confidence: float = 0.95) -> tuple[float, float]:
+def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
     """Interval of an area under the ROC curve from its value and the two counts; (NaN, NaN) if a count is 0.
 
     Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
     Statistics in Medicine 25, method 5: the limits are the areas t for which |t - auc| = z sqrt(V(t)), with
     V(t) = t (1 - t) [1 + k ((1 - t)/(2 - t) + t/(1 + t))] / (m n) and k = (m + n)/2 - 1. It was chosen because
     the variance is taken at the limit, not at the estimate, so that an area of 1 has a lower limit below 1.
-    Raises ValueError unless auc is within 0 and 1, the counts are not negative, and 0 < confidence < 1.
+    Raises ValueError unless auc is within 0 and 1 and the counts are not negative.
     """
     if not 0.0 <= auc <= 1.0 or min(positives, negatives) < 0:
         raise ValueError(f"an area of {auc} from {positives} positives and {negatives} negatives")
-    z = _normal_quantile(confidence)
     if min(positives, negatives) == 0:
         return float("nan"), float("nan")
     pairs = positives * negatives
@@ -87,7 +87,7 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 
     def beyond(t: float) -> float:
         variance = t * (1 - t) * (1 + k * ((1 - t) / (2 - t) + t / (1 + t))) / pairs
-        return (t - auc) ** 2 - z * z * variance
+        return (t - auc) ** 2 - _Z * _Z * variance
 
     # At auc = 1 (or 0) the estimate is a root too; the one wanted lies inside.
     nudge = 1e-12
@@ -97,7 +97,7 @@ def auc_interval(auc: float, positives: int, negatives: int, confidence: float =
 
 
 def bootstrap(
-    patterns: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], confidence: float = 0.95
+    patterns: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]
 ) -> tuple[float, float]:
     """Percentile interval (Efron 1979) of a statistic of counts; examples are resampled 1000 times.
 
@@ -109,40 +109,40 @@ def bootstrap(
     """
     kinds, sizes = np.unique(patterns, axis=0, return_counts=True)
     drawn = np.random.default_rng(SEED).multinomial(len(patterns), sizes / len(patterns), size=RESAMPLES)
-    return _percentiles(statistic(drawn @ kinds), confidence)
+    return _percentiles(statistic(drawn @ kinds))
 
 
-def bootstrap_mean(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
+def bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:
     """Percentile interval of the mean of (N,) values, resampled 1000 times; independent of their order."""
     generator = np.random.default_rng(SEED)
     ordered = np.sort(values)
     size = len(ordered)
     means = [ordered[generator.integers(size, size=size)].mean() for _ in range(RESAMPLES)]
-    return _percentiles(np.array(means), confidence)
+    return _percentiles(np.array(means))
 
 
-def _interval(name: str, given: Scored, confidence: float) -> tuple[float, float, str, int]:
+def _interval(name: str, given: Scored) -> tuple[float, float, str, int]:
     """low, high, method and n of one metric."""
     count = len(given.targets)
     argmax = given.task.output == "softmax"
     if name == "Accuracy" or (argmax and name not in ("MCC", "ROC_AUC", "LogLoss")):
-        return _proportion(given.right, confidence)
+        return _proportion(given.right)
     if name in ("Precision", "Recall"):
         truth, said = given.yes_no
-        return _proportion((truth & said)[(said if name == "Precision" else truth) == 1], confidence)
+        return _proportion((truth & said)[(said if name == "Precision" else truth) == 1])
     if name == "ROC_AUC":
-        return *macro_auc_interval(given, confidence), "newcombe", count
+        return *macro_auc_interval(given), "newcombe", count
     if name == "LogLoss":
-        return *bootstrap_mean(log_losses(given), confidence), "bootstrap", count
+        return *bootstrap_mean(log_losses(given)), "bootstrap", count
     if name == "MCC" and argmax:
-        return *_gorodkin_interval(given, confidence), "bootstrap", count
-    outcomes = outcome_counts(given)
-    per_example = outcomes.sum(axis=1) if given.task.output == "multilabel" else outcomes[:, given.task.positive_index]
+        return *_gorodkin_interval(given), "bootstrap", count
+    each = outcomes(given).astype(np.int64)
+    per_example = each.sum(axis=1) if given.task.output == "multilabel" else each[:, given.task.positive_index]
     statistic = _binary_mcc if name == "MCC" else _f_beta(BETAS[name])
-    return *bootstrap(per_example, statistic, confidence), "bootstrap", count
+    return *bootstrap(per_example, statistic), "bootstrap", count
 
 
-def macro_auc_interval(given: Scored, confidence: float = 0.95) -> tuple[float, float]:
+def macro_auc_interval(given: Scored) -> tuple[float, float]:
     """The means of the classes' Newcombe limits; (NaN, NaN) if ROC_AUC covers no class.
 
     Conservative: right if the classes were always all high or all low together.
@@ -150,7 +150,7 @@ def macro_auc_interval(given: Scored, confidence: float = 0.95) -> tuple[float, 
     areas = class_aucs(given)
     positives = given.one_hot.sum(axis=0)
     limits = [
-        auc_interval(float(np.clip(area, 0.0, 1.0)), int(count), len(given.targets) - int(count), confidence)
+        auc_interval(float(np.clip(area, 0.0, 1.0)), int(count), len(given.targets) - int(count))
         for area, count in zip(areas, positives, strict=True)
         if np.isfinite(area)
     ]
@@ -160,9 +160,9 @@ def macro_auc_interval(given: Scored, confidence: float = 0.95) -> tuple[float, 
     return float(low), float(high)
 
 
-def _proportion(outcomes: NDArray[np.generic], confidence: float) -> tuple[float, float, str, int]:
+def _proportion(outcomes: NDArray[np.generic]) -> tuple[float, float, str, int]:
     trials = len(outcomes)
-    low, high = wilson(int(outcomes.sum()), trials, confidence) if trials else (0.0, 1.0)
+    low, high = wilson(int(outcomes.sum()), trials) if trials else (0.0, 1.0)
     return low, high, "wilson", trials
 
 
@@ -182,38 +182,23 @@ def _binary_mcc(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
-def _gorodkin_interval(given: Scored, confidence: float) -> tuple[float, float]:
+def _gorodkin_interval(given: Scored) -> tuple[float, float]:
     """Bootstrap of the MCC of several classes (Gorodkin 2004), over the nonempty cells of the confusion matrix."""
     matrix = confusion_matrix(given)
     true, said = matrix.nonzero()
     count = int(matrix.sum())
     drawn = np.random.default_rng(SEED).multinomial(count, matrix[true, said] / count, size=RESAMPLES)
-    true_sums, said_sums = _sums(drawn, true, len(matrix)), _sums(drawn, said, len(matrix))
+    true_sums, said_sums = (drawn @ np.eye(len(matrix))[classes] for classes in (true, said))
     right = drawn[:, true == said].sum(axis=1).astype(np.float64)
     top = right * count - (true_sums * said_sums).sum(axis=1)
     spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
-    return _percentiles(_ratio(top, np.sqrt(spread)), confidence)
-
-
-def _sums(drawn: NDArray[np.int64], classes: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """(R, size): the sums of (R, K) counts by the class, from 0, of their column."""
-    order = np.argsort(classes, kind="stable")
-    found, starts = np.unique(classes[order], return_index=True)
-    sums = np.zeros((len(drawn), size))
-    sums[:, found] = np.add.reduceat(drawn[:, order], starts, axis=1)
-    return sums
+    return _percentiles(_ratio(top, np.sqrt(spread)))
 
 
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(top, bottom, out=np.zeros(len(top)), where=bottom != 0)
 
 
-def _percentiles(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+def _percentiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [1 - _UPPER, _UPPER])
     return float(low), float(high)
-
-
-def _normal_quantile(confidence: float) -> float:
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
-    return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
 
 from partsight.evaluation.definitions import BETAS, LOG_LOSS_FLOOR
-from partsight.evaluation.scored import Scored, confusion_matrix, outcome_counts, scored
+from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
 from partsight.evaluation.task import Task
 
 
@@ -44,7 +44,7 @@ def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
         return pd.DataFrame(
             confusion_matrix(given), index=pd.Index(names, name="true"), columns=pd.Index(names, name="predicted")
         )
-    counts = outcome_counts(given).sum(axis=0)
+    counts = outcomes(given).sum(axis=0)
     kinds = [(True, True), (False, True), (True, False), (False, False)]
     rows = [
         (name, *kind, int(counts[number, outcome]))
@@ -60,15 +60,7 @@ def per_class(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     If the divisor is 0 (no example, or never predicted) the value is NaN, not 0, which would read as all wrong.
     """
     given = scored(table, task)
-    if task.output == "multilabel":
-        true, said = given.targets == 1, given.decisions == 1
-        true_positives, false_positives, false_negatives = (
-            both.sum(axis=0) for both in (true & said, ~true & said, true & ~said)
-        )
-    else:
-        matrix = confusion_matrix(given)
-        true_positives = matrix.diagonal()
-        false_positives, false_negatives = (matrix.sum(axis=axis) - true_positives for axis in (0, 1))
+    true_positives, false_positives, false_negatives, _ = outcomes(given).sum(axis=0).T
     with np.errstate(invalid="ignore"):
         return pd.DataFrame(
             {

@@ -1,8 +1,6 @@
 """Is one of several models better, or was it luck with these pictures? Paired tests on the same examples."""
 
-import math
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -10,15 +8,12 @@ from numpy.typing import NDArray
 from scipy.signal import convolve
 from scipy.stats import binom
 
-MOST_REPEATS = 1000
-"""Most repeats a model may have: with more, shares could differ by less than rounding errors."""
 
-
-def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+def difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     """Two-sided p value of no difference in accuracy on the same examples.
 
-    first, second: (N,) share of a model's repeats that decided the example right; with one repeat, 0 or 1. Both must
-        be of equally many repeats: the shares of fewer are more often all 1, which makes the differences one-sided.
+    first, second: (N,) how many of a model's repeats decided the example right. Both must be of equally many repeats:
+        the shares of fewer are more often all 1, which makes the differences one-sided.
 
     Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
     is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one
@@ -28,26 +23,14 @@ def difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     """
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} and {second.shape} are not the same examples")
-    gaps = (first - second)[first != second]
-    steps = _in_whole_steps(gaps)
+    gaps = first - second
     chances = np.ones(1)
-    for size, count in zip(*np.unique(np.abs(steps), return_counts=True), strict=True):
+    for size, count in zip(*np.unique(np.abs(gaps[gaps != 0]), return_counts=True), strict=True):
         of_size = np.zeros(count * size + 1)  # how many gaps of this size are positive, `size` places for each
         of_size[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
         chances = np.maximum(convolve(chances, of_size), 0)  # by FFT, zeros are about 1e-17 off
-    sums = 2 * np.arange(len(chances)) - np.abs(steps).sum()
-    return min(1.0, float(chances[np.abs(sums) >= abs(steps.sum())].sum()))
-
-
-def _in_whole_steps(gaps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The nonzero gaps times the smallest number that makes them all whole: shares of repeats are fractions,
-    which floats round."""
-    values, places = np.unique(gaps, return_inverse=True)
-    fractions = [Fraction(value).limit_denominator(MOST_REPEATS**2) for value in values]
-    common = math.lcm(*(one.denominator for one in fractions))
-    steps: NDArray[np.int64] = np.array([int(one * common) for one in fractions], dtype=np.int64)[places]
-    smallest: NDArray[np.int64] = steps[steps != 0] // max(1, math.gcd(*steps.tolist()))
-    return smallest
+    sums = 2 * np.arange(len(chances)) - np.abs(gaps).sum()
+    return min(1.0, float(chances[np.abs(sums) >= abs(gaps.sum())].sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -60,7 +43,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in found]
 
 
-def against_best(right: Mapping[str, NDArray[np.float64]]) -> tuple[str, dict[str, float]]:
+def against_best(right: Mapping[str, NDArray[np.int64]]) -> tuple[str, dict[str, float]]:
     """The most accurate model, and for every other model the corrected p value of its distance to the best.
 
     right: by model, as `difference` takes them. Corrected over all pairs, not only those with the best, because which

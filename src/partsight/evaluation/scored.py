@@ -56,10 +56,10 @@ def confusion_matrix(given: Scored) -> NDArray[np.int64]:
     return np.bincount(given.targets * size + given.decisions, minlength=size * size).reshape(size, size)
 
 
-def outcome_counts(given: Scored) -> NDArray[np.int64]:
-    """(N, C, 4) of 0 and 1: true positive, false positive, false negative, true negative, for each class."""
+def outcomes(given: Scored) -> NDArray[np.bool_]:
+    """(N, C, 4): whether it is a true positive, false positive, false negative, true negative, for each class."""
     true = given.one_hot == 1
     said = given.decisions == 1
     if given.task.output != "multilabel":
         said = given.decisions[:, None] == np.arange(true.shape[1])
-    return np.stack([true & said, ~true & said, true & ~said, ~true & ~said], axis=-1).astype(np.int64)
+    return np.stack([true & said, ~true & said, true & ~said, ~true & ~said], axis=-1)

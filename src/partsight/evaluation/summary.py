@@ -9,19 +9,19 @@ from partsight.evaluation.task import PredictionsError, Task
 from partsight.evaluation.thresholds import escape_overkill
 
 
-def summarise(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """All scores of a table with their intervals: `metric`, `value`, `low`, `high`, `method`, `n`.
 
     The nine metrics, then escape_rate and overkill_rate (n: bad parts, good parts) if the task names good classes.
     """
-    result = intervals(table, task, confidence)
+    result = intervals(table, task)
     if not task.good_classes:
         return result
-    rates = escape_overkill(table, task, confidence).rename(columns={"rate": "value", "out_of": "n"})
+    rates = escape_overkill(table, task).rename(columns={"rate": "value", "out_of": "n"})
     return pd.concat([result, rates.assign(method="wilson")[COLUMNS]], ignore_index=True)
 
 
-def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: float = 0.95) -> pd.DataFrame:
+def average_over_folds(tables: Sequence[pd.DataFrame], task: Task) -> pd.DataFrame:
     """One row per metric: `metric`; `mean`, `sd`, `n` over the tables; `pooled`, `low`, `high`, `method`, `pooled_n`.
 
     tables: one per fold, all of one split, of one or several repeats.
@@ -38,12 +38,12 @@ def average_over_folds(tables: Sequence[pd.DataFrame], task: Task, confidence: f
         raise PredictionsError("there are no folds to put together")
     everything = pd.concat(tables, ignore_index=True)
     _refuse_repeated_rows(everything)
-    each = [summarise(table, task, confidence) for table in tables]
+    each = [summarise(table, task) for table in tables]
     order, folds = each[0]["metric"], pd.concat(each).groupby("metric")["value"]
     rows = set(everything["row"])
     whole = [table for _, table in everything.groupby("repeat") if len(table) == len(rows)]
     nothing = each[0].assign(value=float("nan"), low=float("nan"), high=float("nan"), n=0)
-    repeats = pd.concat([summarise(table, task, confidence) for table in whole] or [nothing])
+    repeats = pd.concat([summarise(table, task) for table in whole] or [nothing])
     pooled = repeats.groupby("metric").agg(
         {"value": "mean", "low": _mean_of_all, "high": _mean_of_all, "method": "first", "n": "mean"}
     )

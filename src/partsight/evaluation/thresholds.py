@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from partsight.evaluation.intervals import wilson
 from partsight.evaluation.predictions import probabilities
-from partsight.evaluation.scored import Scored, scored
+from partsight.evaluation.scored import scored
 from partsight.evaluation.task import PredictionsError, Task
 
 MOST_POINTS = 201
 
 
-def escape_overkill(table: pd.DataFrame, task: Task, confidence: float = 0.95) -> pd.DataFrame:
+def escape_overkill(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Both rates at the decisions of the table: `metric`, `rate`, `count`, `out_of`, `low`, `high`; two rows.
 
     escape_rate: `count` bad parts called good, `out_of` all bad ones; overkill_rate: good parts called bad, `out_of`
     all good ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
     Raises PredictionsError if the task names no good classes.
     """
-    given = _scored(table, task)
+    given = scored(table, task)
     bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
     cases = [("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)]
-    rows = [(name, *_rate(int((parts & wrong).sum()), int(parts.sum()), confidence)) for name, parts, wrong in cases]
+    rows = [(name, *_rate(int((parts & wrong).sum()), int(parts.sum()))) for name, parts, wrong in cases]
     table = pd.DataFrame(rows, columns=["metric", "count", "out_of", "rate", "low", "high"])
     return table[["metric", "rate", "count", "out_of", "low", "high"]]
 
@@ -47,7 +47,7 @@ def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
     return np.asarray(given[:, good].sum(axis=1).clip(0.0, 1.0), dtype=np.float64)
 
 
-def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Sequence[float] = ()) -> pd.DataFrame:
+def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
     """Escape and overkill for every threshold worth choosing, rising; a part ships when its goodness >= threshold.
 
     Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
@@ -59,7 +59,7 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     as the threshold in use, are always included.
     Raises PredictionsError if the task names no good classes.
     """
-    given = _scored(table, task)
+    given = scored(table, task)
     scores, bad = goodness(table, task), _any_bad(given.targets, task)
     bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
     thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(scores)), also]))
@@ -67,11 +67,7 @@ def sweep(table: pd.DataFrame, task: Task, confidence: float = 0.95, also: Seque
     overkills = np.searchsorted(good_scores, thresholds, side="left")
     kept = np.union1d(_worth_choosing(escapes, overkills), np.searchsorted(thresholds, also))
     rows = [
-        (
-            threshold,
-            *_rate(int(missed), len(bad_scores), confidence),
-            *_rate(int(lost), len(good_scores), confidence),
-        )
+        (threshold, *_rate(int(missed), len(bad_scores)), *_rate(int(lost), len(good_scores)))
         for threshold, missed, lost in zip(thresholds[kept], escapes[kept], overkills[kept], strict=True)
     ]
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
@@ -98,11 +94,6 @@ def _worth_choosing(escapes: NDArray[np.int64], overkills: NDArray[np.int64]) ->
     return kept
 
 
-def _scored(table: pd.DataFrame, task: Task) -> Scored:
-    _good_columns(task)
-    return scored(table, task)
-
-
 def _good_columns(task: Task) -> NDArray[np.bool_]:
     """(C,): whether the class may ship."""
     if not task.good_classes:
@@ -118,7 +109,7 @@ def _any_bad(labels: NDArray[np.int64], task: Task) -> NDArray[np.bool_]:
     return bad[labels]
 
 
-def _rate(count: int, out_of: int, confidence: float) -> tuple[int, int, float, float, float]:
+def _rate(count: int, out_of: int) -> tuple[int, int, float, float, float]:
     """The two counts, the rate and its limits."""
     rate = count / out_of if out_of else float("nan")
-    return count, out_of, rate, *wilson(count, out_of, confidence)
+    return count, out_of, rate, *wilson(count, out_of)

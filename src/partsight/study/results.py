@@ -72,11 +72,10 @@ class Entry:
         parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
         return Counter(pd.concat(parts).itertuples(index=False, name=None))
 
-    def right(self) -> NDArray[np.float64]:
-        """(rows,): the share of the runs that decided each example correctly."""
+    def right(self) -> NDArray[np.int64]:
+        """(rows,): how many of the runs decided each example correctly."""
         parts = [pd.Series(scored.scored(one, self.task).right, index=one["row"]) for one in self.tables]
-        share: NDArray[np.float64] = pd.concat(parts).astype(np.float64).groupby(level=0).mean().to_numpy()
-        return share
+        return np.asarray(pd.concat(parts).astype(np.int64).groupby(level=0).sum(), dtype=np.int64)
 
 
 def finished(plan: Plan, now: CurrentInputs) -> list[Finished]:
