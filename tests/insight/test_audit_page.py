@@ -12,7 +12,8 @@ from partsight.config import Config, DataConfig
 from partsight.data import inspection, leaks, table
 from partsight.data.audit import audit
 from partsight.insight.audit_page import SHOWN, _two_of, audit_page, refused_page, sample_sheet
-from partsight.insight.contact import Group, contact_sheet
+from partsight.insight.contact import Panels, panel_sheet
+from partsight.insight.sheets import read_picture
 from partsight.insight.style import save
 
 
@@ -56,5 +57,8 @@ def test_a_class_whose_pictures_have_another_row_first_has_samples_too(tmp_path:
 def test_pictures_one_pixel_high_are_drawn(tmp_path: Path) -> None:
     for number in range(4):
         Image.fromarray(np.full((1, 20_000), 50 * number, np.uint8)).save(tmp_path / f"{number}.png")
-    save(contact_sheet([Group("lines", [(f"{n}.png", "") for n in range(4)])], tmp_path), tmp_path / "sheet.png")
+    save(
+        panel_sheet([Panels("lines", [(read_picture(tmp_path, f"{n}.png"), "") for n in range(4)])]),
+        tmp_path / "sheet.png",
+    )
     assert (tmp_path / "sheet.png").stat().st_size > 0

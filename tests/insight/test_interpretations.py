@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from partsight.evaluation.task import Task
 from partsight.insight import interpretations
 
+ONE, SEVERAL = Task(("ok", "bad"), "softmax"), Task(("ok", "bad"), "multilabel")
 GREY = np.full((40, 60, 3), 128, dtype=np.uint8)
 
 
@@ -39,7 +41,7 @@ def test_where_there_is_no_evidence_the_picture_is_as_it_was() -> None:
 
 def test_the_map_is_stretched_over_the_original_in_its_own_aspect_ratio(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
-    figure = interpretations.interpretation_sheet(rows(), tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
+    figure = interpretations.interpretation_sheet(rows(), ONE, tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
     shown = figure.axes[0].images[0].get_array()
     assert shown is not None
     assert shown.shape == GREY.shape
@@ -49,24 +51,24 @@ def test_the_map_is_stretched_over_the_original_in_its_own_aspect_ratio(tmp_path
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_what_the_model_sees_is_shown_whatever_its_channels(channels: int) -> None:
     views = np.full((1, 8, 8, channels), 100, dtype=np.uint8)
-    figure = interpretations.interpretation_sheet(rows(), views, np.zeros((1, 8, 8), dtype=np.float32), "t")
+    figure = interpretations.interpretation_sheet(rows(), ONE, views, np.zeros((1, 8, 8), dtype=np.float32), "t")
     shown = figure.axes[0].images[0].get_array()
     assert shown is not None
     assert np.array_equal(np.asarray(shown), np.full((8, 8, 3), 100))
 
 
 def test_a_picture_that_is_gone_leaves_the_others(tmp_path: Path) -> None:
-    figure = interpretations.interpretation_sheet(rows(), tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
+    figure = interpretations.interpretation_sheet(rows(), ONE, tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
     assert any("no such picture" in text for text in texts(figure))
 
 
 def test_of_several_labels_the_most_probable_is_explained_and_named(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
     many = rows(["ok"], [])
-    assert list(interpretations.explained_classes(many)) == [1]
-    figure = interpretations.interpretation_sheet(many, tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
+    assert list(interpretations.explained_classes(many, SEVERAL)) == [1]
+    figure = interpretations.interpretation_sheet(many, SEVERAL, tmp_path, np.ones((1, 8, 8), dtype=np.float32), "t")
     assert any(text.startswith("heat: bad") for text in texts(figure))
 
 
 def test_of_one_label_the_prediction_is_explained() -> None:
-    assert list(interpretations.explained_classes(rows(prediction="ok"))) == [0]
+    assert list(interpretations.explained_classes(rows(prediction="ok"), ONE)) == [0]

@@ -169,7 +169,7 @@ def test_multi_label_rows_list_their_classes(folder: Path) -> None:
         {
             "row": [0, 1, 2],
             "image": ["0.png", "1.png", "2.png"],
-            "label": [["b", "a"], np.array(["a"]), []],
+            "label": [["b", "a"], ["a"], []],
             "prediction": [["a", "b"], [], []],
             "loss": [0.3, 0.2, 0.1],
             "prob_a": [0.9, 0.2, 0.1],

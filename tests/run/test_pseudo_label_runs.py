@@ -59,7 +59,7 @@ def test_both_results_are_of_the_same_validation_rows(home: Path) -> None:
 
 
 def test_the_labels_used_are_kept_and_counted(home: Path, root: Path) -> None:
-    chosen = predictions.read(home / "run" / "pseudo_labels.csv")
+    chosen = pd.read_csv(home / "run" / "pseudo_labels.csv")
     assert chosen["image"].tolist() == pd.read_csv(root / "more.csv")["image"].tolist()
     validated = set(predictions.read(home / "run" / "predictions.parquet")["image"])
     shared = chosen["image"].isin(validated)
@@ -103,7 +103,7 @@ def test_mlflow_has_the_first_below_the_second(home: Path) -> None:
     second, first = mlflow_runs(home)
     assert first.data.tags["mlflow.parentRunId"] == second.info.run_id
     assert {first.info.status, second.info.status} == {"FINISHED"}
-    used = predictions.read(home / "run" / "pseudo_labels.csv")["used"].sum()
+    used = pd.read_csv(home / "run" / "pseudo_labels.csv")["used"].sum()
     assert second.data.metrics["pseudo_labels"] == used
     assert second.data.metrics["first_F1"] == first.data.metrics["F1"]
     assert first.data.tags["pseudo_labels"] == "first: labelled rows alone"

@@ -21,6 +21,8 @@ __all__ = ["build", "decisions", "labelled", "probabilities", "read", "redecide"
 COLUMNS = ("row", "image", "group", "split", "fold", "repeat", "label", "prediction", "loss")
 KEY = ["split", "fold", "repeat", "row"]
 """Names one example of one run; within a run fold and repeat are constant."""
+PREFIX = "prob_"
+"""Of the columns of probabilities: it is followed by the class."""
 SUM_TOLERANCE = 1e-4
 """How far from 1 the probabilities of a row may sum: a float16 softmax over many classes comes close to it."""
 
@@ -63,7 +65,7 @@ def build(
     table["label"] = object_column([None] * count if labels is None else labels)
     table["prediction"] = object_column(decide(given, task))
     table["loss"] = np.full(count, np.nan) if losses is None else np.asarray(losses, dtype=np.float64)
-    columns = pd.DataFrame(given, columns=[f"prob_{name}" for name in task.classes])
+    columns = pd.DataFrame(given, columns=[f"{PREFIX}{name}" for name in task.classes])
     table = pd.concat([table, columns], axis=1)
     validate(table, task)
     return table
@@ -76,7 +78,7 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
 
 def probabilities(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
     """The probability columns, (N, C) float64 in class order. Raises PredictionsError if one is missing."""
-    names = [f"prob_{name}" for name in task.classes]
+    names = [f"{PREFIX}{name}" for name in task.classes]
     if missing := [name for name in names if name not in table.columns]:
         raise PredictionsError(f"the predictions table lacks the columns {missing}")
     return table[names].to_numpy(dtype=np.float64)
@@ -112,7 +114,7 @@ def validate(table: pd.DataFrame, task: Task) -> None:
 
     Labels may be missing from all rows, and from any row of split test.
     """
-    wanted = [*COLUMNS, *(f"prob_{name}" for name in task.classes)]
+    wanted = [*COLUMNS, *(f"{PREFIX}{name}" for name in task.classes)]
     if missing := [name for name in wanted if name not in table.columns]:
         raise PredictionsError(f"the predictions table lacks the columns {missing}")
     problems = []
@@ -137,7 +139,7 @@ def validate(table: pd.DataFrame, task: Task) -> None:
 def _probability_problems(table: pd.DataFrame, task: Task) -> list[str]:
     given = probabilities(table, task)
     if (outside := ~((given >= 0) & (given <= 1)).all(axis=1)).any():  # NaN fails both comparisons
-        return [f"probabilities that are not numbers within 0 and 1: {_rows(table, outside)}"]
+        return [f"probabilities that are not numbers between 0 and 1: {_rows(table, outside)}"]
     if task.output == "multilabel":
         return []
     astray = np.abs(given.sum(axis=1) - 1.0) > SUM_TOLERANCE

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from partsight.data.audit import Audit
+from partsight.data.messages import counted
 from partsight.insight import audit_charts
-from partsight.insight.contact import Group, contact_sheet
+from partsight.insight.contact import Panels, panel_sheet, spread
 from partsight.insight.page import Block, Section, figures, notice, page, picture, table, text
+from partsight.insight.sheets import read_picture
 
 SHOWN = 24
 """Examples of each finding shown on a page, which says how many more there are."""
@@ -42,13 +42,13 @@ def audit_page(audited: Audit, folder: Path, title: str, subtitle: str, notes: S
         subtitle,
         [
             Section("Verdict", [verdict(audited), _figures(audited), *(text(note) for note in notes)]),
-            Section("Broken pictures", _listed(audited.broken, "rows whose picture cannot be used")),
+            Section("Broken pictures", _listed(audited.broken, "row", "whose picture cannot be used")),
             Section("Identical pictures", _copies(audited, folder)),
             Section("Look-alikes across splits and folds", _look_alikes(audited, folder)),
-            Section("Pictures to look at", _pictured(audited.suspicious, "warning", "pictures", folder, columns=4)),
+            Section("Pictures to look at", _pictured(audited.suspicious, "warning", "", folder, columns=4)),
             Section(
                 "Several rows per picture",
-                _pictured(audited.repeated, "labels", "pictures with several rows", folder, columns=6),
+                _pictured(audited.repeated, "labels", "with several rows", folder, columns=6),
             ),
             Section("Classes", _classes(audited)),
             Section("Samples of every class", _samples(audited, folder)),
@@ -90,12 +90,12 @@ def _figures(audited: Audit) -> Block:
     )
 
 
-def _listed(frame: pd.DataFrame, what: str) -> list[Block]:
-    return [] if frame.empty else [table(frame.head(SHOWN), _of(len(frame), what))]
+def _listed(frame: pd.DataFrame, noun: str, which: str = "") -> list[Block]:
+    return [] if frame.empty else [table(frame.head(SHOWN), _of(len(frame), noun, which))]
 
 
-def _of(total: int, what: str) -> str:
-    return f"the first {SHOWN} of {total:,} {what}" if total > SHOWN else f"{total:,} {what}"
+def _of(total: int, noun: str, which: str = "") -> str:
+    return (f"the first {SHOWN} of " if total > SHOWN else "") + f"{counted(total, noun)} {which}".strip()
 
 
 def _copies(audited: Audit, folder: Path) -> list[Block]:
@@ -106,15 +106,15 @@ def _copies(audited: Audit, folder: Path) -> list[Block]:
     labels = [", ".join(dict.fromkeys(labels)) for labels in listed["labels"]]
     listed = listed.assign(pictures=[_few(names) for names in listed["pictures"]], labels=labels)
     groups = [
-        Group(
+        Panels(
             ("conflict: " if found["conflict"] else "") + " | ".join(found["parts"]),
-            [(name, f"{label}: {name}") for name, label in _two_of(found)],
+            [(read_picture(folder, name), f"{label}: {name}") for name, label in _two_of(found)],
         )
         for found in _records(worst.head(SHOWN))
     ]
     return [
-        picture(contact_sheet(groups, folder), "byte for byte the same file: two pictures of each set"),
-        table(listed, _of(len(worst), "sets of identical pictures")),
+        picture(panel_sheet(groups), "byte for byte the same file: two pictures of each set"),
+        table(listed, _of(len(worst), "set", "of identical pictures")),
     ]
 
 
@@ -140,29 +140,30 @@ def _look_alikes(audited: Audit, folder: Path) -> list[Block]:
     if pairs.empty:
         return []
     # The whole range, not only the most similar: the far end shows whether the threshold is right.
-    chosen = pairs.iloc[_spread(len(pairs), SHOWN)]
+    chosen = pairs.iloc[spread(len(pairs), SHOWN)]
     groups = [
-        Group(
+        Panels(
             f"{pair['part']} | {pair['other_part']} · {pair['similarity']:.3f}",
-            [(pair[of], f"{pair[label]}: {pair[of]}") for of, label in (("image", "label"), ("other", "other_label"))],
+            [
+                (read_picture(folder, pair[of]), f"{pair[label]}: {pair[of]}")
+                for of, label in (("image", "label"), ("other", "other_label"))
+            ],
         )
         for pair in _records(chosen)
     ]
-    caption = f"{len(chosen)} of {len(pairs):,} pairs, from the most to the least similar"
-    return [picture(contact_sheet(groups, folder), caption), table(chosen)]
+    caption = f"{len(chosen)} of {counted(len(pairs), 'pair')}, from the most to the least similar"
+    return [picture(panel_sheet(groups), caption), table(chosen)]
 
 
-def _spread(total: int, most: int) -> NDArray[np.int64]:
-    """At most `most` positions below `total`, evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
-
-
-def _pictured(found: pd.DataFrame, heading: str, what: str, folder: Path, columns: int) -> list[Block]:
+def _pictured(found: pd.DataFrame, heading: str, which: str, folder: Path, columns: int) -> list[Block]:
     """The pictures of a table, each below its cell of the column `heading`, and the table."""
     if found.empty:
         return []
-    groups = [Group(one[heading], [(one["image"], one["image"])]) for one in _records(found.head(SHOWN))]
-    return [picture(contact_sheet(groups, folder, columns)), *_listed(found, what)]
+    groups = [
+        Panels(one[heading], [(read_picture(folder, one["image"]), one["image"])])
+        for one in _records(found.head(SHOWN))
+    ]
+    return [picture(panel_sheet(groups, columns)), *_listed(found, "picture", which)]
 
 
 def _classes(audited: Audit) -> list[Block]:
@@ -171,7 +172,7 @@ def _classes(audited: Audit) -> list[Block]:
 
 def _samples(audited: Audit, folder: Path) -> list[Block]:
     left = len(audited.counts) - CLASSES
-    return [picture(sample_sheet(audited, folder), f"{left} more classes are not shown" if left > 0 else "")]
+    return [picture(sample_sheet(audited, folder), f"not shown: {left} more" if left > 0 else "")]
 
 
 def sample_sheet(audited: Audit, folder: Path) -> Figure:
@@ -181,9 +182,9 @@ def sample_sheet(audited: Audit, folder: Path) -> Figure:
     groups = []
     for name in audited.counts["class"].head(CLASSES):
         images = single.loc[single["label"] == name, "image"]
-        chosen = images.iloc[_spread(len(images), A_CLASS)]  # from all over the table: neighbours are often one part
-        groups += [Group(name, [(image, image) for image in chosen])] if len(chosen) else []
-    return contact_sheet(groups, folder)
+        chosen = images.iloc[spread(len(images), A_CLASS)]  # from all over the table: neighbours are often one part
+        groups += [Panels(name, [(read_picture(folder, image), image) for image in chosen])] if len(chosen) else []
+    return panel_sheet(groups)
 
 
 def _sizes(audited: Audit) -> list[Block]:

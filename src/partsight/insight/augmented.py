@@ -7,14 +7,14 @@ from partsight.config import Config
 from partsight.data import augmentation, pictures
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.insight.contact import Panels, panel_sheet
+from partsight.insight.contact import Panels, panel_sheet, spread
 
 
 def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epochs: int = 5) -> Figure:
     """One line per picture: as it is stored, then as training sees it in each of `epochs` epochs.
 
     Args:
-        examples: their first rows and others from all over the table are shown.
+        examples: rows from all over the table are shown.
         config: augmentation.train, image.channels, seed and repeat.
         number: of pictures.
         epochs: of each.
@@ -22,7 +22,7 @@ def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epoc
     compose = augmentation.pipeline(config.augmentation.train)
     seed = seeds.run_seed(config) if config.seed >= 0 else 0  # of a seed still to be drawn nothing is known
     lines = []
-    for position in range(0, len(examples), max(1, len(examples) // number))[:number]:
+    for position in spread(len(examples), number):
         row = examples.frame.iloc[position]
         try:
             stored = pictures.read(examples.folder / row["image"], config.image.channels)

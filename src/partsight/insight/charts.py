@@ -33,7 +33,7 @@ def chart_sheet(history: pd.DataFrame, title: str, metric: str) -> Figure:
         axes.set_xlim(-0.02 * end, 1.02 * end)
         axes.set_xlabel("samples seen")
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS, integer=True))
-        axes.xaxis.set_major_formatter(style.plain_numbers(_thousands))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     style.headline(figure, title)
     return style.finish(figure)
 
@@ -47,7 +47,7 @@ def _curve(axes: Axes, points: pd.DataFrame, series: str, heading: str) -> None:
     if not seen.any():
         style.write(axes, "no finite points" if y.size else "no points")
         return
-    axes.yaxis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.6g}"))
+    axes.yaxis.set_major_formatter("{x:.6g}")
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
     x, y = x[seen], y[seen]
     if series == "train_loss" and len(y) >= 10:
@@ -94,10 +94,6 @@ def _window(points: int) -> int:
     return max(3, points // 20 | 1)
 
 
-def _thousands(value: float) -> str:
-    return f"{value:,.0f}"
-
-
 # Probabilities --------------------------------------------------------------------------------------------------------
 
 
@@ -140,7 +136,7 @@ def probability_histogram(table: pd.DataFrame, task: Task, title: str) -> Figure
 def _histogram(axes: Axes, name: str, values: NDArray[np.float64], *, colour: str, hatch: str) -> None:
     style.dress(axes, name, f"n = {values.size:,}")
     axes.set_xlim(0.0, 1.0)
-    axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.2g}"))
+    axes.xaxis.set_major_formatter("{x:.2g}")
     if not values.size:
         style.write(axes, "none")
         return
@@ -150,7 +146,7 @@ def _histogram(axes: Axes, name: str, values: NDArray[np.float64], *, colour: st
     style.square_root(axes)
     axes.set_ylim(bottom=0.0)
     axes.set_yticks(_count_ticks(axes.get_ylim()[1]))
-    axes.yaxis.set_major_formatter(style.plain_numbers(_thousands))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
 def _count_ticks(top: float) -> list[float]:
@@ -220,11 +216,11 @@ def _rate_axis(axes: Axes) -> None:
     style.square_root(axes)
     axes.set_ylim(0.0, 1.0)
     axes.set_yticks([0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0])
-    axes.yaxis.set_major_formatter(style.plain_numbers(style.percent))
+    axes.yaxis.set_major_formatter(lambda rate, _: style.percent(rate))
     axes.set_ylabel("rate (square-root scale)")
     axes.set_xlabel("threshold on P(good)")
     axes.set_xlim(-0.01, 1.01)
-    axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.2g}"))
+    axes.xaxis.set_major_formatter("{x:.2g}")
 
 
 def _chosen_rates(sweep: pd.DataFrame, chosen: float) -> str:

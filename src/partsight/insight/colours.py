@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from partsight.data.table import Examples
 from partsight.insight import style
+from partsight.insight.contact import spread
 from partsight.insight.sheets import read_picture
 
 BINS = 36
@@ -22,7 +23,7 @@ def hues(examples: Examples, most: int = 50) -> pd.DataFrame:
     single = examples.frame[["image", "label"]].explode("label").dropna().drop_duplicates()
     rows = []
     for name, found in single.groupby("label", sort=True)["image"]:
-        chosen = found.iloc[np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).astype(int))]
+        chosen = found.iloc[spread(len(found), most)]
         read = [picture for image in chosen if not isinstance(picture := read_picture(examples.folder, image), str)]
         counts = np.sum([_counts(picture) for picture in read], axis=0) if read else np.zeros(BINS + 1)
         coloured = counts[:-1] / max(counts[:-1].sum(), 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from partsight.insight import style
-from partsight.insight.sheets import WIDE, as_rgb, read_picture
+from partsight.insight.sheets import WIDE, as_rgb
 
 WIDTH = 12.0
 HEADING, CAPTION, GAP = 0.26, 0.19, 0.1
@@ -29,23 +28,6 @@ class Panels:
     heading: str
     pictures: Sequence[tuple[Picture, str]]
     """A picture, and the text below it."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """`Panels` of picture files."""
-
-    heading: str
-    pictures: Sequence[tuple[str, str]]
-    """Path within the folder, and the text below it."""
-
-
-def contact_sheet(groups: Sequence[Group], folder: Path, columns: int = 6) -> Figure:
-    """A `panel_sheet` of picture files; an unreadable one is a grey box that says so."""
-    loaded = [
-        Panels(group.heading, [(read_picture(folder, i), words) for i, words in group.pictures]) for group in groups
-    ]
-    return panel_sheet(loaded, columns)
 
 
 def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
@@ -78,6 +60,11 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
             if isinstance(picture, str):
                 style.write(axes, style.shorten(picture.replace("\n", " "), int(cell * 13)), 6.5)
     return style.finish(figure)
+
+
+def spread(total: int, most: int) -> NDArray[np.int64]:
+    """At most `most` positions below `total`, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
 
 
 def _fitted(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:

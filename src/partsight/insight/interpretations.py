@@ -10,40 +10,42 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from partsight.evaluation.predictions import probabilities
+from partsight.evaluation.task import Task
 from partsight.insight import sheets
-from partsight.insight.rows import PREFIX, class_names, is_multilabel
 
 STRONGEST = 0.55
 """Opacity where the evidence is strongest: the part must stay visible beneath."""
 NOTE = "red: the strongest evidence for the predicted class (Grad-CAM) · yellow, green: weaker · untinted: none"
 
 
-def explained_classes(rows: pd.DataFrame) -> NDArray[np.int64]:
+def explained_classes(rows: pd.DataFrame, task: Task) -> NDArray[np.int64]:
     """(N,) numbers of the classes to explain: the predicted one; under multi-label the most probable."""
-    names = class_names(rows)
-    if is_multilabel(rows):
-        return np.asarray(rows[[f"{PREFIX}{name}" for name in names]].to_numpy().argmax(axis=1), dtype=np.int64)
-    return np.array([names.index(name) for name in rows["prediction"]], dtype=np.int64)
+    if task.output == "multilabel":
+        return np.asarray(probabilities(rows, task).argmax(axis=1), dtype=np.int64)
+    return np.array([task.classes.index(name) for name in rows["prediction"]], dtype=np.int64)
 
 
 def interpretation_sheet(
-    rows: pd.DataFrame, pictures: Path | NDArray[np.uint8], heat: NDArray[np.float32], title: str
+    rows: pd.DataFrame, task: Task, pictures: Path | NDArray[np.uint8], heat: NDArray[np.float32], title: str
 ) -> Figure:
     """Pictures with their heat maps, 4 per line (2 if wide); above each, the text of a prediction sheet.
 
-    rows: of a predictions table, N of them.
+    rows: of a predictions table, N of them; task: its own.
     pictures: the folder of the originals, onto which the maps are stretched; or, if the model sees only a
         part of a picture, that part: (N, H, W, C) uint8.
     heat: (N, h, w) within 0 and 1, of `explained_classes`; a map of zeros leaves its picture unchanged.
     """
-    multilabel, names = is_multilabel(rows), class_names(rows)
+    multilabel = task.output == "multilabel"
     panels = []
-    for index, ((_, row), number) in enumerate(zip(rows.iterrows(), explained_classes(rows), strict=True)):
+    for index, ((_, row), number) in enumerate(zip(rows.iterrows(), explained_classes(rows, task), strict=True)):
         given = sheets.read_picture(pictures, str(row["image"])) if isinstance(pictures, Path) else pictures[index]
         shown = given if isinstance(given, str) else overlay(sheets.as_rgb(given), heat[index])
-        panel = sheets.prediction_panel(row, shown, multilabel)
+        panel = sheets.prediction_panel(row, shown)
         if multilabel:  # with several labels, name the one explained
-            panel = dataclasses.replace(panel, lines=(*panel.lines[:2], f"heat: {names[number]}   {panel.lines[2]}"))
+            panel = dataclasses.replace(
+                panel, lines=(*panel.lines[:2], f"heat: {task.classes[number]}   {panel.lines[2]}")
+            )
         panels.append(panel)
     return sheets.sheet(panels, title, NOTE.replace("predicted", "named") if multilabel else NOTE)
 

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from partsight.data.messages import label_text
-from partsight.insight.rows import answers
+from partsight.evaluation.table_file import is_null
+from partsight.insight.contact import spread
 from partsight.insight.sheets import Panel, read_picture, sheet
 
 _SIDE, _GAP = 420, 12  # pixels of the larger side of one picture, and between two
@@ -24,11 +25,11 @@ def leak_sheet(leaks: pd.DataFrame, picture_folder: Path, title: str, number: in
         title: of the sheet.
         number: of pairs, spread evenly over the table, to show doubtful ones as well as clear ones.
     """
-    chosen = leaks.iloc[np.unique(np.linspace(0, len(leaks) - 1, min(number, len(leaks))).round().astype(int))]
+    chosen = leaks.iloc[spread(len(leaks), number)]
     panels = []
     for leak in chosen.to_dict("records"):
         ours, theirs = (read_picture(picture_folder, str(leak[name])) for name in ("image", "train_image"))
-        differ = answers(leak["label"]) not in (None, answers(leak["train_label"]))
+        differ = not is_null(leak["label"]) and leak["label"] != leak["train_label"]
         lines = (
             f"{leak['kind']}, {leak['similarity']:.3f}",
             f"{leak['split']}: {leak['image']} ({label_text(leak['label'])})",

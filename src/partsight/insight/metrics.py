@@ -54,7 +54,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, note: str) -> None:
     values = rows[["value", "low", "high"]].to_numpy(np.float64)
     axes.set_xlim(*(_span_to_one(values) if note.startswith("higher") else _span_from_zero(values)))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=style.STEPS))
-    axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.6g}"))
+    axes.xaxis.set_major_formatter("{x:.6g}")
 
 
 def _dot(axes: Axes, position: int, value: float, low: float, high: float) -> None:

@@ -21,7 +21,7 @@ def range_chart(curve: pd.DataFrame, found: float, title: str) -> Figure:
     axes.plot(rate, smoothed, color=style.BLUE, linewidth=2.0)
     axes.axvline(found, color=style.INK, linewidth=1.2, linestyle=":")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.0e}"))
+    axes.xaxis.set_major_formatter("{x:.0e}")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")
     finite = smoothed[np.isfinite(smoothed)]

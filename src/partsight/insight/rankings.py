@@ -55,7 +55,7 @@ def _frame(axes: Axes, name: str, x: str, y: str) -> None:
     axes.set_ylim(-0.01, 1.01)
     axes.set_aspect("equal")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(style.plain_numbers(lambda value: f"{value:.2g}"))
+        axis.set_major_formatter("{x:.2g}")
 
 
 def _caption(count: int) -> str:

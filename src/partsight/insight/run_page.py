@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from partsight.data.messages import label_text
+from partsight.evaluation.predictions import PREFIX
 from partsight.evaluation.result import Result
+from partsight.evaluation.table_file import is_null
 from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
-from partsight.insight.rows import PREFIX, answers
 
 _ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
 WORST_ROWS = 50
@@ -110,20 +113,21 @@ def _thresholds(result: Result) -> list[Block]:
 def _worst_table(result: Result) -> Block:
     """The rows to look at: mislabelled pictures are often among them."""
     rows = sheets.choose(result.predictions, WORST_ROWS, "worst")
-    told = {column: [answers(cell) for cell in rows[column]] for column in ("label", "prediction")}
     table = pd.DataFrame(
         {
             "row": rows["row"],
             "image": rows["image"],
-            "true": [", ".join(names or ()) for names in told["label"]],
-            "predicted": [", ".join(names or ()) for names in told["prediction"]],
-            "P(true)": [_p_true(row, names) for (_, row), names in zip(rows.iterrows(), told["label"], strict=True)],
+            "true": rows["label"].map(label_text),
+            "predicted": rows["prediction"].map(label_text),
+            "P(true)": [_p_true(row) for _, row in rows.iterrows()],
             "loss": rows["loss"],
         }
     )
     return page.table(table, f"The {len(table)} rows with the highest loss; wrong labels are often among them.")
 
 
-def _p_true(row: "pd.Series[float]", names: tuple[str, ...] | None) -> float:
+def _p_true(row: "pd.Series[Any]") -> float:
     """Probability of the true class; NaN if a row has several true classes or none."""
-    return float(row[f"{PREFIX}{names[0]}"]) if names is not None and len(names) == 1 else float("nan")
+    label = row["label"]
+    names = label if isinstance(label, list) else [] if is_null(label) else [label]
+    return float(row[f"{PREFIX}{names[0]}"]) if len(names) == 1 else float("nan")

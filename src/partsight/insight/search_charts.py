@@ -61,7 +61,7 @@ def importance_chart(importances: Mapping[str, float], title: str) -> Figure:
         )  # fmt: skip
     axes.set_yticks(at, [style.shorten(name, 44) for name in names])
     axes.set_xlim(0.0, 1.12 * max(shares))
-    axes.xaxis.set_major_formatter(style.plain_numbers(style.percent))
+    axes.xaxis.set_major_formatter(lambda rate, _: style.percent(rate))
     axes.set_xlabel("share of the importance")
     style.headline(figure, title, "PED-ANOVA over the complete trials; with few trials a hint, not a finding")
     return style.finish(figure)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from partsight.data import pictures
+from partsight.data.messages import label_text
 from partsight.errors import PartsightError
+from partsight.evaluation.predictions import PREFIX
+from partsight.evaluation.table_file import is_null
 from partsight.insight import style
-from partsight.insight.rows import PREFIX, answers, is_multilabel
 
 Choice = Literal["best", "worst", "random"]
 
@@ -55,11 +57,7 @@ def prediction_sheet(
     choice: best = lowest loss first, worst = highest loss first, random = random rows, the same at each call.
     """
     chosen = choose(table, number, choice)
-    multilabel = is_multilabel(table)
-    panels = [
-        prediction_panel(row, read_picture(picture_folder, str(row["image"])), multilabel)
-        for _, row in chosen.iterrows()
-    ]
+    panels = [prediction_panel(row, read_picture(picture_folder, str(row["image"]))) for _, row in chosen.iterrows()]
     wrong = sum(panel.wrong for panel in panels)
     order = {"best": "lowest loss first", "worst": "highest loss first", "random": "drawn at random"}[choice]
     return sheet(panels, title, f"{len(panels)} of {len(table):,} rows, {order} · {wrong} of these wrong")
@@ -95,11 +93,12 @@ def choose(table: pd.DataFrame, number: int, choice: Choice) -> pd.DataFrame:
     return table.sort_values("loss", ascending=choice == "best", kind="stable", na_position="last").head(number)
 
 
-def prediction_panel(row: "pd.Series[str]", picture: NDArray[np.uint8] | str, multilabel: bool) -> Panel:
+def prediction_panel(row: "pd.Series[Any]", picture: NDArray[np.uint8] | str) -> Panel:
     """A picture, or the text in its place, below the content of its row of a predictions table."""
-    true, predicted = answers(row["label"]), answers(row["prediction"]) or ()
+    several = isinstance(row["prediction"], list)  # under multilabel
+    true, predicted = (row[column] if several else [row[column]] for column in ("label", "prediction"))
     probabilities = [float(row[f"{PREFIX}{name}"]) for name in predicted]
-    if multilabel:
+    if several:
         said = ", ".join(f"{name} ({p:.2f})" for name, p in zip(predicted, probabilities, strict=True)) or "none"
         figures = []
     else:
@@ -107,12 +106,12 @@ def prediction_panel(row: "pd.Series[str]", picture: NDArray[np.uint8] | str, mu
         figures = [f"p {p:.3f}" for p in probabilities]
     loss = float(row["loss"])
     figures += [f"loss {loss:#.3g}"] if not np.isnan(loss) else []
-    known = true is not None
-    wrong = known and set(true or ()) != set(predicted)
+    known = not is_null(row["label"])
+    wrong = known and set(true) != set(predicted)
     return Panel(
         picture=picture,
         lines=(
-            f"true: {', '.join(true or ()) or 'none'}" if known else "true: no label",
+            f"true: {label_text(row['label'])}",
             f"predicted: {said}",
             "   ".join(figures),
         ),

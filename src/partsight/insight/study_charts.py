@@ -1,7 +1,6 @@
 """Charts of a study: its lines side by side, each with a dot and an interval."""
 
 from collections.abc import Collection, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -40,8 +39,7 @@ def figure_chart(
         for _, line in of_metric.iterrows():
             _line(axes, names.index(line["name"]), line, style.SERIES[kinds.index(line["weights"])])
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=style.STEPS))
-        scale, unit = (100, "%") if metric in in_percent else (1, "")
-        axes.xaxis.set_major_formatter(style.plain_numbers(partial(_tick, scale=scale, unit=unit)))
+        axes.xaxis.set_major_formatter(_percent if metric in in_percent else "{x:.4g}")
         axes.margins(x=0.06)
     panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
@@ -50,8 +48,8 @@ def figure_chart(
     return style.finish(figure)
 
 
-def _tick(value: float, scale: int, unit: str) -> str:
-    return f"{scale * value:.4g}{unit}"
+def _percent(share: float, _: object) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def _line(axes: Axes, at: int, line: "pd.Series[float]", colour: str) -> None:

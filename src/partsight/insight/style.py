@@ -6,7 +6,6 @@ leak into the pictures of a run, and two threads that draw at once would disturb
 
 import io
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
 
 # Okabe and Ito's palette ("Color Universal Design", 2008): distinguishable under every common colour blindness.
 BLUE = "#0072B2"
@@ -143,11 +141,6 @@ def save(figure: Figure, path: Path) -> None:
     """Write `figure` as png, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png(figure))
-
-
-def plain_numbers(form: Callable[[float], str]) -> FuncFormatter:
-    """A tick formatter from a function of the value."""
-    return FuncFormatter(lambda value, _: form(value))
 
 
 def percent(rate: float) -> str:

@@ -104,9 +104,10 @@ def _interpret(config: Config, title: str, result: Result, data: FoldData, model
     for choice in choices:
         rows = sheets.choose(result.predictions, config.report.number_of_images, choice)
         views = data.validation_pictures(rows["row"].to_numpy())
-        heat = heatmaps.heat_maps(model, views, interpretations.explained_classes(rows))
+        heat = heatmaps.heat_maps(model, views, interpretations.explained_classes(rows, result.task))
         shown = data.examples.folder if whole else views
-        figure = interpretations.interpretation_sheet(rows, shown, heat, f"{title}: {choice}, with the evidence")
+        heading = f"{title}: {choice}, with the evidence"
+        figure = interpretations.interpretation_sheet(rows, result.task, shown, heat, heading)
         save(figure, pictures / f"interpretations_{choice}.png")
 
 

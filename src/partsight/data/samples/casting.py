@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from partsight.data.samples import drawing
 from partsight.data.samples.drawing import Field, Random, Stencil, between
-from partsight.data.samples.recipe import Sample, generator, write_parquet, write_picture
+from partsight.data.samples.recipe import Sample, generator, write_picture
 
 SIZE = 256
 """Pixels per side. The real pictures have 512; half of that is enough to see each defect and is written faster."""
@@ -32,7 +32,7 @@ def write(folder: Path, count: int) -> None:
         write_picture(pictures / image, draw(i))
         rows.append((image, name))
     table = pd.DataFrame(sorted(rows), columns=["image", "class"])
-    write_parquet(folder / "casting_defect_classification.pq", table)
+    table.to_parquet(folder / "casting_defect_classification.pq")
 
 
 def draw(i: int) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from partsight.data.samples import drawing
 from partsight.data.samples.drawing import Field, Random, between
-from partsight.data.samples.recipe import Sample, generator, write_csv, write_picture
+from partsight.data.samples.recipe import Sample, generator, write_picture
 
 SIZE = 200
 """Pixels per side, as in the real set."""
@@ -38,7 +38,7 @@ def _write_table(path: Path, rows: list[tuple[str, str]]) -> None:
     table = pd.DataFrame(rows, columns=["images", "label"])
     # The real tables carry the row number under the name that pandas gives a nameless column.
     table.insert(0, "Unnamed: 0", range(len(rows)))
-    write_csv(path, table)
+    table.to_csv(path, index=False, lineterminator="\n")  # the same bytes on every system
 
 
 def draw(i: int) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""What the samples have in common: their seeds and how their files are written."""
+"""What the samples have in common: their seeds and how their pictures are written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from zlib import crc32
 
 import cv2
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 SAMPLE_VERSION = 2
@@ -37,13 +36,3 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
         raise RuntimeError(f"OpenCV could not encode {path.name}")
     # Not cv2.imwrite: on a full disk that returns False and says nothing.
     path.write_bytes(content.tobytes())
-
-
-def write_parquet(path: Path, table: pd.DataFrame) -> None:
-    """Writes `table` with its rows numbered from 0."""
-    table.reset_index(drop=True).to_parquet(path)
-
-
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Writes `table` without an index column and with the same line ends on every system."""
-    table.to_csv(path, index=False, lineterminator="\n")

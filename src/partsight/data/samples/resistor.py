@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from partsight.data.samples import drawing
 from partsight.data.samples.drawing import Field, Points, Random, between
-from partsight.data.samples.recipe import Sample, generator, write_parquet, write_picture
+from partsight.data.samples.recipe import Sample, generator, write_picture
 
 HEIGHT, WIDTH = 240, 320
 """Pixels, as in the real set."""
@@ -53,7 +53,7 @@ def write(folder: Path, count: int) -> None:
         image = f"{run}_frame_{frame + 1:03d}.jpg"
         write_picture(pictures / image, draw(i))
         rows.append((image, name, run))
-    write_parquet(folder / "train.pq", pd.DataFrame(sorted(rows), columns=["image", "class", "run"]))
+    pd.DataFrame(sorted(rows), columns=["image", "class", "run"]).to_parquet(folder / "train.pq")
 
 
 def digits(value: str) -> tuple[int, int, int]:

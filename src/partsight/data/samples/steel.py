@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from partsight.data.samples import drawing
 from partsight.data.samples.drawing import Field, Random, Stencil, between
-from partsight.data.samples.recipe import Sample, generator, write_csv, write_picture
+from partsight.data.samples.recipe import Sample, generator, write_picture
 
 HEIGHT, WIDTH = 256, 1600
 """Pixels, as in the real set."""
@@ -33,7 +33,8 @@ def write(folder: Path, count: int) -> None:
         picture, masks = draw(i)
         write_picture(pictures / image, picture)
         rows.extend((image, kind, encode_mask(mask)) for kind, mask in masks.items())
-    write_csv(folder / "train.csv", pd.DataFrame(sorted(rows), columns=["ImageId", "ClassId", "EncodedPixels"]))
+    table = pd.DataFrame(sorted(rows), columns=["ImageId", "ClassId", "EncodedPixels"])
+    table.to_csv(folder / "train.csv", index=False, lineterminator="\n")  # the same bytes on every system
 
 
 def kinds(i: int) -> tuple[int, ...]:
