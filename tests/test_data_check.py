@@ -155,7 +155,7 @@ def test_what_page_and_console_say_of_a_data_set_is_the_same(
     (root / "good" / "0001.png").write_text("no picture")
     assert status(str(root)) == 2
     said = capsys.readouterr().out
-    assert "1 pictures are in no class folder" in said
+    assert "1 picture in no class folder" in said
     assert "the picture cannot be used (first good/0001.png: " in said
 
 

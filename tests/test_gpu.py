@@ -167,7 +167,7 @@ def test_pictures_augmented_on_the_gpu_are_the_processors(config: Callable[..., 
     left = device_transforms.last(compose.transforms)
     pictures, draws = torch.from_numpy(noise(1, 96, 128)).repeat(64, 1, 1, 1), []
     for draw in range(64):
-        augmentation.give_draws(compose, (draw,))
+        augmentation.seed_each(compose, (draw,))
         draws.append(device_transforms.drawn(left, pictures[0].numpy()))
     expected = device_transforms.transformed(left, pictures, torch.stack(draws))
     there = pictures.cuda()

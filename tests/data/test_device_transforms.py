@@ -34,10 +34,10 @@ def both(transforms: augmentation.Transforms, picture: np.ndarray) -> tuple[np.n
     compose = augmentation.pipeline(transforms)
     expected = np.stack([augmentation.apply(compose, picture, (7, draw)) for draw in range(DRAWS)])
     left = device_transforms.last(compose.transforms)
-    here = augmentation.beginning(compose, len(compose.transforms) - len(left))
+    here = augmentation.first(compose, len(compose.transforms) - len(left))
     begun, draws = [], []
     for draw in range(DRAWS):
-        augmentation.give_draws(compose, (7, draw))
+        augmentation.seed_each(compose, (7, draw))
         begun.append(torch.from_numpy(np.ascontiguousarray(here(image=picture)["image"])))
         draws.append(device_transforms.drawn(left, begun[-1].numpy()))
     return expected, device_transforms.transformed(left, torch.stack(begun), torch.stack(draws)).numpy()

@@ -1,4 +1,4 @@
-"""A fold is refused where nothing can be learnt or validated, and what flatters is said."""
+"""A fold is refused where nothing can be learned or validated, and what flatters is said."""
 
 from pathlib import Path
 
@@ -46,8 +46,8 @@ def test_something_must_be_left_to_train_on() -> None:
 
 def test_every_class_that_no_training_row_holds_is_named() -> None:
     text = refused(examples([0, 0, 1, 1, 2]), [1, 1, 0, 0, -1], Config(fold=0))
-    assert "class 'good': none of its rows train (all 2 validate)" in text
-    assert "class 'odd': none of its rows train. Take the class out, or give it rows" in text
+    assert "class 'good': it has no training rows (all 2 validate)" in text
+    assert "class 'odd': it has no training rows. Take the class out, or give it rows" in text
 
 
 def test_a_single_output_needs_both_classes() -> None:
@@ -72,7 +72,7 @@ def test_groups_torn_apart_by_this_fold_are_counted() -> None:
     table.frame["group"] = ["a", "a", "b", "b", "c", "c"]
     config = Config(fold=1, data=DataConfig(group_column="run"))
     said = fold_checks.notices(table, np.array([0, 1, 2, 2, 1, 2]), config)
-    assert said["groups_torn"].startswith("2 groups of data.group_column=run have rows on both sides")
+    assert said["groups_torn"].startswith("2 groups of data.group_column=run on both sides")
     assert "data.validation_strategy=grouped keeps them whole" in said["groups_torn"]
     assert fold_checks.torn_groups(table, np.array([0, -1, 2, 2, 1, 1]), 1) == 0
 
@@ -81,13 +81,13 @@ def test_a_validation_set_that_is_not_used_is_named() -> None:
     table = examples([0, 1, 2])
     table.frame.loc[2, "split"] = "validation"
     said = fold_checks.notices(table, np.array([0, 1, -1]), Config())
-    assert said["validation_rows_unused"].startswith("1 rows of the separate validation set")
+    assert said["validation_rows_unused"].startswith("Not used: 1 row of the separate validation set")
     assert "rows_left_out" not in said
 
 
 def test_rows_left_out_by_hand_are_counted() -> None:
     said = fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, -1]), Config())
-    assert said["rows_left_out"].startswith("1 rows are in fold -1")
+    assert said["rows_left_out"].startswith("1 row in fold -1")
 
 
 def test_a_fold_column_that_is_not_used_is_named(tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_a_share_that_leaves_a_class_no_row_is_named() -> None:
     config = Config(data=DataConfig(share=0.1))
     text = refused(examples([0, 1, 0, 1, 2]), [0, 0, 1, 1, -1], config)
     assert "data.share=0.1: 1 problem" in text
-    assert "class 'odd': none of its rows train" in text
+    assert "class 'odd': it has no training rows" in text

@@ -74,7 +74,7 @@ def test_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_pictures_outside_every_class_are_said(tmp_path: Path) -> None:
     tree = folders.read(touched(tmp_path, ["loose.png", "a/1.png", "b/2.png"]))
     assert len(tree.rows["train"]) == 2
-    assert "1 pictures are in no class folder" in tree.notes[0]
+    assert "1 picture in no class folder" in tree.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_pictures_beside_the_classes_of_a_test_folder_are_said(tmp_path: Path) -
     files = ["train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png", "test/loose.png"]
     tree = folders.read(touched(tmp_path, files))
     assert len(tree.rows["test"]) == 2
-    assert f"{tmp_path / 'test'}: 1 pictures are in no class folder and are not read" in tree.notes
+    assert f"{tmp_path / 'test'}: 1 picture in no class folder, not read" in tree.notes
 
 
 def test_a_disks_own_folder_is_no_class_and_one_without_the_right_is_named(
@@ -124,7 +124,7 @@ def test_a_disks_own_folder_is_no_class_and_one_without_the_right_is_named(
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert refusal(lambda: folders.read(tmp_path)).startswith(f"{tmp_path / 'shut'}: may not be read; give yourself")
+    assert refusal(lambda: folders.read(tmp_path)).startswith(f"{tmp_path / 'shut'}: permission denied; make it")
     (tmp_path / "shut" / "4.png").unlink()
     (tmp_path / "shut").rmdir()
     assert folders.read(tmp_path).rows["train"]["class"].tolist() == ["a", "b"]
@@ -239,7 +239,7 @@ def test_what_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_splits_beside_something_else_are_not_classes(tmp_path: Path, others: tuple[str, ...]) -> None:
     root = touched(tmp_path, [f"{name}/{part}/1.png" for name in others for part in ("good", "bad")])
     said = refusal(lambda: folders.read(root))
-    assert "would be splits, but old beside would not" in said
+    assert "look like splits, but old beside them do not" in said
 
 
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def found(table: Examples, inspected: pd.DataFrame, fold: list[int], number: int
     return list(frame[["split", "image", "train_image", "kind"]].itertuples(index=False, name=None))
 
 
-def test_each_kind_is_told_and_the_plainest_comes_first() -> None:
+def test_each_kind_is_told_and_the_most_certain_comes_first() -> None:
     table, inspected = made("a b c d c' B a e")
     assert found(table, inspected, [0, 0, 0, 0, 1, 1, 1, 1]) == [
         ("validation", "a", "a", "same picture"),
@@ -125,8 +125,8 @@ def settings(on_leak: str, **others: object) -> Config:
 def test_warn_says_what_was_found_and_how_to_mend_it() -> None:
     table, inspected = made(ROWS)
     divided = division.divide(table, inspected, settings("warn"))
-    assert len(divided.leaks)
-    assert f"{len(divided.leaks)} validation rows (" in divided.notices["leaks"]
+    assert len(divided.leaks) == 1
+    assert "1 validation row (" in divided.notices["leaks"]
     assert "data.on_leak=group keeps look-alikes in one fold" in divided.notices["leaks"]
     assert set(divided.notices) <= set(division.TITLES)
 

@@ -179,9 +179,9 @@ def test_an_npy_that_would_run_code_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "expected"),
     [
-        (noise(8).astype(np.float32), r"float32 from 0 to 25\d, where values must be within 0 and 1"),
+        (noise(8).astype(np.float32), r"float32 from 0 to 25\d, where values must be between 0 and 1"),
         (np.full((4, 4), np.nan), "float64 from nan to nan"),
-        (np.full((4, 4), 300, np.int32), "int32 from 300 to 300, where values must be within 0 and 255"),
+        (np.full((4, 4), 300, np.int32), "int32 from 300 to 300, where values must be between 0 and 255"),
         (np.full((4, 4), 1j), "complex128 is not a numeric pixel type"),
         (noise(8, channels=4), "an array of 4 channels, image.channels=3 needs 3"),
         (noise(8)[None], r"shape \(1, 8, 8, 3\), not \(height, width\)"),

@@ -158,5 +158,5 @@ def test_a_share_without_a_row_of_a_class_is_refused(
     settings = config(f"data.root={tree(tmp_path, {'a': 10, 'b': 10})}", "data.share=0.5")
     given, inspected = usable_examples(settings)
     monkeypatch.setattr(sampling, "keep_share", lambda rows, fold, _: np.where(rows.targets[:, 0] == 1, -1, fold))
-    with pytest.raises(Problems, match=r"data\.share=0\.5: 1 problem\n.*class 'a': none of its rows train"):
+    with pytest.raises(Problems, match=r"data\.share=0\.5: 1 problem\n.*class 'a': it has no training rows"):
         division.divide(given, inspected, settings)

@@ -567,7 +567,7 @@ def test_rows_of_several_label_columns_that_disagree_are_refused(tmp_path: Path)
 def test_rows_of_a_picture_that_agree_are_said(tmp_path: Path) -> None:
     examples = read(tmp_path, pd.DataFrame({"image": ["a.jpg", "b.jpg", "a.jpg"], "class": list("xyx")}))
     assert len(examples) == 3
-    said = "1 pictures appear in more than one row; repeats in row 2, first 'a.jpg'"
+    said = "1 picture with more than one row; repeats in row 2, first 'a.jpg'"
     assert said in examples.notes["repeated_rows"]
 
 
@@ -594,8 +594,8 @@ def test_under_multi_hot_none_and_a_class_contradict_and_so_do_two_groups(tmp_pa
     frame = pd.DataFrame({"image": ["a.jpg", "a.jpg", "b.jpg", "b.jpg"], "class": ["1", None, "2", "1"]})
     frame["run"] = ["x", "x", "x", "y"]
     text = refusal(lambda: read(tmp_path, frame, several_rows="multi_hot", group_column="run"))
-    assert "1 pictures have an empty class cell in one row and a class in another: row 0, first 'a.jpg'" in text
-    assert "1 pictures have rows of different groups: row 2, first 'b.jpg'" in text
+    assert "1 picture with an empty class cell in one row and a class in another: row 0, first 'a.jpg'" in text
+    assert "1 picture with rows of different groups: row 2, first 'b.jpg'" in text
 
 
 def test_under_multi_hot_an_empty_name_is_told(tmp_path: Path) -> None:
@@ -649,6 +649,13 @@ def test_classes_that_are_not_trained_are_refused_in_other_splits(three: Path) -
     pd.DataFrame({"image": ["4.png", "5.png"], "class": ["a", "crack"]}).to_parquet(three / "held.parquet")
     text = refusal(lambda: read_three(three))
     assert "The validation rows hold classes that no training row has: row 1, first 'crack'" in text
+    assert "differ only" not in text
+
+
+def test_a_class_of_another_split_that_is_only_spelt_differently_is_hinted_at(three: Path) -> None:
+    pd.DataFrame({"image": ["4.png", "5.png"], "class": ["a", " A"]}).to_parquet(three / "held.parquet")
+    text = refusal(lambda: read_three(three))
+    assert "row 1, first ' A'; 'a' and ' A' differ only in blanks or case and count as different classes" in text
 
 
 def test_what_is_wrong_with_each_table_is_said_together(three: Path) -> None:
@@ -713,35 +720,6 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     touched(tmp_path, ["1.png", "2.png"])
     (tmp_path / "labels.csv").write_text("image,class\n1.png,a\n2.png,b\n", encoding="utf-8-sig")
     assert len(table.read(settings(tmp_path))) == 2
-
-
-# --- Severstal's older form ------------------------------------------------------------------------------------------
-
-PAIRS = "ImageId_ClassId,EncodedPixels\n" + "".join(
-    f"{name}.jpg_{number},{'1 2' if (name, number) in {('a', 1), ('a', 3), ('c', 4)} else ''}\n"
-    for name in "abc"
-    for number in (1, 2, 3, 4)
-)
-
-
-def severstal(root: Path, several_rows: str) -> Examples:
-    touched(root, ["a.jpg", "b.jpg", "c.jpg"])
-    (root / "labels.csv").write_text(PAIRS)
-    return table.read(settings(root, image_column="ImageId", label_columns=["ClassId"], several_rows=several_rows))
-
-
-def test_pairs_of_picture_and_class_hold_where_there_is_a_mask(tmp_path: Path) -> None:
-    examples = severstal(tmp_path, "separate")
-    assert examples.frame["image"].tolist() == ["a.jpg", "a.jpg", "c.jpg"]
-    assert examples.frame["label"].tolist() == ["1", "3", "4"]
-    assert examples.frame["row"].tolist() == [0, 2, 11]
-    assert "3 of 12 rows count, those whose EncodedPixels is not empty" in examples.notes["data_layout"]
-
-
-def test_under_multi_hot_a_picture_without_a_mask_is_of_none(tmp_path: Path) -> None:
-    examples = severstal(tmp_path, "multi_hot")
-    assert examples.frame["image"].tolist() == ["a.jpg", "b.jpg", "c.jpg"]
-    assert examples.frame["label"].tolist() == [["1", "3"], [], ["4"]]
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------
@@ -846,12 +824,3 @@ def test_names_do_not_say_where_a_linked_test_folder_lies(tmp_path: Path) -> Non
     labelled(["a"]).to_csv(tmp_path / "near" / "test.csv", index=False)
     examples = table.read(settings(tmp_path / "near", images="images", test_images="test", test_table="test.csv"))
     assert examples.frame["image"].tolist() == ["0.png", "1.png", "../test/0.png"]
-
-
-def test_an_unlabeled_table_of_pairs_has_every_picture_and_no_label(tmp_path: Path) -> None:
-    touched(tmp_path, ["x.png", "y.png"])
-    (tmp_path / "more.csv").write_text("image_class,mask\nx.png_1,\nx.png_2,5 5\ny.png_1,\n")
-    examples = read(tmp_path, labelled(["1", "2"]), unlabeled_table="more.csv")
-    more = examples.frame[examples.frame["split"] == "unlabeled"]
-    assert more["image"].tolist() == ["x.png", "y.png"]
-    assert more["label"].isna().all()

@@ -213,13 +213,13 @@ def test_a_batch_of_one_meets_itself() -> None:
 )
 def test_what_the_model_is_told_in_words(output: Any, target: list[float], words: str) -> None:
     info = DataInfo(("b", "dent", "scratch"), output, (1, 1, 1), ("class",))
-    assert info.said(np.array(target, np.float32)) == words
+    assert info.describe(np.array(target, np.float32)) == words
 
 
 @pytest.mark.parametrize(("target", "words"), [(0, "ok"), (1, "bad"), (0.25, "0.75 ok + 0.25 bad")])
 def test_a_single_output_in_words(target: float, words: str) -> None:
     info = DataInfo(("ok", "bad"), "binary", (1, 1), ("class",))
-    assert info.said(np.array([target], np.float32)) == words
+    assert info.describe(np.array([target], np.float32)) == words
 
 
 # --- in a run --------------------------------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ def unknown(transforms: Transforms) -> list[str]:
     return found
 
 
-def beginning(compose: A.Compose, count: int) -> A.Compose:
-    """The first transforms of a pipeline; they are the same objects, so `give_draws` to the whole is also theirs."""
+def first(compose: A.Compose, count: int) -> A.Compose:
+    """The first transforms of a pipeline; they are the same objects, so `seed_each` of the whole seeds them too."""
     return A.Compose(compose.transforms[:count])
 
 
@@ -86,22 +86,22 @@ def _is_composed(name: str) -> bool:
 
 def apply(compose: A.Compose, picture: NDArray[np.uint8], seed: tuple[int, ...]) -> NDArray[np.uint8]:
     """Transforms one picture; its randomness depends only on `seed`, so workers and resumes cannot change it."""
-    give_draws(compose, seed)
+    seed_each(compose, seed)
     transformed: NDArray[np.uint8] = compose(image=picture)["image"]
     return transformed
 
 
-def give_draws(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
-    """Gives every transform its own draws, including those within OneOf and the like.
+def seed_each(composed: A.BaseCompose, seed: tuple[int, ...]) -> None:
+    """Seeds every transform separately, including those inside OneOf and the like.
 
-    Compose.set_random_seed would give all of them the same draws: a picture would be flipped, turned and covered, or
-    none of these.
+    Compose.set_random_seed gives them all the same seed, so a picture would be flipped, rotated and covered all
+    together or not at all.
     """
     drawn = np.random.SeedSequence(seed).generate_state(len(composed.transforms))
     for transform, own in zip(reversed(composed.transforms), drawn, strict=True):
         transform.set_random_seed(int(own))
         if isinstance(transform, A.BaseCompose):
-            give_draws(transform, (int(own),))
+            seed_each(transform, (int(own),))
 
 
 def problems(augmentation: AugmentationConfig, image: ImageConfig) -> list[str]:

@@ -28,7 +28,7 @@ def reasons(inspected: pd.DataFrame, channels: int) -> dict[str, str]:
     return bad
 
 
-def told(frame: pd.DataFrame, bad: dict[str, str], remedy: str = _REMEDY) -> list[str]:
+def messages(frame: pd.DataFrame, bad: dict[str, str], remedy: str = _REMEDY) -> list[str]:
     """Messages about pictures that cannot be used, one per reason, with their rows."""
     found = [f"{text}; {remedy}" for text in grouped(frame, bad)]
     more = [f"and {len(found) - _MOST_KINDS} more kinds of bad pictures"] if len(found) > _MOST_KINDS else []

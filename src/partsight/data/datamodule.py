@@ -79,7 +79,7 @@ class FoldData(LightningDataModule):
         return ReadyLoader(dataset, batch_size=self.config.training.batch_size, sampler=order, **self._loading())
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """There the transforms that the loader has left are done."""
+        """Moves the batch, then applies the transforms left to the device."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         pictures = device_transforms.transformed(self._left, moved.pictures, batch.draws)
         return moved._replace(pictures=pictures, draws=moved.draws[:, :0])
@@ -95,7 +95,8 @@ class FoldData(LightningDataModule):
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
         batch = Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
-        pieces, draws = torch.split(batch.pictures, 32), torch.split(batch.draws, 32)  # main memory may be small
+        # In pieces: a float copy of a large batch may not fit in RAM.
+        pieces, draws = torch.split(batch.pictures, 32), torch.split(batch.draws, 32)
         done = [device_transforms.transformed(self._left, *both) for both in zip(pieces, draws, strict=True)]
         return batch._replace(pictures=torch.cat(done), draws=batch.draws[:, :0])
 

@@ -61,8 +61,10 @@ class PictureDataset(Dataset[Batch]):
     ) -> None:
         self.folder, self.images, self.rows, self.targets = folder, images, rows, targets
         self.compose = augmentation.pipeline(prepared.rest if prepared else transforms)
-        self.left = device_transforms.last(self.compose.transforms) if on_device else []
-        self.here = augmentation.beginning(self.compose, len(self.compose.transforms) - len(self.left))
+        self.device_transforms = device_transforms.last(self.compose.transforms) if on_device else []
+        self.loader_pipeline = augmentation.first(
+            self.compose, len(self.compose.transforms) - len(self.device_transforms)
+        )
         self.channels, self.seed, self.prepared = channels, seed, prepared
 
     def __len__(self) -> int:
@@ -72,13 +74,13 @@ class PictureDataset(Dataset[Batch]):
         position, epoch, *copy = key
         image = self.images[position]
         picture = self.prepared.picture(image) if self.prepared else pictures.read(self.folder / image, self.channels)
-        augmentation.give_draws(self.compose, (self.seed, epoch, int(self.rows[position]), *copy))
-        picture = self.here(image=picture)["image"]
+        augmentation.seed_each(self.compose, (self.seed, epoch, int(self.rows[position]), *copy))
+        picture = self.loader_pipeline(image=picture)["image"]
         return Batch(
             torch.from_numpy(np.ascontiguousarray(picture)),
             torch.from_numpy(self.targets[position]),
             torch.tensor(position),
-            device_transforms.drawn(self.left, picture),
+            device_transforms.drawn(self.device_transforms, picture),
         )
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from partsight.config import Config
 from partsight.data import fold_checks, folds, leaks, lookalikes, sampling
+from partsight.data.messages import counted
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -64,7 +65,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
         )
     if conflicting := leaks.conflicts(examples, same):
         notices["conflicting_labels"] = (
-            f"{len(conflicting)} pictures are in the table under several names and labels; one of them is wrong: "
+            f"{counted(len(conflicting), 'picture')} under several names and labels, of which one is wrong: "
             + "; ".join(conflicting[:8])
             + ("; ..." if len(conflicting) > 8 else "")
         )
@@ -92,6 +93,6 @@ def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
 def _remedy(found: pd.DataFrame, config: Config) -> str:
     if (found["split"] == "test").all():
         return "Take these pictures out of the training rows: test rows cannot move to another fold."
-    if config.data.validation_strategy in folds.DIVIDED:
+    if config.data.validation_strategy in folds.GROUPED_FORM:
         return "data.on_leak=group keeps look-alikes in one fold."
     return "The division is given, not drawn: fix it by hand, or draw one (grouped, data.on_leak=group)."

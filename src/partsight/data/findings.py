@@ -8,6 +8,7 @@ import pandas as pd
 
 from partsight.data import lookalikes
 from partsight.data.leaks import Alike
+from partsight.data.messages import counted
 
 Level = Literal["unusable", "look", "note"]
 
@@ -35,7 +36,7 @@ def of_broken(broken: pd.DataFrame, skip: bool) -> list[Finding]:
         return []
     what = "are left out of training (data.on_bad_image=skip)" if skip else "stop training"
     first = f"first {broken['image'].iloc[0]}: {broken['problem'].iloc[0]}"
-    text = f"{_many(len(broken), 'row')}: the picture cannot be used ({first}); such rows {what}"
+    text = f"{counted(len(broken), 'row')}: the picture cannot be used ({first}); such rows {what}"
     return [Finding("look" if skip else "unusable", "broken", text)]
 
 
@@ -45,12 +46,12 @@ def of_copies(copies: pd.DataFrame) -> list[Finding]:
     conflict, across = copies[copies["conflict"].astype(bool)], copies[copies["across"].astype(bool)]
     if len(conflict):
         text = "identical pictures with different labels: at most one label is right"
-        found.append(Finding("look", "conflict", f"{_many(len(conflict), 'set')} of {text}"))
+        found.append(Finding("look", "conflict", f"{counted(len(conflict), 'set')} of {text}"))
     if len(across):
         text = "identical pictures across splits or folds: a model that has seen one knows the other"
-        found.append(Finding("look", "copies_across", f"{_many(len(across), 'set')} of {text}"))
+        found.append(Finding("look", "copies_across", f"{counted(len(across), 'set')} of {text}"))
     if within := len(copies) - len(across):
-        text = f"{_many(within, 'set')} of identical pictures within one split or fold"
+        text = f"{counted(within, 'set')} of identical pictures within one split or fold"
         found.append(Finding("note", "copies_within", text))
     return found
 
@@ -81,9 +82,8 @@ def of_groups(rows: pd.DataFrame) -> list[Finding]:
     torn = int((parts > 1).sum())
     if not torn:
         return []
-    text = (
-        f"{torn:,} of {_many(len(parts), 'group')} have rows in several splits or folds; grouped folds keep them whole"
-    )
+    which = "with rows in several splits or folds; grouped folds keep them whole"
+    text = f"{torn:,} of {counted(len(parts), 'group')} {which}"
     return [Finding("look", "groups_torn", text)]
 
 
@@ -91,7 +91,7 @@ def of_repeated(repeated: pd.DataFrame) -> list[Finding]:
     """Pictures with several rows: `Audit.repeated`."""
     if repeated.empty:
         return []
-    text = f"{_many(len(repeated), 'picture')} with several rows"
+    text = f"{counted(len(repeated), 'picture')} with several rows"
     apart = int((repeated["parts"].str.len() > 1).sum())
     if not apart:
         return [Finding("note", "repeated", text)]
@@ -103,7 +103,7 @@ def of_suspicious(suspicious: pd.DataFrame) -> list[Finding]:
     if suspicious.empty:
         return []
     kinds = suspicious["warning"].str.partition(":")[0].value_counts()
-    text = ", ".join(f"{kind}: {_many(count, 'picture')}" for kind, count in kinds.items())
+    text = ", ".join(f"{kind}: {counted(count, 'picture')}" for kind, count in kinds.items())
     return [Finding("look", "suspicious", text)]
 
 
@@ -133,7 +133,3 @@ def of_sizes(pictures: pd.DataFrame) -> list[Finding]:
         return []
     smallest, largest = (f"{int(pictures[side].min())} to {int(pictures[side].max())}" for side in ("width", "height"))
     return [Finding("note", "sizes", f"{count} picture sizes: {smallest} wide, {largest} high")]
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

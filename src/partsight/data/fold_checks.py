@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from partsight.config import Config
 from partsight.data import sources, table_file
 from partsight.data.info import members
+from partsight.data.messages import counted
 from partsight.data.table import Examples
 from partsight.errors import Problems
 
@@ -47,15 +48,15 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config, share
     absent = np.flatnonzero(_per_class(examples, trains) == 0)
     if shared:
         return [
-            f"class {examples.info.classes[number]!r}: none of its rows train, for data.share={config.data.share:g} "
-            "leaves none of them. Take a larger share, or take the class out"
+            f"class {examples.info.classes[number]!r}: it has no training rows: data.share={config.data.share:g} "
+            "leaves none. Take a larger share, or take the class out"
             for number in absent
         ]
     return [
-        f"class {examples.info.classes[number]!r}: none of its rows train (all {held} validate): it cannot be learnt. "
-        "Take another fold or stratified folds, or take the class out"
+        f"class {examples.info.classes[number]!r}: it has no training rows (all {held} validate): it cannot be "
+        "learned. Take another fold or stratified folds, or take the class out"
         if (held := _per_class(examples, validates)[number])
-        else f"class {examples.info.classes[number]!r}: none of its rows train. Take the class out, or give it rows"
+        else f"class {examples.info.classes[number]!r}: it has no training rows. Take the class out, or give it rows"
         for number in absent
     ]
 
@@ -71,19 +72,19 @@ def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict
     if torn := torn_groups(examples, fold, config.fold):
         remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
         found["groups_torn"] = (
-            f"{torn} groups of data.group_column={config.data.group_column} have rows on both sides of this split: "
+            f"{counted(torn, 'group')} of data.group_column={config.data.group_column} on both sides of this split: "
             "the scores are too optimistic."
             + (f" data.validation_strategy={remedy} keeps them whole." if remedy else " Fix the division by hand.")
         )
     unused = int((examples.frame["split"] == "validation").sum())
     if unused and strategy != "custom":
         found["validation_rows_unused"] = (
-            f"{unused} rows of the separate validation set are not used: "
+            f"Not used: {counted(unused, 'row')} of the separate validation set. "
             "data.validation_strategy=custom validates on them."
         )
     left_out = int(((fold == -1) & (examples.frame["split"] == "train")).sum())
     if left_out:
-        found["rows_left_out"] = f"{left_out} rows are in fold -1: they neither train nor validate."
+        found["rows_left_out"] = f"{counted(left_out, 'row')} in fold -1: neither for training nor for validation."
     if strategy != "column" and FOLD_COLUMN in _columns(config):
         found["fold_column_unused"] = (
             f"The table has a column {FOLD_COLUMN!r} that is not used (Hydrogen Torch divides by it). "

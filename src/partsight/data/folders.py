@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from partsight.data.messages import counted
 from partsight.errors import PartsightError
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy"}
@@ -73,8 +74,8 @@ def read(given: Path) -> Tree:
     if len(splits) > 1 or of_classes:  # read as classes, test pictures would be trained on
         others = [name for name in names if name not in splits]
         raise PartsightError(
-            f"{folder}: {_listed(splits)} would be splits, but {_listed(others)} beside would not. Move elsewhere what "
-            "is no split, and call the splits train, val and test; or write a table (data.table)."
+            f"{folder}: {_listed(splits)} look like splits, but {_listed(others)} beside them do not. Move whatever is "
+            "not a split elsewhere, and call the splits train, val and test; or write a table (data.table)."
         )
     return Tree(folder, {"train": _rows(found, at)}, notes, _unread(found, passed, at, [at], folder))
 
@@ -99,7 +100,9 @@ def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
             with os.scandir(path) as entries:
                 inner = sorted(entries, key=lambda entry: entry.name)
         except PermissionError:
-            raise PartsightError(f"{path}: may not be read; give yourself the right, or move it elsewhere") from None
+            raise PartsightError(
+                f"{path}: permission denied; make it readable (chmod -R u+rX), or move it elsewhere"
+            ) from None
         except OSError as error:  # it has been moved meanwhile, or its disk is away
             raise PartsightError(f"{path}: cannot be listed: {error.strerror}; start again when it can") from None
         for entry in inner:
@@ -211,7 +214,7 @@ def _unread(found: _Folders, passed: dict[str, int], at: str, above: list[str], 
     if not bare:
         return ""
     count = sum(n for path, n in passed.items() if f"{path}/".startswith(tuple(f"{own}/" for own in bare)))
-    files = f" ({count} file{'' if count == 1 else 's'} of other kinds)" if count else ""
+    files = f" ({counted(count, 'file')} of other kinds)" if count else ""
     within = [own[len(at) + 1 if at else 0 :] for own in bare]
     listed = [name if _is_utf8(name) else ascii(name) for name in within[:8]]
     more = f" and {len(bare) - 8} more" if len(bare) > 8 else ""
@@ -219,7 +222,7 @@ def _unread(found: _Folders, passed: dict[str, int], at: str, above: list[str], 
 
 
 def _not_read(folder: Path, count: int) -> str:
-    return f"{folder}: {count} pictures are in no class folder and are not read"
+    return f"{folder}: {counted(count, 'picture')} in no class folder, not read"
 
 
 def _rows(found: _Folders, at: str) -> pd.DataFrame:

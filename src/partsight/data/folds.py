@@ -28,17 +28,14 @@ from partsight.errors import PartsightError, Problems
 Folds = NDArray[np.int64]
 Groups = NDArray[np.int64]
 
-DIVIDED = ("kfold", "stratified", "grouped", "stratified_grouped", "holdout")
-"""Strategies that draw a division; the others read one."""
-
-WHOLE = {
+GROUPED_FORM = {
     "kfold": "grouped",
     "grouped": "grouped",
     "stratified": "stratified_grouped",
     "stratified_grouped": "stratified_grouped",
     "holdout": "holdout",
 }
-"""What a strategy becomes if look-alikes have to stay together."""
+"""What each strategy that draws a division becomes if look-alikes have to stay together; the others read one."""
 
 
 def assign(examples: Examples, data: DataConfig, together: Groups | None = None) -> Folds:
@@ -70,7 +67,7 @@ def assign(examples: Examples, data: DataConfig, together: Groups | None = None)
 
 def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, together: Groups | None) -> Folds:
     frame = examples.frame.iloc[train]
-    strategy = data.validation_strategy if together is None else WHOLE[data.validation_strategy]
+    strategy = data.validation_strategy if together is None else GROUPED_FORM[data.validation_strategy]
     by_group = "grouped" in strategy or (strategy == "holdout" and data.group_column is not None)
     by_label = strategy.startswith("stratified") or (strategy == "holdout" and not by_group and together is None)
     least = 2 if strategy == "holdout" else data.folds

@@ -26,7 +26,7 @@ class DataInfo:
         """Width of the last layer."""
         return 1 if self.output == "binary" else len(self.classes)
 
-    def said(self, target: NDArray[np.float32]) -> str:
+    def describe(self, target: NDArray[np.float32]) -> str:
         """A target (outputs,) in words: `dent`; mixed: `0.70 dent + 0.30 good`; without a label: `none`."""
         shares = members(target[None], self.output)[0]
         given = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])

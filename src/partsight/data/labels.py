@@ -120,7 +120,7 @@ def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:
     single = config.model.output == "sigmoid" or (config.model.output == "auto" and set(classes) == {"0", "1"})
     if single:
         classes = _negative_positive(classes, config.data.positive_class)
-    _refuse_strangers(frame, frame[column].notna() & ~frame[column].isin(classes), frame[column])
+    _refuse_strangers(frame, frame[column].notna() & ~frame[column].isin(classes), frame[column], classes)
     number = {name: i for i, name in enumerate(classes)}
     indices = np.array([*(number.get(name, -1) for name in names), -1])[codes]
     counts = tuple(int(n) for n in np.bincount(indices[train & (indices >= 0)], minlength=len(classes)))
@@ -137,7 +137,7 @@ def _lists(frame: pd.DataFrame, column: str) -> Labels:
     given = list(frame[column])
     classes = _classes({name for names, on in zip(given, train, strict=True) if on for name in names or ()}, column)
     strange = pd.Series([not set(classes).issuperset(names or ()) for names in given], index=frame.index)
-    _refuse_strangers(frame, strange, frame[column])
+    _refuse_strangers(frame, strange, frame[column], classes)
     number = {name: i for i, name in enumerate(classes)}
     targets = np.zeros((len(frame), len(classes)), dtype=np.float32)
     for line, names in enumerate(given):
@@ -193,12 +193,13 @@ def _negative_positive(classes: list[str], positive: str | None) -> list[str]:
     return [name for name in classes if name != positive] + [positive]
 
 
-def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series) -> None:
+def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series, classes: list[str]) -> None:
     if strange.any():
+        near = alike([*classes, *sorted(set(labels[strange].explode()) - set(classes))])
         splits = " and ".join(dict.fromkeys(frame.loc[strange, "split"]))
         raise PartsightError(
             f"The {splits} rows hold classes that no training row has: {named_rows(frame.loc[strange, 'row'])}, "
-            f"first {labels[strange].iloc[0]!r}"
+            f"first {labels[strange].iloc[0]!r}" + (f"; {near}" if near else "")
         )
 
 

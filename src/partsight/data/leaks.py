@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.data import lookalikes
-from partsight.data.messages import label_text
+from partsight.data.messages import counted, label_text
 from partsight.data.table import Examples
 
 COLUMNS = ["kind", "similarity", "split", "row", "image", "label", "train_row", "train_image", "train_label"]
 
 KINDS = ("same picture", "same bytes", "look-alike")
-"""Rows that name the same file, files with the same content, pictures that are alike: the plainest first."""
+"""Rows that name the same file, files with the same content, pictures that are alike: the most certain first."""
 
 Numbers = NDArray[np.int64]
 
@@ -57,7 +57,7 @@ def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:
 def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.DataFrame:
     """Rows that validate in fold `number`, or test, and look like a training row; the nearest one is named.
 
-    Columns: `COLUMNS`; validation before test, then the plainest first.
+    Columns: `COLUMNS`; validation before test, then the most certain first.
     """
     test = (examples.frame["split"] == "test").to_numpy()
     trains, seen = np.flatnonzero((fold >= 0) & (fold != number)), np.flatnonzero((fold == number) | test)
@@ -112,8 +112,8 @@ def summary(leaks: pd.DataFrame) -> str:
     said = []
     for split, found in leaks.groupby("split", sort=False):
         kinds = ", ".join(f"{count} {kind}" for kind in KINDS if (count := int((found["kind"] == kind).sum())))
-        said.append(f"{len(found)} {split} rows ({kinds})")
-    return " and ".join(said) + " have a look-alike among the training rows"
+        said.append(f"{counted(len(found), f'{split} row')} ({kinds})")
+    return " and ".join(said) + " with a look-alike among the training rows"
 
 
 def named(leaks: pd.DataFrame, number: int = 8) -> list[str]:

@@ -13,6 +13,11 @@ def named_rows(numbers: Sequence[Any] | Any) -> str:
     return f"row{'s' if len(numbers) > 1 else ''} {listed}{more}"
 
 
+def counted(count: int, noun: str) -> str:
+    """'1 row', '1,000 rows'."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def label_text(label: Any, absent: str = "no label") -> str:
     """A label as text: several are joined by commas, an empty list is `none`, null is `absent`."""
     if isinstance(label, list | tuple | np.ndarray):

@@ -34,7 +34,7 @@ def rows(config: Config, split: str, examples: pd.DataFrame) -> pd.DataFrame:
 
 def _same(table: pd.DataFrame, column: str, images: pd.Series) -> bool:
     """Whether the rows name these pictures; test pictures may be in a sibling folder, `../test/1.png` for `1.png`."""
-    if column not in table:  # Severstal's older form: picture and class in one
-        return True
+    if column not in table:
+        return False
     named = table[column].astype(str)
     return all(("/" + image).endswith("/" + name) for image, name in zip(images, named, strict=True))

@@ -2,9 +2,9 @@
 
 One rule for every format (recognized by the file's first bytes, not by its name):
 
-- Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8, as do the 12 of a TIFF; floats must be within 0 and
-  1 and are multiplied by 255 and rounded; False and True become 0 and 255; other integers must be within 0 and 255. A
-  TIFF whose 0 is white is inverted.
+- Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8, as do the 12 of a TIFF; floats must be between 0
+  and 1 and are multiplied by 255 and rounded; False and True become 0 and 255; other integers must be between 0 and
+  255. A TIFF whose 0 is white is inverted.
 - Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114) for 1; alpha is dropped and the colours below
   it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and alpha, 4: colour and alpha). A
   palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have exactly `channels`.
@@ -86,24 +86,25 @@ def header(encoded: bytes) -> Header:
     """What the first bytes of a file say. Decodes nothing.
 
     Raises:
-        PartsightError: not a known kind of picture.
+        PartsightError: not a known kind of picture, or more than MOST_PIXELS.
     """
-    if encoded.startswith(_NUMPY):
-        shape, dtype = _array_header(encoded)
-        return Header(shape[1], shape[0], shape[2] if len(shape) == 3 else 1, dtype, array=True)
-    size = ""  # unknown if Pillow itself refuses
+    head = _array_header(encoded) if encoded.startswith(_NUMPY) else _picture_header(encoded)
+    if head.width * head.height > MOST_PIXELS:
+        size = f"{head.width} x {head.height} pixels"
+        raise PartsightError(f"{size}, more than the {MOST_PIXELS:,} pixels that are allowed")
+    return head
+
+
+def _picture_header(encoded: bytes) -> Header:
     try:
         with Image.open(io.BytesIO(encoded)) as picture:
             width, height = picture.size
-            size = f"{width} x {height} pixels, "
             mode, bits = picture.mode, _bits(encoded, picture)
-            if width * height > MOST_PIXELS:  # Pillow itself refuses only from twice as many
-                raise Image.DecompressionBombError
             tiff = picture.format == "TIFF"  # Pillow has already turned its size
             # The base class's method: the PNG class's own decodes the whole picture first.
             turned = not tiff and Image.Image.getexif(picture).get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except Image.DecompressionBombError:
-        raise PartsightError(f"{size}more than the {MOST_PIXELS:,} pixels that are allowed") from None
+    except Image.DecompressionBombError:  # from twice as many as we allow
+        raise PartsightError(f"more than the {MOST_PIXELS:,} pixels that are allowed") from None
     except Exception as error:  # on a broken file Pillow's readers may raise anything
         if not encoded.startswith(_TIFF):
             raise PartsightError(f"cannot be decoded ({_reason(encoded, error)})") from None
@@ -112,17 +113,6 @@ def header(encoded: bytes) -> Header:
     dtype = "uint16" if bits == 16 or mode.startswith("I;16") else _DTYPES.get(mode, "uint8")
     channels = 1 if mode.startswith("I;") else _BANDS.get(mode, 3)
     return Header(*((height, width) if turned else (width, height)), channels, dtype)
-
-
-def refuse_large(head: Header) -> None:
-    """To be called before decoding a file that has not been inspected.
-
-    Raises:
-        PartsightError: more than MOST_PIXELS.
-    """
-    if head.width * head.height > MOST_PIXELS:
-        size = f"{head.width} x {head.height}"
-        raise PartsightError(f"{size} pixels, more than the {MOST_PIXELS:,} that are allowed")
 
 
 def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
@@ -265,7 +255,7 @@ def _bits(encoded: bytes, picture: Image.Image) -> int:
     return 8
 
 
-def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
+def _array_header(encoded: bytes) -> Header:
     file = io.BytesIO(encoded)
     try:
         version = np.lib.format.read_magic(file)
@@ -275,7 +265,8 @@ def _array_header(encoded: bytes) -> tuple[tuple[int, ...], str]:
         raise PartsightError(f"not an array that can be read ({error})") from None
     if len(shape) not in (2, 3) or 0 in shape:
         raise PartsightError(f"an array of shape {shape}, not (height, width) or (height, width, channels)")
-    return shape, str(dtype.newbyteorder("="))
+    channels = shape[2] if len(shape) == 3 else 1
+    return Header(shape[1], shape[0], channels, str(dtype.newbyteorder("=")), array=True)
 
 
 def _array(encoded: bytes, channels: int) -> NDArray[np.uint8]:

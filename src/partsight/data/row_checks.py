@@ -167,7 +167,7 @@ def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except PermissionError:
-        raise PartsightError(f"{folder}: may not be read; give yourself the right") from None
+        raise PartsightError(f"{folder}: permission denied; make it readable (chmod -R u+rX)") from None
     except OSError as error:
         raise PartsightError(f"{folder}: cannot be listed: {error.strerror}; start again when it can") from None
     return frozenset(files), frozenset(links)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from partsight.data.messages import named_rows
+from partsight.data.messages import counted, named_rows
 
 
 def contradictions(frame: pd.DataFrame, columns: list[str]) -> list[str]:
@@ -39,8 +39,9 @@ def repeated(frame: pd.DataFrame) -> str | None:
     if again.empty:
         return None
     return (
-        f"{again['image'].nunique()} pictures appear in more than one row; repeats in {named_rows(again['row'])}, "
-        f"first {again['image'].iloc[0]!r}. Each row is an example, and rows of one picture may both train and validate"
+        f"{counted(again['image'].nunique(), 'picture')} with more than one row; repeats in "
+        f"{named_rows(again['row'])}, first {again['image'].iloc[0]!r}. Each row is an example, and rows of one "
+        "picture may both train and validate"
     )
 
 
@@ -72,13 +73,13 @@ def merged(frame: pd.DataFrame, column: str, labelled: frozenset[str]) -> tuple[
     groups = frame["group"].groupby(number).agg(lambda names: len(set(names.dropna())))
     problems = []
     for broken, what in (
-        (empty.any() & ~empty.all(), "have an empty class cell in one row and a class in another"),
-        (groups > 1, "have rows of different groups"),
+        (empty.any() & ~empty.all(), "with an empty class cell in one row and a class in another"),
+        (groups > 1, "with rows of different groups"),
     ):
         if broken.any():
             found = first[broken.to_numpy()]
             problems.append(
-                f"{len(found)} pictures {what}: {named_rows(found['row'])}, first {found['image'].iloc[0]!r}"
+                f"{counted(len(found), 'picture')} {what}: {named_rows(found['row'])}, first {found['image'].iloc[0]!r}"
             )
     return first, problems
 

@@ -77,7 +77,7 @@ def gather(data: DataConfig) -> Sources:
         folder = _test_folder(top, data.test_images, images) if data.test_images and split == "test" else images
         try:
             if path is not None:
-                rows, said = table_file.read(path, data, split)
+                rows = table_file.read(path, data, split)
                 labelled = data.label_columns[0] in rows
                 rows = rows.reindex(columns=list(dict.fromkeys([*rows, *data.label_columns])))
                 own = (
@@ -85,7 +85,6 @@ def gather(data: DataConfig) -> Sources:
                 )  # beside a folder tree, whose classes are `class`
                 rows = rows.rename(columns={own: "class"}) if own else rows
                 parts.append(Source(split, str(path), rows, folder, own, labelled))
-                notes += said
             elif split == "train":
                 tree = folders.read(folder)
                 notes += tree.notes

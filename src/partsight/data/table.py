@@ -67,9 +67,9 @@ def read(config: Config, audit: bool = False) -> Examples:
     found = sources.gather(config.data)
     columns = [*found.labels, "group"]
     cells = {name: [part.rows[name] for part in found.parts if name in part.rows] for name in columns}
-    told = {name: iter(labels.texts(given)) for name, given in cells.items() if given}
+    texts = {name: iter(labels.texts(given)) for name, given in cells.items() if given}
     parts = [
-        _check(part, found, config.data, {name: next(told[name]) for name in columns if name in part.rows})
+        _check(part, found, config.data, {name: next(texts[name]) for name in columns if name in part.rows})
         for part in found.parts
     ]
     absent = [text for part in parts for text in part.absent]
@@ -98,7 +98,7 @@ def read(config: Config, audit: bool = False) -> Examples:
         if len(trained) or not problems:  # else it is for want of them
             problems += error.problems if isinstance(error, Problems) else [str(error)]
             if "nothing to tell apart" in problems[-1]:
-                problems[-1] += _other_reading(found, config.data)
+                problems[-1] += _one_class_hint(found, config.data)
     folder = found.parts[0].folder
     if problems and not (audit and len(trained) and problems == refused):
         _raise(problems, frame, folder, found, config)
@@ -124,8 +124,8 @@ class _Checked:
     """What to say of the pictures that are not there."""
 
 
-def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Series]) -> _Checked:
-    """`told`: labels and group as text."""
+def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.Series]) -> _Checked:
+    """`texts`: labels and group as text."""
     raw, prefix = part.rows, f"{part.where}: " if len(found.parts) > 1 else ""
     names = [part.label] if part.label else found.labels
     shown = raw.rename(columns={"image": data.image_column} | ({"class": part.label} if part.label else {}))
@@ -141,20 +141,22 @@ def _check(part: Source, found: Sources, data: DataConfig, told: dict[str, pd.Se
     frame["image"] = frame["image"].astype("str")
     if part.folder != found.parts[0].folder:
         frame["image"] = os.path.relpath(part.folder, found.parts[0].folder) + "/" + frame["image"]
-    frame["group"] = told["group"].to_numpy() if "group" in told else None
+    frame["group"] = texts["group"].to_numpy() if "group" in texts else None
     for name in found.labels:
-        frame[name] = told[name].to_numpy()
+        frame[name] = texts[name].to_numpy()
     absent = np.zeros(len(frame), dtype=bool)
     absent[pictures.absent] = True
     skipped = frame.loc[absent, ["split", "row", "image"]].assign(reason=f"not found in {part.folder}")
     lost: set[str] = set()
     if part.split == "train" and len(found.labels) == 1 and data.on_bad_image == "skip":
         lost = set(frame.loc[absent, found.labels[0]].dropna())
-    told_absent = [prefix + text for text in not_there]
-    return _Checked(frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, told_absent)
+    absent_messages = [prefix + text for text in not_there]
+    return _Checked(
+        frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, absent_messages
+    )
 
 
-def _other_reading(found: Sources, data: DataConfig) -> str:
+def _one_class_hint(found: Sources, data: DataConfig) -> str:
     """What to try if the data set was read as folders of classes, and only one was found; nothing for a table."""
     folder = Path(found.parts[0].where)
     if not folder.is_dir():
@@ -186,4 +188,4 @@ def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Source
     is_there = [isinstance(name, str) and (folder / name).is_file() for name in frame["image"]]
     there = frame[np.array(is_there, dtype=bool)]
     reasons = bad_pictures.reasons(inspection.inspect(folder, there["image"]), config.image.channels)
-    raise Problems(where, problems + bad_pictures.told(there, reasons))
+    raise Problems(where, problems + bad_pictures.messages(there, reasons))

@@ -20,8 +20,8 @@ _NAME_THEM = "Set data.image_column, data.label_columns, data.group_column."
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[str]]:
-    """Columns image, the label columns under their names, and group if there is one; and notes for the user.
+def read(path: Path, data: DataConfig, split: str) -> pd.DataFrame:
+    """Columns image, the label columns under their names, and group if there is one.
 
     The index is the row's number in the file. Labels are optional in a test table and left out of an unlabeled one; a
     group column is optional in all but the training table.
@@ -31,9 +31,6 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
     """
     known = columns(path)
     labels = list(data.label_columns)
-    pair = f"{data.image_column}_{labels[0]}"
-    if not {data.image_column, labels[0]} & set(known) and len(labels) == 1 and pair in known:
-        return _of_pairs(path, pair, labels[0], known, data.several_rows, split)
     if split == "unlabeled" or (split == "test" and not set(labels) & set(known)):
         labels = []
     group = [data.group_column] if data.group_column and (split == "train" or data.group_column in known) else []
@@ -43,7 +40,7 @@ def read(path: Path, data: DataConfig, split: str) -> tuple[pd.DataFrame, list[s
         rows[name] = frame[name]
     if group:
         rows["group"] = frame[group[0]]
-    return rows, []
+    return rows
 
 
 def cells(
@@ -130,36 +127,6 @@ def _refuse_what_pandas_hides(path: Path, wanted: list[str]) -> None:
             f"{path}: {named_rows(list(longer))}: {first} cells, and its header has {len(header)} names. Name every "
             "column, and put cells that contain commas in quotes"
         )
-
-
-def _of_pairs(
-    path: Path, pair: str, label: str, known: list[str], several_rows: str, split: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """Severstal's older form: a row for each picture and class, named `picture_class`, which counts if it has a mask.
-
-    The mask is the one other column; if there is not exactly one, every row counts. A picture without any row that
-    counts is left out, except under multi_hot, where it has none of the classes. Of an unlabeled table every picture
-    is taken, whatever its masks say.
-    """
-    others = [name for name in known if name != pair]
-    mask = others[0] if len(others) == 1 else None
-    frame = cells(path, [pair, mask] if mask else [pair], known)
-    parts = frame[pair].str.rpartition("_")
-    rows = pd.DataFrame({"image": parts[0].where(parts[0] != "", frame[pair]), label: parts[2].where(parts[2] != "")})
-    note = f"{path}: {pair} names picture and class in one"
-    if split == "unlabeled":
-        return rows[["image"]].drop_duplicates(), [note]
-    if mask:
-        holds = frame[mask].notna()
-        note += f"; {holds.sum()} of {len(holds)} rows count, those whose {mask} is not empty"
-        none = (
-            ~holds.groupby(rows["image"], dropna=False).transform("any")
-            if several_rows == "multi_hot"
-            else ~holds & False
-        )
-        rows = rows[holds | none]
-        rows.loc[none, label] = None
-    return rows, [note]
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> PartsightError:

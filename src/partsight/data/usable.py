@@ -42,7 +42,7 @@ def without_bad(examples: Examples, inspected: pd.DataFrame, config: Config) -> 
         notes["picture_warnings"] = "; ".join(bad_pictures.grouped(frame, doubtful))
     bad = bad_pictures.reasons(inspected, config.image.channels)
     if bad and config.data.on_bad_image == "error":
-        raise Problems(str(examples.folder), bad_pictures.told(frame, bad))
+        raise Problems(str(examples.folder), bad_pictures.messages(frame, bad))
     kept, skipped = examples, examples.skipped
     if bad:
         keep = ~frame["image"].isin(list(bad)).to_numpy(dtype=bool)

@@ -43,7 +43,7 @@ class Task:
         if self.output != "binary" and self.positive_class is not None:
             raise PredictionsError(f"positive_class belongs to a binary task; this one is {self.output}")
         if not 0.0 <= self.threshold <= 1.0:
-            raise PredictionsError(f"threshold must be within 0 and 1, not {self.threshold}")
+            raise PredictionsError(f"threshold must be between 0 and 1, not {self.threshold}")
         if strangers := [name for name in self.good_classes if name not in self.classes]:
             raise PredictionsError(f"good_classes {strangers} are not among the classes {list(self.classes)}")
 

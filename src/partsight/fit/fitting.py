@@ -233,4 +233,4 @@ def first_batch(config: Config, data: FoldData, number: int) -> tuple[NDArray[np
     """The first pictures that the model was trained on, augmented and mixed, (n, H, W, C), and their labels as text."""
     batch = data.first_training_batch()
     pictures, targets = mix.mixed(batch.pictures, batch.targets, config.mix, mix.seed(config, 0, 0))
-    return pictures[:number].numpy(), [data.examples.info.said(target) for target in targets[:number].numpy()]
+    return pictures[:number].numpy(), [data.examples.info.describe(target) for target in targets[:number].numpy()]

@@ -96,7 +96,6 @@ class NewPictures(Dataset[Read]):
         try:
             encoded = (self.folder / self.names[position]).read_bytes()
             head = pictures.header(encoded)
-            pictures.refuse_large(head)
             picture = pictures.decode(encoded, self.image.channels)
         except OSError as error:
             return self._black(f"cannot be read: {error.strerror}")
@@ -166,7 +165,7 @@ def _probabilities(
 
 def _told(names: list[str], texts: list[str], remedy: str) -> list[str]:
     rows = pd.DataFrame({"row": np.arange(len(names)), "image": names})
-    return bad_pictures.told(rows, {name: text for name, text in zip(names, texts, strict=True) if text}, remedy)
+    return bad_pictures.messages(rows, {name: text for name, text in zip(names, texts, strict=True) if text}, remedy)
 
 
 def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, list[str]]:
