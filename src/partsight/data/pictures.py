@@ -295,7 +295,7 @@ def _eight_bits(picture: NDArray[Any]) -> NDArray[np.uint8]:
     most = 1 if picture.dtype.kind == "f" else 255
     if not ((picture >= 0) & (picture <= most)).all():  # false for NaN too
         low, high = np.min(picture), np.max(picture)
-        raise PartsightError(f"{picture.dtype} from {low:g} to {high:g}, where values must be within 0 and {most}")
+        raise PartsightError(f"{picture.dtype} from {low:g} to {high:g}, where values must be between 0 and {most}")
     scaled: NDArray[np.uint8] = np.rint(picture * 255 if most == 1 else picture).astype(np.uint8)
     return scaled
 

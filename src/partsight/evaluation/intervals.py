@@ -76,7 +76,7 @@ def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, flo
     Statistics in Medicine 25, method 5: the limits are the areas t for which |t - auc| = z sqrt(V(t)), with
     V(t) = t (1 - t) [1 + k ((1 - t)/(2 - t) + t/(1 + t))] / (m n) and k = (m + n)/2 - 1. It was chosen because
     the variance is taken at the limit, not at the estimate, so that an area of 1 has a lower limit below 1.
-    Raises ValueError unless auc is within 0 and 1 and the counts are not negative.
+    Raises ValueError unless auc is between 0 and 1 and the counts are not negative.
     """
     if not 0.0 <= auc <= 1.0 or min(positives, negatives) < 0:
         raise ValueError(f"an area of {auc} from {positives} positives and {negatives} negatives")

@@ -34,7 +34,7 @@ def escape_overkill(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
-    """What is compared with the threshold, (N,) within 0 and 1; needs no labels.
+    """What is compared with the threshold, (N,) between 0 and 1; needs no labels.
 
     The probability of being good: the sum over the good classes. Under multilabel 1 - the largest probability of a bad
     class, which is not a probability of being good, but decides in the same way, as all labels share one threshold.
