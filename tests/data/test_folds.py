@@ -316,7 +316,7 @@ def test_all_that_keeps_rows_from_being_divided_is_said_at_once() -> None:
     assert "class 'bad': 2 rows, and data.validation_strategy=stratified_grouped needs 5" in text
     assert "or data.folds=2" in text
     assert "column 'part': empty in row 0; a row without a group" in text
-    assert "3 groups are fewer than 5 folds" in text
+    assert "3 groups for 5 folds" in text
     with pytest.raises(Problems, match="column 'part': empty in row 0; a row without a group"):
         folds.assign(
             table, DataConfig(validation_strategy="kfold", group_column="part"), together=np.arange(len(table.frame))

@@ -11,7 +11,7 @@ from PIL import Image
 from partsight.config import Config, DataConfig
 from partsight.data import inspection, leaks, table
 from partsight.data.audit import audit
-from partsight.insight.audit_page import SHOWN, _two_of, audit_page, refused_page, sample_sheet
+from partsight.insight.audit_page import SHOWN, _of, _two_of, audit_page, refused_page, sample_sheet
 from partsight.insight.contact import Panels, panel_sheet
 from partsight.insight.sheets import read_picture
 from partsight.insight.style import save
@@ -35,6 +35,11 @@ def test_a_data_set_that_cannot_be_read_has_a_page_that_says_why() -> None:
     page = refused_page("1. row 3: <no label>", "Check", "here")
     assert "Training refuses" in page
     assert "row 3: &lt;no label&gt;" in page
+
+
+def test_one_of_a_kind_is_not_several() -> None:
+    assert _of(1, "set", "of identical pictures") == "1 set of identical pictures"
+    assert _of(SHOWN, "picture") == f"{SHOWN} pictures"
 
 
 def test_a_conflict_is_shown_by_two_pictures_of_different_labels() -> None:

@@ -21,7 +21,7 @@ from sklearn.model_selection import (
 from partsight.config import DataConfig
 from partsight.data import given_folds
 from partsight.data.lookalikes import united
-from partsight.data.messages import named_rows
+from partsight.data.messages import counted, named_rows
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
@@ -73,7 +73,7 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
     least = 2 if strategy == "holdout" else data.folds
     problems = []
     if len(train) < least:
-        problems.append(f"data.folds={least}: the table has {len(train)} rows; every fold needs one")
+        problems.append(f"data.folds={least}: the table has {counted(len(train), 'row')}; every fold needs one")
     if by_label and examples.info.output != "multilabel":
         problems += _rare_classes(frame["label"], least, strategy)
     groups = None
@@ -83,7 +83,7 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
         groups = _groups(frame["group"], data.group_column, None if empty or together is None else together[train])
         if (count := len(np.unique(groups))) < least:
             problems.append(
-                f"data.validation_strategy={strategy}: {count} groups are fewer than {least} folds; every fold needs a "
+                f"data.validation_strategy={strategy}: {counted(count, 'group')} for {least} folds; every fold needs a "
                 f"group of its own. Lower data.folds, or leave the groups out (kfold, stratified)"
             )
     if problems:
@@ -144,7 +144,7 @@ def _groups(given: "pd.Series[Any]", column: str | None, together: Groups | None
 def _rare_classes(labels: "pd.Series[Any]", least: int, strategy: str) -> list[str]:
     counts = labels.value_counts()
     return [
-        f"class {name!r}: {count} row{'s' if count > 1 else ''}, and data.validation_strategy={strategy} needs "
+        f"class {name!r}: {counted(count, 'row')}, and data.validation_strategy={strategy} needs "
         f"{least}, one per fold. Add pictures, take the class out, or use kfold"
         + (f" or data.folds={count}" if count > 1 and strategy != "holdout" else "")
         for name, count in sorted(counts.items())

@@ -171,8 +171,9 @@ def _classes(audited: Audit) -> list[Block]:
 
 
 def _samples(audited: Audit, folder: Path) -> list[Block]:
-    left = len(audited.counts) - CLASSES
-    return [picture(sample_sheet(audited, folder), f"not shown: {left} more" if left > 0 else "")]
+    classes = len(audited.counts)
+    caption = f"the first {CLASSES} of {classes} classes" if classes > CLASSES else ""
+    return [picture(sample_sheet(audited, folder), caption)]
 
 
 def sample_sheet(audited: Audit, folder: Path) -> Figure:
