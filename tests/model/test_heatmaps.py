@@ -1,9 +1,10 @@
 """Grad-CAM against its formula, for nets of maps and of tokens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import timm.models
 import torch
 from torch.nn.functional import interpolate
 
@@ -126,25 +127,103 @@ def test_swin_has_a_map(model: Callable[..., Classifier]) -> None:
     assert maps.std(axis=(1, 2)).max() > 0.05
 
 
-def test_a_backbone_without_positions_is_named(
-    model: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def vit() -> Iterator[Callable[[int, int], str]]:
+    """Registers a transformer of one block under the name that it gives."""
+
+    def made(patch: int, prefix: int) -> str:
+        @timm.models.register_model
+        def vit_of_a_test(num_classes: int = 0, in_chans: int = 3, **_: object) -> torch.nn.Module:
+            return timm.models.VisionTransformer(
+                patch_size=patch,
+                in_chans=in_chans,
+                num_classes=num_classes,
+                global_pool="token" if prefix else "avg",
+                class_token=prefix > 0,
+                reg_tokens=max(prefix - 1, 0),
+                dynamic_img_size=True,
+                dynamic_img_pad=True,
+                **{"embed_dim": 32, "depth": 1, "num_heads": 2},
+            )
+
+        return "vit_of_a_test"
+
+    yield made
+    for table in (timm.models._registry._model_entrypoints, timm.models._registry._model_to_module):
+        table.pop("vit_of_a_test")
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 5])
+@pytest.mark.parametrize("patch", [14, 16])
+@pytest.mark.parametrize(("height", "width"), [(192, 448), (128, 64), (96, 384), (64, 64), (70, 333), (30, 60)])
+def test_the_map_of_tokens_shows_a_place_where_it_is(
+    model: Callable[..., Classifier], vit: Callable[[int, int], str], patch: int, prefix: int, height: int, width: int
 ) -> None:
+    """Also if the picture is no whole number of patches and the patches not in its aspect ratio."""
+    net = model(vit(patch, prefix), height=height, width=width)
+    rows, columns = -(-height // patch), -(-width // patch)
+    grey = torch.full((1, 3, height, width), 128, dtype=torch.uint8)
+    place = heatmaps._place(net, grey)
+    seen: list[torch.Tensor] = []
+    place.layer.register_forward_hook(lambda _m, _i, out: seen.append(place.layout.map(out)))
+    for row, column in ((0, 0), (0, columns - 1), (rows - 1, 0), (rows // 2, columns // 2)):
+        marked = grey.clone()
+        marked[:, :, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch] = 255
+        with torch.no_grad():
+            net(grey), net(marked)
+        changed = (seen[-1] - seen[-2]).square().sum(dim=1)[0]
+        assert changed.shape == (rows, columns)
+        assert divmod(int(changed.argmax()), columns) == (row, column)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "height", "width", "grid"),
+    [
+        ("levit_128s", 96, 320, (2, 5)),  # halves without a convolution
+        ("levit_128s", 64, 96, (1, 2)),
+        ("levit_128s", 64, 64, (1, 1)),
+        ("pit_ti_distilled_224", 64, 96, (2, 3)),  # its features are its two prefix tokens alone
+    ],
+)
+def test_tokens_of_stages_are_found(
+    model: Callable[..., Classifier], backbone: str, height: int, width: int, grid: tuple[int, int]
+) -> None:
+    net = model(backbone, height=height, width=width)
+    picture = torch.from_numpy(pictures(1, height, width)).permute(0, 3, 1, 2)
+    place, seen = heatmaps._place(net, picture), []
+    place.layer.register_forward_hook(lambda _m, _i, out: seen.append(place.layout.map(out)))
+    net(picture)
+    assert seen[0].shape[2:] == grid
+
+
+def test_a_backbone_without_positions_is_named(model: Callable[..., Classifier]) -> None:
     net = model("test_vit", height=160, width=160)
-    monkeypatch.setattr(heatmaps, "_layout", lambda *_: None)
+    torch.nn.init.zeros_(net.head[-1].weight)
     with pytest.raises(PartsightError, match="test_vit: no layer was found whose positions reach the result"):
         heatmaps.heat_maps(net, pictures(1, 160, 160), np.array([0]))
 
 
-@pytest.mark.parametrize(
-    ("tokens", "height", "width", "grid"),
-    [
-        (196, 224, 224, (14, 14)),
-        (197, 224, 224, (14, 14)),  # a class token
-        (261, 224, 224, (16, 16)),  # four registers as well
-        (161, 128, 320, (8, 20)),
-        (21, 64, 64, (4, 4)),
-        (3, 64, 64, None),
-    ],
-)
-def test_the_tokens_of_positions_are_found(tokens: int, height: int, width: int, grid: tuple[int, int] | None) -> None:
-    assert heatmaps._grid(tokens, height, width) == grid
+def test_tokens_whose_places_are_not_known_are_no_map(
+    model: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = model("test_vit", height=64, width=96)
+    monkeypatch.setattr(heatmaps, "_grids", lambda *_: {(5, 7)})
+    with pytest.raises(PartsightError, match="test_vit: how its 25 tokens lie over pictures of 64 x 96 is not known"):
+        heatmaps.heat_maps(net, pictures(1, 64, 96), np.array([0]))
+
+
+@pytest.mark.parametrize("convolved", [True, False])
+@pytest.mark.parametrize("prefix", [0, 1, 2, 5])
+@pytest.mark.parametrize("patch", [14, 16])
+def test_the_grid_of_tokens_is_the_true_one_for_all_sizes(patch: int, prefix: int, convolved: bool) -> None:
+    for rows in range(1, 40):
+        for columns in range(1, 40):
+            grids = heatmaps._grids({(rows, columns)} if convolved else set(), rows * patch, columns * patch)
+            assert heatmaps._grid(rows * columns + prefix, prefix, grids) == (rows, columns)
+            assert heatmaps._grid(rows * columns, prefix, grids) in {(rows, columns), None}
+
+
+def test_tokens_that_fit_no_grid_or_two_have_none() -> None:
+    assert heatmaps._grid(417, 1, {(13, 31), (7, 16)}) is None
+    assert heatmaps._grid(24, 0, {(4, 6), (3, 8)}) is None
+    assert heatmaps._grid(2, 2, {(1, 2)}) is None  # only prefix tokens

@@ -1,8 +1,8 @@
 """Grad-CAM (Selvaraju et al. 2017): where in a picture the evidence for a class is, by Captum, for any backbone."""
 
 from collections.abc import Callable
-from math import sqrt
-from typing import NamedTuple
+from math import gcd
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,6 @@ from torch.nn.functional import interpolate
 
 from partsight.errors import PartsightError
 from partsight.model.classifier import Classifier
-
-MOST_PREFIX = 16
-"""At most so many tokens precede those of positions: class, distillation, registers."""
-
 
 _AT_ONCE = 8
 """Pictures that go through the model together."""
@@ -32,7 +28,8 @@ def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[n
         classes: (N,) class numbers, one per picture.
 
     Raises:
-        PartsightError: the backbone has no layer where positions can still be told apart.
+        PartsightError: the backbone has no layer where positions can still be told apart, or it is not known how its
+            tokens lie over the picture.
     """
     from captum.attr import LayerGradCam
 
@@ -110,14 +107,22 @@ def _place(model: Classifier, picture: Tensor) -> _Place:
     hooks = [layer.register_forward_hook(lambda m, _i, out: outputs.append((m, out))) for layer in net.modules()]
     try:
         features = net.forward_features(model.normalization(picture).requires_grad_())
-        score = model.head(net.forward_head(features, pre_logits=True)).sum()
     finally:
         for hook in hooks:
             hook.remove()
+    score = model.head(net.forward_head(features, pre_logits=True)).sum()
+    height, width = picture.shape[2:]
+    convolved = {(out.shape[2], out.shape[3]) for m, out in outputs if isinstance(m, nn.Conv2d) and len(out) == 1}
+    grids, prefix = _grids(convolved, height, width), _prefix(net)
+    if features.ndim == 3 and features.shape[1] > prefix and _grid(features.shape[1], prefix, grids) is None:
+        raise PartsightError(
+            f"{model.config.backbone}: how its {features.shape[1]} tokens lie over pictures of {height} x {width} is "
+            "not known; try another image.height and image.width"
+        )
     known = [
         (_Place(layer, layout), output)
         for layer, output in outputs
-        if isinstance(output, Tensor) and (layout := _layout(output, picture.shape[2:], features.shape[-1]))
+        if isinstance(output, Tensor) and (layout := _layout(output, grids, prefix, features.shape[-1]))
     ]
     gradients = torch.autograd.grad(score, [output for _, output in known], allow_unused=True) if known else ()
     for (place, _), gradient in reversed(list(zip(known, gradients, strict=True))):
@@ -126,13 +131,13 @@ def _place(model: Classifier, picture: Tensor) -> _Place:
     raise PartsightError(f"{model.config.backbone}: no layer was found whose positions reach the result")
 
 
-def _layout(output: Tensor, size: torch.Size, width: int) -> _Layout | None:
+def _layout(output: Tensor, grids: set[tuple[int, int]], prefix: int, width: int) -> _Layout | None:
     """How tokens (N, T, width) or a map (N, h, w, width) lie over the picture; None for anything else."""
     if output.shape[-1] != width or output.ndim not in (3, 4):
         return None
     if output.ndim == 4:
         return _CHANNELS_LAST
-    grid = _grid(output.shape[1], *size)
+    grid = _grid(output.shape[1], prefix, grids) if len(output) == 1 else None  # else windows of the picture
     if grid is None:
         return None
     positions = grid[0] * grid[1]
@@ -142,10 +147,24 @@ def _layout(output: Tensor, size: torch.Size, width: int) -> _Layout | None:
     )
 
 
-def _grid(tokens: int, height: int, width: int) -> tuple[int, int] | None:
-    """Rows and columns of the position tokens, in the picture's aspect ratio; other tokens come before them."""
-    for positions in range(tokens, max(tokens - MOST_PREFIX, 4) - 1, -1):
-        rows, columns = round(sqrt(positions * height / width)), round(sqrt(positions * width / height))
-        if rows * columns == positions:
-            return rows, columns
-    return None
+def _prefix(net: Any) -> int:
+    """Tokens before those of positions: class, distillation, registers. Some of timm's models only hold them."""
+    held = getattr(net, "cls_token", None)
+    return int(getattr(net, "num_prefix_tokens", 0 if held is None else held.shape[1]))
+
+
+def _grids(convolved: set[tuple[int, int]], height: int, width: int) -> set[tuple[int, int]]:
+    """Rows and columns that tokens can have: those of a convolution's map, halved up to three times, rounding up.
+
+    LeViT, Hiera and MViT halve without a convolution. A model without one cuts its pictures into equal squares.
+    """
+    if not convolved:
+        side = gcd(height, width)
+        return {(height // patch, width // patch) for patch in range(1, side + 1) if side % patch == 0}
+    return {(-(-rows // by), -(-columns // by)) for rows, columns in convolved for by in (1, 2, 4, 8)}
+
+
+def _grid(tokens: int, prefix: int, grids: set[tuple[int, int]]) -> tuple[int, int] | None:
+    """Rows and columns of the position tokens, which all `prefix` tokens or none precede; None if not exactly one."""
+    fitting = [(h, w) for h, w in grids if tokens > prefix and h * w in (tokens, tokens - prefix)]
+    return fitting[0] if len(fitting) == 1 else None
