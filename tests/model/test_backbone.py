@@ -122,6 +122,37 @@ def test_what_a_model_cannot_take_is_said_before_it_is_built() -> None:
     assert "fails when tried on pictures of 3 x 16 x 16" in small
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("RESNET18", "did you mean resnet18"),
+        ("NASNetMobile", "did you mean nasnetamobile"),
+        ("resnet19.a1_in1k", "did you mean resnet18"),  # its tag does not take part in the comparison
+        *((f"{where}timm/resnet18.a1_in1k", "give timm's bare name") for where in ("hf_hub:", "hf-hub:", "")),
+        ("local-dir:/models/mine", "a local file of weights is model.weights=FILE"),
+        ("nasnetamobile.tf_in1k", "It has none: write nasnetamobile"),
+        ("tf_efficientnet_b0_ns", "timm has renamed it; write backbone=tf_efficientnet_b0.ns_jft_in1k"),
+        ("vit_small_patch16_224_dino", "timm has renamed it; write backbone=vit_small_patch16_224.dino"),
+        *(
+            (name, "cannot be used here, at any picture size: its features are not one tensor")
+            for name in ("coat_tiny", "crossvit_9_240")
+        ),
+        ("efficientvim_m1", "cannot be used here, at any picture size: its features are not one tensor"),
+    ],
+)
+def test_a_name_that_cannot_be_taken_is_answered_with_what_to_write(name: str, expected: str) -> None:
+    (problem,) = backbone.problems(Config(backbone=name, image=ImageConfig(height=64, width=64)))
+    assert problem.startswith(f"backbone={name}: ")
+    assert expected in problem
+
+
+def test_a_model_that_says_nothing_about_a_size_has_a_hint() -> None:
+    """mvitv2 ends in an AssertionError without a text."""
+    auto, image = HeadConfig(pool="auto"), ImageConfig(height=224, width=320)
+    (problem,) = backbone.problems(Config(backbone="mvitv2_tiny", head=auto, image=image))
+    assert "AssertionError: no reason is given; it may take only some sizes, such as square pictures" in problem
+
+
 @pytest.fixture
 def computing() -> Iterator[str]:
     """The name of a model that reads numbers as it is built, for which the meta device has none."""

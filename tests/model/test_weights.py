@@ -352,7 +352,8 @@ def test_a_model_that_was_never_published(hub: Callable[[str], None]) -> None:
     hub("http://127.0.0.1:9")
     configs = {name: timm.get_pretrained_cfg(name) for name in timm.list_models("resnet*")}
     name = next(name for name, known in configs.items() if known is not None and not known.has_weights)
-    assert f"timm publishes no pretrained weights for {name}." in refusal(settings(name=name))
+    said = f"timm publishes no pretrained weights for {name}.\nWhat to do: Start from random weights: "
+    assert said in refusal(settings(name=name))
 
 
 # --- through a run ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from partsight.model import (
 
 T = TypeVar("T")
 
+_NOT_ONE = "its features are not one tensor"
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -105,7 +107,7 @@ def _read_shape(name: str, channels: int, height: int, width: int) -> Shape:
         own_pool = getattr(model, "global_pool", None)
         own_pool = own_pool if isinstance(own_pool, str) else "its own"
         if not isinstance(features, Tensor):
-            raise ValueError("its features are not a tensor")
+            raise ValueError(_NOT_ONE)
         is_map = features.ndim == 4 and getattr(model, "output_fmt", Format.NCHW) == Format.NCHW
         if is_map:
             used = _parameters_of(features)
@@ -135,17 +137,22 @@ def problems(config: Config) -> list[str]:
     name, image = config.backbone, config.image
     if not timm.is_model(name):
         return [_unknown(name)]
+    if new := timm.models.get_deprecated_models().get(name.split(".")[0]):  # timm knows no weights by the old name
+        return [f"backbone={name}: timm has renamed it; write backbone={new}"]
     try:
         found = shape(name, image.channels, image.height, image.width)
     except Exception as error:  # timm's models may raise anything
         if re.search("pretrained tag", str(error)):
-            return [
-                f"backbone={name}: {error} Known: {', '.join(timm.list_pretrained(name.split('.')[0] + '.*')[:12])}"
-            ]
+            bare = name.split(".")[0]
+            tagged = ", ".join(timm.list_pretrained(bare + ".*")[:12])
+            return [f"backbone={name}: {error} {f'Known: {tagged}' if tagged else f'It has none: write {bare}'}"]
+        if _never_one(name):
+            return [f"backbone={name}: cannot be used here, at any picture size: {_NOT_ONE}"]
         size = f"{image.channels} x {image.height} x {image.width}"
+        reason = str(error) or "no reason is given; it may take only some sizes, such as square pictures"
         return [
             f"backbone={name}: fails when tried on pictures of {size} (image.channels x height x width): "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {reason}"
         ]
     if not found.is_map and config.head.pool != "auto":
         return [
@@ -161,6 +168,16 @@ def problems(config: Config) -> list[str]:
     return []
 
 
+def _never_one(name: str) -> bool:
+    """Whether a model gives other things than one tensor at its own size too: coat, crossvit, efficientvim."""
+    known = timm.get_pretrained_cfg(name)
+    try:
+        shape(name, *(known.input_size if known is not None else (3, 224, 224)))
+    except Exception as error:  # timm's models may raise anything
+        return str(error) == _NOT_ONE
+    return False
+
+
 def _trains_on_one(config: Config) -> bool:
     """Whether BatchNorm has more than one value per channel of a single picture."""
     size = (config.image.channels, config.image.height, config.image.width)
@@ -172,6 +189,10 @@ def _trains_on_one(config: Config) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.6)
+    if ":" in name or "/" in name:
+        return (
+            f"backbone={name}: give timm's bare name, such as resnet18; a local file of weights is model.weights=FILE"
+        )
+    near = difflib.get_close_matches(name.lower().split(".")[0], timm.list_models(), n=3, cutoff=0.6)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"backbone={name}: timm has no such model{hint}"

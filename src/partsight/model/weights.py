@@ -19,7 +19,7 @@ from partsight.model import backbone
 HUB_SECONDS = 8.0
 """How long the hub may take to answer before it counts as out of reach."""
 _OWN = "backbone.model."
-_RANDOM = "Or start from random weights: model.pretrained=false, or model.on_missing_weights=random."
+_RANDOM = "from random weights: model.pretrained=false, or model.on_missing_weights=random."
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def find(config: Config) -> Weights:
         except Exception as error:  # timm, the hub's client and the file system each raise their own
             reason = f"The ImageNet weights of {config.backbone} are not available: {type(error).__name__}: {error}"
     if config.model.on_missing_weights == "error":
-        raise PartsightError(f"{reason}\nWhat to do:{remedy} {_RANDOM}")
+        start = "Or start" if remedy else "Start"
+        raise PartsightError(f"{reason}\nWhat to do:{remedy} {start} {_RANDOM}")
     warning = f"{reason} Starting from RANDOM weights (model.on_missing_weights=random)."
     return Weights("random", None, warning)
 
