@@ -579,6 +579,23 @@ def test_samples_without_pictures_are_refused(
         assert f"--samples {tmp_path / absent}: there is no such folder" in capsys.readouterr().err
 
 
+def test_a_model_that_cannot_be_exported_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from partsight.data.info import DataInfo
+    from partsight.model.classifier import Classifier
+
+    settings = Config(backbone="test_resnet")
+    settings.image.height = settings.image.width = 32
+    model = Classifier(settings, DataInfo(("a", "b"), "softmax", (1, 1), ("class",))).eval()
+    forward = model.backbone.forward
+    smooth = {"size": 16, "mode": "bilinear", "antialias": True}  # no such operator in ONNX
+    monkeypatch.setattr(model.backbone, "forward", lambda x: forward(torch.nn.functional.interpolate(x, **smooth)))
+    with pytest.raises(PartsightError, match="test_resnet cannot be exported to ONNX: Exporting the operator"):
+        graph.write(model, tmp_path / "model.onnx")
+    assert "graph" not in capfd.readouterr().out
+
+
 def test_a_graph_that_answers_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from partsight.data.info import DataInfo
     from partsight.model.classifier import Classifier

@@ -4,6 +4,7 @@ import logging
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import onnxruntime
@@ -61,7 +62,9 @@ def write(model: Classifier, path: Path) -> None:
     draw = torch.Generator().manual_seed(0)
     given = torch.randint(0, 256, (4, image.height, image.width, image.channels), dtype=torch.uint8, generator=draw)
     try:
-        with torch.inference_mode(), warnings.catch_warnings():
+        # A failing exporter writes its whole graph to standard output, hundreds of lines; PyTorch has no switch for it.
+        silent = patch.object(torch._C, "_jit_onnx_log", create=True)
+        with silent, torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about constants in the trace: the comparison below decides
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             torch.onnx.export(
