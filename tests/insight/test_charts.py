@@ -102,6 +102,12 @@ def test_one_point_is_a_visible_dot_on_an_axis_that_stops_at_one() -> None:
     assert_inside(figure)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_run_of_no_epochs_has_an_axis_without_a_warning() -> None:
+    figure = charts.chart_sheet(history(1).assign(samples=0), "a run", "ROC_AUC")
+    assert figure.axes[3].get_xlim() == (-0.02, 1.02)
+
+
 def test_a_missing_series_says_so() -> None:
     table = history(5)
     figure = charts.chart_sheet(table[table["series"] != "validation_loss"], "a run", "F1")

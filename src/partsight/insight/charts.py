@@ -25,7 +25,7 @@ def chart_sheet(history: pd.DataFrame, title: str, metric: str) -> Figure:
     """
     figure = style.new_figure(11.0, 6.8)
     panels = figure.subplots(2, 2)
-    end = float(history["samples"].max()) if len(history) else 1.0
+    end = float(history["samples"].max()) if history["samples"].any() else 1.0
     names = {"learning_rate": "Learning rate", "train_loss": "Train batch loss", "validation_loss": "Validation loss"}
     for axes, series in zip(panels.flat, [*names, metric], strict=True):
         heading = names.get(series, f"Validation {_metric_name(series)}")
