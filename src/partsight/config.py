@@ -323,7 +323,7 @@ class Config:
     name: str = "custom"
     """Names the MLflow experiment and the output folder."""
     backbone: str = "resnet50"
-    """Any timm model."""
+    """Any timm model whose features are one tensor: almost all."""
     fold: int = number(0, at_least=0)
     """The validation fold."""
     repeat: int = number(0, at_least=0)
