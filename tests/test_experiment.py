@@ -146,7 +146,7 @@ def test_the_mean_loss_of_the_table_is_the_last_epochs(folder: Path) -> None:
 
 
 def test_the_last_epochs_figures_are_the_tables(folder: Path) -> None:
-    """torchmetrics while training, NumPy and scikit-learn afterwards."""
+    """From batches while training, from the table afterwards."""
     epoch, reported = last_epoch(folder), figures_of(folder)
     for metric in METRICS:
         assert epoch[f"validation_{metric}"] == pytest.approx(reported[metric], abs=1e-6), metric

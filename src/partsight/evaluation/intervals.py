@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from partsight.evaluation.definitions import BETAS
-from partsight.evaluation.metrics import METRICS, class_aucs, log_losses
+from partsight.evaluation.metrics import BETAS, METRICS, class_aucs, log_losses
 from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
 from partsight.evaluation.task import Task
 

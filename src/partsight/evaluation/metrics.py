@@ -13,9 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
 
-from partsight.evaluation.definitions import BETAS, LOG_LOSS_FLOOR
 from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
 from partsight.evaluation.task import Task
+
+BETAS = {"F1": 1.0, "F2": 2.0, "F05": 0.5}
+"""How many times as much recall counts as precision."""
+LOG_LOSS_FLOOR = 1e-15
+"""The least probability whose logarithm is taken."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningModule
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics import MeanMetric
 
 from partsight import seeds
 from partsight.config import Config
@@ -21,7 +21,7 @@ from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.model import backbone, loss, mix, optimizer, plugins, views
 from partsight.model.ema import AveragedWeights
-from partsight.model.epoch_metrics import MeanLoss, epoch_metrics
+from partsight.model.epoch_metrics import EpochMetrics
 from partsight.model.head import Head
 from partsight.model.normalization import Normalization
 
@@ -62,11 +62,12 @@ class Classifier(LightningModule):
         self.head = Head(
             found.width, info.outputs, config.head.pool, config.head.hidden, config.head.dropout, found.is_map
         )
-        self.validation_loss = MeanLoss()
-        self.validation_metrics = epoch_metrics(info.task(config.prediction.threshold))
-        self.train_metric: Metric | None = None
+        self.validation_loss = MeanMetric(nan_strategy="disable")  # looking for NaN would wait for the GPU
+        task = info.task(config.prediction.threshold)
+        self.validation_metrics = EpochMetrics(task)
+        self.train_metric: EpochMetrics | None = None
         if config.training.train_metric:
-            self.train_metric = epoch_metrics(info.task(config.prediction.threshold))[config.prediction.metric]
+            self.train_metric = EpochMetrics(task, [config.prediction.metric])
             self.train_metric.persistent(True)  # an evaluation may cover epochs before and after a resume
         self._compiled_forward: Callable[[Tensor], Tensor] | None = None
         # Convolutions of CPUs and GPUs alike are fastest channels last (machine.MEMORY_FORMAT).
@@ -124,7 +125,7 @@ class Classifier(LightningModule):
         """Logs validation_loss, the nine metrics and train_<metric> since the last time, over all processes."""
         figures = {"validation_loss": self.validation_loss.compute(), **self.validation_metrics.compute()}
         if self.train_metric is not None and self.train_metric.update_called:
-            figures[f"train_{self.config.prediction.metric}"] = self.train_metric.compute()
+            figures |= {f"train_{name}": value for name, value in self.train_metric.compute().items()}
             self.train_metric.reset()
         self.log_dict({name: value.float() for name, value in figures.items()}, logger=False)
         self.validation_loss.reset()
