@@ -334,7 +334,7 @@ class Config:
     """auto: an interrupted run resumes from its last checkpoint, in the same MLflow run. never: it starts from scratch,
     as a new run."""
     rerun: bool = False
-    """Start a new run even if an identical one has finished or is running."""
+    """Start a new run even if an identical one has finished or was interrupted."""
     plugins: list[str] = field(default_factory=list)
     """Modules of your own to import first; they may register models with timm."""
     data: DataConfig = field(default_factory=DataConfig)

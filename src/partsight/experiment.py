@@ -70,7 +70,6 @@ def run(config: Config) -> float:
             stage = _with_found_rate(Stage(config, computer, folder, track, seen), data, start)
             track.parameters(dict(flat(dataclasses.asdict(stage.config))))
             keeping.write_inputs(stage, resolved.examples, divided)
-            keeping.write_leaks(stage, divided)
             if config.data.unlabeled_table:
                 data = pseudo_training.labelled(stage, data, resolved.inspected, start)
             fitted, curves, result = training.train(stage, data, start, told)

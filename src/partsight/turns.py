@@ -10,19 +10,18 @@ from partsight import console
 
 
 @contextmanager
-def turn(file: Path, while_waiting: str | None) -> Iterator[None]:
+def turn(file: Path, while_waiting: str) -> Iterator[None]:
     """Holds the lock `file`, which is released when this process ends, however it ends.
 
-    while_waiting: printed if another process holds it; None: the body does not wait, and runs without the lock.
+    while_waiting: printed if another process holds it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if while_waiting is not None:
-            console.say(while_waiting)
-            lock.acquire()
+        console.say(while_waiting)
+        lock.acquire()
     try:
         yield
     finally:

@@ -1,11 +1,9 @@
 """What checkpoints keep of the curves."""
 
 import json
-from typing import Any
 
 import pytest
 
-from partsight.fit import curves
 from partsight.fit.curves import Curves
 from partsight.tracking.point import Point
 
@@ -19,25 +17,6 @@ def noted(of: Curves, number: int) -> None:
 
 def whole(of: Curves) -> str:
     return json.dumps([(p.series, p.step, p.samples, p.value) for p in of.points])
-
-
-def test_a_checkpoint_writes_out_the_points_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the time they take grows with the square of the number of epochs."""
-    of, dumped, dumps = Curves(print), [], json.dumps
-
-    def counting(points: list[Any]) -> str:
-        dumped.append(len(points))
-        return dumps(points)
-
-    assert of.state_dict()["points"] == "[]"
-    for _ in range(3):
-        noted(of, 20)
-        with monkeypatch.context() as patch:
-            patch.setattr(curves.json, "dumps", counting)
-            kept = of.state_dict()["points"]
-        assert kept == whole(of)
-    assert of.state_dict()["points"] == whole(of), "nothing is new"
-    assert dumped == [20, 20, 20]
 
 
 @pytest.mark.parametrize("number", [0, 20])

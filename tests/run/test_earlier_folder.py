@@ -2,7 +2,6 @@
 
 import platform
 import threading
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from tiny import touched
 from partsight.config import Config, TrackingConfig
 from partsight.run import earlier, leftovers
 from partsight.run.earlier import Earlier
-from partsight.run_files import FACTS, LAST
+from partsight.run_files import LAST
 from partsight.tracking import store
 
 
@@ -141,65 +140,24 @@ def test_without_a_cache_folder_a_run_begins_all_the_same(
         raise OSError("the run's own")
 
 
-def test_a_run_that_is_made_again_is_waited_for_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("first", "second"), [(False, True), (True, False), (True, True)])
+def test_a_run_that_is_made_again_waits_for_the_same_run_and_is_waited_for(
+    first: bool, second: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(earlier, "_find", lambda *_: None)
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    again, waiting = Config(seed=1, rerun=True, tracking=tracking), Config(seed=1, tracking=tracking)
-    begun = threading.Event()
+    config, begun = Config(seed=1, rerun=first, tracking=tracking), threading.Event()
 
-    def second() -> None:
-        with earlier.claimed(waiting, "4567", tmp_path / "waiting", drawn=False):
+    def waiting() -> None:
+        with earlier.claimed(replace(config, rerun=second), "4567", tmp_path / "second", drawn=False):
             begun.set()
 
-    thread = threading.Thread(target=second)
-    with earlier.claimed(again, "4567", tmp_path / "again", drawn=False) as known:
-        assert known is None
-        with earlier.claimed(again, "4567", tmp_path / "and again", drawn=False):  # which waits for nobody
-            thread.start()
-            assert not begun.wait(0.5)
+    thread = threading.Thread(target=waiting)
+    with earlier.claimed(config, "4567", tmp_path / "first", drawn=False):
+        thread.start()
+        assert not begun.wait(0.5)
     thread.join(10)
     assert begun.is_set()
-
-
-def test_a_run_that_was_made_again_beside_another_is_not_taken_over(tmp_path: Path) -> None:
-    """It does not hold the lock of its identity, but that of its folder."""
-    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
-    again, asks = Config(seed=1, rerun=True, tracking=tracking), Config(seed=1, tracking=tracking)
-    client, experiment = store.prepare(tracking)
-    beside, found = tmp_path / "beside", list[earlier.Earlier | None]()
-
-    def third() -> None:
-        with earlier.claimed(asks, "89ab", tmp_path / "third", drawn=False) as known:
-            found.append(known)
-
-    thread = threading.Thread(target=third)
-    with ExitStack() as first:
-        first.enter_context(earlier.claimed(asks, "89ab", tmp_path / "first", drawn=False))
-        with earlier.claimed(again, "89ab", beside, drawn=False):
-            first.close()
-            tags = {"identity": "89ab", "folder": str(beside), "host": platform.node()}
-            beside.mkdir()
-            (beside / FACTS).write_text("identity: 89ab\n")
-            run = client.create_run(experiment, tags=tags).info.run_id
-            thread.start()
-            thread.join(0.5)
-            assert thread.is_alive()
-            client.set_terminated(run, "KILLED")
-    thread.join(10)
-    assert [known.id for known in found if known] == [run]
-
-
-def test_a_dead_run_whose_folder_another_run_uses_is_not_waited_for(tmp_path: Path) -> None:
-    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
-    config, other = Config(seed=1, tracking=tracking), Config(seed=2, tracking=tracking)
-    client, experiment = store.prepare(tracking)
-    client.create_run(experiment, tags={"identity": "89ab", "folder": str(tmp_path / "0"), "host": platform.node()})
-    (tmp_path / "0").mkdir()
-    (tmp_path / "0" / FACTS).write_text("identity: cdef\n")
-    in_its_folder = earlier.claimed(other, "cdef", tmp_path / "0", drawn=False)
-    with in_its_folder, earlier.claimed(config, "89ab", tmp_path / "1", drawn=False) as known:
-        assert known is not None
-        assert known.folder is None
 
 
 def test_two_runs_in_one_folder_wait_for_each_other(tmp_path: Path) -> None:

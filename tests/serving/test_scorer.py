@@ -254,20 +254,12 @@ def test_a_run_that_takes_the_folder_of_another_removes_its_scorer(softmax: Path
     assert not (folder / "scorer").exists()
 
 
-def test_a_runs_scorer_is_packed_beside_the_users_files(softmax: Path, tmp_path: Path) -> None:
+def test_a_folder_that_holds_other_files_is_left_alone(softmax: Path, tmp_path: Path) -> None:
     (tmp_path / "scorer").mkdir()
     (tmp_path / "scorer" / "scores.csv").write_text("yesterday's")
-    checkpoint = softmax / "run" / "checkpoints" / "last.ckpt"
     with pytest.raises(PartsightError, match="is not a scorer"):
-        pack(checkpoint, tmp_path / "scorer")
-    pack(checkpoint, tmp_path / "scorer", ours=True)
-    assert script(tmp_path / "scorer", "--selftest").returncode == 0
-    assert (tmp_path / "scorer" / "scores.csv").read_text() == "yesterday's"
-    (tmp_path / "scorer" / "model.onnx").unlink()
-    (tmp_path / "scorer" / "README.md").write_text("the user's")
-    with pytest.raises(PartsightError, match="has files of the same names"):
-        pack(checkpoint, tmp_path / "scorer", ours=True)
-    assert (tmp_path / "scorer" / "README.md").read_text() == "the user's"
+        pack(softmax / "run" / "checkpoints" / "last.ckpt", tmp_path / "scorer")
+    assert [path.name for path in (tmp_path / "scorer").iterdir()] == ["scores.csv"]
 
 
 @pytest.mark.parametrize("out", [".", "../link"])

@@ -91,7 +91,7 @@ def test_what_was_made_under_another_results_version_is_missing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before, now, cut_off, _ = planned(tmp_path).runs
-    for run, told in ((before, "{}"), (now, '{"results_version": 4}'), (cut_off, "")):
+    for run, told in ((before, '{"results_version": 3}'), (now, '{"results_version": 4}'), (cut_off, "")):
         run.folder.mkdir(parents=True)
         (run.folder / FINISHED).write_text(told)
     monkeypatch.setattr(plan_module, "RESULTS_VERSION", 3)

@@ -27,7 +27,6 @@ class Curves(Callback):
 
     def __init__(self, sink: Callable[[list[Point]], None]) -> None:
         self.points: list[Point] = []
-        self._text, self._in_text = "", 0  # that many first points as text for checkpoints, without brackets
         self._sink, self._sent, self._samples, self._step = sink, 0, 0, 0
         self._waiting: list[tuple[str, int, int, torch.Tensor]] = []
         self._gradient_norm: torch.Tensor | None = None
@@ -38,12 +37,12 @@ class Curves(Callback):
         checkpoint is copied separately, and there are tens of thousands of points."""
         waiting = [(series, step, samples, float(value)) for series, step, samples, value in self._waiting]
         counts = {name: getattr(self, name) for name in _COUNTS}
-        return {"points": self._as_text(), "waiting": waiting, **counts}
+        points = json.dumps([(p.series, p.step, p.samples, p.value) for p in self.points])
+        return {"points": points, "waiting": waiting, **counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """All points are passed on again: the process that noted them may have died before they arrived."""
         self.points = [Point(*point) for point in json.loads(state_dict["points"])]
-        self._text, self._in_text = state_dict["points"][1:-1], len(self.points)
         self._waiting = [(*place, torch.tensor(value, dtype=torch.float64)) for *place, value in state_dict["waiting"]]
         for name in _COUNTS:
             setattr(self, name, state_dict[name])
@@ -110,13 +109,6 @@ class Curves(Callback):
 
     def _note(self, series: str, value: float) -> None:
         self.points.append(Point(series, self._step, self._samples, value))
-
-    def _as_text(self) -> str:
-        """All points. Only those since the last checkpoint are converted: one follows every epoch."""
-        more = json.dumps([(p.series, p.step, p.samples, p.value) for p in self.points[self._in_text :]])[1:-1]
-        self._text = ", ".join(filter(None, (self._text, more)))
-        self._in_text = len(self.points)
-        return f"[{self._text}]"
 
     def _stop_clock(self) -> None:
         if self._samples > self._timed_from:

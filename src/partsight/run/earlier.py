@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,6 @@ from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.tracking.run import as_parameter
 from partsight.turns import turn
-
-_WAITING = "Another process is already running this experiment; waiting for its result (rerun=true does not wait)."
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,6 @@ class Earlier:
         folder = Path(self.tags["folder"])
         copied = (folder / COPIED_FROM).is_file() and not (folder / "checkpoints" / LAST).is_file()
         return folder if _identity(folder) == self.tags["identity"] and not copied else None
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether it was started on another machine."""
-        return self.tags["host"] != platform.node()
 
 
 def _identity(folder: Path) -> str | None:
@@ -98,8 +91,7 @@ def claimed(
     """The earlier run of this identity, if any; while the body runs, no other process of this machine starts the same,
     or any run in the same folder.
 
-    If another process is running it, this one waits. With rerun or a drawn seed it neither looks for an earlier run nor
-    waits for one, except in its own folder; but who asks for its seed meanwhile waits for it.
+    If another process is running it, this one waits. With rerun or a drawn seed it does not look for an earlier run.
 
     Args:
         config: of the run.
@@ -111,15 +103,15 @@ def claimed(
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
-        _take(held, run, None if config.rerun or drawn else _WAITING, others)
+        _take(held, run, "Another process is already running this experiment; waiting until it ends", others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
-        # Last: who holds a folder waits for nobody, or two could wait for each other.
+        # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
         _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends", others)
         yield known
 
 
-def _take(held: ExitStack, what: str, while_waiting: str | None, lost: str) -> None:
+def _take(held: ExitStack, what: str, while_waiting: str, lost: str) -> None:
     try:
         held.enter_context(turn(_lock(what), while_waiting))
     except OSError as error:
@@ -134,19 +126,8 @@ def _lock(what: str) -> Path:
 
 def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
     client, experiment = store.prepare(config.tracking, patient=in_sweep)
-
-    def of_same_identity() -> list[Run]:
-        same = f"tags.identity = '{identity}'"
-        found = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
-        return [run for run in found if {"folder", "host"} <= run.data.tags.keys()]  # older ones did not say where
-
-    runs = of_same_identity()
-    at_work = [run for run in runs if _seems_at_work(run)]
-    for run in at_work:
-        with suppress(OSError), turn(_lock(run.data.tags["folder"]), _WAITING):
-            pass
-    if at_work:
-        runs = of_same_identity()
+    same = f"tags.identity = '{identity}'"
+    runs = client.search_runs([experiment], same, order_by=["attributes.start_time DESC"])
     for run in (run for run in runs if run.info.status == "FINISHED"):
         if any(file.path == FIGURES for file in client.list_artifacts(run.info.run_id)):
             return _earlier(run)
@@ -164,14 +145,6 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
             continue
         return _earlier(run)
     return None
-
-
-def _seems_at_work(run: Run) -> bool:
-    """Whether a run may be at work on this machine. One with rerun or a drawn seed need not hold the lock of its
-    identity; it holds the lock of its folder, as long as the folder is its own."""
-    tags = run.data.tags
-    here = run.info.status == "RUNNING" and tags["host"] == platform.node()
-    return here and _identity(Path(tags["folder"])) == tags["identity"]
 
 
 def _earlier(run: Run) -> Earlier:
@@ -214,7 +187,7 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
 def lost(earlier: Earlier) -> str:
     """Why a run's folder is no longer its own, or cannot be seen from here."""
     folder = Path(earlier.tags["folder"])
-    if earlier.elsewhere:
+    if earlier.tags["host"] != platform.node():
         return f"is on {earlier.tags['host']}"
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be looked into
         return "is gone or cannot be read"
@@ -233,7 +206,7 @@ def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[s
     now = {**settings, **tags}
     drift = [f"{key}: {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value]
     times = int(earlier.tags.get("resumed", "0")) + 1
-    return {"resumed": str(times)} | ({"drift": "; ".join(drift)[:5000]} if drift else {})
+    return {"resumed": str(times)} | ({"drift": "; ".join(drift)} if drift else {})
 
 
 def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:

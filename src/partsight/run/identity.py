@@ -69,8 +69,6 @@ def identity(
         "folds": folds,
         "results_version": RESULTS_VERSION,
     }
-    if config.training.class_weights != "none" and computer.precision != "32-true":
-        parts["class_weights_in"] = "float32"  # mixed precision used to round them: those runs are others
     if plugins:
         parts["plugin_sources"] = dict(plugins)
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=8).hexdigest()

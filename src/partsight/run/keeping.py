@@ -1,4 +1,4 @@
-"""What a run leaves, in its folder first and then in MLflow: it is on disk whatever happens to the server."""
+"""Writes what a run leaves: to its folder first, then to MLflow, so that a failing server loses nothing."""
 
 import dataclasses
 import shutil
@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,20 +14,21 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 
 from partsight import console, whole_file
-from partsight.data import folds
+from partsight.config import Config
+from partsight.data import folds, originals
 from partsight.data.datamodule import FoldData
 from partsight.data.division import Division
 from partsight.data.table import Examples
 from partsight.errors import PartsightError
-from partsight.evaluation import metrics, predictions
+from partsight.evaluation import metrics, predictions, summary, task_file
 from partsight.evaluation.result import Result, auc_gap
 from partsight.evaluation.task import Task
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
+from partsight.interop.hydrogen_torch import outputs
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
-from partsight.run import exports, results
 from partsight.run.stage import Stage
-from partsight.run_files import FACTS, SETTINGS, TEST_FIGURES, TEST_PREDICTIONS, TIMING
+from partsight.run_files import FACTS, FIGURES, PREDICTIONS, SETTINGS, TASK, TEST_FIGURES, TEST_PREDICTIONS, TIMING
 
 
 def write_facts(folder: Path, tags: Mapping[str, str]) -> None:
@@ -35,7 +37,7 @@ def write_facts(folder: Path, tags: Mapping[str, str]) -> None:
 
 
 def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
-    """What is needed to run it again: settings with the drawn seed, the folds, and how a foreign yaml was read."""
+    """What is needed to run it again (settings with the drawn seed, folds, how a foreign yaml was read), and leaks."""
     folder, track = stage.folder, stage.track
     settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
     whole_file.write(folder / SETTINGS, settings)
@@ -48,12 +50,8 @@ def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     if len(examples.skipped):
         examples.skipped.to_csv(folder / "skipped.csv", index=False)
         track.artifact(folder / "skipped.csv")
-
-
-def write_leaks(stage: Stage, divided: Division) -> None:
-    """The table of leaks, empty if there are none."""
-    divided.leaks.to_csv(stage.folder / "leaks.csv", index=False)
-    stage.track.artifact(stage.folder / "leaks.csv")
+    divided.leaks.to_csv(folder / "leaks.csv", index=False)  # without rows if there are none
+    track.artifact(folder / "leaks.csv")
 
 
 def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
@@ -61,7 +59,7 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
     track = stage.track
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
     (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
-    for path in (*results.write(found, curves.table(), stage.folder), stage.folder / TIMING):
+    for path in (*_write_tables(found, curves.table(), stage.folder), stage.folder / TIMING):
         track.artifact(path)
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
@@ -79,15 +77,40 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
         track.artifact(fitted.checkpoint, "checkpoints")
 
 
+def _write_tables(result: Result, history: pd.DataFrame, folder: Path) -> list[Path]:
+    """predictions.parquet, task.yaml (how to read it), and csv files of the rest; returns their paths."""
+    predictions.write(result.predictions, folder / PREDICTIONS)
+    task_file.write(result.task, folder / TASK)
+    tables = {
+        FIGURES: result.summary,
+        "per_class.csv": result.per_class,
+        "curves.csv": history,
+    }
+    if result.sweep is not None:
+        tables["thresholds.csv"] = result.sweep
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False)
+    confusion = folder / "confusion.csv"  # its index says the true class; a column may have the same name
+    result.confusion.to_csv(confusion, index=result.task.output != "multilabel")
+    return [*(folder / name for name in [PREDICTIONS, TASK, *tables]), confusion]
+
+
 def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
-    """The predictions table of the test rows; returns their figures, None without labels."""
-    figures = results.write_test(table, task, stage.folder)
+    """The predictions table of the test rows; returns the figures of those with a label, None if there are none.
+
+    In files of their own: whatever reads predictions.parquet may take all its rows for validation.
+    """
+    predictions.write(table, stage.folder / TEST_PREDICTIONS)
+    labelled, figures = predictions.labelled(table), None
+    if not labelled.empty:
+        figures = summary.summarise(labelled, task)
+        figures.to_csv(stage.folder / TEST_FIGURES, index=False)
     stage.track.artifact(stage.folder / TEST_PREDICTIONS)
     if figures is not None:
         stage.track.artifact(stage.folder / TEST_FIGURES)
         named = zip(figures["metric"], figures["value"], strict=True)
         stage.track.figures({f"test_{name}": value for name, value in named})
-        if gap := auc_gap(metrics.per_class(predictions.labelled(table), task)):
+        if gap := auc_gap(metrics.per_class(labelled, task)):
             console.say(f"Test rows: {gap}")
             stage.track.tags({"test_roc_auc_classes": gap})
     _export(stage, data, data.test_positions, table, task)
@@ -96,20 +119,46 @@ def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: T
 
 def write_hydrogen_files(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
     """Hydrogen Torch's files. The result is safe already: a table changed meanwhile only causes a warning and a tag."""
-    stage.track.artifact(exports.write_charts(curves.table(), stage.config.prediction.metric, stage.folder))
+    charts = stage.folder / "charts.json"
+    charts.write_text(outputs.charts(curves.table(), stage.config.prediction.metric), encoding="utf-8")
+    stage.track.artifact(charts)
     _export(stage, data, data.validation_positions, found.predictions, found.task)
 
 
 def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataFrame, task: Task) -> None:
     name = f"{table['split'].iloc[0]}_predictions"
     try:
-        written = exports.write_predictions(stage.config, data.examples, positions, table, task, stage.folder)
+        written = _write_hydrogen_predictions(stage.config, data.examples, positions, table, task, stage.folder)
     except PartsightError as error:
         console.banner(f"NO {name}.csv", str(error))
         stage.track.tags({name: str(error)})
         return
     for path in written:
         stage.track.artifact(path)
+
+
+def _write_hydrogen_predictions(
+    config: Config, examples: Examples, positions: np.ndarray, table: pd.DataFrame, task: Task, folder: Path
+) -> list[Path]:
+    """<split>_predictions.csv and <split>_raw_predictions.npz of a predictions table of one split; their paths.
+
+    Says which columns of the input table are left out of the csv.
+
+    positions: of the rows among `examples` that were predicted; the table may hold fewer of them, in any order.
+
+    Raises:
+        PartsightError: the input table has changed since the run read it.
+    """
+    split = str(table["split"].iloc[0])
+    rows = examples.frame.iloc[positions].set_index("row", drop=False).loc[table["row"]]
+    inputs = originals.rows(config, str(rows["split"].iloc[0]), rows)
+    csv, arrays = folder / f"{split}_predictions.csv", folder / f"{split}_raw_predictions.npz"
+    if earlier := outputs.of_earlier_scoring(inputs.columns, examples.info.label_columns):
+        console.say(f"{csv.name} leaves out columns of your table that an earlier scoring made: {', '.join(earlier)}")
+    outputs.csv_table(table, task, examples.info.label_columns, inputs).to_csv(csv, index=False)
+    raw: dict[str, Any] = outputs.arrays(table, task)
+    np.savez_compressed(arrays, **raw)
+    return [csv, arrays]
 
 
 def write_scorer(stage: Stage, tags: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
@@ -122,10 +171,10 @@ def write_scorer(stage: Stage, tags: Mapping[str, str], found: Result, examples:
     first_of_label = ~found.predictions["label"].astype(str).duplicated()
     samples = [examples.folder / image for image in found.predictions["image"][first_of_label]]
     try:
-        pack.pack(fitted.checkpoint, folder, samples, tags, ours=True)
+        pack.pack(fitted.checkpoint, folder, samples, tags)
         stage.track.model("scorer", folder)
         stage.track.figures({"scorer_seconds": time.monotonic() - began})
     except Exception as error:  # whatever it is, it comes after the result
         console.banner("NO SCORER", str(error))
         with suppress(PartsightError):  # the store may be what failed
-            stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"[:5000]})
+            stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"})

@@ -54,7 +54,6 @@ def pack(
     origin: Mapping[str, str] | None = None,
     quantize: bool = False,
     root: str | None = None,
-    ours: bool = False,
 ) -> None:
     """Packs the model of a checkpoint, and lets the packed scorer test itself in a separate process.
 
@@ -65,7 +64,6 @@ def pack(
         origin: tags of its run; None: those beside the checkpoint, if it still lies in the folder of its run.
         quantize: in int8, not in float32.
         root: for that, where the data set of its run is now. None: where the run found it.
-        ours: the folder is in that of a run, and may hold other files.
 
     Raises:
         PartsightError: no checkpoint, samples that cannot be read, an inference pipeline or a model that cannot be
@@ -76,7 +74,7 @@ def pack(
     origin = _origin(model, checkpoint) if origin is None else origin
     _refuse_unreadable(samples[:SAMPLES], model.config.image.channels)
     folder = folder.resolve()  # "." has neither a name nor a folder above it
-    if folder.exists() and not ours and not _replaceable(folder):
+    if folder.exists() and not _replaceable(folder):
         raise PartsightError(f"{folder}: already exists and is not a scorer; name another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +94,6 @@ def pack(
         if not folder.exists():
             work.rename(folder)
             return
-        taken = [] if _replaceable(folder) else [new.name for new in work.iterdir() if (folder / new.name).exists()]
-        if taken:
-            raise PartsightError(f"{folder}: is not a scorer and has files of the same names, such as {taken[0]}")
         for new in work.iterdir():  # the folder itself stays, for a shell may stand in it, and so do the user's files
             old = folder / new.name
             if old.is_dir() and not old.is_symlink():

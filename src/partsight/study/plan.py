@@ -17,18 +17,14 @@ from partsight.overrides import key_of
 from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
-LEFT_OUT = ("name", "tracking", "report", "data.workers")
+LEFT_OUT = ("name", "tracking", "report", "resume", "rerun", "data.workers", "data.cache", "data.cache_limit")
 """Settings that do not make it another run, and so have no part in its folder's name."""
-AS_DEFAULT = ("resume", "rerun", "data.cache", "data.cache_limit")
-"""Nor do these; they enter the name as their defaults, so that folders of older releases keep their names."""
 FINISHED = "finished.json"
 """In the folder of a finished run."""
 ONE_VALUE = (
     "a study takes one value for each setting; for several, write variants into its file, or `folds: true` for folds; "
     "for seeds, give --repeats N (docs/studies.md)"
 )
-BEFORE_NOTED = 3
-"""RESULTS_VERSION of runs whose FINISHED does not say it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ class Run:
             told = json.loads((self.folder / FINISHED).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # not there, or cut off while it was written
             return None
-        return int(told.get("results_version", BEFORE_NOTED))
+        version: int | None = told.get("results_version")
+        return version
 
 
 @dataclass(frozen=True)
@@ -269,16 +266,12 @@ def _key(variant: str, config: Config, size: int | None) -> str:
 def digest(config: Config) -> str:
     """8 hex digits, a hash of the settings that make it this run, as written: nothing is looked up."""
     settings: dict[str, Any] = dataclasses.asdict(config)
-    defaults: dict[str, Any] = dataclasses.asdict(Config())
-    for key in (*LEFT_OUT, *AS_DEFAULT):
-        section, default = settings, defaults
+    for key in LEFT_OUT:
+        section = settings
         *path, last = key.split(".")
         for name in path:
-            section, default = section[name], default[name]
-        if key in AS_DEFAULT:
-            section[last] = default[last]
-        else:
-            del section[last]
+            section = section[name]
+        del section[last]
     settings["order"] = transforms_in_order(config)  # keys are sorted below
     return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=4).hexdigest()
 

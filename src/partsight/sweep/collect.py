@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from mlflow import MlflowClient
-from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from partsight import console, failure
 from partsight.evaluation import predictions, summary, task_file
@@ -168,7 +167,7 @@ def _track(folder: Path, jobs: Sequence[JobRecord], averages: pd.DataFrame, comp
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
         if not complete:
-            client.set_tag(found.run_id, "error", _without_a_result(jobs)[:MAX_TAG_VAL_LENGTH])
+            client.set_tag(found.run_id, "error", _without_a_result(jobs))
         client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():

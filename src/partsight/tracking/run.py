@@ -15,7 +15,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
+from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
 from partsight import console
 from partsight.config import TrackingConfig
@@ -52,9 +52,8 @@ class TrackedRun:
     def parameters(self, settings: Mapping[str, Any]) -> None:
         """Settings under their config keys."""
         params = [Param(key, as_parameter(value)) for key, value in settings.items() if key not in self.logged]
-        for start in range(0, len(params), MAX_PARAMS_TAGS_PER_BATCH):
-            with self._telling():
-                self.client.log_batch(self.id, params=params[start : start + MAX_PARAMS_TAGS_PER_BATCH])
+        with self._telling():
+            self.client.log_batch(self.id, params=params)
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Facts about the run."""
@@ -86,10 +85,9 @@ class TrackedRun:
                 )
 
     def _send(self) -> None:
-        while self.unsent:
-            with self.whole():
-                self.client.log_batch(self.id, metrics=self.unsent[:MAX_METRICS_PER_BATCH])
-            del self.unsent[:MAX_METRICS_PER_BATCH]
+        with self.whole():
+            self.client.log_batch(self.id, metrics=self.unsent)
+        self.unsent.clear()
 
     def figures(self, figures: Mapping[str, float]) -> None:
         """Final figures; those that are undefined, without a finite value, are left out."""
@@ -192,7 +190,7 @@ def tracked(
         ):  # loader processes that died of the same signal can raise before our exit does
             status = "KILLED"
             raise SystemExit(signals.exit_code) from error
-        why = {"error": f"{type(error).__name__}: {error}"[:5000]}
+        why = {"error": f"{type(error).__name__}: {error}"}
         raise
     finally:
         if run is not None:
