@@ -19,7 +19,7 @@ from typing import Any
 import timm
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from partsight.fit.checkpoints import WholeFiles
+from partsight.fit.checkpoints import AtomicCheckpointIO
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
         tempfile.tempdir = folder  # where Lightning writes first: on the same disk it does not copy
         for _ in range(parsed.rounds):
-            for way in (TorchCheckpointIO(), WholeFiles()):
+            for way in (TorchCheckpointIO(), AtomicCheckpointIO()):
                 path = Path(folder, type(way).__name__)
                 seconds, waited, longest = while_counting(partial(way.save_checkpoint, checkpoint, path))
                 size = path.stat().st_size / 1e6

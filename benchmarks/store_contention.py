@@ -49,9 +49,7 @@ def at_once(jobs: int) -> list[str]:
         for process in processes:
             process.join()
         wrong = [f"job {i}: exit status {p.exitcode}" for i, p in enumerate(processes) if p.exitcode]
-        client, experiment = store.prepare(
-            TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="contention")
-        )
+        client, experiment = store.prepare(_tracking(folder))
         found = client.search_runs([experiment], max_results=jobs + 1)
         if sorted(str(run.info.run_name) for run in found) != sorted(f"job {number}" for number in range(jobs)):
             wrong.append(f"{len(found)} runs of {jobs} jobs")

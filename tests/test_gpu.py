@@ -16,7 +16,7 @@ from partsight import machine
 from partsight.config import Config, TrainerConfig
 from partsight.data import augmentation, device_transforms
 from partsight.errors import PartsightError
-from partsight.fit.checkpoints import BesideTraining
+from partsight.fit.checkpoints import BoundedAsyncCheckpointIO
 from partsight.fit.curves import Curves
 from partsight.model import batch_size
 from partsight.model.classifier import Classifier
@@ -202,7 +202,7 @@ def test_one_process_of_ddp(pictures: Path, tmp_path: Path) -> None:
 
 def test_a_checkpoint_does_not_wait_for_the_steps_that_follow(tmp_path: Path) -> None:
     """On the stream of training each of its 500 tensors would wait for some ten milliseconds."""
-    beside, path, queued = BesideTraining(), tmp_path / "last.ckpt", list[torch.cuda.Event]()
+    beside, path, queued = BoundedAsyncCheckpointIO(), tmp_path / "last.ckpt", list[torch.cuda.Event]()
     beside.save_checkpoint({f"{n}": torch.full((1000,), float(n), device="cuda") for n in range(500)}, path)
     began = time.monotonic()
     while not path.is_file() and time.monotonic() - began < 30:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from partsight import seeds
+from partsight import ranks, seeds
 from partsight.config import Config
 from partsight.errors import PartsightError
 
@@ -40,7 +40,7 @@ def test_a_child_process_of_ddp_takes_the_seed_that_the_first_has_drawn(monkeypa
 @pytest.mark.parametrize("rank", ["LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID"])
 def test_processes_that_nobody_handed_a_seed_cannot_draw_one(monkeypatch: pytest.MonkeyPatch, rank: str) -> None:
     monkeypatch.setenv(rank, "1")
-    assert not seeds.is_first_process()
+    assert not ranks.is_first_process()
     with pytest.raises(PartsightError, match="give a seed"):
         seeds.base_seed(-1)
     assert seeds.base_seed(3) == 3
@@ -51,13 +51,13 @@ def test_torchruns_number_counts_within_slurm(monkeypatch: pytest.MonkeyPatch, r
     """It orders machines by name as text, Slurm by number."""
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "RANK": rank, "SLURM_PROCID": "1" if first else "0"}.items():
         monkeypatch.setenv(name, value)
-    assert seeds.is_first_process() is first
+    assert ranks.is_first_process() is first
 
 
 def test_the_first_process_of_ddp_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("NODE_RANK", "0")
-    assert seeds.is_first_process()
+    assert ranks.is_first_process()
     assert seeds.base_seed(-1) != seeds.base_seed(-1)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 
-from partsight import console, seeds, whole_file
+from partsight import console, ranks, whole_file
 from partsight.config import Config, flat
 from partsight.data.datamodule import FoldData
 from partsight.evaluation.result import Result
@@ -15,9 +15,9 @@ from partsight.fit import fitting, processes, range_test
 from partsight.fit.fitting import Fitted
 from partsight.model.weights import Weights
 from partsight.run import earlier, facts, keeping, pseudo_training, training
+from partsight.run.context import RunContext, named_apart, run_name
 from partsight.run.earlier import Earlier
 from partsight.run.resolved import resolve
-from partsight.run.stage import Stage, named_apart, run_name
 from partsight.sweep.parent import job_label, parent_of
 from partsight.sweep.search import reports, trial
 from partsight.tracking import store
@@ -41,104 +41,104 @@ def run(config: Config) -> float:
     resolved = resolve(named_apart(config, job_label(HydraConfig.get())))
     config, computer, divided, start = resolved.config, resolved.computer, resolved.divided, resolved.start
     folder = Path(HydraConfig.get().runtime.output_dir)
-    told = reports.callbacks(folder, config)
-    if not seeds.is_first_process():  # a DDP child trains, and leaves the rest to the first process
+    search_callbacks = reports.callbacks(folder, config)
+    if not ranks.is_first_process():  # a DDP child trains, and leaves the rest to the first process
         with suppress(processes.Finished):
-            fitting.fit(config, computer, resolved.fold_data(), start, folder, told)
+            fitting.fit(config, computer, resolved.fold_data(), start, folder, search_callbacks)
         return float("nan")
 
     tags = facts.tags(resolved)
     if config.training.adjust_batch_size:
         tags["batch_size"] = f"{config.training.batch_size}, asked for {asked}"
-    seen = "seen_in_training" in tags
-    parent, name = parent_of(HydraConfig.get()), run_name(config, seen)
-    with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as known:
-        if known and known.finished:
+    parent, name = parent_of(HydraConfig.get()), run_name(config, seen_in_training="seen_in_training" in tags)
+    with earlier.claimed(config, tags["identity"], folder, drawn, in_sweep=parent is not None) as earlier_run:
+        if earlier_run and earlier_run.finished:
             try:
-                return _conclude_again(config, known, folder, parent)
+                return _conclude_again(config, earlier_run, folder, parent)
             finally:
                 fitting.dismiss_others(config, computer, folder)
-        earlier.prepare_folder(folder, known)
+        earlier.prepare_folder(folder, earlier_run)
         data = resolved.fold_data()
         facts.announce(resolved, data, tags)
-        tags |= earlier.place(folder) | trial.tags(folder) | (earlier.changes(known, config, tags) if known else {})
+        tags |= earlier.changes(earlier_run, config, tags) if earlier_run else {}
+        tags |= earlier.place(folder) | trial.tags(folder)
         keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
         with (
             earlier.told_if_stopped(config, drawn, in_sweep=parent is not None),
-            tracked(config.tracking, name, parent, tags, known.id if known else None) as track,
+            tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track,
         ):
-            stage = _with_found_rate(Stage(config, computer, folder, track, seen), data, start)
-            track.parameters(dict(flat(dataclasses.asdict(stage.config))))
-            keeping.write_inputs(stage, resolved.examples, divided)
+            context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)
+            track.parameters(dict(flat(dataclasses.asdict(context.config))))
+            keeping.write_inputs(context, resolved.examples, divided)
             if config.data.unlabeled_table:
-                data = pseudo_training.labelled(stage, data, resolved.inspected, start)
-            fitted, curves, result = training.train(stage, data, start, told)
-            keeping.write_hydrogen_files(stage, data, result, curves)
-            test = _test(stage, data, fitted, result)
-            keeping.write_scorer(stage, tags, result, data.examples, fitted)
+                data = pseudo_training.labelled(context, data, resolved.inspected, start)
+            fitted, curves, result = training.train(context, data, start, search_callbacks)
+            keeping.write_hydrogen_files(context, data, result, curves)
+            test = _test(context, data, fitted, result)
+            keeping.write_scorer(context, tags, result, data.examples, fitted)
             from partsight.run import reporting  # only now: a run starts sooner without its charts
 
             about = reporting.RunFacts(tags, banners, divided.leaks)
-            reporting.write(stage, about, result, test, curves.table(), data, fitted.model)
-    _conclude(stage, result, test, fitted)
+            reporting.write(context, about, result, test, curves.table(), data, fitted.model)
+    _conclude(context, result, test, fitted)
     return result.value(config.prediction.metric)
 
 
-def _with_found_rate(stage: Stage, data: FoldData, start: Weights) -> Stage:
-    """The stage with the learning rate that a range test finds, if one is requested."""
-    config, folder = stage.config, stage.folder
+def _with_found_rate(context: RunContext, data: FoldData, start: Weights) -> RunContext:
+    """The context with the learning rate that a range test finds, if one is requested."""
+    config, folder = context.config, context.folder
     if not config.training.find_learning_rate:
-        return stage
+        return context
     from partsight.insight.range_chart import range_chart
     from partsight.insight.style import save
 
     kept = folder / "learning_rate_range.csv"
     if not kept.is_file():  # it exists if a run that was interrupted after it is resumed
-        measured = range_test.find(config, stage.computer, data, start, folder)
+        measured = range_test.find(config, context.computer, data, start, folder)
         whole_file.write(kept, measured.to_csv(index=False))
     curve = pd.read_csv(kept, float_precision="round_trip")
     found = range_test.suggestion(curve)
-    save(range_chart(curve, found, f"{stage.title}: learning-rate range test"), folder / "learning_rate_range.png")
+    save(range_chart(curve, found, f"{context.title}: learning-rate range test"), folder / "learning_rate_range.png")
     for kind in ("csv", "png"):
-        stage.track.artifact(folder / f"learning_rate_range.{kind}")
-    stage.track.tags({"found_learning_rate": found})
+        context.track.artifact(folder / f"learning_rate_range.{kind}")
+    context.track.tags({"found_learning_rate": found})
     console.say(f"training.learning_rate={found:g}, found by a range test of {len(curve)} batches")
     rate = dataclasses.replace(config.training, learning_rate=found)
-    return dataclasses.replace(stage, config=dataclasses.replace(config, training=rate))
+    return dataclasses.replace(context, config=dataclasses.replace(config, training=rate))
 
 
-def _test(stage: Stage, data: FoldData, fitted: Fitted, result: Result) -> pd.DataFrame | None:
+def _test(context: RunContext, data: FoldData, fitted: Fitted, result: Result) -> pd.DataFrame | None:
     """Test rows are used here for the first time, by the checkpoint that is the result; their figures, if any."""
     if not len(data.test_positions):
         return None
-    return keeping.write_test_result(stage, data, training.score(stage, data, fitted, "test"), result.task)
+    return keeping.write_test_result(context, data, training.score(context, data, fitted, "test"), result.task)
 
 
-def _conclude_again(config: Config, known: Earlier, folder: Path, parent: str | None) -> float:
+def _conclude_again(config: Config, earlier_run: Earlier, folder: Path, parent: str | None) -> float:
     """The result of a finished run of the same identity, instead of another run."""
-    place, own = known.tags["folder"], known.folder
-    gone = "" if own else f" Its folder {place} {earlier.lost(known)}: what is left of it is in MLflow."
+    place, own = earlier_run.tags["folder"], earlier_run.folder
+    gone = "" if own else f" Its folder {place} {earlier.lost(earlier_run)}: what is left of it is in MLflow."
     if own != folder.resolve():
         earlier.prepare_folder(folder, None)
-    figures = earlier.fetch_result(config, known, folder, parent)
-    name = f"{config.name}, {run_name(config, 'seen_in_training' in known.tags)}"
+    figures = earlier.fetch_result(config, earlier_run, folder, parent)
+    name = f"{config.name}, {run_name(config, 'seen_in_training' in earlier_run.tags)}"
     console.table(figures[SHOWN], f"{name}: validation, 95 % intervals")
-    differing = earlier.changes(known, config, {}).get("drift")
+    differing = earlier.changes(earlier_run, config, {}).get("drift")
     console.say(
-        f"Already finished as run {known.id}{f' in {place}' if own else ''}; not run again.{gone}"
+        f"Already finished as run {earlier_run.id}{f' in {place}' if own else ''}; not run again.{gone}"
         + (f" Differences that cannot affect the result: {differing}." if differing else "")
         + f" Its tables are in {folder}; rerun=true runs it again"
     )
-    of = figures["metric"] == config.prediction.metric
-    return float(figures.loc[of, "value"].iloc[0])
+    row = figures["metric"] == config.prediction.metric
+    return float(figures.loc[row, "value"].iloc[0])
 
 
-def _conclude(stage: Stage, result: Result, test: pd.DataFrame | None, fitted: Fitted) -> None:
-    name = f"{stage.config.name}, {run_name(stage.config, stage.seen)}"
+def _conclude(context: RunContext, result: Result, test: pd.DataFrame | None, fitted: Fitted) -> None:
+    name = f"{context.config.name}, {context.name}"
     console.table(result.summary[SHOWN], f"{name}: validation, 95 % intervals")
     if test is not None:
         console.table(test[SHOWN], f"{name}: test, 95 % intervals")
     if fitted.stopped:
         console.say(f"Training ended early, {fitted.stopped}")
-    console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {stage.folder}")
-    console.say(f"Compare runs in the browser: {store.ui_command(stage.config.tracking)}")
+    console.say(f"Trained in {fitted.seconds:.0f} s. Everything is in {context.folder}")
+    console.say(f"Compare runs in the browser: {store.ui_command(context.config.tracking)}")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from partsight import memory, seeds
+from partsight import memory, ranks
 from partsight.config import TrainerConfig
 from partsight.errors import PartsightError
 
@@ -70,7 +70,7 @@ def prepare(computer: Machine) -> None:
     if computer.device == "cpu":
         memory.keep()
     if computer.device == "cuda":
-        if seeds.is_first_process():  # for work on one GPU, before and after training too; others take their own
+        if ranks.is_first_process():  # for work on one GPU, before and after training too; others take their own
             torch.cuda.set_device(computer.gpu)
         torch.backends.cudnn.allow_tf32 = False  # PyTorch's default rounds float32 convolutions to ten bits
         torch.set_float32_matmul_precision("highest")  # its default, which the environment may have changed

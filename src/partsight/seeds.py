@@ -1,21 +1,9 @@
 """One seed per run; everything random is derived from it."""
 
-import os
 import secrets
 
 from partsight.config import Config
-from partsight.errors import PartsightError
-
-_HANDED_DOWN = "PARTSIGHT_SEED"
-_RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "SLURM_PROCID")
-"""Numbers of a process: Lightning's, then torchrun's and Slurm's, whose LOCAL_RANK starts anew on each machine."""
-
-
-def is_first_process() -> bool:
-    """False in all processes of a DDP run but one."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun's numbers need not be those of Slurm around it
-        return os.environ["RANK"] == "0"
-    return all(int(os.environ.get(rank, "0")) == 0 for rank in _RANKS)
+from partsight.ranks import handed_down
 
 
 def base_seed(seed: int) -> int:
@@ -26,15 +14,8 @@ def base_seed(seed: int) -> int:
     """
     if seed >= 0:
         return seed
-    if not is_first_process():
-        if _HANDED_DOWN not in os.environ:
-            raise PartsightError(
-                "seed=-1: processes started from outside cannot agree on a draw; give a seed, e.g. seed=1"
-            )
-        return int(os.environ[_HANDED_DOWN])
-    drawn = secrets.randbelow(2**31)
-    os.environ[_HANDED_DOWN] = str(drawn)  # Lightning's child processes inherit it
-    return drawn
+    refusal = "seed=-1: processes started from outside cannot agree on a draw; give a seed, e.g. seed=1"
+    return handed_down("PARTSIGHT_SEED", lambda: secrets.randbelow(2**31), refusal)
 
 
 def run_seed(config: Config) -> int:

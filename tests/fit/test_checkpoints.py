@@ -10,18 +10,18 @@ from pytorch_lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from partsight.errors import PartsightError
-from partsight.fit.checkpoints import BesideTraining, Kept, WholeFiles
+from partsight.fit.checkpoints import AtomicCheckpointIO, BoundedAsyncCheckpointIO, ResumableCheckpoint
 
 
 def test_a_checkpoint_is_of_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on, write = threading.Event(), WholeFiles.save_checkpoint
+    go_on, write = threading.Event(), AtomicCheckpointIO.save_checkpoint
 
-    def slowly(self: WholeFiles, *given: Any, **named: Any) -> None:
+    def slowly(self: AtomicCheckpointIO, *given: Any, **named: Any) -> None:
         go_on.wait(30)
         write(self, *given, **named)
 
-    monkeypatch.setattr(WholeFiles, "save_checkpoint", slowly)
-    beside, weight = BesideTraining(), torch.zeros(3)
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", slowly)
+    beside, weight = BoundedAsyncCheckpointIO(), torch.zeros(3)
     beside.save_checkpoint({"weight": weight}, tmp_path / "last.ckpt")
     weight += 1
     assert not (tmp_path / "last.ckpt").exists()
@@ -33,7 +33,7 @@ def test_a_checkpoint_is_of_the_moment_it_was_asked_for(tmp_path: Path, monkeypa
 def test_training_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on, written, asked = threading.Event(), list[str](), list[int]()
 
-    def slowly(self: WholeFiles, checkpoint: dict[str, Any], path: Path, *_: Any) -> None:
+    def slowly(self: AtomicCheckpointIO, checkpoint: dict[str, Any], path: Path, *_: Any) -> None:
         go_on.wait(30)
         written.append(path.name)
 
@@ -42,8 +42,8 @@ def test_training_waits_for_a_disk_that_is_slower(tmp_path: Path, monkeypatch: p
             beside.save_checkpoint({}, tmp_path / f"{number}.ckpt")
             asked.append(number)
 
-    monkeypatch.setattr(WholeFiles, "save_checkpoint", slowly)
-    beside = BesideTraining()
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", slowly)
+    beside = BoundedAsyncCheckpointIO()
     training = threading.Thread(target=train)
     training.start()
     while asked != [0, 1]:  # the test's own limit ends it otherwise
@@ -63,8 +63,8 @@ def test_a_disk_that_is_full_is_said_once(tmp_path: Path, monkeypatch: pytest.Mo
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(WholeFiles, "save_checkpoint", full)
-    beside = BesideTraining()
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", full)
+    beside = BoundedAsyncCheckpointIO()
     with pytest.raises(OSError, match="No space left"):  # noqa: PT012 (at once, or at the end)
         beside.save_checkpoint({}, tmp_path / "last.ckpt")
         beside.teardown()
@@ -79,8 +79,8 @@ def test_a_disk_that_is_full_does_not_hide_what_ended_the_training(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(WholeFiles, "save_checkpoint", full)
-    beside = BesideTraining()
+    monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", full)
+    beside = BoundedAsyncCheckpointIO()
     beside.save_checkpoint({}, tmp_path / "last.ckpt")
     try:
         raise ValueError("of the training")
@@ -110,8 +110,10 @@ def test_each_evaluation_within_a_step_of_the_optimizer_may_be_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float] = []
-    monkeypatch.setattr(Kept, "_update_best_and_save", lambda _, current, *rest: seen.append(float(current)))
-    best = Kept(tmp_path, monitor="F1", mode="max", save_on_train_epoch_end=False)
+    monkeypatch.setattr(
+        ResumableCheckpoint, "_update_best_and_save", lambda _, current, *rest: seen.append(float(current))
+    )
+    best = ResumableCheckpoint(tmp_path, monitor="F1", mode="max", save_on_train_epoch_end=False)
     trainer = Trainer(
         accelerator="cpu", logger=False, max_epochs=1, accumulate_grad_batches=4, val_check_interval=1,
         num_sanity_val_steps=0, callbacks=[best], enable_progress_bar=False, enable_model_summary=False,
@@ -129,11 +131,11 @@ def test_a_best_of_batches_that_were_lost_is_none(tmp_path: Path, written_at: in
     if written_at:
         batches.total.ready = written_at
         torch.save({"loops": {"fit_loop": trainer.fit_loop.state_dict()}}, best)
-    before = Kept(tmp_path, filename="best", monitor="F1", mode="max")
+    before = ResumableCheckpoint(tmp_path, filename="best", monitor="F1", mode="max")
     before.best_model_path = before.kth_best_model_path = str(best)
     before.best_model_score = before.kth_value = torch.tensor(0.9)
     before.best_k_models = {str(best): torch.tensor(0.9)}
-    resumed = Kept(tmp_path, result=False, filename="best", monitor="F1", mode="max")
+    resumed = ResumableCheckpoint(tmp_path, result=False, filename="best", monitor="F1", mode="max")
     resumed.load_state_dict(before.state_dict())
     batches.total.ready = 10
     resumed.on_train_start(trainer, module)
@@ -148,7 +150,7 @@ def test_a_file_that_cannot_be_written_is_named_and_the_one_before_stays(
         path.write_bytes(b"half")
         raise RuntimeError("unexpected pos 64 vs 0")  # what PyTorch says of a full disk
 
-    files, path = WholeFiles(), tmp_path / "checkpoints" / "last.ckpt"
+    files, path = AtomicCheckpointIO(), tmp_path / "checkpoints" / "last.ckpt"
     files.save_checkpoint({"weight": torch.ones(3)}, path)
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(PartsightError, match=r"last\.ckpt: the checkpoint could not be .* \d+ MB left; .* a quota or"):

@@ -11,7 +11,7 @@ from pytorch_lightning import Trainer
 
 from partsight.errors import PartsightError
 from partsight.fit import processes
-from partsight.fit.processes import OwnSigterm, together
+from partsight.fit.processes import RestoreSigterm, together
 
 
 def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,7 +24,7 @@ def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: p
     for count, expected in ((1, ["others"]), (2, [])):
         asked.clear()
         trainer: Any = SimpleNamespace(world_size=count, fit_loop=SimpleNamespace(epoch_loop=loop))
-        OwnSigterm().on_train_start(trainer, None)  # type: ignore[arg-type]
+        RestoreSigterm().on_train_start(trainer, None)  # type: ignore[arg-type]
         loop._broadcast_sigterm_tensor()
         assert asked == expected
     assert set_to == [signal.getsignal(signal.SIGTERM)]

@@ -25,7 +25,7 @@ from partsight.fit import processes
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
 from partsight.run import earlier, training
-from partsight.run.stage import Stage
+from partsight.run.context import RunContext
 from partsight.sweep.search import trial
 
 pytestmark = pytest.mark.slow
@@ -294,7 +294,7 @@ def test_a_run_stopped_after_its_last_epoch_has_only_to_score(
 
 
 def stopped_while_scoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *overrides: str) -> None:
-    def score(stage: Stage, data: FoldData, fitted: Fitted, split: str) -> pd.DataFrame:
+    def score(context: RunContext, data: FoldData, fitted: Fitted, split: str) -> pd.DataFrame:
         raise Stop
 
     with monkeypatch.context() as patch:

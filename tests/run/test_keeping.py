@@ -28,11 +28,11 @@ def test_a_server_that_fails_costs_no_file(tmp_path: Path) -> None:
     def refuses(path: Path) -> None:
         raise ConnectionError(path.name)
 
-    stage: Any = SimpleNamespace(folder=tmp_path, track=SimpleNamespace(artifact=refuses))
+    context: Any = SimpleNamespace(folder=tmp_path, track=SimpleNamespace(artifact=refuses))
     curves: Any = SimpleNamespace(table=pd.DataFrame, images_per_second=2.0)
     fitted: Any = SimpleNamespace(seconds=1.0, stopped=None)
     with pytest.raises(ConnectionError, match=r"predictions\.parquet"):
-        keeping.write_result(stage, of_table(table, task), curves, fitted)
+        keeping.write_result(context, of_table(table, task), curves, fitted)
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"timing.yaml"}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from test_study_runs import result, study
 from tiny import mlflow_runs
@@ -40,6 +41,17 @@ def test_every_figure_is_measured(config: Callable[..., Config]) -> None:
     assert figures["train_images_per_second"] > 0
     assert figures["passes"] >= 5
     assert figures["train_memory_mb"] > 0
+
+
+def test_training_is_timed_as_the_settings_compile_it(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(torch, "compile", lambda forward, **how: asked.append(how) or forward)
+    small = ["usecase=casting", "backbone=test_resnet", "image.height=32", "image.width=32", "trainer=cpu"]
+    given = config(*small, "trainer.compile=default")
+    timing.measure(given, machine.resolve(given.trainer))
+    assert asked == [{"mode": "default", "dynamic": False}]
 
 
 @pytest.mark.slow

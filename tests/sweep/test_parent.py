@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from partsight.config import Config, TrackingConfig, TrainingConfig
 from partsight.errors import PartsightError
-from partsight.run.stage import named_apart, run_name
+from partsight.run.context import named_apart, run_name
 from partsight.sweep import parent
 from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import trial

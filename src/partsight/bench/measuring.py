@@ -38,8 +38,6 @@ class Measured:
     loader: float
     run: float
     run_validation: float
-    run_share_of_model: float
-    """`run` over the mean of the model's two rates."""
     first_step_seconds: float
     """From the beginning of the fit to the end of the first training step."""
     epoch_seconds: dict[str, float]
@@ -83,10 +81,9 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
         """Pictures per second of training and of scoring. The model is freed afterwards, so the run has all memory."""
         model = fitting.new_model(config, data, start).to(computer.device)
         batch = steps.full_batch(data, config.training.batch_size, computer)
-        training = steps.training_step(model, batch, config, computer)
-        scoring = steps.scoring_step(model, batch, computer)
-        size = len(batch.positions)
-        return steps.rate(training, size, seconds, computer), steps.rate(scoring, size, seconds, computer)
+        size, step = len(batch.positions), steps.training_step(model, config, computer)
+        trained = steps.rate(lambda: step(batch), size, seconds, computer)
+        return trained, steps.rate(steps.scoring_step(model, batch, computer), size, seconds, computer)
 
     before, scoring = alone()
     loader = steps.loader_rate(data, seconds)
@@ -113,7 +110,6 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
         loader=loader,
         run=clock.pictures / clock.training_seconds,
         run_validation=clock.validated / clock.validation_seconds,
-        run_share_of_model=clock.pictures / clock.training_seconds / ((before + after) / 2),
         first_step_seconds=clock.first_step,
         epoch_seconds={name: total / clock.epochs for name, total in parts.items()},
         waiting_share=1 - clock.step_seconds / clock.training_seconds,

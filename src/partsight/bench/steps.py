@@ -21,18 +21,18 @@ def full_batch(data: FoldData, size: int, computer: Machine) -> Batch:
     return Batch(*(part[places].to(computer.device) for part in given))
 
 
-def training_step(model: Classifier, batch: Batch, config: Config, computer: Machine) -> Callable[[], object]:
-    """A batch in bare PyTorch: the run's loss, optimizer, precision and memory format, and nothing else.
+def training_step(model: Classifier, config: Config, computer: Machine) -> Callable[[Batch], None]:
+    """A step on a batch in bare PyTorch: the run's loss, optimizer, precision, compilation, and nothing else.
 
     The optimizer steps after every training.grad_accumulation batches.
     """
     steps, forward = optimizer.create(model, config.training), model.training_forward()
     accumulated, batches = config.training.grad_accumulation, itertools.count()
     scaler = torch.amp.GradScaler(computer.device, enabled=computer.precision == "16-mixed")
+    model.train()
 
-    def step() -> None:
+    def step(batch: Batch) -> None:
         number = next(batches)
-        model.train()
         with computer.autocast():
             logits = forward(batch.pictures.permute(0, 3, 1, 2)).float()
             losses = loss.training_losses(
@@ -50,10 +50,10 @@ def training_step(model: Classifier, batch: Batch, config: Config, computer: Mac
 
 def scoring_step(model: Classifier, batch: Batch, computer: Machine) -> Callable[[], object]:
     """A step of the run's validation, in bare PyTorch."""
+    model.eval()
 
     @torch.inference_mode()
     def step() -> object:
-        model.eval()
         with computer.autocast():  # the model leaves autocast where it should
             return model.scores(batch)
 

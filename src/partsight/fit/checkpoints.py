@@ -18,7 +18,7 @@ from pytorch_lightning.plugins.io import AsyncCheckpointIO, TorchCheckpointIO
 from partsight.errors import PartsightError
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint completely or not at all, even if the process is killed meanwhile.
 
     Lightning builds the file in memory and writes it in one piece; training, in another thread, has to wait for
@@ -67,7 +67,7 @@ def _on_host(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return on_host
 
 
-class BesideTraining(AsyncCheckpointIO):
+class BoundedAsyncCheckpointIO(AsyncCheckpointIO):
     """Writes whole files while training continues; if the disk is slower than training, training waits.
 
     At most two at a time, the best and the last of an epoch: each is a copy of all weights on their device until it is
@@ -77,7 +77,7 @@ class BesideTraining(AsyncCheckpointIO):
     """
 
     def __init__(self) -> None:
-        super().__init__(WholeFiles())
+        super().__init__(AtomicCheckpointIO())
         self._thread: ThreadPoolExecutor | None = None
         self._open: deque[Future[None]] = deque()
 
@@ -101,7 +101,7 @@ class BesideTraining(AsyncCheckpointIO):
             raise errors[0]
 
 
-class Kept(ModelCheckpoint):
+class ResumableCheckpoint(ModelCheckpoint):
     """A ModelCheckpoint for runs that are resumed in another folder, where Lightning's forgets its best score.
 
     Args:
@@ -164,7 +164,7 @@ def _each_path(state: dict[str, Any], change: Callable[[str], str]) -> dict[str,
     return state | paths | {"best_k_models": {change(path): score for path, score in state["best_k_models"].items()}}
 
 
-class Patience(EarlyStopping):
+class ResumableEarlyStopping(EarlyStopping):
     """Early stopping that a resumed run remembers: one that had stopped does not start again."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -5,7 +5,7 @@ import sys
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 
-class Evaluations(Callback):
+class ValidationSchedule(Callback):
     """Validates after the batches that `due` names.
 
     Lightning's own `val_check_interval` rounds fractions down to whole batches of each epoch, so it never reaches the
@@ -38,4 +38,5 @@ def ordinal(seen: int, batches: int, every: float) -> int:
 
 
 def _completed(seen: int, batches: int, every: float) -> int:
-    return int(seen / (every * batches) + 1e-9)  # 3 batches of 0.1 * 30, which floats make slightly more than 3
+    # 0.1 * 30 is slightly more than 3 in floating point; without the tolerance the third batch would be missed.
+    return int(seen / (every * batches) + 1e-9)

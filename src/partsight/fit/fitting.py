@@ -22,14 +22,21 @@ from partsight.data.datamodule import FoldData
 from partsight.errors import PartsightError, did_you_mean
 from partsight.evaluation.metrics import METRICS
 from partsight.fit import processes, progress
-from partsight.fit.checkpoints import BesideTraining, Kept, Patience, WholeFiles, refuse_damaged
-from partsight.fit.evaluations import Evaluations
+from partsight.fit.checkpoints import (
+    AtomicCheckpointIO,
+    BoundedAsyncCheckpointIO,
+    ResumableCheckpoint,
+    ResumableEarlyStopping,
+    refuse_damaged,
+)
+from partsight.fit.evaluations import ValidationSchedule
 from partsight.fit.reading_ahead import ReadingAhead
 from partsight.machine import Machine
 from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier
 from partsight.model.ema import AveragedWeights
 from partsight.model.freezing import FrozenBackbone
+from partsight.ranks import is_first_process
 from partsight.run_files import BEST, LAST
 
 COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
@@ -61,7 +68,7 @@ def problems(config: Config, computer: Machine) -> list[str]:
         found.append(f"trainer.strategy={config.trainer.strategy}: not a strategy that works here{hint}")
     if computer.device == "cpu" and computer.precision == "16-mixed":
         found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
-    if alone and not seeds.is_first_process():
+    if alone and not is_first_process():
         found.append(
             "trainer: this is one of several processes that torchrun or srun started, and each would be a separate "
             "run; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start only one"
@@ -110,7 +117,7 @@ def fit(
     model = new_model(config, data, start)
     training, metric, kept = config.training, config.prediction.metric, folder / "checkpoints"
     mode = "max" if METRICS[metric].higher_is_better else "min"
-    best = Kept(
+    best = ResumableCheckpoint(
         kept,
         result=training.checkpoint == "best",
         filename=Path(BEST).stem,
@@ -120,31 +127,35 @@ def fit(
         save_on_train_epoch_end=False,  # after every evaluation
         enable_version_counter=False,
     )
-    last = Kept(kept, filename=Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    patience = Patience(metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False)
+    last = ResumableCheckpoint(
+        kept, filename=Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    patience = ResumableEarlyStopping(
+        metric, mode=mode, patience=training.early_stopping, check_on_train_epoch_end=False
+    )
     timer = Timer()
     trainer = Trainer(
         **trainer_settings(config, computer, folder),
         max_epochs=training.epochs,
         inference_mode=False,  # metrics reset in inference mode, before training, could not be updated later
         limit_val_batches=config.trainer.limit_val_batches,
-        plugins=[BesideTraining() if training.epochs else WholeFiles()],
+        plugins=[BoundedAsyncCheckpointIO() if training.epochs else AtomicCheckpointIO()],
         callbacks=[
             *callbacks,
-            Evaluations(training.evaluation_epochs),
+            ValidationSchedule(training.evaluation_epochs),
             ReadingAhead(training.evaluation_epochs),
             *([FrozenBackbone(training.freeze_epochs)] if training.freeze_epochs else []),
             *([AveragedWeights(training.ema_decay, computer.device)] if training.ema_decay and training.epochs else []),
             *([patience] if training.early_stopping else []),
             progress.callback(metric),
-            processes.OwnSigterm(),
+            processes.RestoreSigterm(),
             timer,
             best,
             last,
         ],
     )
     with processes.together(trainer, folder), warnings.catch_warnings():
-        hide_what_is_meant()
+        ignore_expected_warnings()
         found = (kept / LAST).is_file() and training.epochs > 0
         begun = processes.agreed(trainer, kept.resolve() / LAST if found else None)
         if begun:
@@ -166,7 +177,7 @@ def fit(
     return Fitted(model, used, timer.time_elapsed(), _reason(patience, training.epochs, whole))
 
 
-def _reason(patience: Patience, epochs: int, whole: bool) -> str | None:
+def _reason(patience: ResumableEarlyStopping, epochs: int, whole: bool) -> str | None:
     """When and why training ended early, or None; `whole`: its last step was taken, whatever was decided after it."""
     when = f"in epoch {patience.stopped_epoch + 1} of {epochs}"
     if patience.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED and not whole:
@@ -216,8 +227,8 @@ def trainer_settings(config: Config, computer: Machine, folder: Path) -> dict[st
     }
 
 
-def hide_what_is_meant() -> None:
-    """Advice of Lightning and PyTorch that does not apply here; anything else is shown."""
+def ignore_expected_warnings() -> None:
+    """Silences warnings of Lightning and PyTorch that do not apply here; all others are shown."""
     for message in (
         ".*does not have many workers.*",  # the number is the user's, or one per core
         ".*Checkpoint directory .* exists and is not empty.*",

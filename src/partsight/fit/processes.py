@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import flag_override
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partsight import console, failure, seeds
+from partsight import console, failure, ranks
 from partsight.config import Config
 from partsight.errors import PartsightError
 from partsight.overrides import own_configs
@@ -87,7 +87,7 @@ def _from_first(trainer: Trainer, said: str) -> str:
         strategy.setup_environment()
     else:
         strategy.launcher.launch(strategy.setup_environment)  # starts those that are not there yet
-    if trainer.is_global_zero != seeds.is_first_process():
+    if trainer.is_global_zero != ranks.is_first_process():
         raise PartsightError(
             f"Lightning numbers this process {trainer.global_rank}, and its environment (RANK, SLURM_PROCID, "
             "NODE_RANK, LOCAL_RANK) says otherwise; start all processes in one way"
@@ -95,7 +95,7 @@ def _from_first(trainer: Trainer, said: str) -> str:
     return strategy.broadcast(said)
 
 
-class OwnSigterm(Callback):
+class RestoreSigterm(Callback):
     """SIGTERM ends a process at once, as it does without DDP.
 
     Lightning broadcasts it from within its signal handler; if another process is then waiting in another collective

@@ -52,7 +52,7 @@ def find(config: Config, computer: Machine, data: FoldData, start: Weights, fold
         callbacks=[test],
     )
     with warnings.catch_warnings():
-        fitting.hide_what_is_meant()
+        fitting.ignore_expected_warnings()
         trainer.fit(model, datamodule=data)
     return pd.DataFrame(test.points, columns=["step", "learning_rate", "loss", "smoothed"])
 

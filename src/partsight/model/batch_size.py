@@ -1,20 +1,18 @@
 """training.adjust_batch_size: the largest batch that fits the memory of the GPU, found by trying."""
 
 import dataclasses
-import os
 
 import torch
 from pytorch_lightning.utilities.memory import garbage_collection_cuda, is_oom_error
 
-from partsight import seeds
 from partsight.config import Config
 from partsight.data.info import DataInfo
 from partsight.errors import PartsightError
 from partsight.machine import Machine
 from partsight.model import loss, optimizer
 from partsight.model.classifier import Classifier
+from partsight.ranks import handed_down
 
-_HANDED_DOWN = "PARTSIGHT_BATCH_SIZE"
 _LEAST = 2  # BatchNorm needs two pictures
 
 
@@ -30,16 +28,10 @@ def adjusted(config: Config, computer: Machine, info: DataInfo) -> Config:
     asked = config.training
     if not asked.adjust_batch_size or asked.batch_size < _LEAST or computer.device == "cpu":
         return config
-    if seeds.is_first_process():
-        size = _largest(config, computer, info)
-        os.environ[_HANDED_DOWN] = str(size)  # Lightning's child processes inherit it
-    elif _HANDED_DOWN in os.environ:
-        size = int(os.environ[_HANDED_DOWN])
-    else:
-        raise PartsightError(
-            "training.adjust_batch_size: processes started from outside cannot agree on a size; "
-            "give training.batch_size"
-        )
+    refusal = (
+        "training.adjust_batch_size: processes started from outside cannot agree on a size; give training.batch_size"
+    )
+    size = handed_down("PARTSIGHT_BATCH_SIZE", lambda: _largest(config, computer, info), refusal)
     return dataclasses.replace(config, training=dataclasses.replace(config.training, batch_size=size))
 
 

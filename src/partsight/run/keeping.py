@@ -27,7 +27,7 @@ from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
 from partsight.interop.hydrogen_torch import outputs
 from partsight.interop.hydrogen_torch import report as hydrogen_torch
-from partsight.run.stage import Stage
+from partsight.run.context import RunContext
 from partsight.run_files import FACTS, FIGURES, PREDICTIONS, SETTINGS, TASK, TEST_FIGURES, TEST_PREDICTIONS, TIMING
 
 
@@ -36,10 +36,10 @@ def write_facts(folder: Path, tags: Mapping[str, str]) -> None:
     whole_file.write(folder / FACTS, yaml.safe_dump(dict(tags), allow_unicode=True))
 
 
-def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
+def write_inputs(context: RunContext, examples: Examples, divided: Division) -> None:
     """What is needed to run it again (settings with the drawn seed, folds, how a foreign yaml was read), and leaks."""
-    folder, track = stage.folder, stage.track
-    settings = yaml.safe_dump(dataclasses.asdict(stage.config), allow_unicode=True, sort_keys=False)
+    folder, track = context.folder, context.track
+    settings = yaml.safe_dump(dataclasses.asdict(context.config), allow_unicode=True, sort_keys=False)
     whole_file.write(folder / SETTINGS, settings)
     folds.write(examples, divided.fold, folder / "folds.csv")
     for name in (FACTS, SETTINGS, "folds.csv"):
@@ -54,12 +54,12 @@ def write_inputs(stage: Stage, examples: Examples, divided: Division) -> None:
     track.artifact(folder / "leaks.csv")
 
 
-def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) -> None:
+def write_result(context: RunContext, found: Result, curves: Curves, fitted: Fitted) -> None:
     """The predictions table, all figures, curves and the checkpoint that is the result."""
-    track = stage.track
+    track = context.track
     timing = {"fit_seconds": fitted.seconds, "train_images_per_second": curves.images_per_second}
-    (stage.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
-    for path in (*_write_tables(found, curves.table(), stage.folder), stage.folder / TIMING):
+    (context.folder / TIMING).write_text(yaml.safe_dump(timing), encoding="utf-8")
+    for path in (*_write_tables(found, curves.table(), context.folder), context.folder / TIMING):
         track.artifact(path)
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
@@ -67,13 +67,13 @@ def write_result(stage: Stage, found: Result, curves: Curves, fitted: Fitted) ->
         console.say(gap)
         track.tags({"roc_auc_classes": gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
-    metric = stage.config.prediction.metric
-    if stage.config.training.checkpoint == "best" and np.isnan(figures[metric]):
+    metric = context.config.prediction.metric
+    if context.config.training.checkpoint == "best" and np.isnan(figures[metric]):
         none_best = f"{metric} is not defined on the validation rows: the weights are those of the first evaluation"
         console.banner("NO EVALUATION IS THE BEST", none_best)
         track.tags({"no_best": none_best})
     track.figures(figures | timing)
-    if stage.config.tracking.checkpoint:
+    if context.config.tracking.checkpoint:
         track.artifact(fitted.checkpoint, "checkpoints")
 
 
@@ -95,46 +95,46 @@ def _write_tables(result: Result, history: pd.DataFrame, folder: Path) -> list[P
     return [*(folder / name for name in [PREDICTIONS, TASK, *tables]), confusion]
 
 
-def write_test_result(stage: Stage, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
+def write_test_result(context: RunContext, data: FoldData, table: pd.DataFrame, task: Task) -> pd.DataFrame | None:
     """The predictions table of the test rows; returns the figures of those with a label, None if there are none.
 
     In files of their own: whatever reads predictions.parquet may take all its rows for validation.
     """
-    predictions.write(table, stage.folder / TEST_PREDICTIONS)
+    predictions.write(table, context.folder / TEST_PREDICTIONS)
     labelled, figures = predictions.labelled(table), None
     if not labelled.empty:
         figures = summary.summarise(labelled, task)
-        figures.to_csv(stage.folder / TEST_FIGURES, index=False)
-    stage.track.artifact(stage.folder / TEST_PREDICTIONS)
+        figures.to_csv(context.folder / TEST_FIGURES, index=False)
+    context.track.artifact(context.folder / TEST_PREDICTIONS)
     if figures is not None:
-        stage.track.artifact(stage.folder / TEST_FIGURES)
+        context.track.artifact(context.folder / TEST_FIGURES)
         named = zip(figures["metric"], figures["value"], strict=True)
-        stage.track.figures({f"test_{name}": value for name, value in named})
+        context.track.figures({f"test_{name}": value for name, value in named})
         if gap := auc_gap(metrics.per_class(labelled, task)):
             console.say(f"Test rows: {gap}")
-            stage.track.tags({"test_roc_auc_classes": gap})
-    _export(stage, data, data.test_positions, table, task)
+            context.track.tags({"test_roc_auc_classes": gap})
+    _export(context, data, data.test_positions, table, task)
     return figures
 
 
-def write_hydrogen_files(stage: Stage, data: FoldData, found: Result, curves: Curves) -> None:
+def write_hydrogen_files(context: RunContext, data: FoldData, found: Result, curves: Curves) -> None:
     """Hydrogen Torch's files. The result is safe already: a table changed meanwhile only causes a warning and a tag."""
-    charts = stage.folder / "charts.json"
-    charts.write_text(outputs.charts(curves.table(), stage.config.prediction.metric), encoding="utf-8")
-    stage.track.artifact(charts)
-    _export(stage, data, data.validation_positions, found.predictions, found.task)
+    charts = context.folder / "charts.json"
+    charts.write_text(outputs.charts(curves.table(), context.config.prediction.metric), encoding="utf-8")
+    context.track.artifact(charts)
+    _export(context, data, data.validation_positions, found.predictions, found.task)
 
 
-def _export(stage: Stage, data: FoldData, positions: np.ndarray, table: pd.DataFrame, task: Task) -> None:
+def _export(context: RunContext, data: FoldData, positions: np.ndarray, table: pd.DataFrame, task: Task) -> None:
     name = f"{table['split'].iloc[0]}_predictions"
     try:
-        written = _write_hydrogen_predictions(stage.config, data.examples, positions, table, task, stage.folder)
+        written = _write_hydrogen_predictions(context.config, data.examples, positions, table, task, context.folder)
     except PartsightError as error:
         console.banner(f"NO {name}.csv", str(error))
-        stage.track.tags({name: str(error)})
+        context.track.tags({name: str(error)})
         return
     for path in written:
-        stage.track.artifact(path)
+        context.track.artifact(path)
 
 
 def _write_hydrogen_predictions(
@@ -161,20 +161,22 @@ def _write_hydrogen_predictions(
     return [csv, arrays]
 
 
-def write_scorer(stage: Stage, tags: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted) -> None:
+def write_scorer(
+    context: RunContext, tags: Mapping[str, str], found: Result, examples: Examples, fitted: Fitted
+) -> None:
     """The scorer, with a sample picture of each label. The result is safe already: a failure is a warning and a tag."""
-    if not stage.config.report.build_scoring_pipelines:
+    if not context.config.report.build_scoring_pipelines:
         return
     from partsight.serving import pack  # ONNX is needed only here
 
-    began, folder = time.monotonic(), stage.folder / "scorer"
+    began, folder = time.monotonic(), context.folder / "scorer"
     first_of_label = ~found.predictions["label"].astype(str).duplicated()
     samples = [examples.folder / image for image in found.predictions["image"][first_of_label]]
     try:
         pack.pack(fitted.checkpoint, folder, samples, tags)
-        stage.track.model("scorer", folder)
-        stage.track.figures({"scorer_seconds": time.monotonic() - began})
+        context.track.model("scorer", folder)
+        context.track.figures({"scorer_seconds": time.monotonic() - began})
     except Exception as error:  # whatever it is, it comes after the result
         console.banner("NO SCORER", str(error))
         with suppress(PartsightError):  # the store may be what failed
-            stage.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"})
+            context.track.tags({"scorer": f"failed: {type(error).__name__}: {error}"})

@@ -19,7 +19,7 @@ from partsight.insight.run_page import run_page
 from partsight.insight.style import save
 from partsight.model import heatmaps
 from partsight.model.classifier import Classifier
-from partsight.run.stage import Stage
+from partsight.run.context import RunContext
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RunFacts:
 
 
 def write(
-    stage: Stage,
+    context: RunContext,
     about: RunFacts,
     result: Result,
     test: pd.DataFrame | None,
@@ -46,8 +46,8 @@ def write(
 
     A part that fails gives a banner and a tag `report`; the rest is still made.
     """
-    config, track, title = stage.config, stage.track, stage.title
-    began, pictures = time.monotonic(), stage.folder / "pictures"
+    config, track, title = context.config, context.track, context.title
+    began, pictures = time.monotonic(), context.folder / "pictures"
     failures: list[str] = []
     if config.report.pictures:
         with _going_on("pictures", failures):
@@ -76,8 +76,8 @@ def write(
             facts=about.tags,
             pictures=pictures,
         )
-        (stage.folder / "report.html").write_text(page, encoding="utf-8")
-        track.artifact(stage.folder / "report.html")
+        (context.folder / "report.html").write_text(page, encoding="utf-8")
+        track.artifact(context.folder / "report.html")
     with _going_on("in MLflow", failures):
         if pictures.is_dir():
             track.artifact(pictures)

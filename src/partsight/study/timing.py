@@ -10,15 +10,16 @@ import numpy as np
 import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from torch import Tensor
 
 from partsight import console, machine, memory
+from partsight.bench import steps
 from partsight.config import Config
+from partsight.data.dataset import Batch
 from partsight.data.info import DataInfo
 from partsight.machine import Machine
-from partsight.model import loss, optimizer
+from partsight.model import loss
 from partsight.model.classifier import Classifier
-from partsight.run.stage import run_name
+from partsight.run.context import run_name
 from partsight.sweep.parent import parent_of
 from partsight.tracking.run import tracked
 
@@ -76,27 +77,18 @@ def measure(config: Config, computer: Machine) -> dict[str, float]:
 
     def answer() -> None:
         with torch.inference_mode(), inference_precision:
-            loss.probabilities(INFO.output, model(_on(pictures, computer)).float()).cpu()
+            loss.probabilities(INFO.output, model(pictures.to(computer.device).permute(0, 3, 1, 2)).float()).cpu()
 
     model.eval()
     answers = _timed(answer, computer)
     inference_memory = _peak_memory(computer) - before
     _forget_peak(computer)
-    model.train()
-    stepper = optimizer.create(model, config.training)
+    step = steps.training_step(model, config, computer)
     targets = (torch.arange(size) % 2).float().unsqueeze(1).to(computer.device)
-
-    def step() -> None:
-        with computer.autocast():
-            logits = model(_on(pictures, computer)).float()
-        losses = loss.training_losses(model.loss, INFO.output, logits, targets, 0.0, None)
-        losses.mean().backward()  # type: ignore[no-untyped-call]
-        stepper.step()
-        stepper.zero_grad()
-
-    steps = _timed(step, computer)
+    positions = torch.arange(size)
+    passes = _timed(lambda: step(Batch(pictures.to(computer.device), targets, positions)), computer)
     return {
-        "train_images_per_second": size / float(np.median(steps)),
+        "train_images_per_second": size / float(np.median(passes)),
         "inference_images_per_second": size / float(np.median(answers)),
         "p50_ms": 1000 * float(np.quantile(answers, 0.5)),
         "p95_ms": 1000 * float(np.quantile(answers, 0.95)),
@@ -119,10 +111,6 @@ def _timed(once: Callable[[], None], computer: Machine) -> list[float]:
         _wait(computer)
         seconds.append(time.perf_counter() - began)
     return seconds
-
-
-def _on(pictures: Tensor, computer: Machine) -> Tensor:
-    return pictures.to(computer.device).permute(0, 3, 1, 2)
 
 
 def _wait(computer: Machine) -> None:

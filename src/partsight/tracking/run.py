@@ -40,11 +40,11 @@ class TrackedRun:
 
     client: MlflowClient
     id: str
-    told: frozenset[tuple[str, int]] = frozenset()
+    known_points: frozenset[tuple[str, int]] = frozenset()
     """(series, step) of the points that a resumed run has already."""
     logged: frozenset[str] = frozenset()
     """Parameters that a resumed run has already. MLflow never changes one."""
-    whole: Callable[[], AbstractContextManager[None]] = nullcontext
+    uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext
     """Wraps a call that writes to the store: SIGTERM and Ctrl-C wait for its end."""
     unsent: list[Metric] = field(default_factory=list)
     """Points that the store has not taken yet."""
@@ -52,12 +52,12 @@ class TrackedRun:
     def parameters(self, settings: Mapping[str, Any]) -> None:
         """Settings under their config keys."""
         params = [Param(key, as_parameter(value)) for key, value in settings.items() if key not in self.logged]
-        with self._telling():
+        with self._store_errors_explained():
             self.client.log_batch(self.id, params=params)
 
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Facts about the run."""
-        with self._telling():
+        with self._store_errors_explained():
             self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def points(self, points: Sequence[Point]) -> None:
@@ -68,7 +68,7 @@ class TrackedRun:
         """
         now, waited = int(time.time() * 1000), bool(self.unsent)
         self.unsent.extend(
-            Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.told
+            Metric(p.series, p.value, now, p.step) for p in points if (p.series, p.step) not in self.known_points
         )
         try:
             with store.few_retries():
@@ -85,7 +85,7 @@ class TrackedRun:
                 )
 
     def _send(self) -> None:
-        with self.whole():
+        with self.uninterrupted():
             self.client.log_batch(self.id, metrics=self.unsent)
         self.unsent.clear()
 
@@ -93,12 +93,12 @@ class TrackedRun:
         """Final figures; those that are undefined, without a finite value, are left out."""
         now = int(time.time() * 1000)
         metrics = [Metric(name, float(value), now, 0) for name, value in figures.items() if math.isfinite(value)]
-        with self._telling():
+        with self._store_errors_explained():
             self.client.log_batch(self.id, metrics=metrics)
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """A file, or all files of a folder."""
-        with self._telling(wait=False):
+        with self._store_errors_explained(wait=False):
             if path.is_dir():
                 self.client.log_artifacts(self.id, str(path), folder or path.name)
             else:
@@ -106,7 +106,7 @@ class TrackedRun:
 
     def model(self, name: str, folder: Path) -> None:
         """A folder with an MLmodel file as a model of this run: `runs:/<run>/<name>`."""
-        with self._telling():
+        with self._store_errors_explained():
             experiment = self.client.get_run(self.id).info.experiment_id
             logged = self.client.create_logged_model(experiment, name=name, source_run_id=self.id)
             try:
@@ -134,13 +134,13 @@ class TrackedRun:
                 console.say(f"Run {self.id} could not be marked {status} in MLflow ({_short(error)}). {_AGAIN}")
 
     @contextmanager
-    def _telling(self, wait: bool = True) -> Iterator[None]:
+    def _store_errors_explained(self, wait: bool = True) -> Iterator[None]:
         """Wraps a call: if the store is unreachable, the error says how the run gets there later.
 
         Of any kind: where files go straight to S3 and the like, errors are those of that service's own library.
         """
         try:
-            with self.whole() if wait else nullcontext():
+            with self.uninterrupted() if wait else nullcontext():
                 yield
         except Exception as error:
             raise PartsightError(f"Could not write run {self.id} to MLflow ({_short(error)}). {_AGAIN}") from error
@@ -170,11 +170,11 @@ def tracked(
         with signals:
             with signals.wait():
                 if interrupted:
-                    run = _reopened(TrackedRun(client, interrupted, whole=signals.wait), tags)
+                    run = _reopened(TrackedRun(client, interrupted, uninterrupted=signals.wait), tags)
                 else:
                     with store.refusals_told(tracking):
                         created = client.create_run(experiment, run_name=name[: store.LONGEST_NAME], tags=tags)
-                    run = TrackedRun(client, created.info.run_id, whole=signals.wait)
+                    run = TrackedRun(client, created.info.run_id, uninterrupted=signals.wait)
             yield run
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -200,12 +200,12 @@ def tracked(
 
 def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
     stored = run.client.get_run(run.id).data
-    told = {(name, point.step) for name in stored.metrics for point in run.client.get_metric_history(run.id, name)}
+    known = {(name, point.step) for name in stored.metrics for point in run.client.get_metric_history(run.id, name)}
     for ended in {"error", "pruned"} & stored.tags.keys():  # how it ended before is not how it ends now
         run.client.delete_tag(run.id, ended)
     run.tags(tags)
     run.client.update_run(run.id, status="RUNNING")
-    return replace(run, told=frozenset(told), logged=frozenset(stored.params))
+    return replace(run, known_points=frozenset(known), logged=frozenset(stored.params))
 
 
 class _Signals:

@@ -30,7 +30,8 @@ _FEW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "
 def few_retries() -> Iterator[None]:
     """Within it, a server that does not answer is given up after seconds; MLflow itself retries for minutes.
 
-    For errors that the user can fix at once, and for what is sent again later. What is sent only once is worth minutes.
+    For errors that the user can fix at once, and for what is sent again later. Data that is sent only once may take
+    minutes.
     """
     lower = {name: value for name, value in _FEW.items() if name not in os.environ}
     os.environ.update(lower)

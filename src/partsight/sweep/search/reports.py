@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partsight import console, seeds
+from partsight import console, ranks
 from partsight.config import Config
 from partsight.errors import Pruned
 from partsight.fit.curves import Curves
@@ -21,7 +21,7 @@ def callbacks(folder: Path, config: Config) -> list[Callback]:
     found = trial.of_run(folder)
     if found is None:
         return []
-    return [Reports(found if seeds.is_first_process() else None, folder, config)]
+    return [Reports(found if ranks.is_first_process() else None, folder, config)]
 
 
 class Reports(Callback):
