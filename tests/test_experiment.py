@@ -472,6 +472,27 @@ def test_a_store_that_refuses_the_pictures_does_not_lose_the_run(
     assert "No space left on device" in only.data.tags["report"]
 
 
+def test_a_disk_that_is_full_when_the_result_is_written_says_where_and_how_the_run_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"data.root={pictures}", "training.epochs=1", "resume=auto", "rerun=false", "seed=3"]
+
+    def full(table: pd.DataFrame, path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(predictions, "write", full)
+        with pytest.raises(SystemExit):
+            run(tmp_path, *settings)
+    said = capsys.readouterr().err
+    assert "predictions.parquet: cannot be written: No space left on device. Make room. The same command goes" in said
+    (only,) = mlflow_runs(tmp_path)
+    assert only.info.status == "FAILED"
+    assert figures_of(run(tmp_path, *settings))
+    (only,) = mlflow_runs(tmp_path)
+    assert (only.info.status, only.data.tags["resumed"]) == ("FINISHED", "1")
+
+
 def test_heat_maps_that_fail_leave_the_other_pictures(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ def run(config: Config) -> float:
         tags |= earlier.place(folder) | trial.tags(folder)
         keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
         with (
-            earlier.told_if_stopped(config, drawn, in_sweep=parent is not None),
+            earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None),
             tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track,
         ):
             context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)

@@ -1,5 +1,6 @@
 """A run that has been made before is not made again; one that was interrupted goes on as if it never had been."""
 
+import errno
 import json
 import random
 import shutil
@@ -21,6 +22,7 @@ from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
 from partsight.config import Config, TrainerConfig
 from partsight.data.datamodule import FoldData
+from partsight.errors import PartsightError
 from partsight.fit import processes
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
@@ -451,6 +453,11 @@ def test_two_processes_go_on_together(
 def test_how_a_stopped_run_goes_on_is_said(
     changes: dict[str, Any], drawn: bool, in_sweep: bool, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(Config(seed=7, **changes), drawn, in_sweep):
+    config = Config(seed=7, **changes)
+    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
         raise KeyboardInterrupt
     assert said in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
+        raise OSError(errno.ENOSPC, "as another library says it")
+    assert str(raised.value).startswith("run: cannot be written: No space left on device. Make room. ")
+    assert said in str(raised.value)

@@ -124,6 +124,7 @@ def test_one_parent_in_mlflow_whose_children_are_named_by_variant(made: Path) ->
     parents = [run for run in runs if run.data.tags.get("kind") == "study"]
     assert [run.info.run_name for run in parents] == ["study rates (own)"]  # however often it was started
     assert parents[0].info.status == "FAILED"
+    assert parents[0].data.tags["error"] == "runs without a result: empty; empty, repeat 1"
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
     assert {run.info.run_name for run in children} >= {"slow", "slow, repeat 1", "fast", "fast, repeat 1"}
 

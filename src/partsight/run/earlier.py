@@ -5,6 +5,7 @@ machine it uses; its checkpoints are in that folder.
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from partsight import console, failure
 from partsight.config import Config, flat
+from partsight.errors import PartsightError
 from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
@@ -67,21 +69,33 @@ def place(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def told_if_stopped(config: Config, drawn: bool, in_sweep: bool) -> Iterator[None]:
-    """Around a run: says how it goes on if Ctrl-C or a signal ends it. drawn: the command gives no seed."""
+def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> Iterator[None]:
+    """Around a run: says how it goes on if Ctrl-C, a signal or a full disk ends it. drawn: the command gives no seed.
+
+    Raises:
+        PartsightError: a disk is full.
+    """
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if config.resume == "never":
-            how = "The same command begins anew"
-        elif drawn and in_sweep:
-            how = "The same command starts this job anew, with another seed"
-        else:
-            command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
-            first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
-            how = f"{command}{first} goes on from the end of the last whole epoch"
-        console.say(f"Stopped. {how}")
+        console.say(f"Stopped. {_how_it_goes_on(config, drawn, in_sweep)}")
         raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = f"cannot be written: {os.strerror(error.errno)}"
+        how = _how_it_goes_on(config, drawn, in_sweep)
+        raise PartsightError(f"{error.filename or folder}: {reason}. Make room. {how}") from error
+
+
+def _how_it_goes_on(config: Config, drawn: bool, in_sweep: bool) -> str:
+    if config.resume == "never":
+        return "The same command begins anew"
+    if drawn and in_sweep:
+        return "The same command starts this job anew, with another seed"
+    command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
+    first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
+    return f"{command}{first} goes on from the end of the last whole epoch"
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
 def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     """The study's one MLflow run, reopened if it is in its experiment; jobs find it by a file in their parent folder.
 
-    Ends FINISHED when every run has a result, else FAILED; KILLED by Ctrl-C and SIGTERM.
+    Ends FINISHED when every run has a result, else FAILED, with the tag `error`; KILLED by Ctrl-C and SIGTERM.
     """
     tracking = plan.runs[0].config.tracking
     client, experiment = store.prepare(tracking)
@@ -165,16 +165,22 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
             )
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
+    if "error" in client.get_run(found.run_id).data.tags:  # how it ended before is not how it ends now
+        client.delete_tag(found.run_id, "error")
     exit_on_signals()
-    status = "KILLED"
+    status, why = "KILLED", ""
     try:
         yield client, found.run_id
-        status = "FAILED" if plan.missing else "FINISHED"
-    except Exception:
-        status = "FAILED"
+        status = "FINISHED"
+        if plan.missing:
+            status, why = "FAILED", f"runs without a result: {'; '.join(run.title for run in plan.missing)}"
+    except Exception as error:
+        status, why = "FAILED", f"{type(error).__name__}: {error}"
         raise
     finally:
         with store_errors_reported(plan.folder), store.few_retries() if status == "KILLED" else nullcontext():
+            if why:
+                client.set_tag(found.run_id, "error", why)
             client.set_terminated(found.run_id, status)
             end_left_open(client, found.run_id, [run.folder for run in plan.runs])
             if plan.study.kind == "time":  # what measures has no folder to go on from: it begins anew, as another run
