@@ -136,10 +136,10 @@ def test_the_model_alone_steps_as_often_as_the_run(config: Callable[..., Config]
     batch = Batch(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4, 1), torch.arange(4))
     model = Classifier(settings, timing.INFO)
     weight = next(model.head.parameters())
-    step = steps.training_step(model, batch, settings, Machine("cpu", "a processor", "32-true", 1, 1))
+    step = steps.training_step(model, settings, Machine("cpu", "a processor", "32-true", 1, 1))
     moved = []
     for _ in range(6):
         before = weight.detach().clone()
-        step()
+        step(batch)
         moved.append(not torch.equal(weight, before))
     assert moved == [False, False, True] * 2
