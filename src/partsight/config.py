@@ -271,7 +271,7 @@ class TrainerConfig:
     """What a run computes on, in the words of Lightning's Trainer."""
 
     accelerator: str = one_of("auto", "cpu", "gpu")
-    """auto: a GPU if there is one. gpu and cuda are the same."""
+    """auto: a GPU if there is one, else the processor. gpu: an error if there is none."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""
     strategy: str = "auto"

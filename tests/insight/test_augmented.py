@@ -35,3 +35,16 @@ def test_the_sheet_shows_what_training_sees(
     for epoch, (picture, caption) in enumerate(shown[0].pictures[1:]):
         assert caption == f"epoch {epoch}"
         assert np.array_equal(picture, trained[0, epoch].pictures)
+
+
+def test_only_training_rows_are_on_it(
+    tmp_path: Path, config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path / "parts" / "train", {"good": 2, "bad": 2})
+    tree(tmp_path / "parts" / "test", {"good": 2, "bad": 2})
+    shown: list[Panels] = []
+    monkeypatch.setattr(augmented, "panel_sheet", lambda lines, columns: shown.extend(lines))
+    settings = config("usecase=custom", f"data.root={tmp_path / 'parts'}", "seed=3")
+    augmented.augmentation_sheet(table.read(settings), settings, number=3, epochs=1)
+    assert len(shown) == 3
+    assert all("train/" in line.heading for line in shown)

@@ -182,6 +182,7 @@ def test_the_map_of_tokens_shows_a_place_where_it_is(
         ("levit_128s", 96, 320, (2, 5)),  # halves without a convolution
         ("levit_128s", 64, 96, (1, 2)),
         ("levit_128s", 64, 64, (1, 1)),
+        ("coat_lite_tiny", 64, 96, (2, 3)),  # a class token for each stage
         ("pit_ti_distilled_224", 64, 96, (2, 3)),  # its features are its two prefix tokens alone
     ],
 )

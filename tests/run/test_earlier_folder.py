@@ -160,6 +160,33 @@ def test_a_run_that_is_made_again_waits_for_the_same_run_and_is_waited_for(
     assert begun.is_set()
 
 
+def test_a_run_at_work_is_waited_for_though_its_command_names_the_store_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    own, beside = (
+        Config(seed=1, tracking=TrackingConfig(uri=f"sqlite:///{folder / 'mlflow.db'}", experiment="parts"))
+        for folder in (tmp_path, tmp_path / "link")
+    )
+    client, experiment = store.prepare(own.tracking)
+    found = list[Earlier | None]()
+
+    def second() -> None:
+        with earlier.claimed(beside, "89ab", tmp_path / "second", drawn=False) as known:
+            found.append(known)
+
+    thread = threading.Thread(target=second)
+    with earlier.claimed(own, "89ab", tmp_path / "first", drawn=False):
+        (tmp_path / "first").mkdir()
+        (tmp_path / "first" / "facts.yaml").write_text("identity: 89ab\n")
+        tags = {"identity": "89ab", "folder": str(tmp_path / "first"), "host": platform.node()}
+        run = client.create_run(experiment, tags=tags).info.run_id
+        thread.start()
+        thread.join(2)
+        assert thread.is_alive()
+        client.set_terminated(run, "FINISHED")
+    thread.join(10)
+    assert [(known.id, known.finished) for known in found if known] == [(run, True)]
+
+
 def test_two_runs_in_one_folder_wait_for_each_other(tmp_path: Path) -> None:
     config, begun = Config(rerun=True), threading.Event()
 

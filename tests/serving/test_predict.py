@@ -293,6 +293,7 @@ def test_a_picture_of_too_many_pixels_is_refused_from_its_header(
     (tmp_path / "new").mkdir()
     Image.fromarray(noise(1, 40, 50)).save(tmp_path / "new" / "large.png")
     monkeypatch.setattr("partsight.data.pictures.MOST_PIXELS", 1999)
+    monkeypatch.setattr("partsight.data.pictures.decode", lambda *_: pytest.fail("it was decoded"))
     assert "more than the 1,999 pixels that are allowed" in refusal(capsys, checkpoint, tmp_path / "new")
 
 

@@ -54,6 +54,17 @@ def test_training_is_timed_as_the_settings_compile_it(
     assert asked == [{"mode": "default", "dynamic": False}]
 
 
+def test_every_pass_of_training_has_its_optimizer_step(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = list[int]()
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_, **__: passes.append(1))
+    small = ["usecase=casting", "backbone=test_resnet", "image.height=32", "image.width=32", "trainer=cpu"]
+    given = config(*small, "training.grad_accumulation=4")
+    timing.measure(given, machine.resolve(given.trainer))
+    assert len(passes) >= timing.WARM_UP + timing.FEWEST
+
+
 @pytest.mark.slow
 def test_memory_is_that_of_passes_and_not_of_the_making(config: Callable[..., Config]) -> None:
     """timm makes VGG16 with 119 million parameters, 478 MB, of a head that ours takes the place of."""

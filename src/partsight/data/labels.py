@@ -107,9 +107,12 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
 def alike(classes: Sequence[str]) -> str | None:
     """Remark on classes whose names differ only in blanks or case, which is seldom meant."""
     names = pd.Series(list(classes), dtype=object)
-    spelt = names.str.split().str.join(" ").str.casefold()
-    same = [" and ".join(map(repr, group)) for _, group in names.groupby(spelt) if len(group) > 1]
+    same = [" and ".join(map(repr, group)) for _, group in names.groupby(names.map(_spelt)) if len(group) > 1]
     return f"{'; '.join(same)} differ only in blanks or case and count as different classes" if same else None
+
+
+def _spelt(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:
@@ -195,7 +198,9 @@ def _negative_positive(classes: list[str], positive: str | None) -> list[str]:
 
 def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series, classes: list[str]) -> None:
     if strange.any():
-        near = alike([*classes, *sorted(set(labels[strange].explode()) - set(classes))])
+        strangers = sorted(set(labels[strange].explode()) - set(classes))
+        shared = set(map(_spelt, classes)) & set(map(_spelt, strangers))
+        near = alike([name for name in (*classes, *strangers) if _spelt(name) in shared])
         splits = " and ".join(dict.fromkeys(frame.loc[strange, "split"]))
         raise PartsightError(
             f"The {splits} rows hold classes that no training row has: {named_rows(frame.loc[strange, 'row'])}, "

@@ -13,7 +13,8 @@ def difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     """Two-sided p value of no difference in accuracy on the same examples.
 
     first, second: (N,) how many of a model's repeats decided the example right. Both must be of equally many repeats:
-        the shares of fewer are more often all 1, which makes the differences one-sided.
+        the shares of fewer are more often all 1, which makes the differences one-sided. An example
+        that both decided more often than others weighs more.
 
     Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
     is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one

@@ -14,7 +14,7 @@ def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epoc
     """One line per picture: as it is stored, then as training sees it in each of `epochs` epochs.
 
     Args:
-        examples: rows from all over the table are shown.
+        examples: training rows from all over the table are shown.
         config: augmentation.train, image.channels, seed and repeat.
         number: of pictures.
         epochs: of each.
@@ -22,8 +22,9 @@ def augmentation_sheet(examples: Examples, config: Config, number: int = 3, epoc
     compose = augmentation.pipeline(config.augmentation.train)
     seed = seeds.run_seed(config) if config.seed >= 0 else 0  # of a seed still to be drawn nothing is known
     lines = []
-    for position in spread(len(examples), number):
-        row = examples.frame.iloc[position]
+    trained = examples.frame[examples.frame["split"] == "train"]
+    for position in spread(len(trained), number):
+        row = trained.iloc[position]
         try:
             stored = pictures.read(examples.folder / row["image"], config.image.channels)
         except PartsightError as error:

@@ -149,7 +149,7 @@ def _layout(output: Tensor, grids: set[tuple[int, int]], prefix: int, width: int
 
 def _prefix(net: Any) -> int:
     """Tokens before those of positions: class, distillation, registers. Some of timm's models only hold them."""
-    held = getattr(net, "cls_token", None)
+    held = getattr(net, "cls_token", getattr(net, "cls_token4", None))  # CoaT has one for each stage
     return int(getattr(net, "num_prefix_tokens", 0 if held is None else held.shape[1]))
 
 

@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.tracking.run import as_parameter
 from partsight.turns import turn
+
+WAITING = "Another process is already running this experiment; waiting until it ends"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def claimed(
     run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
-        _take(held, run, "Another process is already running this experiment; waiting until it ends", others)
+        _take(held, run, WAITING, others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
@@ -157,8 +159,18 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
                 "separate run starts here. If that run has died, end it in MLflow and repeat this command to resume it."
             )
             continue
-        return _earlier(run)
+        return _earlier(_ended(client, run, identity))
     return None
+
+
+def _ended(client: MlflowClient, run: Run, identity: str) -> Run:
+    """The run as it ends. It may still be at work, if its command names the store by another address than this one."""
+    folder = Path(run.data.tags["folder"])
+    if run.info.status != "RUNNING" or _identity(folder) != identity:
+        return run
+    with suppress(OSError), turn(_lock(str(folder)), WAITING):
+        pass
+    return client.get_run(run.info.run_id)
 
 
 def _earlier(run: Run) -> Earlier:

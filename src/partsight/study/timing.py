@@ -1,6 +1,7 @@
 """How fast a model trains and predicts, and the memory it takes: on noise, in its own process, without a data set."""
 
 import contextlib
+import dataclasses
 import re
 import time
 from collections.abc import Callable
@@ -83,7 +84,8 @@ def measure(config: Config, computer: Machine) -> dict[str, float]:
     answers = _timed(answer, computer)
     inference_memory = _peak_memory(computer) - before
     _forget_peak(computer)
-    step = steps.training_step(model, config, computer)
+    each = dataclasses.replace(config, training=dataclasses.replace(config.training, grad_accumulation=1))
+    step = steps.training_step(model, each, computer)  # every pass has its optimizer step
     targets = (torch.arange(size) % 2).float().unsqueeze(1).to(computer.device)
     positions = torch.arange(size)
     passes = _timed(lambda: step(Batch(pictures.to(computer.device), targets, positions)), computer)
