@@ -3,7 +3,7 @@ import pytest
 
 from partsight.evaluation.intervals import wilson
 from partsight.evaluation.task import PredictionsError, Task
-from partsight.evaluation.thresholds import escape_overkill, goodness, sweep
+from partsight.evaluation.thresholds import escape_overkill, goodness, steps, sweep
 
 ONE_GOOD = Task(("ok", "scratch", "dent"), "softmax", good_classes=("ok",))
 
@@ -157,3 +157,24 @@ def test_a_sure_bad_part_can_still_be_held_back(make_table):
     last = sweep(make_table(task, [1.0, 0.4], [0, 1]), task).iloc[-1]
     assert last["threshold"] > 1
     assert last["escapes"] == 0
+
+
+def test_steps_hold_the_rates_of_every_threshold_also_of_those_another_beats(make_table):
+    task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
+    scores = np.append(np.random.default_rng(0).random(299) ** 3, np.nextafter(0.9, 0))
+    labels = np.arange(300) % 2
+    drawn = steps(make_table(task, scores, labels), task, also=[0.12345])
+    assert drawn["threshold"].is_unique
+    for threshold in [*np.arange(201) / 200, 0.12345]:
+        step = drawn.iloc[np.searchsorted(drawn["threshold"], threshold)]
+        assert step["escapes"] == (scores[labels == 0] >= threshold).sum()
+        assert step["overkills"] == (scores[labels == 1] < threshold).sum()
+    assert list(drawn) == list(sweep(make_table(task, scores, labels), task))
+
+
+def test_steps_of_many_rows_stay_few_and_end_where_none_ships(make_table):
+    task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
+    drawn = steps(make_table(task, np.append(np.random.default_rng(0).random(9999), 1.0), np.arange(10000) % 2), task)
+    assert len(drawn) <= 2002
+    assert drawn.iloc[-1][["escapes", "overkills"]].tolist() == [0, 5000]
+    assert drawn.iloc[-1]["threshold"] == np.nextafter(1.0, 2.0)

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from partsight.evaluation import thresholds
 from partsight.evaluation.task import Task
 from partsight.insight import charts, style
 from partsight.insight.confusion import confusion_chart
@@ -274,9 +275,19 @@ def test_escape_and_overkill_at_the_chosen_threshold_are_in_the_caption() -> Non
     assert_inside(figure)
 
 
-def test_a_threshold_that_was_not_computed_gets_no_rates_of_its_own() -> None:
-    caption = next(t for t in texts(charts.escape_overkill_chart(sweep(), 0.52, "t")) if "chosen" in t)
-    assert "chosen threshold 0.52; at 0.5, the nearest computed: escape" in " ".join(caption.split())
+def test_the_rates_are_drawn_as_steps_and_a_threshold_has_those_of_its_step() -> None:
+    """A straight line from 100% at 0 to 0% at 0.47 would say 33% at 0.2, where all four bad parts still ship."""
+    task = Task(("bad", "ok"), "binary", positive_class="ok", good_classes=("ok",))
+    table = pd.DataFrame({"label": ["bad"] * 4 + ["ok"], "prob_ok": [0.45, 0.46, 0.46, 0.46, 0.8], "row": range(5)})
+    table = table.assign(prob_bad=1 - table["prob_ok"], prediction=["bad"] * 4 + ["ok"])
+    figure = charts.escape_overkill_chart(thresholds.steps(table, task), 0.2, "t")
+    assert any("chosen threshold 0.2: escape 100.00%" in text for text in texts(figure))
+    escape, overkill, _ = figure.axes[0].lines
+    assert escape.get_drawstyle() == overkill.get_drawstyle() == "steps-pre"
+    assert escape.get_xdata() == pytest.approx([0, 0.45, 0.46, 0.8, 1])
+    assert escape.get_ydata() == pytest.approx([1, 1, 0.75, 0, 0])
+    between = next(t for t in texts(charts.escape_overkill_chart(sweep(), 0.52, "t")) if "chosen" in t)
+    assert "chosen threshold 0.52: escape 9.00%" in between
 
 
 def test_without_bad_parts_the_escape_rate_says_so() -> None:

@@ -16,6 +16,8 @@ from partsight.evaluation.scored import scored
 from partsight.evaluation.task import PredictionsError, Task
 
 MOST_POINTS = 201
+STEPS = 2000
+"""Places from 0 to 1 at which `steps` puts a change: a chart has fewer pixels."""
 
 
 def escape_overkill(table: pd.DataFrame, task: Task) -> pd.DataFrame:
@@ -59,16 +61,35 @@ def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     as the threshold in use, are always included.
     Raises PredictionsError if the task names no good classes.
     """
-    given = scored(table, task)
-    scores, bad = goodness(table, task), _any_bad(given.targets, task)
+    thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(goodness(table, task))), also]))
+    every = _rates(table, task, thresholds)
+    kept = _worth_choosing(every["escapes"].to_numpy(), every["overkills"].to_numpy())
+    return every.iloc[np.union1d(kept, np.searchsorted(thresholds, also))].reset_index(drop=True)
+
+
+def steps(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
+    """Both rates as the step functions of the threshold that they are, to be drawn; columns as in `sweep`, rising.
+
+    A row holds from above the threshold of the row before up to and including its own. The first threshold is 0; at the
+    last, 1 or just above, none ships. A change at a goodness is put at the last multiple of 1/2000 before it, so that
+    many parts make few rows; at such multiples, and at those in `also`, the rates are exact.
+    Raises PredictionsError if the task names no good classes.
+    """
+    scores = goodness(table, task)
+    changes = np.minimum(np.floor(STEPS * scores) / STEPS, scores)  # the product may be rounded up
+    last = max(1.0, float(np.nextafter(scores.max(initial=0.0), 2.0)))
+    return _rates(table, task, np.unique(np.concatenate([[0.0, last], changes, also])))
+
+
+def _rates(table: pd.DataFrame, task: Task, thresholds: NDArray[np.float64]) -> pd.DataFrame:
+    """The columns of `sweep` at each of the thresholds."""
+    scores, bad = goodness(table, task), _any_bad(scored(table, task).targets, task)
     bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
-    thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(scores)), also]))
     escapes = len(bad_scores) - np.searchsorted(bad_scores, thresholds, side="left")
     overkills = np.searchsorted(good_scores, thresholds, side="left")
-    kept = np.union1d(_worth_choosing(escapes, overkills), np.searchsorted(thresholds, also))
     rows = [
         (threshold, *_rate(int(missed), len(bad_scores)), *_rate(int(lost), len(good_scores)))
-        for threshold, missed, lost in zip(thresholds[kept], escapes[kept], overkills[kept], strict=True)
+        for threshold, missed, lost in zip(thresholds, escapes, overkills, strict=True)
     ]
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
     overkill = ["overkills", "good", "overkill_rate", "overkill_low", "overkill_high"]

@@ -163,41 +163,38 @@ def _count_ticks(top: float) -> list[float]:
 # Escape and overkill --------------------------------------------------------------------------------------------------
 
 
-def escape_overkill_chart(sweep: pd.DataFrame, chosen: float | None, title: str) -> Figure:
+def escape_overkill_chart(steps: pd.DataFrame, chosen: float | None, title: str) -> Figure:
     """Both rates against the threshold on P(good): a part whose P(good) reaches the threshold is called good.
 
-    sweep: columns `threshold`, `escape_rate`, `escape_low`, `escape_high`, `overkill_rate`, `overkill_low`,
-        `overkill_high`, rates in [0, 1]. The square-root scale shows both a tenth of a percent and zero.
-    chosen: the threshold in use; the caption gives its rates, or those of the nearest threshold in the table.
+    steps: columns `threshold`, rising, `escape_rate`, `escape_low`, `escape_high`, `overkill_rate`, `overkill_low`,
+        `overkill_high`, rates in [0, 1]; a row holds above the threshold of the row before, up to its own
+        (`thresholds.steps`). The square-root scale shows both a tenth of a percent and zero.
+    chosen: the threshold in use; the caption gives its rates.
     """
     figure = style.new_figure(8.6, 5.4)
     axes = figure.subplots()
     style.dress(axes)
-    sweep = sweep.sort_values("threshold", kind="stable")
-    threshold = sweep["threshold"].to_numpy(np.float64)
-    # Between distant thresholds the line is a guess: dots show the computed points.
-    dots = "o" if len(threshold) <= 40 else ""
+    threshold = steps["threshold"].to_numpy(np.float64)
     for name, colour, dashes in [("escape", style.WRONG, "-"), ("overkill", style.BLUE, "--")]:
-        rate, low, high = (sweep[f"{name}_{part}"].to_numpy(np.float64) for part in ("rate", "low", "high"))
+        rate, low, high = (steps[f"{name}_{part}"].to_numpy(np.float64) for part in ("rate", "low", "high"))
         meaning = "bad parts called good" if name == "escape" else "good parts called bad"
         known = "" if np.isfinite(rate).any() else ": no points"
-        axes.fill_between(threshold, low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.fill_between(threshold, low, high, step="pre", color=colour, alpha=0.16, linewidth=0)
         legend = f"{name} rate ({meaning}){known}"
         axes.plot(
             *(threshold, rate),
             color=colour,
             linewidth=2.0,
             linestyle=dashes,
-            marker=dots,
-            markersize=4.5,
+            drawstyle="steps-pre",
             label=legend,
             clip_on=False,
         )
     _rate_axis(axes)
-    caption = f"bands: intervals{'; dots: thresholds that were computed' if dots else ''}"
+    caption = "bands: intervals"
     if chosen is not None:
         axes.axvline(chosen, color=style.INK, linewidth=1.2, linestyle=":")
-        caption = f"{_chosen_rates(sweep, chosen)} · {caption}"
+        caption = f"{_chosen_rates(steps, chosen)} · {caption}"
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
@@ -223,15 +220,12 @@ def _rate_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter("{x:.2g}")
 
 
-def _chosen_rates(sweep: pd.DataFrame, chosen: float) -> str:
-    if not len(sweep):
-        return f"dotted: chosen threshold {chosen:.4g}"
-    row = sweep.iloc[int(np.abs(sweep["threshold"].to_numpy(np.float64) - chosen).argmin())]
+def _chosen_rates(steps: pd.DataFrame, chosen: float) -> str:
+    holds = int(np.searchsorted(steps["threshold"].to_numpy(np.float64), chosen, side="left"))
+    row = steps.iloc[min(holds, len(steps) - 1)]  # beyond the last threshold nothing changes
     rates = [
         f"{name} {100 * row[f'{name}_rate']:.2f}% [{100 * row[f'{name}_low']:.2f}, {100 * row[f'{name}_high']:.2f}]"
         for name in ("escape", "overkill")
         if np.isfinite(row[f"{name}_rate"])
     ]
-    same = np.isclose(row["threshold"], chosen, rtol=0, atol=1e-6)
-    place = "" if same else f"; at {row['threshold']:.4g}, the nearest computed"
-    return f"dotted: chosen threshold {chosen:.4g}{place}: {', '.join(rates) or 'no rates'}"
+    return f"dotted: chosen threshold {chosen:.4g}: {', '.join(rates) or 'no rates'}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from partsight.evaluation import thresholds
 from partsight.evaluation.rankings import rankings
 from partsight.evaluation.result import Result
 from partsight.insight import charts, confusion, metrics, sheets, style
@@ -32,8 +33,10 @@ def draw(
     }
     if result.task.output != "multilabel":
         figures["confusion"] = confusion.confusion_chart(result.confusion, title)
-    if result.sweep is not None:
-        figures["escape_overkill"] = charts.escape_overkill_chart(result.sweep, result.ships_from, title)
+    if result.task.good_classes:
+        chosen = result.ships_from
+        steps = thresholds.steps(result.predictions, result.task, also=[] if chosen is None else [chosen])
+        figures["escape_overkill"] = charts.escape_overkill_chart(steps, chosen, title)
     choices: tuple[sheets.Choice, ...] = ("best", "worst", "random")
     for choice in choices:
         figures[f"validation_{choice}"] = sheets.prediction_sheet(

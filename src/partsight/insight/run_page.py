@@ -15,6 +15,9 @@ from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
 
 _ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
+_ABOUT_THRESHOLDS = (
+    "A part ships when its P(good) reaches the threshold. Left out are thresholds that another one here beats."
+)
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""
 
@@ -107,7 +110,7 @@ def _figure(row: "pd.Series[float]") -> str:
 def _thresholds(result: Result) -> list[Block]:
     if result.sweep is None:
         return []
-    return [page.table(result.sweep, "A part ships when its P(good) reaches the threshold.")]
+    return [page.table(result.sweep, _ABOUT_THRESHOLDS)]
 
 
 def _worst_table(result: Result) -> Block:
