@@ -52,6 +52,14 @@ def test_brackets_of_a_text_are_no_markup(capsys: pytest.CaptureFixture[str]) ->
         assert text in said
 
 
+def test_long_names_with_one_beginning_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["efficientnet_" * 20 + end for end in ("small", "large")]
+    console.table(pd.DataFrame({"variant": names, "F1": [0.5, 0.6]}), "Study")
+    said = "".join(capsys.readouterr().out.replace("│", "").split())
+    assert names[0] in said.replace("0.50000", "")
+    assert "…" not in said
+
+
 def test_closed_output_swallows_and_a_poor_locale_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", None)

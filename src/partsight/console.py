@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from rich.console import Console
 from rich.panel import Panel
@@ -83,7 +83,9 @@ def table(frame: "pd.DataFrame", title: str) -> None:
 
     shown = Table(title=Text(title), title_justify="left")
     for column in frame.columns:
-        shown.add_column(Text(str(column)), justify="right" if pd.api.types.is_numeric_dtype(frame[column]) else "left")
+        justify: Literal["right", "left"] = "right" if pd.api.types.is_numeric_dtype(frame[column]) else "left"
+        # Cut, two long names with one beginning would look alike.
+        shown.add_column(Text(str(column)), justify=justify, overflow="fold")
     for line in frame.itertuples(index=False):
         shown.add_row(*("" if pd.isna(v) else f"{v:.5f}" if isinstance(v, float) else str(v) for v in line))
     _show(shown, markup=False)

@@ -115,3 +115,15 @@ def test_in_a_real_browser_pictures_load_and_tables_sort(tmp_path: Path) -> None
         ["a", "x, y", ""],
         ["x, y", "a", ""],
     ]
+
+
+@pytest.mark.slow
+def test_printed_no_column_is_lost(tmp_path: Path) -> None:
+    figures = {name: ["0.3846\u00a0±\u00a00.1088 [0.3077,\u00a00.4734]"] for name in "abcdefg"}
+    study = pd.DataFrame({"variant": ["a name of some length"], "weights": "pretrained (file)"} | figures)
+    limits = [f"{rate}_{part}" for rate in ("escape", "overkill") for part in ("count", "of", "rate", "low", "high")]
+    thresholds = pd.DataFrame({name: [0.123456] for name in limits})
+    worst = pd.DataFrame({"image": ["folder/" * 40], "loss": [0.5]})
+    made = page.page("t", "s", [Section("All", [page.table(each) for each in (study, thresholds, worst)])])
+    assert made.count("@media print") == 1
+    assert in_browser(made.replace("@media print", "@media all"), tmp_path)["beyond"] == [False] * 3

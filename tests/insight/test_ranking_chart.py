@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -41,6 +42,19 @@ def test_of_many_classes_the_weakest_are_named() -> None:
     assert [text.split(":")[0] for text in named] == [f"class {i}" for i in range(7)]
     assert sum(line.get_color() == style.GRID for line in figure.axes[0].get_lines()) == 33
     assert any("the 7 classes with the smallest AUC in colour" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("classes", [2, 40])
+def test_the_legends_hide_no_curve_and_of_two_equal_curves_both_are_seen(classes: int) -> None:
+    figure = ranking_chart([ranking(f"class {i} {'x' * 40}", 0.875) for i in range(classes)], "t")
+    assert isinstance(figure.canvas, FigureCanvasAgg)
+    figure.canvas.draw()
+    for axes in figure.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert legend.y1 < axes.get_window_extent().y0
+        assert legend.y0 > 0
+        under, over = axes.get_lines()[-2:]
+        assert sorted([under.get_linestyle(), over.get_linestyle()]) == ["-", "--"]
 
 
 @pytest.mark.parametrize("axes", [0, 1])

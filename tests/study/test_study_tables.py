@@ -104,8 +104,22 @@ def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_st
     assert "| right (best) |" in markdown
     assert "(best): better than every other" in page
     everything, without_copies = (part.table for part in told.parts)
-    assert everything["Accuracy, published"].tolist() == ["98.7", ""]
-    assert "Accuracy, published" not in without_copies  # it was of all rows
+    assert everything["Accuracy %, published"].tolist() == ["98.7", ""]
+    assert "Accuracy %, published" not in without_copies  # it was of all rows
+
+
+def test_heads_say_what_is_in_per_cent_and_a_title_is_no_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = STUDY.replace("[Accuracy]", "[Accuracy, escape_rate, F1]")
+    plan = planned(
+        tmp_path, monkeypatch, f"title: Which <b>?\n{text}", dataclasses.replace(BINARY, good_classes=("good",))
+    )
+    told = writing.result(plan)
+    assert [head for head in told.parts[0].table if head[0] in "AeF"] == ["Accuracy %", "escape rate %", "F1"]
+    _, _, markdown, page = (path.read_text() for path in writing.write(plan, told))
+    assert markdown.startswith("## Which &lt;b&gt;?\n")
+    assert '<th scope="col"><button type="button">escape rate %</button>' in page
 
 
 def test_a_figure_published_at_a_threshold_stands_at_that_one_alone(
@@ -115,7 +129,7 @@ def test_a_figure_published_at_a_threshold_stands_at_that_one_alone(
     only = STUDY.replace("  wrong: {settings: [backbone=resnet34]}\n", "") + at
     plan = planned(tmp_path, monkeypatch, only, BINARY)
     told = writing.result(plan)
-    assert told.parts[0].table["Accuracy, published"].tolist() == ["", "98.7"]
+    assert told.parts[0].table["Accuracy %, published"].tolist() == ["", "98.7"]
     nothing = tables.read_figures(plan.study, tmp_path / "none.csv")
     assert nothing["published"].fillna(0).tolist() == [0, 0.987]
 
@@ -184,7 +198,7 @@ def test_runs_without_a_figure_are_counted_in_the_table_and_its_csv(
     predictions.write(table[table["label"] == "good"].reset_index(drop=True), path)
     told = writing.result(plan)
     assert told.parts[0].table["ROC_AUC"].str.contains(r"\(2 of 3\)").tolist() == [True, False]
-    assert not told.parts[0].table["Accuracy"].str.contains(" of 3").any()
+    assert not told.parts[0].table["Accuracy %"].str.contains(" of 3").any()
     assert any(note.startswith("(4 of 5): mean") for note in told.notes)
     counted = told.figures.query("variant == 'right' and rows == @results.TEST").set_index("metric")
     assert counted.index.tolist() == ["Accuracy", "ROC_AUC"]
@@ -198,7 +212,7 @@ def test_variants_that_were_not_run_keep_their_published_figures(
     figures[figures["variant"] == "right"].to_csv(tmp_path / "figures.csv", index=False)
     shown = tables.shown(plan.study, tables.read_figures(plan.study, tmp_path / "figures.csv"), results.TEST)
     assert shown["variant"].tolist() == ["right (best)", "wrong"]
-    assert shown["Accuracy"].tolist()[1] == "not run"
+    assert shown["Accuracy %"].tolist()[1] == "not run"
     nothing = tables.read_figures(plan.study, tmp_path / "none.csv")
     assert nothing["first_weights"].tolist() == ["not run", "not run"]
 

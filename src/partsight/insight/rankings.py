@@ -13,10 +13,13 @@ from partsight.insight import style
 MOST_NAMED = 7
 """Most curves with a colour and a name: with more classes, those with the smallest areas; the others are grey."""
 
+LINE = 0.17
+"""Inches per line of a legend."""
+
 
 def ranking_chart(rankings: Sequence[Ranking], title: str) -> Figure:
-    """ROC at the left, precision against recall at the right, one curve per class, areas in the legends."""
-    figure = style.new_figure(11.0, 5.6)
+    """ROC at the left, precision against recall at the right, one curve per class, areas in the legends below."""
+    figure = style.new_figure(11.0, 5.6 + LINE * min(len(rankings), MOST_NAMED))
     left, right = figure.subplots(1, 2)
     _frame(left, "ROC", "false positive rate", "true positive rate")
     _frame(right, "Precision and recall", "recall", "precision")
@@ -29,6 +32,8 @@ def ranking_chart(rankings: Sequence[Ranking], title: str) -> Figure:
     for ranking in sorted(rankings, key=lambda ranking: ranking.name in colours):  # the named ones above the grey
         name, colour = style.shorten(ranking.name, 24), colours.get(ranking.name)
         look: dict[str, Any] = {"color": colour or style.GRID, "linewidth": 2.0 if colour else 1.0, "clip_on": False}
+        if colour and len(rocs) % 2:
+            look["linestyle"] = (0, (3, 2))  # of two equal curves both are seen
         area = f"{name}: AUC {ranking.auc:.4f}, n = {ranking.positives:,}"
         roc = left.plot(ranking.false_positive_rate, ranking.true_positive_rate, label=area, **look)
         area = f"{name}: AP {ranking.average_precision:.4f}"
@@ -36,11 +41,13 @@ def ranking_chart(rankings: Sequence[Ranking], title: str) -> Figure:
         if colour:
             rocs += roc
             recalls += recall
-    for axes, corner, named in ((left, "lower right", rocs), (right, "lower left", recalls)):
+    for axes, named in ((left, rocs), (right, recalls)):
         if rankings:
-            look = {"labelcolor": style.INK, "frameon": True, "edgecolor": style.GRID}
+            # Within the axes it would hide curves: those of bad classes pass through any corner.
+            below = {"loc": "upper left", "bbox_to_anchor": (0.0, -0.11), "borderaxespad": 0.0, "handlelength": 2.6}
+            look = {"labelcolor": style.INK, "frameon": False, "fontsize": style.SMALL_SIZE}
             # Left to itself, matplotlib would take the lines whose label does not begin with an underscore.
-            axes.legend(handles=named, loc=corner, fontsize=style.SMALL_SIZE, **look)
+            axes.legend(handles=named, **below, **look)
         else:
             style.write(axes, "every example has the same class")
     style.headline(figure, title, _caption(len(rankings)))

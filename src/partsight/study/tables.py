@@ -153,7 +153,7 @@ def read_figures(study: Study, path: Path) -> pd.DataFrame:
 
 
 def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
-    """The table that people read, of one kind of rows, as text."""
+    """The table that people read, of one kind of rows, as text. A head with % is that of figures in per cent."""
     lines = []
     of_rows = figures[figures["rows"] == rows]
     keys = ["variant", "threshold", "first_weights", *(["data"] if of_different_data(of_rows) else [])]
@@ -170,7 +170,7 @@ def shown(study: Study, figures: pd.DataFrame, rows: str) -> pd.DataFrame:
         for metric in study.figures:
             if metric not in by_metric:
                 continue
-            name = NAMES.get(metric, metric)
+            name = NAMES.get(metric, metric) + (" %" if metric in IN_PERCENT else "")
             line[name] = cell(metric, by_metric[metric], study.folds)
             if _any_published(of_rows, metric):
                 line[f"{name}, {study.published_by}"] = published_cell(metric, by_metric[metric])

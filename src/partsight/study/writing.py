@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def write(plan: Plan, result: StudyResult) -> list[Path]:
 
 
 def _markdown(plan: Plan, result: StudyResult) -> str:
-    parts = [f"## {plan.study.title}", plan.study.about, f"```bash\n{command_line(plan)}\n```"]
+    parts = [f"## {escape(plan.study.title, quote=False)}", plan.study.about, f"```bash\n{command_line(plan)}\n```"]
     parts += [f"### {part.heading}\n\n{tables.markdown(part.table)}" for part in result.parts]
     parts += ["\n".join(f"- {note}" for note in result.notes)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
