@@ -322,6 +322,20 @@ def test_no_text_is_read_as_a_formula(title: str, tmp_path: Path) -> None:
     style.save(figure, tmp_path / "chart.png")
 
 
+@pytest.mark.filterwarnings("error:Glyph")
+def test_letters_that_no_font_has_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(style, "_told", False)
+    names = ["fine", "\U000103a0\U000103a1"]  # Old Persian
+    for number in range(2):
+        style.save(confusion_chart(confusion(names), "t"), tmp_path / f"{number}.png")
+    said = capsys.readouterr()
+    assert said.out.count("BOXES INSTEAD OF LETTERS") == 1
+    assert "\U000103a0 \U000103a1: pictures show boxes" in said.out
+    assert said.err == ""
+
+
 def test_bytes_are_the_same_each_time_in_threads_and_under_a_dark_style_sheet(tmp_path: Path) -> None:
     first = [png(figure, tmp_path / f"a{i}.png") for i, figure in enumerate(every_chart("t"))]
     with ThreadPoolExecutor(2) as threads:

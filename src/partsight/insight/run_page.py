@@ -27,7 +27,7 @@ CAPTIONS = {
     "confusion": "Which class is taken for which.",
     "roc_precision_recall": "How well each class is ranked above the others, whatever the threshold.",
     "probabilities": "How confident the model is when right and when wrong.",
-    "chart_sheet": "Training: learning rate, loss, and the validation scores at each evaluation.",
+    "chart_sheet": "Learning rate, loss, and the validation scores of each evaluation (no test-time augmentation).",
     "train_batch": "The first batch: training pictures after augmentation.",
     "validation_worst": "The rows with the highest loss.",
     "interpretations_worst": "The same rows: where the evidence for the prediction lies.",

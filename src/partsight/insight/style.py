@@ -5,9 +5,14 @@ leak into the pictures of a run, and two threads that draw at once would disturb
 """
 
 import io
+import re
 import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
@@ -15,6 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+
+from partsight import console
 
 # Okabe and Ito's palette ("Color Universal Design", 2008): distinguishable under every common colour blindness.
 BLUE = "#0072B2"
@@ -126,15 +133,42 @@ def finish(figure: Figure) -> Figure:
 def png(figure: Figure) -> bytes:
     """`figure` as png at 150 dpi. The same figure gives the same bytes: no version or date."""
     drawn = io.BytesIO()
-    figure.savefig(
-        drawn,
-        format="png",
-        dpi=DPI,
-        bbox_inches=figure.bbox_inches,  # named, because a user's `savefig.bbox: tight` would change the size
-        facecolor=PAPER,
-        metadata={"Software": None},
-    )
+    with _boxes_told():
+        figure.savefig(
+            drawn,
+            format="png",
+            dpi=DPI,
+            bbox_inches=figure.bbox_inches,  # named, because a user's `savefig.bbox: tight` would change the size
+            facecolor=PAPER,
+            metadata={"Software": None},
+        )
     return drawn.getvalue()
+
+
+_told = False
+
+
+@contextmanager
+def _boxes_told() -> Iterator[None]:
+    """One banner for all letters that no font has; matplotlib warns of each of them, on every picture, twice."""
+    global _told
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message="Glyph .* missing from font")
+        yield
+    letters = []
+    for warning in caught:
+        if found := re.match(r"Glyph (\d+) .*missing from font", str(warning.message)):
+            letters.append(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if letters and not _told:
+        _told = True
+        fonts = Path(mpl.get_cachedir()) / "fontlist-*.json"  # matplotlib's list of fonts, which it does not renew
+        console.banner(
+            "BOXES INSTEAD OF LETTERS",
+            f"No font here has {shorten(' '.join(dict.fromkeys(letters)), 40)}: pictures show boxes for them. "
+            f"For Chinese, Japanese and Korean install one (on Debian: fonts-noto-cjk) and delete {fonts}.",
+        )
 
 
 def save(figure: Figure, path: Path) -> None:
