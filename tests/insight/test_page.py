@@ -125,5 +125,6 @@ def test_printed_no_column_is_lost(tmp_path: Path) -> None:
     thresholds = pd.DataFrame({name: [0.123456] for name in limits})
     worst = pd.DataFrame({"image": ["folder/" * 40], "loss": [0.5]})
     made = page.page("t", "s", [Section("All", [page.table(each) for each in (study, thresholds, worst)])])
+    assert re.search(r'<div class="start">\s*<h2>All</h2>\s*<figure', made), "heading and first block on one page"
     assert made.count("@media print") == 1
     assert in_browser(made.replace("@media print", "@media all"), tmp_path)["beyond"] == [False] * 3
