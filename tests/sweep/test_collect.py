@@ -33,16 +33,19 @@ def job(sweep: Path, number: int, *overrides: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("first", [False, True])
 def test_a_job_that_ended_badly_after_its_figures_has_failed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: bool
 ) -> None:
-    job(tmp_path, 0, "head=linear")
-    failure.record(job(tmp_path, 1, "head=gem"), "killed by SIGKILL")
+    failed, finished = (0, 1) if first else (1, 0)
+    job(tmp_path, finished, "head=linear")
+    failure.record(job(tmp_path, failed, "head=gem"), "killed by SIGKILL")
     assert not collect.conclude(tmp_path, ["head=linear,gem"])
     assert "killed by SIGKILL" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "sweep.csv")
-    assert table["status"].tolist() == ["finished", "killed by SIGKILL"]
-    assert table["Accuracy"].isna().tolist() == [False, True]
+    assert list(table) == ["job", "head", "Accuracy", "status"]
+    assert table["status"][[finished, failed]].tolist() == ["finished", "killed by SIGKILL"]
+    assert table["Accuracy"][[finished, failed]].isna().tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,45 @@ def test_the_trials_of_a_search_are_those_of_its_study_begun_or_not(tmp_path: Pa
     assert table["training.learning_rate"].tolist() == ["2", "3"]
     assert "usecase" not in table
     assert table["status"].tolist() == ["finished", "could not be started: no space left"]
+
+
+def trial_in(sweep: Path, number: int, rate: str, study: str = "rates") -> Path:
+    """The folder of a trial that left its figures."""
+    given = ("usecase=casting", f"training.learning_rate={rate}")
+    trial.announce(sweep / str(number), trial.Announced("sqlite://", study, number, number, "none", given))
+    (sweep / str(number) / "metrics.csv").write_text("metric,value\nAccuracy,0.75\n")
+    return sweep / str(number)
+
+
+def test_the_table_of_a_search_that_goes_on_in_another_folder_holds_its_earlier_trials(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    rows = [f"0,complete,{trial_in(first, 0, '1')}", f"1,failed,{trial_in(first, 1, '2')}"]
+    failure.record(first / "1", "out of memory")
+    trial_in(first, 3, "4", study="other")  # another search has used the folder since
+    rows += [f"2,complete,{trial_in(second, 2, '3')}", f"3,complete,{first / '3'}", f"4,complete,{tmp_path / 'gone/4'}"]
+    (second / "trials.csv").write_text(
+        "\n".join(["trial,state,folder", *rows, f"5,running,{first / '5'}", "6,waiting,"])
+    )
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client, experiment = store.prepare(TrackingConfig(uri=uri))
+    announced = parent.Parent(
+        uri, client.create_run(experiment).info.run_id, ("training.learning_rate",), study="rates"
+    )
+    (second / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    assert collect.conclude(second, [])  # how the first command's trial failed, that one has said
+    table = pd.read_csv(second / "sweep.csv")
+    assert table["job"].tolist() == [0, 1, 2]
+    assert table["training.learning_rate"].tolist() == [1, 2, 3]
+    assert table["status"].tolist() == ["finished", "out of memory", "finished"]
+    assert client.get_run(announced.run_id).info.status == "FINISHED"
+
+
+def test_what_is_searched_is_in_the_table_of_a_single_trial(tmp_path: Path) -> None:
+    trial_in(tmp_path, 0, "1")
+    announced = parent.Parent("sqlite://", "0123", ("training.learning_rate",), study="rates")
+    (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))
+    collect.conclude(tmp_path, [])
+    assert list(pd.read_csv(tmp_path / "sweep.csv")) == ["job", "training.learning_rate", "Accuracy", "status"]
 
 
 def test_a_trial_whose_values_were_tried_again_is_no_job_without_a_result(tmp_path: Path) -> None:

@@ -111,8 +111,12 @@ def test_of_two_files_of_one_name_the_one_that_hydra_reads_is_checked(tmp_path: 
 def test_a_sweep_is_made_by_params_and_overrides() -> None:
     sweep = jobs.checked(multirun("usecase=casting", "training.epochs=range(1,3)", fold="0,1"))
     assert sweep.overrides == ["fold=0,1", "usecase=casting", "training.epochs=range(1,3)"]
-    assert sweep.swept == ["training.epochs", "fold"]
+    assert sweep.swept == ["fold", "training.epochs"]
     assert sweep.study is None
+
+
+def test_a_setting_of_params_that_the_command_line_fixes_is_not_swept() -> None:
+    assert jobs.checked(multirun("usecase=casting", "++fold=1", "repeat=0,1", fold="0,1")).swept == ["repeat"]
 
 
 def test_a_search_has_a_study() -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from searches import RATE, composed, near_a_hundredth, search_for, states, study
 from tiny import SMALL, mlflow_runs, store, tree
 
-from partsight import failure
+from partsight import console, failure
 from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder, register
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, jobs, parent
@@ -214,6 +214,16 @@ def test_table_charts_and_the_best_command_are_kept_and_logged(
     logged = client.get_run(run.info.run_id).data
     assert logged.metrics["best_ROC_AUC"] == best.value
     assert logged.tags["best_command"].endswith(command)
+
+
+def test_of_equal_results_the_first_is_the_best_in_table_and_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[int] = []
+    monkeypatch.setattr(console, "table", lambda table, title: shown.extend(table["trial"]))
+    search_for(composed(tmp_path, n_trials=8), lambda job: int(job["hydra.sweep.subdir"]) % 2)
+    assert shown == [1, 3, 5, 7, 0, 2, 4, 6]
+    assert "To repeat trial 1:" in capsys.readouterr().out
 
 
 def test_equal_results_have_no_importance(tmp_path: Path) -> None:

@@ -47,11 +47,22 @@ def test_no_value_of_a_range_is_lost(step: float) -> None:
     assert (down.low, down.high) == (pytest.approx(0.9 - step * int(0.8999 / step)), 0.9)
 
 
-def test_a_file_may_hold_the_space_and_the_command_line_wins() -> None:
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_file_may_hold_the_space_and_the_command_line_wins(prefix: str) -> None:
     params = {"training.learning_rate": "tag(log, interval(1e-4, 1e-2))", "training.batch_size": "choice(8, 16)"}
-    read = space.read(params, ["usecase=casting", "training.learning_rate=1e-3"])
+    read = space.read(params, ["usecase=casting", f"{prefix}training.learning_rate=1e-3"])
     assert read.drawn == {"training.batch_size": CategoricalDistribution(["8", "16"])}
-    assert read.fixed == ("usecase=casting", "training.learning_rate=1e-3")
+    assert read.fixed == ("usecase=casting", f"{prefix}training.learning_rate=1e-3")
+    read = space.read(params, [f"{prefix}training.batch_size=32,64", f"{prefix}training.learning_rate=1e-3"])
+    assert read.drawn == {f"{prefix}training.batch_size": CategoricalDistribution(["32", "64"])}
+
+
+def test_what_is_added_may_be_changed_afterwards() -> None:
+    read = space.read({"+augmentation.train.Blur.p": "0.1"}, ["augmentation.train.Blur.p=0.2,0.3"])
+    assert read.overrides({"augmentation.train.Blur.p": "0.3"}) == [
+        "+augmentation.train.Blur.p=0.1",
+        "augmentation.train.Blur.p=0.3",
+    ]
 
 
 def test_what_is_checked_holds_each_choice_and_both_ends_and_may_be_drawn() -> None:

@@ -1,6 +1,6 @@
 """The result of a sweep, computed from its jobs' files: metrics.csv, predictions.parquet, task.yaml, .hydra/."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,8 @@ def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> b
     """Writes sweep.csv and, for several folds, repeats or seeds of one setting, folds.csv; shows and tracks both.
 
     The parent run ends FINISHED when every job has a result, else FAILED, with a tag `error` that names the others;
-    unfinished jobs have empty table rows.
+    unfinished jobs have empty table rows. The table of a search also holds the study's trials of earlier commands and
+    of other workers; how those ended was said there.
 
     Args:
         folder: of the sweep.
@@ -33,12 +34,13 @@ def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> b
         stopped: whether it stopped before it had all its jobs.
 
     Returns:
-        Whether every job has a result.
+        Whether every job in the folder has a result.
     """
-    jobs = read_jobs(folder)
-    table = job_table(jobs)
-    if not len(table) and (folder / trial.TABLE).is_file():  # a search that was complete already
-        _track(folder, jobs, table, not stopped)
+    jobs, found = read_jobs(folder), parent.read(folder)
+    own = [job for job in jobs if job.folder.parent == folder]
+    table = job_table(jobs, found.swept if found and found.study else ())
+    if not len(table) and (folder / trial.TABLE).is_file():  # a search without a trial, or none of them is here
+        _track(folder, own, table, not stopped)
         return not stopped
     table.to_csv(folder / "sweep.csv", index=False)
     console.table(table, f"Sweep {' '.join(overrides)}")
@@ -48,8 +50,8 @@ def conclude(folder: Path, overrides: Sequence[str], stopped: bool = False) -> b
         averages.to_csv(folder / "folds.csv", index=False)
         console.table(averages, "Over folds, repeats and seeds; pooled: all validation rows together, 95 % interval")
     console.say(f"Everything is in {folder}")
-    complete = not stopped and len(table) > 0 and bool(table["status"].isin([FINISHED, PRUNED]).all())
-    _track(folder, jobs, averages, complete)
+    complete = not stopped and len(table) > 0 and not _unfinished(own)
+    _track(folder, own, averages, complete)
     return complete
 
 
@@ -64,7 +66,11 @@ class JobRecord:
 
 
 def read_jobs(folder: Path) -> list[JobRecord]:
-    """The jobs of the sweep in `folder`, by number; jobs that another sweep or search left there are ignored."""
+    """The jobs of the sweep in `folder`, by number; jobs that another sweep or search left there are ignored.
+
+    Of a search: the trials in `folder`, begun or not, and those of the whole study that ended in other folders, if they
+    are on this machine.
+    """
     found = parent.read(folder)
     if found is not None and found.jobs is not None:
         return [_job(folder / str(number), given) for number, given in enumerate(found.jobs)]
@@ -72,18 +78,19 @@ def read_jobs(folder: Path) -> list[JobRecord]:
     there = [folder / str(number) for number in numbers]
     if found is None or found.study is None:
         return [_job(sub, _noted_by_hydra(sub)) for sub in there]
-    again = _tried_again(folder)
-    announced = [(sub, trial.of_run(sub)) for sub in there if int(sub.name) not in again]
-    trials = [(sub, one) for sub, one in announced if one and one.study == found.study]
-    return [_job(sub, one.overrides) for sub, one in trials]
+    table = _trials(folder)
+    again = set(table.loc[table["state"] == trial.AGAIN, "trial"])
+    ended = table.loc[table["state"].isin(trial.ENDED), "folder"].dropna().map(Path)
+    announced = [(sub, trial.of_run(sub)) for sub in [*ended, *there]]
+    trials = {one.number: (sub, one) for sub, one in announced if one and one.study == found.study}
+    return [_job(sub, one.overrides) for number, (sub, one) in sorted(trials.items()) if number not in again]
 
 
-def _tried_again(folder: Path) -> set[int]:
-    """Trials whose worker ended and whose values became those of another trial."""
-    if not (folder / trial.TABLE).is_file():
-        return set()
-    table = pd.read_csv(folder / trial.TABLE)
-    return set(table.loc[table["state"] == trial.AGAIN, "trial"]) if len(table) else set()
+def _trials(folder: Path) -> pd.DataFrame:
+    """Of the whole study: `trial`, `state`, `folder`; without rows before the search has written its table."""
+    columns = ["trial", "state", "folder"]
+    path = folder / trial.TABLE
+    return (pd.read_csv(path) if path.is_file() else pd.DataFrame()).reindex(columns=columns)
 
 
 def _job(folder: Path, overrides: Sequence[str]) -> JobRecord:
@@ -96,18 +103,20 @@ def _noted_by_hydra(folder: Path) -> list[str]:
     return list(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
 
-def job_table(jobs: Sequence[JobRecord]) -> pd.DataFrame:
-    """One row per job: number, the overrides in which jobs differ, every figure; without a result no figures."""
+def job_table(jobs: Sequence[JobRecord], searched: Collection[str] = ()) -> pd.DataFrame:
+    """One row per job: number, the overrides that are searched or differ, every figure; without a result no figures."""
     lines = []
+    keys = _differing(jobs, searched)
     for job in jobs:
-        settings = {key: job.overrides.get(key) for key in _differing(jobs)}
+        settings = {key: job.overrides.get(key) for key in keys}
         line: dict[str, object] = {"job": int(job.folder.name), **settings}
         status = _status(job.folder)
         if status == FINISHED:
             figures = pd.read_csv(job.folder / FIGURES)
             line |= dict(zip(figures["metric"].astype(str), figures["value"], strict=True))
         lines.append(line | {"status": status})
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    return table if table.empty else table[[*table.columns.drop("status"), "status"]]
 
 
 def _status(folder: Path) -> str:
@@ -149,9 +158,9 @@ def _numbered(tables: Sequence[tuple[object, pd.DataFrame]]) -> list[pd.DataFram
     return [table.assign(repeat=numbers[pair]) for pair, (_, table) in zip(pairs, tables, strict=True)]
 
 
-def _differing(jobs: Sequence[JobRecord]) -> list[str]:
+def _differing(jobs: Sequence[JobRecord], always: Collection[str] = ()) -> list[str]:
     keys = dict.fromkeys(key for job in jobs for key in job.overrides)
-    return [key for key in keys if len({job.overrides.get(key) for job in jobs}) > 1]
+    return [key for key in keys if key in always or len({job.overrides.get(key) for job in jobs}) > 1]
 
 
 def _track(folder: Path, jobs: Sequence[JobRecord], averages: pd.DataFrame, complete: bool) -> None:
@@ -174,9 +183,13 @@ def _track(folder: Path, jobs: Sequence[JobRecord], averages: pd.DataFrame, comp
                 client.log_artifact(found.run_id, str(folder / name))
 
 
+def _unfinished(jobs: Sequence[JobRecord]) -> list[str]:
+    return [job.folder.name for job in jobs if _status(job.folder) not in (FINISHED, PRUNED)]
+
+
 def _without_a_result(jobs: Sequence[JobRecord]) -> str:
     """Why a sweep has failed, in short."""
-    numbers = [job.folder.name for job in jobs if _status(job.folder) not in (FINISHED, PRUNED)]
+    numbers = _unfinished(jobs)
     if not numbers:
         return "ended before it had all its jobs"
     return f"jobs without a result: {', '.join(numbers)}; sweep.csv says why"

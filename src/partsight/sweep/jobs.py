@@ -95,9 +95,19 @@ def _given(config: DictConfig) -> list[str]:
 
 
 def _swept(config: DictConfig) -> list[str]:
-    parsed = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    params = config.hydra.sweeper.get("params") or {}
-    return [o.key_or_group for o in parsed if o.is_sweep_override()] + [str(key).lstrip("+") for key in params]
+    last = {override.key_or_group: override for override in _parsed(config)}
+    others = [] if _is_own(config) else list(config.hydra.sweeper.get("params") or {})
+    return [key for key, override in last.items() if override.is_sweep_override()] + [key.lstrip("+") for key in others]
+
+
+def _parsed(config: DictConfig) -> list[Override]:
+    """What is given, in order; without another sweeper's params, which may have another form."""
+    lines = _given(config) if _is_own(config) else list(config.hydra.overrides.task)
+    return OverridesParser.create().parse_overrides(lines)
+
+
+def _is_own(config: DictConfig) -> bool:
+    return _searches(config) or is_a(config.hydra.sweeper, "BasicSweeper")
 
 
 def _searches(config: DictConfig) -> bool:
@@ -140,9 +150,7 @@ def _unresolved(config: DictConfig) -> list[str]:
 
 def _unused_rates(config: DictConfig, job: Config) -> list[str]:
     """The table would show the swept rates beside figures that nothing was trained with."""
-    own = _searches(config) or is_a(config.hydra.sweeper, "BasicSweeper")  # another's params may have another form
-    lines = _given(config) if own else list(config.hydra.overrides.task)
-    rates = [o for o in OverridesParser.create().parse_overrides(lines) if o.key_or_group == "training.learning_rate"]
+    rates = [override for override in _parsed(config) if override.key_or_group == "training.learning_rate"]
     if not job.training.find_learning_rate or not rates or not rates[-1].is_sweep_override():
         return []
     return ["training.learning_rate: is swept, but training.find_learning_rate=true finds a rate; use one of them"]

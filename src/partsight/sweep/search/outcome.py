@@ -42,8 +42,8 @@ def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]
         save(importance_chart(importances, f"{study.study_name}: what {metric} depended on"), folder / IMPORTANCE)
     best, again = None, ""
     if len(complete):
-        best = study.best_trial
-        shown = complete.sort_values("value", ascending=not higher).head(_SHOWN)
+        shown = complete.sort_values(["value", "trial"], ascending=[not higher, True]).head(_SHOWN)
+        best = study.get_trials(deepcopy=False)[shown["trial"].iloc[0]]  # of equals the first, in table and command
         keep = ["trial", "value", *searched.drawn]
         console.table(shown[keep], f"The best of {len(found)} trials of {study.study_name}, by {metric}")
         again = command(best, searched, options)

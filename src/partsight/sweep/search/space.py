@@ -46,7 +46,7 @@ class Space:
 
 
 def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
-    """The space of hydra.sweeper.params and a command line, which wins if both name a setting.
+    """The space of hydra.sweeper.params and a command line, which wins if both name a setting, with whatever prefix.
 
     A list or choice() is used as it is. range(), which excludes its end, and interval(), which includes both ends, give
     whole numbers to settings that are whole numbers, and otherwise what they give in Hydra. tag(log, ...) draws on a
@@ -60,8 +60,9 @@ def read(params: Mapping[str, str], overrides: Sequence[str]) -> Space:
     problems: list[str] = []
     for override in OverridesParser.create().parse_overrides([*lines(params), *overrides]):
         key, line = override.get_key_element(), override.input_line or ""
-        drawn.pop(key, None)
-        fixed.pop(key, None)
+        named = key.lstrip("+~")
+        drawn = {other: values for other, values in drawn.items() if other.lstrip("+") != named}
+        fixed.pop(key, None)  # not +key before key: the one adds what the other changes
         if not override.is_sweep_override():
             fixed[key] = line
             continue

@@ -11,6 +11,8 @@ from partsight.run_files import FIGURES
 ANNOUNCED, PRUNED = "trial.json", "pruned.txt"
 TABLE = "trials.csv"
 """In the sweep's folder: all trials of the study, with their states."""
+ENDED = ("complete", "pruned", "failed")
+"""States of a trial that counts."""
 AGAIN = "again"
 """State of a trial whose worker ended and whose values another trial has."""
 
