@@ -41,6 +41,26 @@ def test_the_table_names_the_command_as_a_shell_takes_it(tmp_path: Path, monkeyp
     )
 
 
+def test_a_study_given_by_its_path_has_the_configs_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"study/rates": STUDY.replace("cpu", "long").replace("casting", "mine")}
+    files |= {"study/protocol/long": "settings: [training.epochs=7]\n"}
+    files |= {"usecase/mine": "# @package _global_\nname: mine\ndata: {sample: casting}\n"}
+    for name, text in files.items():
+        (tmp_path / "my_conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "my_conf" / f"{name}.yaml").write_text(text)
+    assert command.main(["my_conf/study/rates.yaml", "--list"]) == 0
+    assert "training.epochs=7" in capsys.readouterr().out
+    plans: list[Plan] = []
+    monkeypatch.setattr(command, "_conclude", plans.append)
+    command.main(["my_conf/study/rates.yaml", "--table"])
+    assert writing.command_line(plans[0]).endswith(" --config-dir=my_conf")
+    shipped = conf_folder() / "study" / "kfold.yaml"
+    command.main([str(shipped), "usecase=casting", "--table"])
+    assert "--config-dir" not in writing.command_line(plans[1])
+
+
 def test_a_broken_study_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "conf" / "study").mkdir(parents=True)
     for name, text in (("broken", "titel: Rates\nvariants: {one: {}}\nprotocols: {own: []}\n"), ("rates", STUDY)):

@@ -39,6 +39,8 @@ def main(given: Sequence[str]) -> int:
     parsed, rest = parser.parse_known_intermixed_args(given)
     if unknown := [text for text in rest if "=" not in text or text.startswith("--")]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if parsed.config_dir is None and parsed.name:
+        parsed.config_dir = _config_folder_of(Path(parsed.name))
     if parsed.config_dir and not parsed.config_dir.is_dir():
         raise PartsightError(f"--config-dir {parsed.config_dir}: there is no such folder")
     folders = command.config_folders(str(parsed.config_dir) if parsed.config_dir else None)
@@ -70,6 +72,13 @@ def main(given: Sequence[str]) -> int:
     else:
         _conclude(plan)
     return 1 if plan.missing else 0
+
+
+def _config_folder_of(file: Path) -> Path | None:
+    """FOLDER for a study of one's own that is given as FOLDER/study/NAME.yaml: what it names may lie there too."""
+    folder = file.parent.parent
+    own = file.is_file() and file.parent.name == "study" and folder.resolve() != config.conf_folder()
+    return folder if own else None
 
 
 def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:

@@ -177,7 +177,8 @@ def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
         yield f"protocols: name at least one of {', '.join(known)}, for example protocols: {{cpu: []}}"
     for name in study.protocols:
         if name not in known:
-            yield f"protocols.{name}: there is no such file in study/protocol{did_you_mean(name, known)}"
+            own = f"one of your own is FOLDER/study/protocol/{name}.yaml, found with --config-dir FOLDER"
+            yield f"protocols.{name}: there is no such file in study/protocol{did_you_mean(name, known)}; {own}"
     for label, variant in study.variants.items():
         for name in variant.protocols:
             if name not in study.protocols:
