@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
@@ -92,18 +93,24 @@ def unresolved(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
 def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     """What Hydra makes of overrides, without a run. folders: of configs, the first is partsight's own.
 
+    Hydra's own state, which a sweep that is being checked still needs, stays as it is.
+
     Raises:
         Problems: what only composing finds, such as a transform that is changed and not there.
     """
     own = [f"file://{folder}" for folder in folders[1:]]
     path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
     others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
             return compose("train", overrides=[*others, *path])
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
         raise Problems("The settings cannot be composed", [" ".join(" ".join(reasons).split())]) from None
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def key_of(text: str) -> str:

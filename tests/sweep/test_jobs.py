@@ -91,9 +91,14 @@ def test_jobs_stay_in_the_folder_of_the_command() -> None:
     assert jobs.checked(multirun(*SMALL, "fold=0,1", "hydra.job.chdir=false"))
 
 
-def test_params_are_looked_at_as_a_command_line_is() -> None:
-    with pytest.raises(Problems, match=r"training\.epoch: there is no such setting; did you mean training\.epochs\?"):
-        jobs.checked(multirun(*SMALL, **{"training.epoch": "1,2"}))
+@pytest.mark.parametrize("sweeper", ["basic", "search"])
+def test_params_are_looked_at_as_a_command_line_is(sweeper: str) -> None:
+    config = multirun(*SMALL, f"hydra/sweeper={sweeper}", **{"training.epoch": "1,2"})
+    with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):  # a command's Hydra is at work
+        running = GlobalHydra.instance().hydra
+        with pytest.raises(Problems, match=r"training\.epoch: there is no such setting; did you mean training\.epochs"):
+            jobs.checked(config)
+        assert GlobalHydra.instance().hydra is running
 
 
 @pytest.mark.parametrize("sweeper", ["basic", "search"])

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -167,19 +166,9 @@ def _all_composed(jobs: list[list[str]], folders: Sequence[Path]) -> list[Config
     faults: dict[str, str] = {}
     for job in jobs:
         try:
-            settings.append(_composed(job, folders))
+            settings.append(check.to_config(command_line.composed(job, folders)))
         except Problems as error:
             for problem in error.problems:
                 faults.setdefault(problem, " ".join(job))
     _refuse(faults)
     return settings
-
-
-def _composed(overrides: list[str], folders: Sequence[Path]) -> Config:
-    """Composes without touching Hydra's own state, which its sweeper still needs."""
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        return check.to_config(command_line.composed(overrides, folders))
-    finally:
-        GlobalHydra.instance().hydra = running
