@@ -1,5 +1,6 @@
 """Pictures that cannot be used are refused together, or left out by name."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def test_skipped_pictures_are_named_counted_and_gone(root: Path) -> None:
     assert len(examples.targets) == 8
     assert examples.info.counts == (4, 4)
     assert examples.notes["skipped_pictures"].startswith("3 of 11 rows are left out, first bad/0001.png")
+
+
+def test_a_pipe_and_a_link_to_itself_are_pictures_that_cannot_be_read(root: Path) -> None:
+    (root / "bad" / "self.png").symlink_to("self.png")
+    os.mkfifo(root / "good" / "pipe.png")
+    with pytest.raises(Problems) as caught:
+        usable(root)
+    assert "cannot be read: Too many levels of symbolic links: row 5, first 'bad/self.png'" in str(caught.value)
+    assert "cannot be read: not a regular file: row 12, first 'good/pipe.png'" in str(caught.value)
+    assert {"bad/self.png", "good/pipe.png"} <= set(usable(root, on_bad_image="skip").skipped["image"])
 
 
 def test_pictures_that_are_not_there_are_skipped_too(root: Path) -> None:

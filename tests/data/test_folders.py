@@ -192,6 +192,15 @@ def test_names_that_are_not_utf8_are_refused_by_name(tmp_path: Path) -> None:
         assert r"names that are not UTF-8 (1), such as 'a/Geh\udce4use.png'; rename them" in text
 
 
+def test_names_with_carriage_returns_are_refused_by_name(tmp_path: Path) -> None:
+    touched(tmp_path, ["a/1.png", "b/two\nlines.png"])
+    assert folders.pictures_below(tmp_path) == ["a/1.png", "b/two\nlines.png"]
+    (tmp_path / "a" / "1.png").rename(tmp_path / "a" / "1\r.png")
+    for read in (folders.read, folders.pictures_below):
+        text = refusal(lambda read=read: read(tmp_path))  # type: ignore[misc]
+        assert r"carriage returns in their names (1), such as 'a/1\r.png'; rename them" in text
+
+
 # --- a use case's usual table ----------------------------------------------------------------------------------------
 
 

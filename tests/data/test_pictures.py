@@ -1,6 +1,7 @@
 """Picture files become red-first uint8 arrays, whatever wrote them. Written by Pillow, read by OpenCV."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -168,6 +169,12 @@ def test_what_cannot_be_decoded_is_named(tmp_path: Path, name: str) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(PartsightError, match=r"absent\.png: cannot be read"):
         read(tmp_path / "absent.png", 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(PartsightError, match=r"pipe\.png: cannot be read: .*not a regular file"):
+        read(tmp_path / "pipe.png", 3)
 
 
 def test_an_npy_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -355,6 +355,16 @@ def test_what_is_no_table_is_refused_by_name(tmp_path: Path, name: str, content:
     assert str(tmp_path / name) in text
 
 
+@pytest.mark.parametrize("column", ["class", "part"])
+def test_cells_with_carriage_returns_are_refused_by_row(tmp_path: Path, column: str) -> None:
+    frame = labelled(["ok", "bad"]).assign(part=["a", "b"])
+    frame.loc[1, column] = "c\rd"
+    touched(tmp_path, list(frame["image"]))
+    frame.to_parquet(tmp_path / "labels.pq")
+    text = refusal(lambda: table.read(settings(tmp_path, "labels.pq", group_column="part")))
+    assert rf"column '{column}': carriage returns in row 1, first 'c\rd'; take them out" in text
+
+
 def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     assert "one class only ('ok')" in refusal(lambda: read(tmp_path, labelled(["ok", "ok"])))
 

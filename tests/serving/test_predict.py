@@ -1,5 +1,7 @@
 """A checkpoint scores new pictures by itself: without its data set, its settings' files, or the folder of its run."""
 
+import csv
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -226,9 +228,11 @@ def test_broken_pictures_are_all_named_at_once_and_nothing_is_written(
         (tmp_path / "new" / name).write_bytes(b"no picture")
     (tmp_path / "new" / "0010.png").unlink()
     (tmp_path / "new" / "0010.png").symlink_to("absent.png")
+    os.mkfifo(tmp_path / "new" / "pipe.png")
     said = refusal(capsys, checkpoint, tmp_path / "new", "--batch-size", size)
     assert "2 pictures: cannot be decoded (unknown format): rows 3, 5, first '0003.png'; repair or remove them" in said
     assert "a picture: cannot be read: No such file or directory: row 10, first '0010.png'" in said
+    assert "a picture: cannot be read: not a regular file: row 12, first 'pipe.png'" in said
     assert not Path("scored.parquet").exists()
 
 
@@ -351,6 +355,8 @@ def test_sources_that_cannot_be_scored(checkpoint: Path, tmp_path: Path, capsys:
     said = refusal(capsys, checkpoint, tmp_path / "new.csv", "--image-column", "shot")
     assert "pictures not found" in said
     assert "row 0, first '1.png'; is --images right?" in said
+    pd.DataFrame({"image": ["1\r.png"]}).to_csv(tmp_path / "new.csv", index=False, quoting=csv.QUOTE_ALL)
+    assert r"column 'image': carriage returns in row 0, first '1\r.png'" in refusal(capsys, checkpoint, "new.csv")
 
 
 def test_options_that_cannot_be(checkpoint: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

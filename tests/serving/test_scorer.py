@@ -285,11 +285,15 @@ def test_a_scorer_is_replaced_by_whatever_name_it_is_called(
 def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
     (tmp_path / "new" / "0003.png").write_bytes(b"no picture")
+    os.mkfifo(tmp_path / "new" / "pipe.png")
+    (tmp_path / "new" / "self.png").symlink_to("self.png")
     out = tmp_path / "scores.csv"
     done = script(softmax / "run" / "scorer", tmp_path / "new", tmp_path / "absent.png", "--out", out)
     assert done.returncode == 1
-    assert "2 of 13 pictures could not be scored" in done.stderr
+    assert "4 of 15 pictures could not be scored" in done.stderr
     problems = pd.read_csv(out).set_index("image")["problem"]
+    assert "not a regular file" in problems[str(tmp_path / "new" / "pipe.png")]
+    assert "Too many levels of symbolic links" in problems[str(tmp_path / "new" / "self.png")]
     assert "cannot be decoded" in problems[str(tmp_path / "new" / "0003.png")]
     assert "No such file" in problems[str(tmp_path / "absent.png")]
     assert problems.isna().sum() == 11
@@ -325,15 +329,16 @@ def test_scores_are_csv(softmax: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to_file", [True, False])
-def test_a_name_that_is_not_utf8_stops_nothing(softmax: Path, tmp_path: Path, to_file: bool) -> None:
+def test_a_name_that_no_csv_could_hold_stops_nothing(softmax: Path, tmp_path: Path, to_file: bool) -> None:
     shutil.copytree(softmax / "parts" / "dent", tmp_path / "new")
     (tmp_path / "new" / "0003.png").rename(tmp_path / "new" / os.fsdecode(b"00\xe4.png"))
+    (tmp_path / "new" / "0004.png").rename(tmp_path / "new" / "00\r.png")
     out = ["--out", tmp_path / "scores.csv"] if to_file else []
     done = script(softmax / "run" / "scorer", tmp_path / "new", *out)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "scores.csv" if to_file else io.StringIO(done.stdout))
     assert len(table) == 12
-    assert str(tmp_path / "new" / "00\\xe4.png") in set(table["image"])
+    assert {str(tmp_path / "new" / name) for name in ("00\\xe4.png", "00\\r.png")} <= set(table["image"])
 
 
 @pytest.mark.parametrize("limit", ["bytes", "pixels"])

@@ -52,7 +52,7 @@ def read(given: Path) -> Tree:
     """Finds the data set in a folder and reads it, by the rules of docs/data.md.
 
     Raises:
-        PartsightError: no class folders, several data sets, splits that make no sense, or names that are not UTF-8.
+        PartsightError: no class folders, several data sets, splits that make no sense, or names that no csv could hold.
     """
     found, passed = _folders(given)
     at = _data_set(found, given)
@@ -86,7 +86,7 @@ def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
     Links to folders are followed, except to a folder that contains the link.
 
     Raises:
-        PartsightError: picture names that are not UTF-8, which no table could hold.
+        PartsightError: picture names that are not UTF-8 or hold carriage returns, which no csv could hold.
     """
     found: _Folders = {}
     passed: dict[str, int] = {}
@@ -108,9 +108,9 @@ def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
         for entry in inner:
             if entry.name.startswith(".") or entry.name in IGNORED_FOLDERS:
                 continue
-            if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not entry.is_dir():  # noqa: PTH122
+            if os.path.splitext(entry.name)[1].lower() in PICTURE_SUFFIXES and not _is_folder(entry):  # noqa: PTH122
                 names.append(entry.name)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 look(entry.path, _joined(at, entry.name), above | {real})
             else:
                 passed[at] += 1
@@ -124,7 +124,20 @@ def _folders(top: Path) -> tuple[_Folders, dict[str, int]]:
             f"{top}: pictures with names that are not UTF-8 ({len(unreadable)}), such as {unreadable[0]}; rename them, "
             f"e.g. convmv -r -f latin1 -t utf8 --notest {top}"
         )
+    paths = (_joined(at, name) for at, names in found.items() for name in names)
+    if returns := [path for path in paths if "\r" in path]:  # a csv with them would be read as more rows
+        raise PartsightError(
+            f"{top}: pictures with carriage returns in their names ({len(returns)}), such as {returns[0]!r}; "
+            "rename them"
+        )
     return found, passed
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that may not be looked into: a file that cannot be read
+        return False
 
 
 def _is_utf8(name: str) -> bool:

@@ -62,7 +62,7 @@ def _looked_at(keys: list[Key], cache: InspectionCache) -> Iterator[tuple[Key, F
 def look_at(path: Path) -> Facts:
     """The facts of one file, decoded unless its header rules that out."""
     try:
-        encoded = path.read_bytes()
+        encoded = pictures.contents(path)
     except OSError as error:
         return _unusable("", f"cannot be read: {error.strerror}")
     content = hashlib.blake2b(encoded, digest_size=16).hexdigest()

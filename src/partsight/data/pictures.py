@@ -11,7 +11,9 @@ One rule for every format (recognized by the file's first bytes, not by its name
 - Orientation: EXIF rotation is applied. If there are several pages, the first is read.
 """
 
+import errno
 import io
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +75,24 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
         PartsightError: not there, not decodable, or with values or channels that the rule does not cover.
     """
     try:
-        encoded = path.read_bytes()
+        encoded = contents(path)
     except OSError as error:
         raise PartsightError(f"{path}: cannot be read: {error}") from None
     try:
         return decode(encoded, channels)
     except PartsightError as error:
         raise PartsightError(f"{path}: {error}. Repair it or take its row out of the table.") from None
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which might never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_bytes()
 
 
 def header(encoded: bytes) -> Header:

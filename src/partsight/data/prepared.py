@@ -195,7 +195,7 @@ def _append(
         if not hasattr(local, "compose"):
             local.compose = augmentation.pipeline(fixed)
         try:
-            encoded = path.read_bytes()
+            encoded = pictures.contents(path)
             if hashlib.blake2b(encoded, digest_size=_HASH).digest() != content:
                 raise PartsightError("has changed since this run inspected it; start the run again")
             picture = augmentation.apply(local.compose, pictures.decode(encoded, channels), (0,))

@@ -26,6 +26,17 @@ def empty_cells(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     ]
 
 
+def carriage_returns(frame: pd.DataFrame) -> list[str]:
+    """Columns with carriage returns: csv files that are written from them would be read as more rows."""
+    problems = []
+    for column, cells in frame.items():
+        held = cells.map(lambda cell: isinstance(cell, str) and "\r" in cell).to_numpy(dtype=bool)
+        if held.any():
+            where, first = named_rows(frame.index[held]), cells[held].iloc[0]
+            problems.append(f"column {column!r}: carriage returns in {where}, first {first!r}; take them out")
+    return problems
+
+
 def mixed_types(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     """Label columns (of parquet) that hold both text and numbers, or values that are neither."""
     problems = []
@@ -155,12 +166,12 @@ def _within(path: str, top: str) -> bool:
 
 
 def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Names of the files in a folder, and names of its links."""
+    """Names in a folder that are no folders, and names of its links."""
     files, links = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_file():
+                if _is_there(entry):
                     files.append(entry.name)
                 if entry.is_symlink():
                     links.append(entry.name)
@@ -171,6 +182,14 @@ def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
     except OSError as error:
         raise PartsightError(f"{folder}: cannot be listed: {error.strerror}; start again when it can") from None
     return frozenset(files), frozenset(links)
+
+
+def _is_there(entry: "os.DirEntry[str]") -> bool:
+    """Also true of a pipe, or of a link to itself: whoever reads it says why it cannot be read."""
+    try:
+        return entry.is_file() or (not entry.is_dir() and os.path.exists(entry))  # noqa: PTH110
+    except OSError:
+        return True
 
 
 def _kind(value: object) -> str:

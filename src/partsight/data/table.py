@@ -134,6 +134,7 @@ def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.S
         must += names
     problems = row_checks.empty_cells(shown, must) if len(raw) else ["the table has no rows"]
     problems += row_checks.mixed_types(shown, names)
+    problems += row_checks.carriage_returns(shown.rename(columns={"group": data.group_column or "group"}))
     pictures = row_checks.find_pictures(raw["image"], part.folder)
     problems += pictures.problems
     not_there = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)

@@ -121,7 +121,7 @@ def _refuse_unreadable(samples: Sequence[Path], channels: int) -> None:
     problems = []
     for path in samples:
         try:
-            pictures.decode(path.read_bytes(), channels)
+            pictures.decode(pictures.contents(path), channels)
         except OSError as error:
             problems.append(f"{path}: cannot be read: {error.strerror}")
         except PartsightError as error:

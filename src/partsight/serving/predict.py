@@ -94,7 +94,7 @@ class NewPictures(Dataset[Read]):
 
     def __getitem__(self, position: int) -> Read:
         try:
-            encoded = (self.folder / self.names[position]).read_bytes()
+            encoded = pictures.contents(self.folder / self.names[position])
             head = pictures.header(encoded)
             picture = pictures.decode(encoded, self.image.channels)
         except OSError as error:
@@ -181,7 +181,7 @@ def _pictures(source: Path, images: Path | None, column: str) -> tuple[Path, lis
     if cells.empty:
         raise PartsightError(f"{source}: the table has no rows")
     found = row_checks.find_pictures(cells[column], folder)
-    problems = row_checks.empty_cells(cells, [column]) + found.problems
+    problems = row_checks.empty_cells(cells, [column]) + row_checks.carriage_returns(cells) + found.problems
     problems += row_checks.absent_problem(cells[column], found.absent, folder, "--images")
     if problems:
         raise Problems(str(source), problems)

@@ -248,7 +248,7 @@ def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
     """One table line per file: image, problem, doubt, prediction, probabilities. A broken picture does not stop it."""
     for path in files:
         try:
-            answer = scorer.score(path.read_bytes())
+            answer = scorer.score(pictures.contents(path))
         except (PartsightError, OSError) as error:
             yield [_written(path), str(error), None, None, *[None] * len(scorer.pipeline["classes"])]
             continue
@@ -258,8 +258,8 @@ def _lines(scorer: Scorer, files: Sequence[Path]) -> Iterator[list[Any]]:
 
 
 def _written(path: Path) -> str:
-    """A path in a csv: a byte that is not UTF-8 as \\xe4, since no csv could hold it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path in a csv: a byte that is not UTF-8 as \\xe4, a carriage return as \\r: no csv could hold them."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\r", "\\r")
 
 
 def main() -> int:
