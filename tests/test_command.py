@@ -1,6 +1,7 @@
 """Both ways to start: what they answer, how fast, with which exit status, and what they leave alone."""
 
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -233,6 +234,39 @@ def test_partsight_train_is_train_py(capsys: pytest.CaptureFixture[str]) -> None
         cli.main(["train", "usecase=castin"])
     assert left.value.code == 2
     assert "did you mean casting?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "usecase=casting"], ["data", "check", "."], ["study", "casting_backbone"], ["export", "a.ckpt"], ["ui"]],
+)
+def test_a_user_without_a_home_folder_is_asked_for_one(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("HOME is not set, and user ")
+
+
+@pytest.mark.parametrize(
+    ("more", "taken", "setting"), [([], "runs", "hydra.run.dir"), (["-m", "fold=0,1"], "sweeps", "hydra.sweep.dir")]
+)
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(
+    more: list[str], taken: str, setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / taken).touch()
+    with pytest.raises(SystemExit) as left:
+        command.train([*more, "usecase=casting", "model.pretrained=false", "hydra/launcher=basic"])
+    assert left.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{tmp_path / taken / 'casting'}/")
+    assert said.endswith(f": cannot be written: Not a directory. Start in another folder, or set {setting}")
 
 
 def test_ui_serves_the_store_of_this_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

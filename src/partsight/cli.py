@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from partsight import __version__, importing, memory, output, whole_file
+from partsight import __version__, home, importing, memory, output, whole_file
 from partsight.errors import PartsightError, Problems
 
 
@@ -161,6 +161,7 @@ def _predict(parsed: argparse.Namespace) -> None:
 def _export(parsed: argparse.Namespace) -> None:
     if parsed.root is not None and not parsed.int8:
         raise PartsightError("--root: only with --int8")
+    home.require()
     with importing.for_good():
         from partsight.data import folders
         from partsight.serving.pack import pack
@@ -194,6 +195,7 @@ def _ui(parsed: argparse.Namespace) -> None:
     import socket
     import subprocess
 
+    home.require()
     from partsight.config import TrackingConfig
     from partsight.tracking import store
 

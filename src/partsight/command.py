@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, config, failure, importing, output, overrides
+from partsight import check, config, failure, home, importing, output, overrides
 from partsight.errors import PartsightError, Problems, Pruned
 
 USAGE = """\
@@ -49,6 +49,8 @@ def train(arguments: Sequence[str] | None = None) -> None:
             folders = _refuse_mistakes(args.config_dir, args.overrides, args.multirun)
             if not args.multirun and not shows and (found := overrides.unresolved(args.overrides, folders)):
                 raise Problems("The command cannot run", found)
+        if not shows:
+            home.require()
     except PartsightError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -85,8 +87,9 @@ def settings(arguments: Sequence[str]) -> config.Config:
     """The checked settings of a command line of `train`, without a run and without Hydra's output folder.
 
     Raises:
-        PartsightError: every mistake, together; or a sweep.
+        PartsightError: every mistake, together; or a sweep; or there is no home folder.
     """
+    home.require()
     config.register()
     # --cfg says that nothing runs: folds that a Hydrogen Torch yaml names do not become a sweep.
     args = _parsed(_with_use_case([*arguments, "--cfg=job"]))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import command, config, console, launchers
+from partsight import command, config, console, home, launchers
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import key_of
 from partsight.study import definition
@@ -66,6 +66,7 @@ def main(given: Sequence[str]) -> int:
     if parsed.list:
         _show_runs(plan)
         return 0
+    home.require()
     again = _again(plan) if runs else []
     if runs and (plan.missing or again):
         _run(plan, again, of_hydra, folders)

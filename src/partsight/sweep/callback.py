@@ -1,21 +1,34 @@
 """What happens around a Hydra multirun: all jobs checked before the first starts, one parent run, one table at the end.
 
+And before any run: its folder can be written.
 Hydra creates this callback in every command, so nothing heavy is imported before a sweep begins.
 """
 
 import sys
+import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError
 
 from partsight.errors import PartsightError
 
 
 class SweepCallback(Callback):
     """Named in conf/train.yaml. Hydra turns a callback's errors into warnings and continues; only an exit stops it."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Makes the run's folder, in which Hydra would fail with a traceback."""
+        try:
+            with suppress(InterpolationResolutionError):  # with ${hydra:...}, known only within the job
+                _make(config.hydra.run.dir, "hydra.run.dir")
+        except PartsightError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks every job in both stages, then opens the parent run."""
@@ -26,6 +39,7 @@ class SweepCallback(Callback):
                 isolation.start_server()  # it imports while the jobs are checked
             sweep = jobs.checked(config)
             jobs.in_one_folder(config)
+            _make(config.hydra.sweep.dir, "hydra.sweep.dir")
             parent.open_run(sweep, Path(config.hydra.sweep.dir))
         except PartsightError as error:
             print(error, file=sys.stderr)
@@ -45,3 +59,14 @@ class SweepCallback(Callback):
             sys.exit(1)
         if not complete:
             sys.exit(1)
+
+
+def _make(folder: str, setting: str) -> None:
+    """Raises PartsightError if the folder cannot be made, or nothing can be written in it."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise PartsightError(
+            f"{Path(folder).absolute()}: cannot be written: {error.strerror}. Start in another folder, or set {setting}"
+        ) from None
