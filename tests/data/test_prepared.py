@@ -17,8 +17,9 @@ from PIL import Image
 from tiny import noise, tree
 
 from partsight import check, overrides
-from partsight.config import DataConfig, conf_folder, register
-from partsight.data import augmentation, inspection, picture_cache, pictures, prepared
+from partsight.config import AugmentationConfig, Config, DataConfig, conf_folder, register
+from partsight.data import augmentation, inspection, picture_cache, pictures, prepared, table
+from partsight.data.datamodule import FoldData
 from partsight.data.dataset import PictureDataset
 from partsight.data.prepared import Prepared
 from partsight.errors import PartsightError
@@ -40,9 +41,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def prepare(root: Path, transforms: augmentation.Transforms = SOFT, **settings: Any) -> Prepared | None:
+    """None, and the reason is printed, if they cannot be kept."""
     images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
     cache = {"cache": str(root.parent / "cache"), **settings}
-    return prepared.prepare(root, images, inspection.inspect(root, images), transforms, 3, DataConfig(**cache))
+    try:
+        return prepared.prepare(root, images, inspection.inspect(root, images), transforms, 3, DataConfig(**cache))
+    except prepared.NotKept as error:
+        print(error)
+        return None
 
 
 def file_of(found: Prepared | None) -> Path:
@@ -231,27 +237,40 @@ def test_a_full_disk_costs_the_run_nothing(
 
 
 @pytest.mark.parametrize(
-    ("total", "free", "room"),
-    [(10**9, 49e6, False), (10**9, 51e6, True), (252 * 10**9, 8e9, True), (252 * 10**9, 2e9, False)],
+    ("total", "free", "said"),
+    [
+        (10**9, 49e6, "49.0 MB are free there, of which 50.0 MB must stay free"),
+        (10**9, 51e6, ""),
+        (252 * 10**9, 8e9, ""),
+        (252 * 10**9, 2e9, "2.0 GB are free there, of which 2.0 GB must stay free"),
+    ],
 )
 def test_some_of_the_disk_stays_free(
     root: Path,
     total: int,
     free: float,
-    room: bool,
+    said: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A twentieth of it, but of a large disk no more than 2 GB: one of 252 with 8 left has room for these pictures."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(total, total - free, free))
-    assert (prepare(root) is not None) == room
-    assert ("must stay free" in capsys.readouterr().out) != room
+    assert (prepare(root) is None) == bool(said)
+    assert said in capsys.readouterr().out
 
 
 def test_a_cache_that_cannot_be_written_costs_the_run_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root.parent / "cache").write_text("a file")
-    assert prepare(root) is None
-    assert "cannot be kept" in capsys.readouterr().out
+    config = Config(
+        seed=1,
+        data=DataConfig(root=str(root), cache=str(root.parent / "cache")),
+        augmentation=AugmentationConfig(train=SOFT, inference=RESIZE),
+    )
+    examples = table.read(config)
+    inspected = inspection.inspect(root, examples.frame["image"])
+    data = FoldData(examples, np.arange(9) % 2, config, inspected)
+    assert len(data.val_dataloader().dataset[0, 0].pictures)
+    assert capsys.readouterr().out.count("cannot be kept") == 1  # for training and for validation
 
 
 def _prepare_all(root: Path) -> None:

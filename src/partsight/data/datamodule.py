@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.data import DataLoader
 
-from partsight import seeds
+from partsight import console, seeds
 from partsight.config import Config
 from partsight.data import augmentation, device_transforms, prepared, sampling
 from partsight.data.dataset import Batch, EpochOrder, PictureDataset
@@ -49,12 +49,18 @@ class FoldData(LightningDataModule):
         if inspected is not None:
             split = examples.frame["split"]
             parts = {"train": ["unlabeled"], "inference": ["unlabeled", "test"]}  # besides the rows of the folds
+            refused: list[str] = []
             for part, also in parts.items():
                 transforms = getattr(config.augmentation, part)
                 images = examples.frame["image"][(fold >= 0) | split.isin(also)].unique()
-                self._prepared[part] = prepared.prepare(
-                    examples.folder, images, inspected, transforms, config.image.channels, config.data
-                )
+                try:
+                    self._prepared[part] = prepared.prepare(
+                        examples.folder, images, inspected, transforms, config.image.channels, config.data
+                    )
+                except prepared.NotKept as error:
+                    refused.append(str(error))
+            if refused:  # of both parts usually for the same reason
+                console.say(f"{refused[0]}; each epoch reads the files themselves")
 
     def train_dataloader(self) -> ReadyLoader:
         """Shuffled or drawn by (seed, epoch), augmented by (seed, epoch, row)."""

@@ -13,7 +13,6 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from partsight import console
 from partsight.config import DataConfig
 
 KEY = 24
@@ -38,38 +37,39 @@ def lock(place: Path) -> Path:
     return place.with_name(f"{place.name}.lock")
 
 
-def reserve(place: Path, file: FileIO, more: int, limit: float) -> bool:
+def reserve(place: Path, file: FileIO, more: int, limit: float) -> None:
     """Gives a folder's file of pictures `more` bytes of the disk. The caller holds the lock of the folder.
 
-    Removes the folders used longest ago, except those being written, so that all stay within `limit` (GB). If that is
-    not enough, prints the reason and returns False.
+    Removes the folders used longest ago, except those being written, so that all stay within `limit` (GB).
+
+    Raises:
+        OSError: that is not enough.
     """
     with FileLock(place.parent / "lock"):  # so that what others reserve is counted
         folders = (folder for folder in place.parent.iterdir() if re.fullmatch(f"[0-9a-f]{{{KEY}}}", folder.name))
         sizes = {place: 0, **{folder: _size(folder) for folder in folders}}
         excess = sum(sizes.values()) + more - limit * 1e9
-        wanted = f"Prepared pictures would take {(sizes[place] + more) / 1e9:.1f} GB"
+        wanted = f"they would take {_shown(sizes[place] + more)}"
         if sizes[place] + more > limit * 1e9:
-            return _without(f"{wanted}, more than data.cache_limit={limit:g}")
+            raise OSError(f"{wanted}, more than data.cache_limit={limit:g}")
         for other in sorted(sizes.keys() - {place}, key=lambda folder: folder.stat().st_mtime):
             if excess > 0 and _removed(other):
                 excess -= sizes[other]
         if excess > 0:
-            return _without(
+            raise OSError(
                 f"{wanted}, which, with the cached pictures other runs are using, exceeds data.cache_limit={limit:g}"
             )
         disk = shutil.disk_usage(place)
         kept = min(FREE * disk.total, FREE_AT_MOST * 1e9)
         if disk.free - more < kept:
-            free = f"{place.parent}: {disk.free / 1e9:.1f} GB free, of which {kept / 1e9:.1f} must stay free"
-            return _without(f"{wanted}. {free}; data.cache names another folder")
+            free = f"{_shown(disk.free)} are free there, of which {_shown(kept)} must stay free"
+            raise OSError(f"{wanted}; {free}; data.cache names another folder")
         os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, more)
-    return True
 
 
-def _without(reason: str) -> bool:
-    console.say(f"{reason}: each epoch reads the files themselves")
-    return False
+def _shown(size: float) -> str:
+    """Bytes as MB or GB."""
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 def _size(folder: Path) -> int:

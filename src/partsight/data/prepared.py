@@ -39,6 +39,10 @@ _HASH = 16  # bytes
 _BATCH = 256  # pictures between two writes of the index
 
 
+class NotKept(Exception):
+    """Pictures cannot be kept, and why: a run does without."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Prepared pictures of a data set."""
@@ -65,8 +69,7 @@ def prepare(
 ) -> Prepared | None:
     """The prepared pictures of these images; missing ones are made now, in parallel.
 
-    None if the pipeline begins with a random transform or keeps the pictures' own sizes, if data.cache=off, or if
-    there is no room, which is reported.
+    None if the pipeline begins with a random transform or keeps the pictures' own sizes, or if data.cache=off.
 
     Args:
         folder: of the pictures.
@@ -77,6 +80,7 @@ def prepare(
         data: its cache settings are used.
 
     Raises:
+        NotKept: there is no room, or the cache cannot be written.
         PartsightError: a picture cannot be read, or has changed since it was inspected.
     """
     root = picture_cache.root(data)
@@ -93,16 +97,14 @@ def prepare(
             place.mkdir(parents=True, exist_ok=True)
             with turn(picture_cache.lock(place), "Another process is preparing pictures: waiting for it"):
                 sources = {content: folder / image for image, content in wanted.items()}
-                if not _complete(place, shape, sources, fixed, channels, data.cache_limit):
-                    return None
+                _complete(place, shape, sources, fixed, channels, data.cache_limit)
                 whole, known = _stored(place, shape)
         if not known.keys() >= set(wanted.values()):
             raise FileNotFoundError("deleted while they were made")
         with contextlib.suppress(OSError):  # another user's folder can still be read
             os.utime(place)  # marks it as just used: the folder used longest ago is removed first
     except OSError as error:
-        console.say(f"{place}: prepared pictures cannot be kept ({error}); each epoch reads the files themselves")
-        return None
+        raise NotKept(f"{place}: prepared pictures cannot be kept ({error})") from None
     return Prepared(whole, {image: known[content] for image, content in wanted.items()}, rest)
 
 
@@ -153,15 +155,15 @@ def _complete(
     fixed: Transforms,
     channels: int,
     limit: float,
-) -> bool:
-    """Makes the missing ones of these pictures, keyed by the hashes of their files; False if there is no room."""
+) -> None:
+    """Makes the missing ones of these pictures, keyed by the hashes of their files."""
     place.mkdir(parents=True, exist_ok=True)
     size, (whole, known) = int(np.prod(shape)), _stored(place, shape)
     done, missing = len(whole), {content: path for content, path in sources.items() if content not in known}
     if len(sources) * size <= limit * 1e9 < (done + len(missing)) * size:  # counting other data sets and older files
         done, missing = 0, dict(sources)
     if not missing:  # another process has made them
-        return True
+        return
     if done == 0:
         for name in ("index", "pictures"):  # processes that have mapped them can go on reading
             (place / name).unlink(missing_ok=True)
@@ -172,12 +174,10 @@ def _complete(
         made.truncate(done * size)
         index.truncate(done * _HASH)
         try:
-            if not picture_cache.reserve(place, made, len(missing) * size, limit):
-                return False
+            picture_cache.reserve(place, made, len(missing) * size, limit)
             _append(made, index, shape, missing, fixed, channels)
         finally:
             made.truncate(os.fstat(index.fileno()).st_size // _HASH * size)
-    return True
 
 
 def _append(
