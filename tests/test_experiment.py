@@ -24,6 +24,7 @@ from mlflow.entities import Run
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, noise, run, store, tree
 
+from partsight import whole_file
 from partsight.config import METRICS, Config, flat
 from partsight.data import pictures as pictures_module
 from partsight.data import table
@@ -491,6 +492,19 @@ def test_a_disk_that_is_full_when_the_result_is_written_says_where_and_how_the_r
     assert figures_of(run(tmp_path, *settings))
     (only,) = mlflow_runs(tmp_path)
     assert (only.info.status, only.data.tags["resumed"]) == ("FINISHED", "1")
+
+
+def test_a_disk_that_is_full_when_a_run_begins_promises_no_checkpoint(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(whole_file, "write", full)
+    with pytest.raises(SystemExit):
+        run(tmp_path, f"data.root={pictures}")
+    said = "facts.yaml: cannot be written: No space left on device. Make room. The same command begins anew"
+    assert said in capsys.readouterr().err
 
 
 def test_heat_maps_that_fail_leave_the_other_pictures(

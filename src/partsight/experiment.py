@@ -62,24 +62,22 @@ def run(config: Config) -> float:
         facts.announce(resolved, data, tags)
         tags |= earlier.changes(earlier_run, config, tags) if earlier_run else {}
         tags |= earlier.place(folder) | trial.tags(folder)
-        keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
-        with (
-            earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None),
-            tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track,
-        ):
-            context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)
-            track.parameters(dict(flat(dataclasses.asdict(context.config))))
-            keeping.write_inputs(context, resolved.examples, divided)
-            if config.data.unlabeled_table:
-                data = pseudo_training.labelled(context, data, resolved.inspected, start)
-            fitted, curves, result = training.train(context, data, start, search_callbacks)
-            keeping.write_hydrogen_files(context, data, result, curves)
-            test = _test(context, data, fitted, result)
-            keeping.write_scorer(context, tags, result, data.examples, fitted)
-            from partsight.run import reporting  # only now: a run starts sooner without its charts
+        with earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None):
+            keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
+            with tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track:
+                context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)
+                track.parameters(dict(flat(dataclasses.asdict(context.config))))
+                keeping.write_inputs(context, resolved.examples, divided)
+                if config.data.unlabeled_table:
+                    data = pseudo_training.labelled(context, data, resolved.inspected, start)
+                fitted, curves, result = training.train(context, data, start, search_callbacks)
+                keeping.write_hydrogen_files(context, data, result, curves)
+                test = _test(context, data, fitted, result)
+                keeping.write_scorer(context, tags, result, data.examples, fitted)
+                from partsight.run import reporting  # only now: a run starts sooner without its charts
 
-            about = reporting.RunFacts(tags, banners, divided.leaks)
-            reporting.write(context, about, result, test, curves.table(), data, fitted.model)
+                about = reporting.RunFacts(tags, banners, divided.leaks)
+                reporting.write(context, about, result, test, curves.table(), data, fitted.model)
     _conclude(context, result, test, fitted)
     return result.value(config.prediction.metric)
 

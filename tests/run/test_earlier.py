@@ -18,7 +18,7 @@ import pytest
 from mlflow import MlflowClient, entities
 from mlflow.exceptions import MlflowException
 from preloaded import Begin, Run
-from tiny import SMALL, ends, mlflow_runs, run, store, tree
+from tiny import SMALL, ends, mlflow_runs, run, store, touched, tree
 
 from partsight.config import Config, TrainerConfig
 from partsight.data.datamodule import FoldData
@@ -443,6 +443,7 @@ def test_two_processes_go_on_together(
 @pytest.mark.parametrize(
     ("changes", "drawn", "in_sweep", "said"),
     [
+        ({"name": "before its first checkpoint"}, False, False, "The same command begins anew"),
         ({}, False, True, "The same command goes on from the end of the last whole epoch"),
         ({}, True, False, "The same command with seed=7 goes on from the end of the last whole epoch"),
         ({}, True, True, "The same command starts this job anew, with another seed"),
@@ -451,9 +452,16 @@ def test_two_processes_go_on_together(
     ],
 )
 def test_how_a_stopped_run_goes_on_is_said(
-    changes: dict[str, Any], drawn: bool, in_sweep: bool, said: str, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any],
+    drawn: bool,
+    in_sweep: bool,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     config = Config(seed=7, **changes)
+    if config.name != "before its first checkpoint":
+        touched(tmp_path, ["run/checkpoints/last.ckpt"])
     with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
         raise KeyboardInterrupt
     assert said in " ".join(capsys.readouterr().out.split())

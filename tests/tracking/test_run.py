@@ -1,9 +1,11 @@
 """A tracked run ends as what happened in it, keeps all it is told, and lies in the store that was chosen."""
 
 import contextlib
+import errno
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 from preloaded import Server, environment
+from sqlalchemy import event
 
 from partsight.config import TrackingConfig
 from partsight.errors import PartsightError, Pruned
@@ -548,3 +551,42 @@ def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database")
     with pytest.raises(PartsightError, match="cannot be used"):
         store.prepare(TRACKING)
+
+
+@pytest.mark.parametrize(
+    ("uri", "of_environment", "number", "remedy"),
+    [
+        (None, "", errno.EACCES, "Start in another folder, or set tracking.uri, such as"),
+        (None, "sqlite:///mine.db", errno.EACCES, "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db"),
+        ("sqlite:///mine.db", "", errno.EACCES, "Set tracking.uri to another store."),
+        (None, "", errno.ENOSPC, "Make room, or set tracking.uri to a store on another disk."),
+    ],
+)
+def test_what_to_do_about_a_store_depends_on_where_it_was_named(
+    uri: str | None, of_environment: str, number: int, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "mlflow.db.lock")
+
+    monkeypatch.setattr(store, "FileLock", fails)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", of_environment)
+    with pytest.raises(PartsightError) as raised:
+        store.prepare(TrackingConfig(uri=uri, experiment="tests"))
+    assert str(raised.value).splitlines()[1].startswith(remedy)
+
+
+def test_a_full_disk_under_the_store_is_told_in_one_line(
+    tracking: TrackingConfig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(connection: sqlite3.Connection, *_: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    with tracked(tracking, "run") as track:
+        engine = track.client._tracking_client.store.engine
+        event.listen(engine, "checkout", full)
+        track.points([Point(f"{'x' * 200}{step}", step, step, 1.0) for step in range(100)])
+        event.remove(engine, "checkout", full)
+    said = capfd.readouterr()
+    assert "(MlflowException: (sqlite3.OperationalError) database or disk is full). Training continues" in said.out
+    assert "Traceback" not in said.err

@@ -80,18 +80,19 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        console.say(f"Stopped. {_how_it_goes_on(config, drawn, in_sweep)}")
+        console.say(f"Stopped. {_how_it_goes_on(config, folder, drawn, in_sweep)}")
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         reason = f"cannot be written: {os.strerror(error.errno)}"
-        how = _how_it_goes_on(config, drawn, in_sweep)
+        how = _how_it_goes_on(config, folder, drawn, in_sweep)
         raise PartsightError(f"{error.filename or folder}: {reason}. Make room. {how}") from error
 
 
-def _how_it_goes_on(config: Config, drawn: bool, in_sweep: bool) -> str:
-    if config.resume == "never":
+def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:
+    begun = any((folder / name).is_file() for name in leftovers.GONE_ON_FROM if name.endswith(LAST))
+    if config.resume == "never" or not begun:
         return "The same command begins anew"
     if drawn and in_sweep:
         return "The same command starts this job anew, with another seed"

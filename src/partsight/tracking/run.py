@@ -25,7 +25,7 @@ from partsight.tracking.point import Point
 
 _AGAIN = (
     "Its files are in its folder. Once the store is back, the same command, with the seed from config.yaml there, "
-    "resumes from its last checkpoint and sends everything to MLflow"
+    "resumes from its last checkpoint, if it has one, and sends everything to MLflow"
 )
 
 
@@ -271,7 +271,7 @@ class _Signals:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+    return f"{type(error).__name__}: {store.reason(error)[:300]}"
 
 
 def _git() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The MLflow store: which one it is, and made ready before anyone writes to it."""
 
+import errno
 import logging
 import os
 import shlex
@@ -79,7 +80,9 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
     """
     where = uri(tracking)
     database = _sqlite_file(where)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # creating tables needs no message
+    of_tables = logging.getLogger("mlflow.store.db.utils")
+    of_tables.setLevel(logging.WARNING)  # creating tables needs no message
+    of_tables.addFilter(_is_not_raised_too)
     try:
         if database is None:
             client = MlflowClient(tracking_uri=where)
@@ -96,9 +99,30 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
             return client, _experiment(client, tracking.experiment, database.parent / "mlartifacts")
     except FAULTS as error:
         raise PartsightError(
-            f"The MLflow store {where} cannot be used: {str(error).splitlines()[0]}\n"
-            "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db in the current folder."
+            f"The MLflow store {where} cannot be used: {reason(error)}\n{_remedy(tracking, error)}"
         ) from None
+
+
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """MLflow logs each error of a database with its traceback, and raises it."""
+    return record.levelno < logging.ERROR
+
+
+def reason(error: BaseException) -> str:
+    """The line of an error's text that says what is wrong: SQLAlchemy may begin with one on its own ways."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if not line.startswith("(raised as a result of")), "")
+
+
+def _remedy(tracking: TrackingConfig, error: BaseException) -> str:
+    """What to do, by where the store was named."""
+    if "disk is full" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return "Make room, or set tracking.uri to a store on another disk."
+    if tracking.uri:
+        return "Set tracking.uri to another store."
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return "Set tracking.uri, or unset MLFLOW_TRACKING_URI to use mlflow.db in the current folder."
+    return "Start in another folder, or set tracking.uri, such as tracking.uri=sqlite:////home/me/parts/mlflow.db."
 
 
 LONGEST_NAME = 250
@@ -116,7 +140,7 @@ def refusals_told(tracking: TrackingConfig) -> Iterator[None]:
         yield
     except FAULTS as error:
         raise PartsightError(
-            f"The MLflow store {uri(tracking)} does not accept a run: {str(error).splitlines()[0]}\n"
+            f"The MLflow store {uri(tracking)} does not accept a run: {reason(error)}\n"
             "Repeat the command once it does (is it reachable, may you write there?), or set tracking.uri."
         ) from None
 
