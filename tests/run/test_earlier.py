@@ -467,5 +467,7 @@ def test_how_a_stopped_run_goes_on_is_said(
     assert said in " ".join(capsys.readouterr().out.split())
     with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
         raise OSError(errno.ENOSPC, "as another library says it")
-    assert str(raised.value).startswith("run: cannot be written: No space left on device. Make room. ")
+    assert str(raised.value).startswith(
+        "A disk is full: that of run, of the temporary folder or of /dev/shm: No space "
+    )
     assert said in str(raised.value)

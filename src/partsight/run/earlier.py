@@ -85,9 +85,13 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        reason = f"cannot be written: {os.strerror(error.errno)}"
+        what = (
+            f"{error.filename}: cannot be written"
+            if error.filename
+            else f"A disk is full: that of {folder}, of the temporary folder or of /dev/shm"
+        )
         how = _how_it_goes_on(config, folder, drawn, in_sweep)
-        raise PartsightError(f"{error.filename or folder}: {reason}. Make room. {how}") from error
+        raise PartsightError(f"{what}: {os.strerror(error.errno)}. Make room. {how}") from error
 
 
 def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:

@@ -179,9 +179,9 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
         raise
     finally:
         with store_errors_reported(plan.folder), store.few_retries() if status == "KILLED" else nullcontext():
+            client.set_terminated(found.run_id, status)
             if why:
                 client.set_tag(found.run_id, "error", why)
-            client.set_terminated(found.run_id, status)
             end_left_open(client, found.run_id, [run.folder for run in plan.runs])
             if plan.study.kind == "time":  # what measures has no folder to go on from: it begins anew, as another run
                 for run in running_children(client, found.run_id):

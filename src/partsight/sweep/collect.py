@@ -175,9 +175,9 @@ def _track(folder: Path, jobs: Sequence[JobRecord], averages: pd.DataFrame, comp
                 for part in ("mean", "sd", "pooled"):
                     if pd.notna(getattr(line, part)):
                         client.log_metric(found.run_id, f"{line.metric}_{part}", float(getattr(line, part)))
+        client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
         if not complete:
             client.set_tag(found.run_id, "error", _without_a_result(jobs))
-        client.set_terminated(found.run_id, "FINISHED" if complete else "FAILED")
         for name in ("sweep.csv", "folds.csv"):
             if (folder / name).is_file():
                 client.log_artifact(found.run_id, str(folder / name))

@@ -184,9 +184,9 @@ def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path])
             continue
         status = "FINISHED" if reason is None else "KILLED" if reason.startswith("killed by") else "FAILED"
         for left in (*running_children(client, run.info.run_id), run):  # a first run, for pseudo-labels
+            client.set_terminated(left.info.run_id, status)
             if reason is not None:
                 client.set_tag(left.info.run_id, "error", reason)
-            client.set_terminated(left.info.run_id, status)
 
 
 @contextmanager
