@@ -1,5 +1,6 @@
 """What is typed after `partsight study`, before anything runs."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,10 @@ def test_a_study_given_by_its_path_has_the_configs_beside_it(
     monkeypatch.setattr(command, "_conclude", plans.append)
     command.main(["my_conf/study/rates.yaml", "--table"])
     assert writing.command_line(plans[0]).endswith(" --config-dir=my_conf")
-    shipped = conf_folder() / "study" / "kfold.yaml"
-    command.main([str(shipped), "usecase=casting", "--table"])
-    assert "--config-dir" not in writing.command_line(plans[1])
+    shutil.copytree(conf_folder(), tmp_path / "copied")
+    for place in (conf_folder(), tmp_path / "copied"):
+        command.main([str(place / "study" / "kfold.yaml"), "usecase=casting", "--table"])
+        assert "--config-dir" not in writing.command_line(plans[-1])
 
 
 def test_a_broken_study_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

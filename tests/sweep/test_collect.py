@@ -110,6 +110,7 @@ def test_the_table_of_a_search_that_goes_on_in_another_folder_holds_its_earlier_
     failure.record(first / "1", "out of memory")
     trial_in(first, 3, "4", study="other")  # another search has used the folder since
     rows += [f"2,complete,{trial_in(second, 2, '3')}", f"3,complete,{first / '3'}", f"4,complete,{tmp_path / 'gone/4'}"]
+    rows += [f"7,complete,{tmp_path / ('x' * 300)}"]  # asking for it is an error, as for another user's
     (second / "trials.csv").write_text(
         "\n".join(["trial,state,folder", *rows, f"5,running,{first / '5'}", "6,waiting,"])
     )

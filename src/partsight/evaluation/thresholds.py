@@ -62,9 +62,9 @@ def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     Raises PredictionsError if the task names no good classes.
     """
     thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(goodness(table, task))), also]))
-    every = _rates(table, task, thresholds)
-    kept = _worth_choosing(every["escapes"].to_numpy(), every["overkills"].to_numpy())
-    return every.iloc[np.union1d(kept, np.searchsorted(thresholds, also))].reset_index(drop=True)
+    bad, good = _bad_and_good(table, task)
+    kept = _worth_choosing(_escapes(bad, thresholds), _overkills(good, thresholds))
+    return _rates(bad, good, thresholds[np.union1d(kept, np.searchsorted(thresholds, also))])
 
 
 def steps(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
@@ -78,17 +78,28 @@ def steps(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     scores = goodness(table, task)
     changes = np.minimum(np.floor(STEPS * scores) / STEPS, scores)  # the product may be rounded up
     last = max(1.0, float(np.nextafter(scores.max(initial=0.0), 2.0)))
-    return _rates(table, task, np.unique(np.concatenate([[0.0, last], changes, also])))
+    return _rates(*_bad_and_good(table, task), np.unique(np.concatenate([[0.0, last], changes, also])))
 
 
-def _rates(table: pd.DataFrame, task: Task, thresholds: NDArray[np.float64]) -> pd.DataFrame:
-    """The columns of `sweep` at each of the thresholds."""
+def _bad_and_good(table: pd.DataFrame, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The goodness of each bad part and of each good part, rising."""
     scores, bad = goodness(table, task), _any_bad(scored(table, task).targets, task)
-    bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])
-    escapes = len(bad_scores) - np.searchsorted(bad_scores, thresholds, side="left")
-    overkills = np.searchsorted(good_scores, thresholds, side="left")
+    return np.sort(scores[bad]), np.sort(scores[~bad])
+
+
+def _escapes(bad: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    return len(bad) - np.searchsorted(bad, thresholds, side="left")
+
+
+def _overkills(good: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.searchsorted(good, thresholds, side="left")
+
+
+def _rates(bad: NDArray[np.float64], good: NDArray[np.float64], thresholds: NDArray[np.float64]) -> pd.DataFrame:
+    """The columns of `sweep` at each of the thresholds."""
+    escapes, overkills = _escapes(bad, thresholds), _overkills(good, thresholds)
     rows = [
-        (threshold, *_rate(int(missed), len(bad_scores)), *_rate(int(lost), len(good_scores)))
+        (threshold, *_rate(int(missed), len(bad)), *_rate(int(lost), len(good)))
         for threshold, missed, lost in zip(thresholds, escapes, overkills, strict=True)
     ]
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]

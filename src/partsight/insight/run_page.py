@@ -11,12 +11,14 @@ from partsight.data.messages import label_text
 from partsight.evaluation.predictions import PREFIX
 from partsight.evaluation.result import Result
 from partsight.evaluation.table_file import is_null
+from partsight.evaluation.thresholds import MOST_POINTS
 from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
 
 _ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
 _ABOUT_THRESHOLDS = (
-    "A part ships when its P(good) reaches the threshold. Left out are thresholds that another one here beats."
+    "A part ships when its P(good) reaches the threshold. Left out are thresholds that another one beats; of more than "
+    f"{MOST_POINTS} others, {MOST_POINTS} spread evenly are kept."
 )
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""

@@ -78,8 +78,8 @@ def main(given: Sequence[str]) -> int:
 def _config_folder_of(file: Path) -> Path | None:
     """FOLDER for a study of one's own that is given as FOLDER/study/NAME.yaml: what it names may lie there too."""
     folder = file.parent.parent
-    own = file.is_file() and file.parent.name == "study" and folder.resolve() != config.conf_folder()
-    return folder if own else None
+    whole = (folder / "train.yaml").is_file()  # partsight's own, or a copy of it, whose files Hydra would not read
+    return folder if file.is_file() and file.parent.name == "study" and not whole else None
 
 
 def _not_of_a_study(of_hydra: Sequence[str]) -> list[str]:

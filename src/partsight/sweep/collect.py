@@ -1,6 +1,7 @@
 """The result of a sweep, computed from its jobs' files: metrics.csv, predictions.parquet, task.yaml, .hydra/."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,15 @@ def read_jobs(folder: Path) -> list[JobRecord]:
     table = _trials(folder)
     again = set(table.loc[table["state"] == trial.AGAIN, "trial"])
     ended = table.loc[table["state"].isin(trial.ENDED), "folder"].dropna().map(Path)
-    announced = [(sub, trial.of_run(sub)) for sub in [*ended, *there]]
+    announced = [(sub, _announced(sub)) for sub in [*ended, *there]]
     trials = {one.number: (sub, one) for sub, one in announced if one and one.study == found.study}
     return [_job(sub, one.overrides) for number, (sub, one) in sorted(trials.items()) if number not in again]
+
+
+def _announced(folder: Path) -> trial.Announced | None:
+    with suppress(OSError):  # another user's, below a folder that may not be looked into
+        return trial.of_run(folder)
+    return None
 
 
 def _trials(folder: Path) -> pd.DataFrame:

@@ -127,11 +127,15 @@ class TrackedRun:
             except store.FAULTS as error:
                 console.say(f"{len(self.unsent)} points are only in curves.csv and not in MLflow ({_short(error)})")
             try:
-                self.client.set_terminated(self.id, status)  # first: a store may refuse a long tag
-                for key, value in tags.items():
-                    self.client.set_tag(self.id, key, value)
+                self.client.set_terminated(self.id, status)
             except store.FAULTS as error:
                 console.say(f"Run {self.id} could not be marked {status} in MLflow ({_short(error)}). {_AGAIN}")
+                return
+            try:
+                for key, value in tags.items():
+                    self.client.set_tag(self.id, key, value)
+            except store.FAULTS as error:  # it may be too long for this store
+                console.say(f"Run {self.id} ended {status}; why cannot be kept in MLflow ({_short(error)}): {value}")
 
     @contextmanager
     def _store_errors_explained(self, wait: bool = True) -> Iterator[None]:
