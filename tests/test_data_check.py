@@ -1,5 +1,6 @@
 """`partsight data check`: what it answers, the page it leaves, and the status that CI goes by."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -34,6 +35,21 @@ def test_a_page_that_cannot_be_written_is_refused_first(tmp_path: Path, capsys: 
     said = capsys.readouterr()
     assert f"--out {root}: cannot be written: Is a directory" in said.err
     assert not said.out
+
+
+def test_a_full_disk_keeps_the_page_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    (tmp_path / "page.html").write_text("yesterday's")
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert status(str(root), "--out", str(tmp_path / "page.html")) == 2
+    assert "page.html: cannot be written: No space left on device" in capsys.readouterr().err
+    assert (tmp_path / "page.html").read_text() == "yesterday's"
 
 
 def test_what_only_composing_finds_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

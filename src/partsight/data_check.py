@@ -48,7 +48,10 @@ def main(given: Sequence[str]) -> int:
     except PartsightError as error:
         console.say(str(error))
         page, status = audit_page.refused_page(str(error), title, where), EXIT["unusable"]
-    parsed.out.write_text(page, encoding="utf-8")
+    try:
+        whole_file.write(parsed.out, page)
+    except OSError as error:
+        raise PartsightError(f"--out {parsed.out}: cannot be written: {error.strerror or error}") from None
     console.say(f"The whole audit with its pictures: {parsed.out}")
     return status
 

@@ -428,6 +428,7 @@ def test_two_processes_go_on_together(
     def trained(*overrides: str) -> None:
         done = train(*settings, *overrides)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "sync_dist" not in done.stderr  # Lightning's advice for figures of one process alone
 
     trained("hydra.run.dir=unbroken", "tracking.experiment=other")
     with begin(*settings, "hydra.run.dir=killed") as process:
@@ -471,3 +472,25 @@ def test_how_a_stopped_run_goes_on_is_said(
         "A disk is full: that of run, of the temporary folder or of /dev/shm: No space "
     )
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "DataLoader worker (pid 206) is killed by signal: Killed. ",
+            "(pid 206) is killed by signal: Killed. Was it short of memory? Set data.workers lower. The same command ",
+        ),
+        ("DataLoader worker (pid(s) 206, 207) exited unexpectedly", "(pid(s) 206, 207) exited unexpectedly. Was it "),
+        (
+            "Caught RuntimeError in DataLoader worker process 0.\nunable to allocate shared memory(shm) for file",
+            "/dev/shm is full: make it larger (docker run --shm-size=1g), or set data.workers=0. The same command ",
+        ),
+    ],
+)
+def test_a_lost_loader_process_says_what_to_do(text: str, said: str) -> None:
+    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(Config(seed=7), Path("run"), False, False):
+        raise RuntimeError(text)
+    assert said in str(raised.value)
+    with pytest.raises(RuntimeError), earlier.told_if_stopped(Config(seed=7), Path("run"), False, False):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

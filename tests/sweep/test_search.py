@@ -89,6 +89,15 @@ def test_what_a_study_has_begun_with_cannot_be_changed(tmp_path: Path) -> None:
         assert part in said
 
 
+def test_trials_of_a_partsight_with_other_results_are_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search_for(composed(tmp_path, n_trials=1))
+    monkeypatch.setattr(studies, "RESULTS_VERSION", 1)
+    with pytest.raises(Problems, match=r"RESULTS_VERSION of partsight: .* in the study, 1 here"):
+        search_for(composed(tmp_path, n_trials=2))
+
+
 def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
     search_for(composed(tmp_path, n_trials=1))
     elsewhere = Config(prediction=PredictionConfig(metric="ROC_AUC"))

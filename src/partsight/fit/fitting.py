@@ -236,6 +236,7 @@ def ignore_expected_warnings() -> None:
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*torch.jit.script.*deprecated.*",
         ".*treespec.*",
+        ".*It is recommended to use .*sync_dist=True.*",  # what is logged is of all processes already
     ):
         warnings.filterwarnings("ignore", message)
 

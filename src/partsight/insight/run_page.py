@@ -17,8 +17,8 @@ from partsight.insight.page import Block, Section
 
 _ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
 _ABOUT_THRESHOLDS = (
-    "A part ships when its P(good) reaches the threshold. Left out are thresholds that another one beats; of more than "
-    f"{MOST_POINTS} others, {MOST_POINTS} spread evenly are kept."
+    "A part ships when its P(good) reaches the threshold. Here are the thresholds that no other beats (of more than "
+    f"{MOST_POINTS}, so many spread evenly), both ends, 0.5 and the one in use."
 )
 WORST_ROWS = 50
 """Rows of the table of worst predictions."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -72,10 +73,12 @@ def place(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> Iterator[None]:
-    """Around a run: says how it goes on if Ctrl-C, a signal or a full disk ends it. drawn: the command gives no seed.
+    """Around a run: says how it goes on if Ctrl-C, a signal, a full disk or a lost loader process ends it.
+
+    drawn: the command gives no seed.
 
     Raises:
-        PartsightError: a disk is full.
+        PartsightError: a disk is full, or a loader process was killed or found no shared memory.
     """
     try:
         yield
@@ -92,6 +95,14 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
         )
         how = _how_it_goes_on(config, folder, drawn, in_sweep)
         raise PartsightError(f"{what}: {os.strerror(error.errno)}. Make room. {how}") from error
+    except RuntimeError as error:  # PyTorch has no kinds of its own for these
+        if "unable to allocate shared memory" in str(error):
+            what = "/dev/shm is full: make it larger (docker run --shm-size=1g), or set data.workers=0"
+        elif re.search(r"DataLoader worker \(pid.*\) (is killed|exited)", str(error)):
+            what = f"{str(error).strip().rstrip('.')}. Was it short of memory? Set data.workers lower"
+        else:
+            raise
+        raise PartsightError(f"{what}. {_how_it_goes_on(config, folder, drawn, in_sweep)}") from error
 
 
 def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:

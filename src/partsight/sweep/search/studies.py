@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from partsight import console, seeds
+from partsight import RESULTS_VERSION, console, seeds
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation.metrics import METRICS
 
@@ -65,7 +65,8 @@ def opened(
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines report trials
     direction = StudyDirection.MAXIMIZE if METRICS[metric].higher_is_better else StudyDirection.MINIMIZE
     said = {f"searched {key}": str(value) for key, value in drawn.items()}
-    said |= {"prediction.metric": metric} | {key: _text(value) for key, value in settings.items()}
+    said |= {"prediction.metric": metric, "RESULTS_VERSION of partsight": str(RESULTS_VERSION)}
+    said |= {key: _text(value) for key, value in settings.items()}
     try:
         with lock(url):
             return _begun(url, name, direction, said, named)
