@@ -73,6 +73,7 @@ def run(config: Config) -> float:
                 fitted, curves, result = training.train(context, data, start, search_callbacks)
                 keeping.write_hydrogen_files(context, data, result, curves)
                 test = _test(context, data, fitted, result)
+                track.tags(facts.changed_meanwhile(resolved))
                 keeping.write_scorer(context, tags, result, data.examples, fitted)
                 from partsight.run import reporting  # only now: a run starts sooner without its charts
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from tiny import mlflow_runs, run
 
 from partsight.errors import PartsightError
+from partsight.run import training
 
 pytestmark = pytest.mark.slow
 
@@ -96,3 +98,22 @@ def test_a_leak_can_stop_a_run_before_it_trains(
     assert "data.on_leak=error: " in text
     assert "same bytes" in text
     assert mlflow_runs(tmp_path) == []
+
+
+def test_a_picture_that_is_replaced_during_a_run_is_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = shutil.copytree(pictures, tmp_path / "parts")
+    train = training.train
+
+    def replaced_after(*given: Any) -> Any:
+        done = train(*given)
+        (root / "bad" / "1_a.png").touch()  # another time, the same picture
+        shutil.copy(root / "good" / "0_a.png", root / "bad" / "2_a.png")
+        return done
+
+    monkeypatch.setattr(training, "train", replaced_after)
+    run(tmp_path, "usecase=custom", f"data.root={root}", "data.validation_strategy=kfold")
+    assert "PICTURES CHANGED DURING THE RUN" in capsys.readouterr().out
+    (only,) = mlflow_runs(tmp_path)
+    assert only.data.tags["pictures_changed"].startswith("1 picture, first bad/2_a.png: ")

@@ -1,4 +1,4 @@
-"""What a run is and what it ran on, as tags; and warnings about everything degraded, shown before the first step."""
+"""What a run is and what it ran on, as tags; and warnings about everything degraded, most before the first step."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ import yaml
 
 from partsight import console, machine
 from partsight.config import Config
-from partsight.data import division, fingerprint, folds, leaks
+from partsight.data import division, fingerprint, folds, inspection, leaks
 from partsight.data.datamodule import FoldData
 from partsight.data.folds import Folds
+from partsight.data.messages import counted
 from partsight.model import plugins
 from partsight.run.identity import identity
 from partsight.run.resolved import Resolved
@@ -106,3 +107,17 @@ def announce(of: Resolved, data: FoldData, tags: Mapping[str, str]) -> None:
         f"seed {tags['seed']}; {len(examples.info.classes)} classes, "
         f"{len(data.train_positions)} training and {len(data.validation_positions)} validation rows, fold {config.fold}"
     )
+
+
+def changed_meanwhile(of: Resolved) -> dict[str, str]:
+    """A banner and the tag `pictures_changed` if pictures are no longer those of the run's fingerprint."""
+    now = inspection.inspect(of.examples.folder, of.inspected["image"])
+    changed = of.inspected["image"][(now["hash"] != of.inspected["hash"]).to_numpy()]
+    if changed.empty:
+        return {}
+    words = (
+        f"{counted(len(changed), 'picture')}, first {changed.iloc[0]}: the figures may be of either content. Run it "
+        "again with rerun=true once nobody writes there"
+    )
+    console.banner("PICTURES CHANGED DURING THE RUN", words)
+    return {"pictures_changed": words}
