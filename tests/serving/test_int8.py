@@ -51,11 +51,21 @@ def test_it_is_packed_tests_itself_and_decides_as_the_run(
     monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)  # how many of 8 change is the processor's luck
     export(home, tmp_path / "scorer")
     said = capsys.readouterr().out
-    for expected in ("8 validation rows", "Accuracy", "escape_rate", "overkill_rate", "ms/picture, p50", "MB"):
+    for expected in (
+        "8 validation rows",
+        "Accuracy",
+        "escape_rate",
+        "overkill_rate",
+        "ms/picture, p50",
+        "MB",
+        "(95 % Wilson interval)",
+    ):
         assert expected in said
     pipeline = json.loads((tmp_path / "scorer" / "pipeline.json").read_text())
     assert pipeline["precision"] == "int8"
     assert pipeline["int8"]["validation_rows"] == 8
+    low, high = pipeline["int8"]["decided_otherwise_interval"]
+    assert low <= pipeline["int8"]["decided_otherwise"] / 8 < high
     graph = onnx.load(tmp_path / "scorer" / "model.onnx").graph
     assert any(weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 4 for weight in graph.initializer)
     assert {file.name for file in (tmp_path / "scorer").iterdir() if file.suffix == ".onnx"} == {"model.onnx"}
