@@ -4,7 +4,7 @@ import os
 
 __version__ = "0.1.0"
 
-RESULTS_VERSION = 6
+RESULTS_VERSION = 7
 """Raised whenever a change of the code alters the result of an unchanged config. Part of a run's identity."""
 
 # MLflow sends usage data to its makers by default. Besides, the thread that does so changes the environment while a

@@ -175,12 +175,12 @@ def test_macro_auc_limits_are_the_means_over_the_classes_that_are_there(make_tab
     )
     # a: 4 of 6 pairs; b: .5 and .6 win 2 each, .2 ties one: 4.5 of 6.
     expected = np.mean([auc_interval(4 / 6, 2, 3), auc_interval(4.5 / 6, 3, 2)], axis=0)
-    assert macro_auc_interval(scored(table, task)) == pytest.approx(tuple(expected))
+    assert macro_auc_interval(scored(table, task), np.arange(len(table))) == pytest.approx(tuple(expected))
 
 
 def test_bootstrap_of_a_proportion_is_that_of_the_binomial():
     patterns = np.array([[1, 0]] * 30 + [[0, 1]] * 70)
-    low, high = bootstrap(patterns, lambda counts: counts[:, 0] / counts.sum(axis=1))
+    low, high = bootstrap(patterns, lambda counts: counts[:, 0] / counts.sum(axis=1), np.arange(len(patterns)))
     assert low == pytest.approx(0.3 - Z * sqrt(0.21 / 100), abs=0.02)
     assert high == pytest.approx(0.3 + Z * sqrt(0.21 / 100), abs=0.02)
 
@@ -188,15 +188,15 @@ def test_bootstrap_of_a_proportion_is_that_of_the_binomial():
 def test_bootstrap_keeps_the_labels_of_an_example_together():
     """Ten labels that are right or wrong together are worth one example, not ten."""
     patterns = np.repeat([[10, 0], [0, 10]], 20, axis=0)
-    low, high = bootstrap(patterns, lambda counts: counts[:, 0] / counts.sum(axis=1))
+    low, high = bootstrap(patterns, lambda counts: counts[:, 0] / counts.sum(axis=1), np.arange(len(patterns)))
     assert high - low == pytest.approx(2 * Z * sqrt(0.25 / 40), abs=0.05)
 
 
 def test_bootstrap_mean_is_about_the_standard_error_wide():
     values = np.random.default_rng(3).exponential(size=400)
-    low, high = bootstrap_mean(values)
+    low, high = bootstrap_mean(values, np.arange(400))
     assert high - low == pytest.approx(2 * Z * values.std() / 20, rel=0.1)
-    assert bootstrap_mean(values[::-1]) == (low, high)
+    assert bootstrap_mean(values[::-1], np.arange(400)) == (low, high)
 
 
 def test_mcc_of_two_classes_has_the_same_interval_by_either_road(tasks, make_random):

@@ -15,8 +15,8 @@ def test_escape_is_a_bad_part_called_good_and_overkill_the_reverse(make_table):
     table = make_table(ONE_GOOD, np.eye(3)[[number[n] for n in decided]], [number[n] for n in labels])
     result = escape_overkill(table, ONE_GOOD).set_index("metric")
     # Taking a dent for a scratch is a mistake, but no escape.
-    assert result.loc["escape_rate"].tolist() == [2 / 4, 2, 4, *wilson(2, 4)]
-    assert result.loc["overkill_rate"].tolist() == [1 / 3, 1, 3, *wilson(1, 3)]
+    assert result.loc["escape_rate"].tolist() == [2 / 4, 2, 4, *wilson(2, 4), "wilson"]
+    assert result.loc["overkill_rate"].tolist() == [1 / 3, 1, 3, *wilson(1, 3), "wilson"]
 
 
 def test_several_good_classes_may_be_mixed_up(make_table):

@@ -60,6 +60,8 @@ def predictions(number: int = 60, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "row": range(number),
+            "image": [f"{row}.png" for row in range(number)],
+            "group": None,
             "label": label,
             "prediction": np.where(good >= 0.5, "ok", "bad"),
             "prob_bad": 1 - good,
@@ -253,6 +255,8 @@ def test_a_perfect_model_has_an_empty_chart_of_mistakes_and_keeps_its_axis() -> 
 def test_multi_label_counts_each_class_as_a_decision_and_unlabelled_rows_are_left_out() -> None:
     table = pd.DataFrame(
         {
+            "image": ["1.png", "2.png", "3.png", "4.png"],
+            "group": None,
             "label": [["a"], np.array(["a", "b"]), [], None],
             "prediction": [["a"], ["b"], [], ["a"]],
             "prob_a": [0.9, 0.4, 0.1, 0.8],
@@ -279,7 +283,7 @@ def test_the_rates_are_drawn_as_steps_and_a_threshold_has_those_of_its_step() ->
     """A straight line from 100% at 0 to 0% at 0.47 would say 33% at 0.2, where all four bad parts still ship."""
     task = Task(("bad", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     table = pd.DataFrame({"label": ["bad"] * 4 + ["ok"], "prob_ok": [0.45, 0.46, 0.46, 0.46, 0.8], "row": range(5)})
-    table = table.assign(prob_bad=1 - table["prob_ok"], prediction=["bad"] * 4 + ["ok"])
+    table = table.assign(prob_bad=1 - table["prob_ok"], prediction=["bad"] * 4 + ["ok"], image=table.index, group=None)
     figure = charts.escape_overkill_chart(thresholds.steps(table, task), 0.2, "t")
     assert any("chosen threshold 0.2: escape 100.00%" in text for text in texts(figure))
     escape, overkill, _ = figure.axes[0].lines

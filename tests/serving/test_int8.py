@@ -58,7 +58,7 @@ def test_it_is_packed_tests_itself_and_decides_as_the_run(
         "overkill_rate",
         "ms/picture, p50",
         "MB",
-        "(95 % Wilson interval)",
+        "(95 % interval)",
     ):
         assert expected in said
     pipeline = json.loads((tmp_path / "scorer" / "pipeline.json").read_text())
@@ -107,7 +107,7 @@ def test_it_is_refused_where_it_is_not_faster(
 
 def test_the_limit_is_half_a_percent_of_the_rows() -> None:
     def said(changed: int, rows: int) -> str | None:
-        found = int8.Comparison(figures=None, rows=rows, changed=changed, largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
+        found = int8.Comparison(None, rows, changed, (0.0, 0.1), largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
         return int8.refusal(found)
 
     assert said(5, 1000) is None

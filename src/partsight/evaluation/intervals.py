@@ -1,26 +1,30 @@
 """Confidence intervals of 95 %: how far a score may be from that of the same model on infinitely many pictures.
 
-They hold for one trained model and examples drawn independently. They do not include the luck of training, and several
-rows of the same part or capture run make them too narrow.
+They hold for one trained model, and examples, or groups of them, drawn independently. They do not include the luck of
+training.
 """
 
 from collections.abc import Callable
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.stats import rankdata
 
+from partsight.evaluation import groups
 from partsight.evaluation.metrics import BETAS, METRICS, class_aucs, log_losses
-from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
+from partsight.evaluation.scored import Scored, outcomes, scored
 from partsight.evaluation.task import Task
 
 COLUMNS = ["metric", "value", "low", "high", "method", "n"]
 RESAMPLES = 1000
 SEED = 0
 """Fixed, so that the same table has the same intervals."""
+GROUPED = ", grouped"
 _UPPER = 0.975
 _Z = NormalDist().inv_cdf(_UPPER)
 _NO_WIDTH = 1e-12
@@ -30,26 +34,38 @@ _NO_WIDTH = 1e-12
 def intervals(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Each metric with its two-sided interval: `metric`, `value`, `low`, `high`, `method`, `n`; one row per metric.
 
-    method "wilson" is for proportions, n their trials; under multilabel the label decisions of an example count as
-    separate trials, which makes the intervals of Precision and Recall a little too narrow. Without trials: [0, 1].
+    method "wilson" is for proportions, n their trials; under multilabel Precision and Recall count label decisions.
+    Without trials: [0, 1].
     method "newcombe" is for ROC_AUC, "bootstrap" for the others, with n examples. A bootstrap only knows the given
     examples: where all resamples agree, because nothing, or everything, is wrong, or only one class is ever named, it
     says nothing, and its limits are NaN.
+
+    Where several cases are of one group (`groups.numbers`; label decisions of one example are too), each method takes
+    them so, and its name ends in GROUPED: shares and areas count as `groups.effective` cases, and a bootstrap draws
+    whole groups.
     """
-    given = scored(table, task)
+    given, of_groups = scored(table, task), groups.numbers(table)
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
-        low, high, method, n = _interval(name, given)
-        if method == "bootstrap" and high - low < _NO_WIDTH:
+        low, high, method, n = _interval(name, given, of_groups)
+        if method.startswith("bootstrap") and high - low < _NO_WIDTH:
             low = high = float("nan")
         # A percentile interval need not include the value itself, and a root is only exact up to rounding.
         rows.append((name, value, min(low, value), max(high, value), method, n))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Score interval of a proportion; (NaN, NaN) without trials.
+def share_interval(hits: NDArray[np.bool_], of_groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Wilson's interval of the share of hits, (N,), from as many trials as the groups, (N,), are worth."""
+    if not len(hits):
+        return float("nan"), float("nan")
+    worth = groups.effective(hits - hits.mean(), of_groups)
+    return wilson(worth * int(hits.sum()), worth * len(hits))
+
+
+def wilson(successes: float, trials: float) -> tuple[float, float]:
+    """Score interval of a proportion; (NaN, NaN) without trials. Trials may be fractions of some.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22, without correction
     for continuity. Raises ValueError unless 0 <= successes <= trials.
@@ -68,7 +84,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
+def auc_interval(auc: float, positives: float, negatives: float) -> tuple[float, float]:
     """Interval of an area under the ROC curve from its value and the two counts; (NaN, NaN) if a count is 0.
 
     Newcombe 2006, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
@@ -96,73 +112,105 @@ def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, flo
 
 
 def bootstrap(
-    patterns: NDArray[np.int64], statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    patterns: NDArray[np.int64],
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    of_groups: NDArray[np.int64],
 ) -> tuple[float, float]:
-    """Percentile interval (Efron 1979) of a statistic of counts; examples are resampled 1000 times.
+    """Percentile interval (Efron 1979) of a statistic of counts; groups of examples are resampled 1000 times.
 
     patterns: (N, K) int64, what each example adds to K counts.
     statistic: from counts (R, K), one row per resample, to (R,) values.
+    of_groups: (N,), the group of each example.
 
-    Examples that add the same are interchangeable, so a resample is one multinomial draw of how many there are of each
+    Groups that add the same are interchangeable, so a resample is one multinomial draw of how many there are of each
     kind. This also makes the result independent of the order of the examples.
     """
-    kinds, sizes = np.unique(patterns, axis=0, return_counts=True)
-    drawn = np.random.default_rng(SEED).multinomial(len(patterns), sizes / len(patterns), size=RESAMPLES)
+    sums = _by_group(patterns, of_groups)
+    kinds, sizes = np.unique(sums, axis=0, return_counts=True)
+    drawn = np.random.default_rng(SEED).multinomial(len(sums), sizes / len(sums), size=RESAMPLES)
     return _percentiles(statistic(drawn @ kinds))
 
 
-def bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Percentile interval of the mean of (N,) values, resampled 1000 times; independent of their order."""
+def bootstrap_mean(values: NDArray[np.float64], of_groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Percentile interval of the mean of (N,) values, their groups resampled 1000 times; independent of their order."""
     generator = np.random.default_rng(SEED)
-    ordered = np.sort(values)
-    size = len(ordered)
-    means = [ordered[generator.integers(size, size=size)].mean() for _ in range(RESAMPLES)]
-    return _percentiles(np.array(means))
+    sums = _by_group(np.stack([values, np.ones(len(values))], axis=1), of_groups)
+    total, count = sums[np.lexsort(sums.T[::-1])].T
+    draws = (generator.integers(len(sums), size=len(sums)) for _ in range(RESAMPLES))
+    return _percentiles(np.array([total[drawn].sum() / count[drawn].sum() for drawn in draws]))
 
 
-def _interval(name: str, given: Scored) -> tuple[float, float, str, int]:
+def _by_group(values: NDArray[Any], of_groups: NDArray[np.int64]) -> NDArray[Any]:
+    """(G, K): the sums of (N, K) values over each group."""
+    _, places = np.unique(of_groups, return_inverse=True)
+    sums = np.zeros((places.max() + 1, values.shape[1]), values.dtype)
+    np.add.at(sums, places, values)
+    return sums
+
+
+def _interval(name: str, given: Scored, of_groups: NDArray[np.int64]) -> tuple[float, float, str, int]:
     """low, high, method and n of one metric."""
     count = len(given.targets)
     argmax = given.task.output == "softmax"
     if name == "Accuracy" or (argmax and name not in ("MCC", "ROC_AUC", "LogLoss")):
-        return _proportion(given.right)
+        return _proportion(given.right, of_groups)
     if name in ("Precision", "Recall"):
         truth, said = given.yes_no
-        return _proportion((truth & said)[(said if name == "Precision" else truth) == 1])
+        cases = (said if name == "Precision" else truth) == 1
+        return _proportion((truth & said)[cases] == 1, of_groups.repeat(len(truth) // count)[cases])
     if name == "ROC_AUC":
-        return *macro_auc_interval(given), "newcombe", count
+        return *macro_auc_interval(given, of_groups), method_name("newcombe", of_groups), count
+    method = method_name("bootstrap", of_groups)
     if name == "LogLoss":
-        return *bootstrap_mean(log_losses(given)), "bootstrap", count
+        return *bootstrap_mean(log_losses(given), of_groups), method, count
     if name == "MCC" and argmax:
-        return *_gorodkin_interval(given), "bootstrap", count
+        return *_gorodkin_interval(given, of_groups), method, count
     each = outcomes(given).astype(np.int64)
     per_example = each.sum(axis=1) if given.task.output == "multilabel" else each[:, given.task.positive_index]
     statistic = _binary_mcc if name == "MCC" else _f_beta(BETAS[name])
-    return *bootstrap(per_example, statistic), "bootstrap", count
+    return *bootstrap(per_example, statistic, of_groups), method, count
 
 
-def macro_auc_interval(given: Scored) -> tuple[float, float]:
+def method_name(method: str, of_groups: NDArray[np.int64]) -> str:
+    """The method, followed by GROUPED if several cases, of these groups (N,), belong together."""
+    return method if len(np.unique(of_groups)) == len(of_groups) else method + GROUPED
+
+
+def macro_auc_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[float, float]:
     """The means of the classes' Newcombe limits; (NaN, NaN) if ROC_AUC covers no class.
 
     Conservative: right if the classes were always all high or all low together.
     """
     areas = class_aucs(given)
-    positives = given.one_hot.sum(axis=0)
-    limits = [
-        auc_interval(float(np.clip(area, 0.0, 1.0)), int(count), len(given.targets) - int(count))
-        for area, count in zip(areas, positives, strict=True)
-        if np.isfinite(area)
-    ]
+    limits = []
+    for number in np.flatnonzero(np.isfinite(areas)):
+        column = given.task.positive_index if given.task.output == "binary" else number
+        positive = given.one_hot[:, column] == 1
+        worth = groups.effective(_placements(positive, given.probabilities[:, column]), of_groups)
+        counts = worth * int(positive.sum()), worth * int((~positive).sum())
+        limits.append(auc_interval(float(np.clip(areas[number], 0.0, 1.0)), *counts))
     if not limits:
         return float("nan"), float("nan")
     low, high = np.mean(limits, axis=0)
     return float(low), float(high)
 
 
-def _proportion(outcomes: NDArray[np.generic]) -> tuple[float, float, str, int]:
-    trials = len(outcomes)
-    low, high = wilson(int(outcomes.sum()), trials) if trials else (0.0, 1.0)
-    return low, high, "wilson", trials
+def _placements(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each example adds to the error of the area, (N,), up to a factor: the share of the other class that it lies
+    on the right side of, less the area, weighted by its class (DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44).
+    """
+    above = rankdata(scores)  # among all; ties count half
+    for of_class in (positive, ~positive):
+        above[of_class] -= rankdata(scores[of_class])
+    others = np.where(positive, (~positive).sum(), positive.sum())
+    placed = np.where(positive, above / others, 1 - above / others)
+    departed: NDArray[np.float64] = (placed - placed[positive].mean()) * others
+    return departed
+
+
+def _proportion(hits: NDArray[np.bool_], of_groups: NDArray[np.int64]) -> tuple[float, float, str, int]:
+    low, high = share_interval(hits, of_groups) if len(hits) else (0.0, 1.0)
+    return low, high, method_name("wilson", of_groups), len(hits)
 
 
 def _f_beta(beta: float) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
@@ -181,17 +229,21 @@ def _binary_mcc(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
-def _gorodkin_interval(given: Scored) -> tuple[float, float]:
+def _gorodkin_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[float, float]:
     """Bootstrap of the MCC of several classes (Gorodkin 2004), over the nonempty cells of the confusion matrix."""
-    matrix = confusion_matrix(given)
-    true, said = matrix.nonzero()
-    count = int(matrix.sum())
-    drawn = np.random.default_rng(SEED).multinomial(count, matrix[true, said] / count, size=RESAMPLES)
-    true_sums, said_sums = (drawn @ np.eye(len(matrix))[classes] for classes in (true, said))
-    right = drawn[:, true == said].sum(axis=1).astype(np.float64)
-    top = right * count - (true_sums * said_sums).sum(axis=1)
-    spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
-    return _percentiles(_ratio(top, np.sqrt(spread)))
+    size = len(given.task.classes)
+    cells, places = np.unique(given.targets * size + given.decisions, return_inverse=True)
+    true, said = np.divmod(cells, size)
+
+    def statistic(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        count = drawn.sum(axis=1)
+        true_sums, said_sums = (drawn @ np.eye(size)[classes] for classes in (true, said))
+        right = drawn[:, true == said].sum(axis=1).astype(np.float64)
+        top = right * count - (true_sums * said_sums).sum(axis=1)
+        spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
+        return _ratio(top, np.sqrt(spread))
+
+    return bootstrap(np.eye(len(cells), dtype=np.int64)[places], statistic, of_groups)
 
 
 def _ratio(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,26 +1,44 @@
-"""Is one of several models better, or was it luck with these pictures? Paired tests on the same examples."""
+"""Is one of several models better, or was it luck, with these pictures or in training? Paired tests of both."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import convolve
-from scipy.stats import binom
+from scipy.stats import binom, ttest_rel
+
+_ROUNDING = 1e-12
+"""Of differences between accuracies."""
 
 
-def difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Two-sided p value of no difference in accuracy on the same examples.
+@dataclass(frozen=True)
+class Right:
+    """How often a model was right."""
 
-    first, second: (N,) how many of a model's repeats decided the example right. Both must be of equally many repeats:
-        the shares of fewer are more often all 1, which makes the differences one-sided. An example
-        that both decided more often than others weighs more.
+    of_groups: NDArray[np.int64]
+    """(G,): right decisions, of all its repeats, on the examples of each group; an example without one is its own."""
+    of_repeats: NDArray[np.float64]
+    """(R,): the accuracy of each repeat."""
 
-    Fisher's randomization test: if neither is better, each example's difference has either sign with the same chance; p
+
+def difference(first: Right, second: Right) -> float:
+    """Two-sided p value of no difference in accuracy: the larger one of pictures and of training.
+
+    Both must have decided the same examples equally often: the shares of fewer repeats are more often all 1, which
+    makes the differences one-sided.
+    """
+    return max(of_pictures(first.of_groups, second.of_groups), of_training(first.of_repeats, second.of_repeats))
+
+
+def of_pictures(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Two-sided p value of no difference on other groups of pictures. first, second: (G,), `Right.of_groups`.
+
+    Fisher's randomization test: if neither is better, each group's difference has either sign with the same chance; p
     is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one
-    repeat each it is McNemar's test in its exact form (McNemar 1947, Psychometrika 12; recommended for models trained
-    once by Dietterich 1998, Neural Computation 10). It accounts for the luck of the pictures; the luck of training
-    shows in the spread over repeats.
+    repeat each, and groups of one, it is McNemar's test in its exact form (McNemar 1947, Psychometrika 12; recommended
+    for models trained once by Dietterich 1998, Neural Computation 10).
     """
     if first.shape != second.shape:
         raise ValueError(f"{first.shape} and {second.shape} are not the same examples")
@@ -34,6 +52,19 @@ def difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     return min(1.0, float(chances[np.abs(sums) >= abs(gaps.sum())].sum()))
 
 
+def of_training(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Two-sided p value of no difference if both were trained again: Student's paired t test of (R,) accuracies each.
+
+    0 if one repeat says nothing of it, which leaves the question to the pictures.
+    """
+    gaps = first - second
+    if len(gaps) < 2:
+        return 0.0
+    if np.ptp(gaps) < _ROUNDING:  # the test would divide by 0
+        return 0.0 if abs(gaps[0]) > _ROUNDING else 1.0
+    return float(ttest_rel(first, second).pvalue)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p values corrected for multiple comparisons, in their order (Holm 1979, Scandinavian Journal of Statistics 6)."""
     order = np.argsort(p_values, kind="stable")
@@ -44,13 +75,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in found]
 
 
-def against_best(right: Mapping[str, NDArray[np.int64]]) -> tuple[str, dict[str, float]]:
+def against_best(right: Mapping[str, Right]) -> tuple[str, dict[str, float]]:
     """The most accurate model, and for every other model the corrected p value of its distance to the best.
 
     right: by model, as `difference` takes them. Corrected over all pairs, not only those with the best, because which
     one is best was not known beforehand (Demšar 2006, JMLR 7). Among equals the first is the best.
     """
-    best = max(right, key=lambda name: float(right[name].mean()))
+    best = max(right, key=lambda name: int(right[name].of_groups.sum()))
     pairs = list(combinations(right, 2))
     corrected = holm([difference(right[one], right[other]) for one, other in pairs])
     of_pair = dict(zip(pairs, corrected, strict=True))

@@ -18,7 +18,7 @@ def summarise(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     if not task.good_classes:
         return result
     rates = escape_overkill(table, task).rename(columns={"rate": "value", "out_of": "n"})
-    return pd.concat([result, rates.assign(method="wilson")[COLUMNS]], ignore_index=True)
+    return pd.concat([result, rates[COLUMNS]], ignore_index=True)
 
 
 def average_over_folds(tables: Sequence[pd.DataFrame], task: Task) -> pd.DataFrame:

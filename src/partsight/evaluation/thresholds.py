@@ -4,13 +4,15 @@ A part is bad if it has a label outside `good_classes`, and is called bad if suc
 multilabel a part without labels is good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from partsight.evaluation.intervals import wilson
+from partsight.evaluation import groups
+from partsight.evaluation.intervals import method_name, share_interval, wilson
 from partsight.evaluation.predictions import probabilities
 from partsight.evaluation.scored import scored
 from partsight.evaluation.task import PredictionsError, Task
@@ -21,18 +23,21 @@ STEPS = 2000
 
 
 def escape_overkill(table: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Both rates at the decisions of the table: `metric`, `rate`, `count`, `out_of`, `low`, `high`; two rows.
+    """Both rates at the decisions of the table, two rows: `metric`, `rate`, `count`, `out_of`, `low`, `high`, `method`.
 
     escape_rate: `count` bad parts called good, `out_of` all bad ones; overkill_rate: good parts called bad, `out_of`
-    all good ones. `low` and `high` are Wilson's limits. Without such parts a rate and its limits are NaN.
+    all good ones. `low`, `high`, `method`: as in `intervals`. Without such parts a rate and its limits are NaN.
     Raises PredictionsError if the task names no good classes.
     """
-    given = scored(table, task)
+    given, every_group = scored(table, task), groups.numbers(table)
     bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
-    cases = [("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)]
-    rows = [(name, *_rate(int((parts & wrong).sum()), int(parts.sum()))) for name, parts, wrong in cases]
-    table = pd.DataFrame(rows, columns=["metric", "count", "out_of", "rate", "low", "high"])
-    return table[["metric", "rate", "count", "out_of", "low", "high"]]
+    rows = []
+    for name, parts, wrong in (("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)):
+        hits, of_groups = wrong[parts], every_group[parts]
+        rate = float(hits.mean()) if len(hits) else float("nan")
+        limits = share_interval(hits, of_groups)
+        rows.append((name, rate, int(hits.sum()), len(hits), *limits, method_name("wilson", of_groups)))
+    return pd.DataFrame(rows, columns=["metric", "rate", "count", "out_of", "low", "high", "method"])
 
 
 def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
@@ -53,7 +58,8 @@ def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     """Escape and overkill for every threshold worth choosing, rising; a part ships when its goodness >= threshold.
 
     Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
-    `overkill_rate`, `overkill_low`, `overkill_high`. The limits are Wilson's, for each threshold by itself.
+    `overkill_rate`, `overkill_low`, `overkill_high`. The limits are those of `escape_overkill`, for each threshold by
+    itself.
 
     The thresholds lie halfway between goodnesses that occur, so that another program's rounding decides alike. Those
     that another one beats in one count and equals in the other are left out; the first lets all ship (0), the last none
@@ -63,7 +69,7 @@ def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     """
     thresholds = np.unique(np.concatenate([[0.0], _between(np.unique(goodness(table, task))), also]))
     bad, good = _bad_and_good(table, task)
-    kept = _worth_choosing(_escapes(bad, thresholds), _overkills(good, thresholds))
+    kept = _worth_choosing(bad.escapes(thresholds), good.overkills(thresholds))
     return _rates(bad, good, thresholds[np.union1d(kept, np.searchsorted(thresholds, also))])
 
 
@@ -81,27 +87,35 @@ def steps(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
     return _rates(*_bad_and_good(table, task), np.unique(np.concatenate([[0.0, last], changes, also])))
 
 
-def _bad_and_good(table: pd.DataFrame, task: Task) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The goodness of each bad part and of each good part, rising."""
-    scores, bad = goodness(table, task), _any_bad(scored(table, task).targets, task)
-    return np.sort(scores[bad]), np.sort(scores[~bad])
+@dataclass(frozen=True)
+class _Parts:
+    """The bad or the good parts, by rising goodness."""
+
+    goodness: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    def escapes(self, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many ship at each threshold."""
+        return len(self.goodness) - np.searchsorted(self.goodness, thresholds, side="left")
+
+    def overkills(self, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many do not."""
+        return np.searchsorted(self.goodness, thresholds, side="left")
 
 
-def _escapes(bad: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    return len(bad) - np.searchsorted(bad, thresholds, side="left")
+def _bad_and_good(table: pd.DataFrame, task: Task) -> tuple[_Parts, _Parts]:
+    scores = goodness(table, task)
+    order = np.argsort(scores, kind="stable")
+    bad = _any_bad(scored(table, task).targets, task)[order]
+    scores, of_groups = scores[order], groups.numbers(table)[order]
+    return _Parts(scores[bad], of_groups[bad]), _Parts(scores[~bad], of_groups[~bad])
 
 
-def _overkills(good: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.searchsorted(good, thresholds, side="left")
-
-
-def _rates(bad: NDArray[np.float64], good: NDArray[np.float64], thresholds: NDArray[np.float64]) -> pd.DataFrame:
+def _rates(bad: _Parts, good: _Parts, thresholds: NDArray[np.float64]) -> pd.DataFrame:
     """The columns of `sweep` at each of the thresholds."""
-    escapes, overkills = _escapes(bad, thresholds), _overkills(good, thresholds)
-    rows = [
-        (threshold, *_rate(int(missed), len(bad)), *_rate(int(lost), len(good)))
-        for threshold, missed, lost in zip(thresholds, escapes, overkills, strict=True)
-    ]
+    missed = _limits(bad.escapes(thresholds), bad.groups[::-1])
+    lost = _limits(good.overkills(thresholds), good.groups)
+    rows = [(threshold, *one, *other) for threshold, one, other in zip(thresholds, missed, lost, strict=True)]
     escape = ["escapes", "bad", "escape_rate", "escape_low", "escape_high"]
     overkill = ["overkills", "good", "overkill_rate", "overkill_low", "overkill_high"]
     return pd.DataFrame(rows, columns=["threshold", *escape, *overkill])
@@ -141,7 +155,10 @@ def _any_bad(labels: NDArray[np.int64], task: Task) -> NDArray[np.bool_]:
     return bad[labels]
 
 
-def _rate(count: int, out_of: int) -> tuple[int, int, float, float, float]:
-    """The two counts, the rate and its limits."""
-    rate = count / out_of if out_of else float("nan")
-    return count, out_of, rate, *wilson(count, out_of)
+def _limits(counts: NDArray[np.int64], of_groups: NDArray[np.int64]) -> Iterator[tuple[int, int, float, float, float]]:
+    """Count, number of parts, rate and its limits, for each count of wrong parts, the first ones of `of_groups`."""
+    out_of = len(of_groups)
+    worth = groups.effective_along(of_groups) if out_of else np.ones(1)
+    for count in counts.tolist():
+        rate = count / out_of if out_of else float("nan")
+        yield count, out_of, rate, *wilson(worth[count] * count, worth[count] * out_of)

@@ -15,7 +15,9 @@ from partsight.evaluation.thresholds import MOST_POINTS
 from partsight.insight import page, sheets, style
 from partsight.insight.page import Block, Section
 
-_ABOUT_FIGURES = "95 % intervals (empty: the method gives none); n: number of cases."
+_ABOUT_FIGURES = (
+    "95 % intervals (empty: the method gives none); n: number of cases; grouped: cases of a group count together."
+)
 _ABOUT_THRESHOLDS = (
     "A part ships when its P(good) reaches the threshold. Here are the thresholds that no other beats (of more than "
     f"{MOST_POINTS}, so many spread evenly), both ends, 0.5 and the one in use."

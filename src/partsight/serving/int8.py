@@ -28,7 +28,8 @@ from partsight.data.datamodule import FoldData
 from partsight.data.dataset import Batch
 from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
-from partsight.evaluation import metrics, thresholds
+from partsight.evaluation import groups, metrics, thresholds
+from partsight.evaluation.intervals import share_interval
 from partsight.fit import scoring
 from partsight.model.classifier import Classifier, Scores
 from partsight.run_files import facts_beside
@@ -61,6 +62,8 @@ class Comparison:
     rows: int
     changed: int
     """Rows that are decided differently."""
+    changed_interval: tuple[float, float]
+    """95 % interval of their share."""
     largest_difference: float
     """Between the two probabilities of a class, over all rows."""
     faster: float
@@ -197,11 +200,13 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
         for name, path in (("float32", graph), ("int8", quantized))
     }
     decided = [tables[name]["prediction"].astype(str).to_numpy() for name in sessions]
+    changed = decided[0] != decided[1]
     probabilities = [np.concatenate([of.probabilities.numpy() for of in scores[name]]) for name in sessions]
     return Comparison(
         pd.DataFrame(columns).rename_axis("what").reset_index(),
-        len(decided[0]),
-        int((decided[0] != decided[1]).sum()),
+        len(changed),
+        int(changed.sum()),
+        share_interval(changed, groups.numbers(tables["float32"])),
         float(np.abs(probabilities[0] - probabilities[1]).max()),
         float(np.median(times["float32"]) / np.median(times["int8"])),
     )

@@ -26,7 +26,6 @@ from partsight import __version__, console
 from partsight.config import ImageConfig
 from partsight.data import augmentation, folders, pictures
 from partsight.errors import PartsightError, Problems
-from partsight.evaluation.intervals import wilson
 from partsight.evaluation.task import decide
 from partsight.model.classifier import Classifier
 from partsight.run_files import SETTINGS, facts_beside
@@ -143,8 +142,8 @@ def _in_int8(model: Classifier, checkpoint: Path, work: Path, root: str | None) 
     compared = int8.quantized(model, checkpoint, graph_file, made, root)
     title = f"int8 vs. float32: {compared.rows} validation rows, {compared.changed} decided differently"
     console.table(compared.figures, title)
-    low, high = wilson(compared.changed, compared.rows)
-    console.say(f"Of new pictures like these it may decide {low:.1%} to {high:.1%} differently (95 % Wilson interval).")
+    low, high = compared.changed_interval
+    console.say(f"Of new pictures like these it may decide {low:.1%} to {high:.1%} differently (95 % interval).")
     if why := int8.refusal(compared):
         raise PartsightError(why)
     made.replace(graph_file)
@@ -188,7 +187,7 @@ def _write_pipeline(
         pipeline["int8"] = {
             "validation_rows": compared.rows,
             "decided_otherwise": compared.changed,
-            "decided_otherwise_interval": wilson(compared.changed, compared.rows),
+            "decided_otherwise_interval": compared.changed_interval,
             "largest_difference": compared.largest_difference,
             "figures": compared.figures.to_dict("records"),
         }

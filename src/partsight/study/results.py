@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from partsight import failure
-from partsight.evaluation import predictions, scored, task_file
+from partsight.evaluation import paired, predictions, scored, task_file
 from partsight.evaluation.task import Task
 from partsight.run_files import PREDICTIONS, TASK, TEST_PREDICTIONS, TIMING
 from partsight.study import inputs
@@ -72,10 +71,16 @@ class Entry:
         parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
         return Counter(pd.concat(parts).itertuples(index=False, name=None))
 
-    def right(self) -> NDArray[np.int64]:
-        """(rows,): how many of the runs decided each example correctly."""
-        parts = [pd.Series(scored.scored(one, self.task).right, index=one["row"]) for one in self.tables]
-        return np.asarray(pd.concat(parts).astype(np.int64).groupby(level=0).sum(), dtype=np.int64)
+    def right(self) -> paired.Right:
+        """How often its runs were right."""
+        whole = pd.concat(
+            [one.assign(right=scored.scored(one, self.task).right) for one in self.tables], ignore_index=True
+        )
+        groups = [whole["group"], whole["image"].where(whole["group"].isna())]
+        return paired.Right(
+            whole.groupby(groups, dropna=False)["right"].sum().to_numpy(dtype=np.int64),
+            whole.groupby("repeat")["right"].mean().to_numpy(dtype=np.float64),
+        )
 
 
 def finished(plan: Plan, now: CurrentInputs) -> list[Finished]:

@@ -182,7 +182,7 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
         "which gives none if all resamples agree: nothing, or everything, is right, or only one class is ever named. "
         + ("Folds are put together first, each row once. " if plan.study.folds else "")
         + f"With several {'repeats' if plan.study.folds else 'runs'}, the mean of their limits: scoring the same "
-        "pictures again adds no new ones."
+        "pictures again adds no new ones. Pictures of one group (data.group_column) count together."
     )
     if (figures["defined"] < figures["runs"]).any():
         notes.append(
@@ -273,7 +273,8 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
     return [
         "p: how often chance alone would put a line's accuracy at least this far from the most accurate line's, with "
         "the same first weights and on the same pictures, if both were equally good (one run: McNemar's exact test; "
-        "several: Fisher's randomization test of the pictures' differences), corrected by Holm's method for all pairs "
+        "several: the larger p of Fisher's randomization test of the pictures' differences and Student's paired t test "
+        "of the repeats' accuracies; pictures of one group count together), corrected by Holm's method for all pairs "
         f"of these lines. (best): better than every other of them with p < {tables.LEVEL:g}. If there is none, the "
         f"most accurate line, without a p, cannot be told apart from all others. {tables.ALONE}: the only line with "
         "its first weights, or its line and those beside it were not scored on the same pictures equally often."
