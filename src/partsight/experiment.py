@@ -62,7 +62,7 @@ def run(config: Config) -> float:
         facts.announce(resolved, data, tags)
         tags |= earlier.changes(earlier_run, config, tags) if earlier_run else {}
         tags |= earlier.place(folder) | trial.tags(folder)
-        with earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None):
+        with earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None, study=tags.get("study")):
             keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
             with tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track:
                 context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)

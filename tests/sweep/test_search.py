@@ -27,7 +27,7 @@ from partsight import console, failure
 from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder, register
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, jobs, parent
-from partsight.sweep.search import search, studies, trial, worker
+from partsight.sweep.search import outcome, search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,12 +126,14 @@ def test_a_password_in_the_address_is_not_said(tmp_path: Path) -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -> None:
-    def interrupted(job: dict[str, str]) -> float:
-        if job["hydra.sweep.subdir"] == "1":
-            raise KeyboardInterrupt
-        return 0.5
+def interrupted(job: dict[str, str]) -> float:
+    """Ctrl-C during the second trial."""
+    if job["hydra.sweep.subdir"] == "1":
+        raise KeyboardInterrupt
+    return 0.5
 
+
+def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search_for(composed(tmp_path, n_trials=4), interrupted)
     assert states(tmp_path) == ["COMPLETE", "FAIL", "WAITING"]
@@ -140,6 +142,32 @@ def test_ctrl_c_gives_the_values_of_the_interrupted_trial_back(tmp_path: Path) -
     assert trials[2].params == trials[1].params
     table = pd.read_csv(tmp_path / "sweep" / "trials.csv")
     assert table["state"].tolist() == ["complete", "again", "complete", "complete", "complete"]
+
+
+def test_a_stopped_search_reports_what_it_has_and_says_last_how_it_is_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search_for(composed(tmp_path, n_trials=4, study_name=None), interrupted)
+    said = capsys.readouterr().out.splitlines()
+    assert any("To repeat trial 0:" in line for line in said)
+    resumed = "The same command with hydra.sweeper.study_name=casting_sweep resumes it"
+    assert said[-1] == f"The search was stopped after 1 of 4 trials. {resumed}"
+    assert pd.read_csv(tmp_path / "sweep" / "trials.csv")["state"].tolist() == ["complete", "again", "waiting"]
+    assert (tmp_path / "sweep" / "history.png").is_file()
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])  # Ctrl-C, and once more
+def test_a_stopped_search_that_cannot_report_says_how_it_is_resumed(
+    tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(outcome, "conclude", failing)
+    with pytest.raises(KeyboardInterrupt):
+        search_for(composed(tmp_path, n_trials=4), interrupted)
+    assert capsys.readouterr().out.splitlines()[-1].endswith("hydra.sweeper.study_name=rates resumes it")
 
 
 @pytest.mark.slow

@@ -72,10 +72,13 @@ def place(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> Iterator[None]:
+def told_if_stopped(
+    config: Config, folder: Path, drawn: bool, in_sweep: bool, study: str | None = None
+) -> Iterator[None]:
     """Around a run: says how it goes on if Ctrl-C, a signal, a full disk or a lost loader process ends it.
 
     drawn: the command gives no seed.
+    study: of which the run is a trial; without its name the same command begins another.
 
     Raises:
         PartsightError: a disk is full, or a loader process was killed or found no shared memory.
@@ -83,7 +86,7 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        console.say(f"Stopped. {_how_it_goes_on(config, folder, drawn, in_sweep)}")
+        console.say(f"Stopped. {_how_it_goes_on(config, folder, drawn, in_sweep, study)}")
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -93,7 +96,7 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
             if error.filename
             else f"A disk is full: that of {folder}, of the temporary folder or of /dev/shm"
         )
-        how = _how_it_goes_on(config, folder, drawn, in_sweep)
+        how = _how_it_goes_on(config, folder, drawn, in_sweep, study)
         raise PartsightError(f"{what}: {os.strerror(error.errno)}. Make room. {how}") from error
     except RuntimeError as error:  # PyTorch has no kinds of its own for these
         if "unable to allocate shared memory" in str(error):
@@ -102,10 +105,12 @@ def told_if_stopped(config: Config, folder: Path, drawn: bool, in_sweep: bool) -
             what = f"{str(error).strip().rstrip('.')}. Was it short of memory? Set data.workers lower"
         else:
             raise
-        raise PartsightError(f"{what}. {_how_it_goes_on(config, folder, drawn, in_sweep)}") from error
+        raise PartsightError(f"{what}. {_how_it_goes_on(config, folder, drawn, in_sweep, study)}") from error
 
 
-def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:
+def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool, study: str | None) -> str:
+    if study:
+        return f"The same command with hydra.sweeper.study_name={study} resumes the search"
     begun = any((folder / name).is_file() for name in leftovers.GONE_ON_FROM if name.endswith(LAST))
     if config.resume == "never" or not begun:
         return "The same command begins anew"

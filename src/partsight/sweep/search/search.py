@@ -1,7 +1,7 @@
 """Asks for trials, launches them and reports results until the study has all. Several workers may share a study."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from partsight.sweep.search import outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space
 from partsight.sweep.search.worker import Worker, launched
+from partsight.tracking import store
 
 _LOOK_SECONDS = 2
 _FAILURES = 8
@@ -100,8 +101,13 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
     OmegaConf.save(config, folder / "multirun.yaml")
     _greet(study, asked, url)
     worker = Worker(study, studies.metric(study), url, searched, folder, launcher, asked.pruner)
-    returned, fault = _work(worker, asked.n_trials, settings.batch(asked, config.hydra.launcher))
-    outcome.conclude(study, searched, folder, overrides.own_configs(config.hydra))
+    conclude = partial(outcome.conclude, study, searched, folder, overrides.own_configs(config.hydra))
+    try:
+        returned, fault = _work(worker, asked.n_trials, settings.batch(asked, config.hydra.launcher))
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
+        _conclude_stopped(study, asked.n_trials, conclude)
+        raise
+    conclude()
     if fault:
         raise PartsightError(fault)
     return returned
@@ -162,6 +168,20 @@ def _failing(study: Study, count: int, reason: str) -> str:
         f"The last {count} trials all failed, so the search stops here. The last one: {reason}\n"
         f"Once that is fixed, the same command with hydra.sweeper.study_name={study.study_name} resumes the search"
     )
+
+
+def _conclude_stopped(study: Study, n_trials: int, conclude: Callable[[], None]) -> None:
+    """Reports what the search has found so far and, last and in any case, how it is resumed."""
+    ended = ""
+    try:
+        with store.few_retries():
+            conclude()
+        ended = f" after {len(studies.finished(study))} of {n_trials} trials"
+    except Exception as error:  # a full disk, a storage that is away: no reason to end in another way than asked
+        console.say(f"What was found until now could not be reported ({type(error).__name__}: {error})")
+    finally:
+        resumed = f"The same command with hydra.sweeper.study_name={study.study_name} resumes it"
+        console.say(f"The search was stopped{ended}. {resumed}")
 
 
 def _space(config: DictConfig) -> Space:
