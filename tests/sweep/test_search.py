@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
+from optuna import cli
 from optuna.distributions import CategoricalDistribution
 from PIL import Image
 from searches import RATE, composed, near_a_hundredth, search_for, states, study
@@ -78,6 +80,7 @@ def test_what_a_study_has_begun_with_cannot_be_changed(tmp_path: Path) -> None:
     longer = Config(prediction=PredictionConfig(metric="F1"), training=TrainingConfig(epochs=50))
     with pytest.raises(Problems, match="was begun with other settings") as caught:
         search_for(wider, settings=longer)
+    assert "remove it" not in str(caught.value)
     said = "\n".join(caught.value.problems)
     assert len(caught.value.problems) == 4, said
     for part in (
@@ -87,6 +90,20 @@ def test_what_a_study_has_begun_with_cannot_be_changed(tmp_path: Path) -> None:
         "head: not in",
     ):
         assert part in said
+
+
+def test_a_study_without_an_ended_trial_can_be_removed_and_begun_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken over: another worker may have opened it a moment ago."""
+    search.open_study(composed(tmp_path), [Config(prediction=PredictionConfig(metric="ROC_AUC"))])
+    mended = Config(prediction=PredictionConfig(metric="F1"))
+    with pytest.raises(Problems, match=r"if no other worker is at work on it \(optuna .*\): 1 problem") as refused:
+        search_for(composed(tmp_path), settings=mended)
+    remove = str(refused.value).partition("(optuna ")[2].partition("): ")[0]
+    monkeypatch.setattr(sys, "argv", ["optuna", *shlex.split(remove)])
+    assert cli.main() == 0
+    search_for(composed(tmp_path, n_trials=1), settings=mended)
 
 
 def test_trials_of_a_partsight_with_other_results_are_not_compared(
@@ -109,6 +126,13 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
 def test_a_server_leaves_no_file_behind(tmp_path: Path) -> None:
     with studies.lock("postgresql://user@localhost/optuna"):
         assert not list(tmp_path.iterdir())  # the current folder
+
+
+@pytest.mark.parametrize("storage", ["sqlite:///{}/typo/optuna.db", "sqlite:///typo/optuna.db"])
+def test_a_storage_in_a_folder_that_does_not_exist_is_refused(tmp_path: Path, storage: str) -> None:
+    with pytest.raises(Problems, match=rf"storage=.*: the folder {tmp_path}/typo does not exist"):
+        search.jobs(composed(tmp_path, storage=storage.format(tmp_path)), [conf_folder()])
+    assert not (tmp_path / "typo").exists()
 
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/text.db", "sqlite:////proc/nothing/optuna.db", "optuna"])

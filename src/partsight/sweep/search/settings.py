@@ -1,5 +1,6 @@
 """What can be set under hydra.sweeper."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ def problems(settings: SearchSettings) -> list[str]:
             found.append(f"hydra.sweeper.{name}={value}: must be at least 1")
     if settings.seed < 0:
         found.append(f"hydra.sweeper.seed={settings.seed}: must be at least 0")
+    url = storage_url(settings)
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    # not Path.is_dir, which raises where a folder above may not be looked into
+    if url.startswith("sqlite:///") and not os.path.isdir(folder):  # noqa: PTH112
+        found.append(
+            f"hydra.sweeper.storage={settings.storage}: the folder {folder} does not exist or cannot be read; "
+            "make it, or correct the address"
+        )
     return found
 
 

@@ -6,10 +6,10 @@ by changing only the address. Optuna's journal file would serve one machine as w
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import optuna
@@ -107,9 +107,7 @@ def lock(url: str) -> AbstractContextManager[Any]:
     """
     if not url.startswith("sqlite:///"):
         return nullcontext()
-    file = Path(url.removeprefix("sqlite:///"))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(f"{file}.lock")
+    return FileLock(f"{url.removeprefix('sqlite:///')}.lock")
 
 
 def sampler(name: str, seed: int) -> BaseSampler:
@@ -235,10 +233,12 @@ def _begun(url: str, name: str, direction: StudyDirection, said: Mapping[str, st
     if not begun and study.direction == direction:
         study.set_user_attr(BEGUN_WITH, json.dumps(said))
     elif problems := _changes(begun, said):
+        remedy = "choose another hydra.sweeper.study_name, or repeat its settings"
+        if not finished(study):  # not begun anew here: a worker that has just opened it may be about to draw
+            remove = shlex.join(["optuna", "delete-study", "--study-name", name, "--storage", shown(url)])
+            remedy += f"; or, as none of its trials has ended, remove it if no other worker is at work on it ({remove})"
         raise Problems(
-            f"The study {name} was begun with other settings, so trials could not be compared; "
-            "choose another hydra.sweeper.study_name, or repeat its settings",
-            problems,
+            f"The study {name} was begun with other settings, so trials could not be compared; {remedy}", problems
         )
     return study
 
