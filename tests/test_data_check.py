@@ -4,6 +4,7 @@ import errno
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from tiny import tree
@@ -81,6 +82,47 @@ def test_rows_that_training_will_not_use_are_a_note(tmp_path: Path, capsys: pyte
     assert "data.validation_strategy=custom validates on them" in (tmp_path / "data_check.html").read_text("utf-8")
     assert status(str(tmp_path / "parts"), "data.validation_strategy=custom") == 0
     assert "not used" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("holdout data.group_column=part", ["there are no validation rows of class bad"]),
+        ("custom data.table=first.csv data.validation_table=last.csv", ["there are no validation rows of class bad"]),
+        (
+            "column data.fold_column=week",
+            ["some fold has no rows of class bad", "fold 2 holds all rows of class bad: training refuses fold=2"],
+        ),
+        ("kfold", ["some fold has no rows of class bad"]),
+    ],
+)
+def test_a_class_that_is_not_validated_gives_1(
+    settings: str, told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All four bad parts are of one lot and one week."""
+    root = tree(tmp_path / "parts", {"good": 28, "bad": 4})
+    images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+    table = pd.DataFrame({"image": images, "class": [Path(image).parent.name for image in images]})
+    bad = table["class"] == "bad"
+    table["part"] = np.where(bad, "lot 9", [f"lot {number % 7}" for number in range(32)])
+    table["week"] = np.where(bad, 2, np.arange(32) % 2)
+    for name, rows in (("all", table), ("first", table[:24]), ("last", table[24:])):
+        rows.to_csv(root / f"{name}.csv", index=False)
+    given = ["usecase=custom", f"data.root={root}", *f"data.validation_strategy={settings}".split()]
+    assert status(*given, *([] if "data.table" in settings else ["data.table=all.csv"])) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(words in said for words in told)
+
+
+def test_a_class_whose_only_validation_picture_is_left_out_is_not_validated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "parts"
+    tree(root / "train", {"good": 9, "bad": 9})
+    tree(root / "val", {"good": 4, "bad": 1}, 9)
+    (root / "val" / "bad" / "0000.png").write_bytes(b"no picture")
+    assert status(str(root), "data.validation_strategy=custom", "data.on_bad_image=skip") == 1
+    assert "no validation rows of class bad" in capsys.readouterr().out
 
 
 def test_a_broken_picture_gives_2_and_is_named_on_the_page(tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ class DataConfig:
     folds: int = number(5, at_least=2)
     """Number of folds that kfold, stratified, grouped and stratified_grouped draw."""
     validation_share: float = number(0.2, above=0, below=1)
-    """Under holdout: the share of the rows for validation, stratified by class; with group_column, of the groups."""
+    """Under holdout: the share of the rows for validation, stratified by class, and refused if a class would have no
+    row on one side; with group_column, of the groups."""
     fold_column: str | None = None
     """Under column: its values, numbers or texts, are the folds in sorted order, counted from 0."""
     folds_file: str | None = None

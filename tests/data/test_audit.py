@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from partsight.data import audit as audits
+from partsight.data import findings
 from partsight.data.audit import Audit, parts
 from partsight.data.info import DataInfo
 from partsight.data.leaks import Alike
@@ -217,13 +218,31 @@ def test_pictures_that_are_not_there_are_broken_too() -> None:
     assert audited.broken["problem"].tolist() == ["not found"]
 
 
-def test_a_class_that_is_not_trained_or_not_in_every_fold_is_named() -> None:
+def test_a_class_that_is_not_trained_is_named() -> None:
     untrained = examples(*SOUND, ("t.png", "odd", "test"), classes=("good", "bad", "odd"))
     assert keys(audit(untrained, inspected(untrained))) == {"class_not_trained": "unusable"}
-    given = examples(*SOUND)
-    audited = audit(given, inspected(given), ["fold 0", "fold 0", "fold 1", "fold 0"])
-    assert keys(audited) == {"class_not_in_fold": "look"}
-    assert "bad" in audited.findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ({0: ([], []), 1: ([], [])}, []),
+        ({0: (["bad"], [])}, ["there are no validation rows of class bad: the score says nothing about it"]),
+        (
+            {0: (["odd", "bad"], []), 1: (["odd"], []), 2: ([], ["odd"])},
+            [
+                "some fold has no rows of class bad, odd: its score says nothing about it there",
+                "fold 2 holds all rows of class odd: training refuses fold=2",
+            ],
+        ),
+    ],
+)
+def test_a_class_that_is_on_one_side_of_a_division_alone_has_to_be_looked_at(
+    lacking: dict[int, tuple[list[str], list[str]]], told: list[str]
+) -> None:
+    found = findings.of_sides(lacking)
+    assert [one.text for one in found] == told
+    assert {one.level for one in found} <= {"look"}
 
 
 def test_ten_times_as_many_rows_are_uneven() -> None:

@@ -50,6 +50,12 @@ def test_every_class_that_no_training_row_holds_is_named() -> None:
     assert "class 'odd': it has no training rows. Take the class out, or give it rows" in text
 
 
+def test_a_class_that_a_holdout_only_validates_needs_another_share_or_seed() -> None:
+    config = Config(fold=0, data=DataConfig(validation_strategy="holdout", group_column="part"))
+    text = refused(examples([0, 1, 1, 2, 2]), [0, 0, 1, 0, 1], config)
+    assert "Take a smaller data.validation_share or another data.fold_seed, or take the class out" in text
+
+
 def test_a_single_output_needs_both_classes() -> None:
     assert "class 'bad'" in refused(examples([0, 1, 1], "binary"), [0, 1, 1], Config(fold=0))
     assert "class 'good'" in refused(examples([0, 0, 1], "binary"), [1, 1, 0], Config(fold=0))
@@ -64,7 +70,14 @@ def test_a_custom_division_needs_a_validation_set() -> None:
 
 
 def test_a_division_that_flatters_nobody_needs_no_word() -> None:
-    assert fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config()) == {}
+    assert fold_checks.notices(examples([0, 1, 2] * 2), np.array([0, 0, 0, 1, 1, 1]), Config()) == {}
+
+
+@pytest.mark.parametrize("strategy", ["kfold", "grouped", "holdout", "custom", "column", "file"])
+def test_classes_that_this_fold_does_not_validate_are_named(strategy: str) -> None:
+    config = Config(fold=0, data=DataConfig(validation_strategy=strategy))
+    said = fold_checks.notices(examples([0, 1, 2, 0, 1, 2]), np.array([0, 1, 1, 1, 1, 1]), config)
+    assert said["classes_not_validated"].startswith("No validation row of class good, odd: the figures say nothing")
 
 
 def test_groups_torn_apart_by_this_fold_are_counted() -> None:
@@ -96,7 +109,7 @@ def test_a_fold_column_that_is_not_used_is_named(tmp_path: Path) -> None:
     said = fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config(data=data))
     assert "data.validation_strategy=column data.fold_column=fold" in said["fold_column_unused"]
     data = DataConfig(root=str(tmp_path), table="t.csv", validation_strategy="column", fold_column="fold")
-    assert fold_checks.notices(examples([0, 1, 2]), np.array([0, 1, 1]), Config(data=data)) == {}
+    assert fold_checks.notices(examples([0, 1, 2] * 2), np.array([0, 0, 0, 1, 1, 1]), Config(data=data)) == {}
 
 
 def test_every_notice_has_a_title() -> None:

@@ -328,6 +328,28 @@ def test_a_class_of_one_row_cannot_be_held_out_by_share() -> None:
         folds.assign(examples(21, ["a"] * 20 + ["b"]), DataConfig(validation_strategy="holdout"))
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "share", "enough"), [(56, 4, 0.1, 0.25), (38, 2, 0.2, 0.5), (57, 3, 0.1, 0.34)]
+)
+def test_a_holdout_that_would_validate_no_row_of_a_class_says_which_share_does(
+    good: int, bad: int, share: float, enough: float
+) -> None:
+    table = examples(good + bad, ["good"] * good + ["bad"] * bad)
+    with pytest.raises(Problems) as raised:
+        folds.assign(table, DataConfig(validation_strategy="holdout", validation_share=share))
+    assert f"class 'bad': none of its {bad} rows would validate" in str(raised.value)
+    assert f"Set data.validation_share={enough}, add" in str(raised.value)
+    assigned = folds.assign(table, DataConfig(validation_strategy="holdout", validation_share=enough))
+    assert set(assigned[good:]) == {0, 1}
+
+
+def test_a_holdout_that_would_train_on_no_row_of_a_class_is_refused_too() -> None:
+    with pytest.raises(Problems, match=r"class 'bad': all of its 4 rows would validate .* Set a smaller share"):
+        folds.assign(
+            examples(60, ["good"] * 56 + ["bad"] * 4), DataConfig(validation_strategy="holdout", validation_share=0.9)
+        )
+
+
 def test_a_holdout_too_small_for_its_classes_is_refused_in_its_own_words() -> None:
     with pytest.raises(PartsightError, match=r"data\.validation_share=0\.1: "):
         folds.assign(examples(6), DataConfig(validation_strategy="holdout", validation_share=0.1))

@@ -22,6 +22,9 @@ from partsight.errors import PartsightError
 _DOUBTFUL = ("similar_classes", "unread_folders")
 """Notes on the rows that are findings: a class may be missing, or be two."""
 
+_ONCE = ("holdout", "custom")
+"""Strategies of one division: fold 0 validates, fold 1 trains."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -67,7 +70,8 @@ def audit_of(config: Config) -> tuple[Examples, Audit, list[str]]:
     examples = table.read(config, audit=True)
     inspected = inspection.inspect(examples.folder, examples.frame["image"])
     same = leaks.alike(examples, inspected)
-    row_parts, divided = _divided(examples, same, config)
+    broken = examples.frame["image"].isin(bad_pictures.reasons(inspected, config.image.channels)).to_numpy()
+    row_parts, divided = _divided(examples, broken, same, config)
     audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
     doubtful = [Finding("look", key, text) for key, text in examples.notes.items() if key in _DOUBTFUL]
     found = _by_severity([*divided, *doubtful, *audited.findings])
@@ -75,17 +79,33 @@ def audit_of(config: Config) -> tuple[Examples, Audit, list[str]]:
     return examples, replace(audited, findings=found), notes
 
 
-def _divided(examples: Examples, same: Alike, config: Config) -> tuple[list[str] | None, list[Finding]]:
-    """The part of each row and what the division does not use; or None and why the rows cannot be divided."""
+def _divided(
+    examples: Examples, broken: NDArray[np.bool_], same: Alike, config: Config
+) -> tuple[list[str] | None, list[Finding]]:
+    """The part of each row and what the division lacks or leaves; or None and why the rows cannot be divided."""
     try:
         fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
         fold_checks.refuse(examples, fold, config)
     except PartsightError as error:
         return None, [Finding("unusable", "division", str(error))]
     notices = fold_checks.notices(examples, fold, config)
-    notices.pop("groups_torn", None)  # the audit finds groups across all parts itself
-    unused = [Finding("note", key, text) for key, text in notices.items()]
-    return parts(examples, fold, config.data.validation_strategy), unused
+    for key in ("groups_torn", "classes_not_validated"):  # of this fold; the audit finds them across all parts itself
+        notices.pop(key, None)
+    found = [Finding("note", key, text) for key, text in notices.items()]
+    found += findings.of_sides(_lacking(examples, np.where(broken, -1, fold), config))
+    return parts(examples, fold, config.data.validation_strategy), found
+
+
+def _lacking(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[int, tuple[list[str], list[str]]]:
+    """Of each fold that can validate, the classes without validation rows and those without training rows."""
+    numbers = [0] if config.data.validation_strategy in _ONCE else np.unique(fold[fold >= 0]).tolist()
+    return {
+        number: (
+            fold_checks.lacking(examples, fold == number),
+            fold_checks.lacking(examples, (fold >= 0) & (fold != number)),
+        )
+        for number in numbers
+    }
 
 
 def audit(
@@ -155,7 +175,7 @@ def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") 
         fold: (rows,) from `folds.assign`.
         strategy: data.validation_strategy. Under holdout and custom, fold 0 validates and fold 1 trains.
     """
-    two = {0: "validation", 1: "train"} if strategy in ("holdout", "custom") else {}
+    two = {0: "validation", 1: "train"} if strategy in _ONCE else {}
     splits = examples.frame["split"].tolist()
     pairs = zip(splits, fold.tolist(), strict=True)
     return [two.get(number, f"fold {number}") if number >= 0 else split for split, number in pairs]

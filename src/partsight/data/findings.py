@@ -1,6 +1,6 @@
 """What an audit finds in the tables of a data set, as sentences: how grave each is, its name and its text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,15 +114,29 @@ def of_classes(counts: pd.DataFrame, trained: Sequence[int]) -> list[Finding]:
     if none:
         text = f"no training rows of class {', '.join(map(str, none))}: it cannot be learned"
         found.append(Finding("unusable", "class_not_trained", text))
-    folds = [name for name in counts if str(name).startswith("fold ")]
-    lacking = [str(name) for name, least in zip(counts["class"], counts[folds].min(axis=1), strict=True) if least == 0]
-    if folds and lacking:
-        text = f"some fold has no rows of class {', '.join(lacking)}: its score says nothing about it there"
-        found.append(Finding("look", "class_not_in_fold", text))
     most, least = int(counts["rows"].max()), int(counts["rows"].min())
     if least and most >= UNEVEN * least:
         text = f"the largest class has {most / least:.0f} times the rows of the smallest ({most} and {least})"
         found.append(Finding("note", "uneven", text))
+    return found
+
+
+def of_sides(lacking: Mapping[int, tuple[Sequence[str], Sequence[str]]]) -> list[Finding]:
+    """Classes that one side of a division lacks.
+
+    lacking: of each fold that can validate, the classes without validation rows and those without training rows. If
+    there is one fold, the rows are divided once.
+    """
+    found = []
+    if absent := sorted({name for validation, _ in lacking.values() for name in validation}):
+        where, told = "some fold has no", "its score says nothing about it there"
+        if len(lacking) == 1:
+            where, told = "there are no validation", "the score says nothing about it"
+        found.append(Finding("look", "class_not_validated", f"{where} rows of class {', '.join(absent)}: {told}"))
+    for number, (_, untrained) in lacking.items():
+        if untrained:
+            text = f"fold {number} holds all rows of class {', '.join(untrained)}: training refuses fold={number}"
+            found.append(Finding("look", "class_in_one_fold", text))
     return found
 
 

@@ -15,6 +15,7 @@ FOLD_COLUMN = "fold"
 """Hydrogen Torch divides by this column if a table has it."""
 
 TITLES = {
+    "classes_not_validated": "CLASSES WITHOUT VALIDATION ROWS",
     "groups_torn": "GROUPS TORN APART",
     "validation_rows_unused": "VALIDATION ROWS NOT USED",
     "rows_left_out": "ROWS LEFT OUT",
@@ -46,6 +47,9 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config, share
     if not trains.any():
         return ["every row validates and none is left to train on"]
     absent = np.flatnonzero(_per_class(examples, trains) == 0)
+    remedy = "Take another fold or stratified folds"
+    if strategy == "holdout":
+        remedy = "Take a smaller data.validation_share or another data.fold_seed"
     if shared:
         return [
             f"class {examples.info.classes[number]!r}: it has no training rows: data.share={config.data.share:g} "
@@ -54,11 +58,16 @@ def _problems(examples: Examples, fold: NDArray[np.int64], config: Config, share
         ]
     return [
         f"class {examples.info.classes[number]!r}: it has no training rows (all {held} validate): it cannot be "
-        "learned. Take another fold or stratified folds, or take the class out"
+        f"learned. {remedy}, or take the class out"
         if (held := _per_class(examples, validates)[number])
         else f"class {examples.info.classes[number]!r}: it has no training rows. Take the class out, or give it rows"
         for number in absent
     ]
+
+
+def lacking(examples: Examples, rows: NDArray[np.bool_]) -> list[str]:
+    """The classes of which there is no row among `rows`, (rows,) bool, in class order."""
+    return [examples.info.classes[number] for number in np.flatnonzero(_per_class(examples, rows) == 0)]
 
 
 def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -66,9 +75,14 @@ def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]
 
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
-    """What is not a mistake but changes what the scores mean, by tag: groups torn apart, folds or rows not used."""
+    """What is not a mistake but changes what the scores mean, by tag: classes not validated, groups torn apart, folds
+    or rows not used."""
     found: dict[str, str] = {}
     strategy = config.data.validation_strategy
+    if absent := lacking(examples, fold == config.fold):
+        found["classes_not_validated"] = (
+            f"No validation row of class {', '.join(absent)}: the figures say nothing about such rows."
+        )
     if torn := torn_groups(examples, fold, config.fold):
         remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
         found["groups_torn"] = (

@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,12 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
     stratum = strata(frame["label"], least)
     if strategy == "holdout" and np.count_nonzero(stratum == -1) == 1:  # a stratum of one row cannot be divided
         stratum[stratum == -1] = np.bincount(stratum[stratum >= 0]).argmax()
-    return _split(strategy, stratum, groups, data)
+    fold = _split(strategy, stratum, groups, data)
+    if strategy == "holdout" and by_label and examples.info.output != "multilabel":
+        problems = _one_sided(frame["label"], fold, data.validation_share)
+    if problems:
+        raise Problems("The rows cannot be divided into folds", problems)
+    return fold
 
 
 def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, data: DataConfig) -> Folds:
@@ -150,6 +156,22 @@ def _rare_classes(labels: "pd.Series[Any]", least: int, strategy: str) -> list[s
         for name, count in sorted(counts.items())
         if count < least
     ]
+
+
+def _one_sided(labels: "pd.Series[Any]", fold: Folds, share: float) -> list[str]:
+    """Classes of which a holdout validates no row or every row: scikit-learn rounds the share of a small class."""
+    held = pd.Series(fold == 0).groupby(labels.to_numpy()).agg(["sum", "size"])
+    problems = []
+    for name, validating, count in held.itertuples():
+        if validating in (0, count):
+            which = "none" if validating == 0 else "all"
+            # From a share of 1 / count on, the rounded share is never 0.
+            enough = f"data.validation_share={ceil(100 / count) / 100:g}" if validating == 0 else "a smaller share"
+            problems.append(
+                f"class {name!r}: {which} of its {count} rows would validate under data.validation_share={share:g}. "
+                f"Set {enough}, add pictures, or take the class out"
+            )
+    return problems
 
 
 def _without_group(frame: pd.DataFrame, data: DataConfig) -> list[str]:
