@@ -5,7 +5,7 @@ import pytest
 
 from partsight.evaluation import predictions
 from partsight.evaluation.result import Result, auc_gap, of_table
-from partsight.evaluation.task import Task, label_texts
+from partsight.evaluation.task import Output, Task, label_texts
 
 
 def result(labels: list[int], good_classes: tuple[str, ...] = ()) -> Result:
@@ -27,6 +27,28 @@ def test_a_class_that_validation_lacks_is_left_out_of_roc_auc_named_and_counted(
     found = result([0, 1, 0, 1, 0, 1])
     assert auc_gap(found.per_class) == "ROC_AUC is the mean of 2 of 3 classes; these rows have all or none of 'c'"
     assert np.isfinite(found.value("ROC_AUC"))
+
+
+@pytest.mark.parametrize(
+    ("output", "labels", "said"),
+    [
+        ("softmax", ["good"] * 3, "'good'"),
+        ("binary", ["good"] * 3, "'good'"),
+        ("multilabel", [["good", "rust"]] * 3, "'good' and 'rust'"),
+        ("multilabel", [[]] * 3, "with no class"),
+    ],
+)
+def test_where_all_rows_are_labelled_alike_roc_auc_is_said_to_be_undefined(
+    output: Output, labels: list[str] | list[list[str]], said: str
+) -> None:
+    task = Task(("good", "rust"), output, positive_class="rust" if output == "binary" else None)
+    scores = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+    table = predictions.build(
+        task=task, row=range(3), image=[*"abc"], probabilities=scores, split="validation", labels=labels
+    )
+    found = of_table(table, task)
+    assert np.isnan(found.value("ROC_AUC"))
+    assert auc_gap(found.per_class) == f"ROC_AUC is not defined: all these rows are labelled {said}"
 
 
 def test_nothing_is_said_where_every_class_occurs() -> None:

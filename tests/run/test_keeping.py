@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from partsight import console
 from partsight.config import Config
 from partsight.evaluation import predictions
 from partsight.evaluation.result import of_table
@@ -34,6 +35,26 @@ def test_a_server_that_fails_costs_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match=r"predictions\.parquet"):
         keeping.write_result(context, of_table(table, task), curves, fitted)
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"timing.yaml"}
+
+
+def test_classes_that_roc_auc_leaves_out_are_a_banner_as_a_page_repeats_banners(
+    tmp_path: Path, config: Callable[..., Config]
+) -> None:
+    task = Task(("bad", "good"), "multilabel")
+    table = predictions.build(
+        task=task, row=np.arange(2), image=[*"ab"], split="validation", fold=0, repeat=0,
+        probabilities=np.array([[0.9, 0.1], [0.2, 0.8]]), labels=[["bad"], []],
+    )  # fmt: skip
+    tags: dict[str, str] = {}
+    track = SimpleNamespace(artifact=lambda *_: None, figures=lambda _: None, tags=tags.update)
+    context: Any = SimpleNamespace(folder=tmp_path, track=track, config=config("usecase=custom"))
+    curves: Any = SimpleNamespace(table=pd.DataFrame, images_per_second=2.0)
+    fitted: Any = SimpleNamespace(seconds=1.0, stopped=None, checkpoint=tmp_path)
+    banners = console.note_banners()
+    keeping.write_result(context, of_table(table, task), curves, fitted)
+    said = "ROC_AUC is the mean of 1 of 2 classes; these rows have all or none of 'good'"
+    assert banners == [("ROC_AUC LACKS CLASSES", said)]
+    assert tags == {"roc_auc_classes": said}
 
 
 @pytest.mark.parametrize(

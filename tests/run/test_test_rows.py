@@ -117,10 +117,12 @@ def test_rows_without_label_have_a_prediction_and_no_figures(root: Path, tmp_pat
 def test_test_rows_without_a_class_are_said(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.read_csv(root / "partly.csv")
     table[table.iloc[:, 1] == "dent"].to_csv(root / "dents.csv", index=False)
-    trained(tmp_path, root, "data.test_table=dents.csv", "training.epochs=1")
-    said = "ROC_AUC is the mean of 0 of 2 classes; these rows have all or none of 'dent', 'good'"
-    assert f"Test rows: {said}" in capsys.readouterr().out
+    folder = trained(tmp_path, root, "data.test_table=dents.csv", "training.epochs=1")
+    said = "ROC_AUC is not defined: all these rows are labelled 'dent'"
+    assert said in capsys.readouterr().out
     assert mlflow_runs(tmp_path)[0].data.tags["test_roc_auc_classes"] == said
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "ROC_AUC OF THE TEST ROWS LACKS CLASSES" in page
 
 
 def test_of_a_partly_labelled_table_the_labelled_rows_count(root: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Result:
 
 
 def auc_gap(per_class: pd.DataFrame) -> str | None:
-    """Which classes ROC_AUC leaves out because no rows, or all rows, have them, and how many it averages.
+    """Which classes ROC_AUC leaves out because no rows, or all rows, have them; None if it averages all classes.
 
     per_class: from `metrics.per_class`.
     """
@@ -42,6 +42,9 @@ def auc_gap(per_class: pd.DataFrame) -> str | None:
     if not left_out:
         return None
     covered = len(per_class) - len(left_out)
+    if not covered:  # then every class is on all rows or on none, so the rows are labelled alike
+        everywhere = " and ".join(map(repr, per_class.loc[per_class["count"] > 0, "class"]))
+        return f"ROC_AUC is not defined: all these rows are labelled {everywhere or 'with no class'}"
     return (
         f"ROC_AUC is the mean of {covered} of {len(per_class)} classes; these rows have all or none of "
         f"{', '.join(map(repr, left_out))}"

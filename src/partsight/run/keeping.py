@@ -64,7 +64,7 @@ def write_result(context: RunContext, found: Result, curves: Curves, fitted: Fit
     if fitted.stopped:
         track.tags({"stopped_early": fitted.stopped})
     if gap := auc_gap(found.per_class):
-        console.say(gap)
+        console.banner("ROC_AUC LACKS CLASSES", gap)
         track.tags({"roc_auc_classes": gap})
     figures = dict(zip(found.summary["metric"], found.summary["value"], strict=True))
     metric = context.config.prediction.metric
@@ -111,7 +111,7 @@ def write_test_result(context: RunContext, data: FoldData, table: pd.DataFrame, 
         named = zip(figures["metric"], figures["value"], strict=True)
         context.track.figures({f"test_{name}": value for name, value in named})
         if gap := auc_gap(metrics.per_class(labelled, task)):
-            console.say(f"Test rows: {gap}")
+            console.banner("ROC_AUC OF THE TEST ROWS LACKS CLASSES", gap)
             context.track.tags({"test_roc_auc_classes": gap})
     _export(context, data, data.test_positions, table, task)
     return figures
