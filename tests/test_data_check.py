@@ -125,6 +125,16 @@ def test_a_class_whose_only_validation_picture_is_left_out_is_not_validated(
     assert "no validation rows of class bad" in capsys.readouterr().out
 
 
+def test_test_rows_without_label_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of classes, where they are in no line, does not add up to all rows."""
+    root = tree(tmp_path / "parts" / "train", {"good": 30, "bad": 30}).parent
+    tree(root, {"test": 3}, size=9)
+    assert status(str(root)) == 0
+    said = "3 test rows without label"
+    assert f"- {said}" in capsys.readouterr().out
+    assert said in (tmp_path / "data_check.html").read_text(encoding="utf-8")
+
+
 def test_a_broken_picture_gives_2_and_is_named_on_the_page(tmp_path: Path) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     (root / "good" / "0007.png").write_bytes(b"no picture")

@@ -146,6 +146,7 @@ def audit(
         *findings.of_repeated(repeated),
         *findings.of_suspicious(suspicious),
         *findings.of_classes(counts, _per_class(trained, examples.info.classes)),
+        *findings.of_unlabelled(usable),
         *findings.of_sizes(once),
     ]
     return Audit(

@@ -140,6 +140,15 @@ def of_sides(lacking: Mapping[int, tuple[Sequence[str], Sequence[str]]]) -> list
     return found
 
 
+def of_unlabelled(rows: pd.DataFrame) -> list[Finding]:
+    """Rows without label, which only test rows may be: no class counts them. rows: label."""
+    count = int(rows["label"].isna().sum())
+    if not count:
+        return []
+    text = f"{counted(count, 'test row')} without label: predicted, but in no figure and in no class's count"
+    return [Finding("note", "unlabelled", text)]
+
+
 def of_sizes(pictures: pd.DataFrame) -> list[Finding]:
     """Pictures of several sizes. pictures: width, height."""
     count = len(pictures.drop_duplicates(["width", "height"]))
