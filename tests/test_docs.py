@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny import run, tree
@@ -72,10 +73,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.slow
 def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree(tmp_path / "parts", {"bad": 12, "good": 12})
-    done = run(tmp_path, f"data.root={root}", "name=casting", "training.epochs=1")
+    done = run(tmp_path, f"data.root={root}", "name=casting", "training.epochs=1", "data.good_classes=[good]")
     (program,) = re.findall(r"^```python\n(from dataclasses.*?)^```", text(ROOT / "docs" / "config.md"), re.S | re.M)
     monkeypatch.chdir(tmp_path)
     own = program.replace("runs/casting/2026-11-21_09-30-00-000000", str(done)).replace("/data/parts", str(root))
-    names: dict[str, object] = {}
-    exec(compile(own, "docs/config.md", "exec"), names)
-    assert len(names["table"]) > 0  # type: ignore[arg-type]
+    shown: list[Any] = []
+    exec(compile(own, "docs/config.md", "exec"), {"print": shown.append})
+    assert shown[2].to_csv(index=False) == text(done / "thresholds.csv")
