@@ -76,6 +76,20 @@ def test_colour_becomes_luma_in_one_channel(tmp_path: Path) -> None:
     assert near(picture[..., 0], noise(4) @ np.array([0.299, 0.587, 0.114]), 1)
 
 
+def test_of_a_colour_jpeg_the_luma_that_it_stores_is_read(tmp_path: Path) -> None:
+    Image.fromarray(noise(4)).save(tmp_path / "colour.jpg")
+    with Image.open(tmp_path / "colour.jpg") as opened:
+        opened.draft("L", None)
+        assert near(read(tmp_path / "colour.jpg", 1)[..., 0], opened, 0)
+
+
+def test_the_transparent_colour_of_a_png_is_no_alpha(tmp_path: Path) -> None:
+    Image.fromarray(noise(5)).save(tmp_path / "key.png", transparency=tuple(noise(5)[0, 0].tolist()))
+    assert (read(tmp_path / "key.png", 3) == noise(5)).all()
+    with pytest.raises(PartsightError, match=r"3 channels, image\.channels=4 needs 4"):
+        read(tmp_path / "key.png", 4)
+
+
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_alpha_is_dropped(tmp_path: Path, suffix: str) -> None:
     with_alpha = noise(5, channels=4)

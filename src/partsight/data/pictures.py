@@ -5,9 +5,10 @@ One rule for every format (recognized by the file's first bytes, not by its name
 - Depth: 8 bits stay as they are; unsigned 16 bits keep the upper 8, as do the 12 of a TIFF; floats must be between 0
   and 1 and are multiplied by 255 and rounded; False and True become 0 and 255; other integers must be between 0 and
   255. A TIFF whose 0 is white is inverted.
-- Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114) for 1; alpha is dropped and the colours below
-  it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and alpha, 4: colour and alpha). A
-  palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have exactly `channels`.
+- Channels: grey is repeated to 3, colour becomes luma (.299 .587 .114; of a JPEG, that which it stores) for 1; alpha
+  is dropped and the colours below it stay as stored (never premultiplied), unless `channels` asks for it (2: grey and
+  alpha, 4: colour and alpha). A palette is resolved, CMYK becomes RGB. Arrays (.npy) of other channel counts must have
+  exactly `channels`.
 - Orientation: EXIF rotation is applied. If there are several pages, the first is read.
 """
 
