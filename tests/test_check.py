@@ -9,6 +9,7 @@ import pytest
 from partsight import check, overrides
 from partsight.config import METRICS, Config, conf_folder, register
 from partsight.data.samples import SAMPLES
+from partsight.errors import Problems
 
 Compose = Callable[..., Config]
 
@@ -124,6 +125,22 @@ def test_a_value_that_a_setting_cannot_have_is_named(
     problems: Callable[..., list[str]], override: str, text: str
 ) -> None:
     assert one(problems("usecase=casting", override)).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("override", "mend"),
+    [
+        ("plugins=[[my_plug]]", "plugins=[my_plug]"),
+        ("plugins=[[my_plug, [other]], third]", "plugins=[my_plug,other,third]"),
+        ("plugins=[{my_plug: 1}]", "plugins=[my_plug]"),
+        ("data.label_columns=[[class]]", "data.label_columns=[class]"),
+        ("head.hidden=[[64]]", "head.hidden=[64]"),
+    ],
+)
+def test_a_list_within_a_list_is_answered_with_the_plain_one(config: Compose, override: str, mend: str) -> None:
+    with pytest.raises(Problems) as caught:
+        config("usecase=casting", override)
+    assert caught.value.problems == [f"{override}: write {mend}"]
 
 
 @pytest.mark.parametrize(
