@@ -637,3 +637,13 @@ def test_an_interrupted_process_leaves_no_children(tmp_path: Path, begin: Begin)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert mlflow_runs(tmp_path)[0].info.status == "KILLED"
+
+
+def test_an_edge_that_the_model_does_not_see_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "data", {"a": 8, "b": 8})
+    size = ["backbone=test_convnext", "image.height=34", "image.width=32"]
+    folder = run(tmp_path, f"data.root={root}", *size, "training.epochs=1")
+    told = mlflow_runs(tmp_path)[0].data.tags["edge_unseen"]
+    assert "never sees the last 2 rows: 5.9 % of each picture" in told
+    assert "EDGE OF PICTURES NOT SEEN" in capsys.readouterr().out
+    assert "EDGE OF PICTURES NOT SEEN" in (folder / "report.html").read_text(encoding="utf-8")

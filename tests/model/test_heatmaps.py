@@ -120,6 +120,20 @@ def test_a_token_map_is_the_formulas(model: Callable[..., Classifier]) -> None:
     np.testing.assert_allclose(heatmaps.heat_maps(net, given, np.array([1, 1])), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("backbone", "rows", "columns"), [("test_convnext", 48, 68), ("vit_tiny_patch16_224", 48, 64)])
+def test_a_map_lies_over_what_the_model_sees(
+    model: Callable[..., Classifier], backbone: str, rows: int, columns: int
+) -> None:
+    """It is that of the picture without the edge that fills no patch, and nothing there."""
+    net, given = model(backbone, height=50, width=70), pictures(4, 50, 70)
+    smaller = model(backbone, height=rows, width=columns)
+    smaller.load_state_dict(net.state_dict())
+    expected = np.zeros((4, 50, 70), np.float32)
+    expected[:, :rows, :columns] = heatmaps.heat_maps(smaller, given[:, :rows, :columns], np.arange(4) % 3)
+    assert expected.max() == pytest.approx(1.0)
+    np.testing.assert_allclose(heatmaps.heat_maps(net, given, np.arange(4) % 3), expected, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_swin_has_a_map(model: Callable[..., Classifier]) -> None:
     net = model("swin_tiny_patch4_window7_224", height=224, width=224)

@@ -33,7 +33,7 @@ FACTS |= {"threads": "1", "device": "cpu", "precision": "32-true", "identity": "
 BINARY = Task(("bad", "good"), "binary", "good")
 LOUD = (
     *("seen_in_training", "leaks", "leaks_incomplete", "leaks_uncounted"),
-    *("conflicting_labels", "skipped_pictures", "groups_torn"),
+    *("conflicting_labels", "skipped_pictures", "groups_torn", "edge_unseen"),
 )
 """Tags of a run that change what its figures mean."""
 SOFTMAX = Task(("bad", "good"), "softmax")

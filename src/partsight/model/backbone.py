@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from partsight.config import Config
 from partsight.model import (
     depthwise,
+    edge,
     nasnet_mobile,  # noqa: F401  (registers itself with timm)
 )
+from partsight.model.edge import Edge
 
 T = TypeVar("T")
 
@@ -37,6 +39,8 @@ class Shape:
     """timm's name of the model's own pooling."""
     unused: tuple[str, ...] = ()
     """Parameters that the feature map does not depend on, as those of the model's own head."""
+    edge: Edge | None = None
+    """The edge of the pictures that is not seen, if any."""
 
 
 class Backbone(nn.Module):
@@ -54,6 +58,7 @@ class Backbone(nn.Module):
         found = shape(name, channels, height, width)
         self.model = create(name, channels, height, width)
         self.is_map = found.is_map
+        self.seen = found.edge.seen if found.edge else (height, width)
         for parameter in found.unused:
             owner, _, leaf = parameter.rpartition(".")
             setattr(self.model.get_submodule(owner), leaf, None)
@@ -103,7 +108,9 @@ def _read_shape(name: str, channels: int, height: int, width: int) -> Shape:
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
         model = create(name, channels, height, width).eval()
+        convolved = edge.watch(model)
         features = model.forward_features(torch.zeros(2, channels, height, width))
+        cut = edge.unseen(convolved[0], height, width) if convolved else None
         own_pool = getattr(model, "global_pool", None)
         own_pool = own_pool if isinstance(own_pool, str) else "its own"
         if not isinstance(features, Tensor):
@@ -112,8 +119,8 @@ def _read_shape(name: str, channels: int, height: int, width: int) -> Shape:
         if is_map:
             used = _parameters_of(features)
             unused = [key for key, p in model.named_parameters() if p.requires_grad and id(p) not in used]
-            return Shape(is_map, features.shape[1], own_pool, tuple(unused))
-        return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], own_pool)
+            return Shape(is_map, features.shape[1], own_pool, tuple(unused), cut)
+        return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], own_pool, edge=cut)
 
 
 def _parameters_of(result: Tensor) -> set[int]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 
 from partsight.errors import PartsightError
 from partsight.model.classifier import Classifier
@@ -20,7 +20,8 @@ _AT_ONCE = 8
 def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """(N, height, width) within 0 and 1: where pictures support a class, each map scaled to a largest value of 1.
 
-    A map is all zeros if no position supports the class. Computed in float32 on the device of the model.
+    A map is all zeros if no position supports the class, and zero where the model sees nothing (`model.edge`).
+    Computed in float32 on the device of the model.
 
     Args:
         model: trained.
@@ -52,7 +53,9 @@ def heat_maps(model: Classifier, pictures: NDArray[np.uint8], classes: NDArray[n
             hook.remove()
             for parameter in learning:
                 parameter.requires_grad_(True)
-    maps = interpolate(maps.float(), size=pictures.shape[1:3], mode="bilinear", align_corners=False)[:, 0]
+    rows, columns = model.backbone.seen
+    maps = interpolate(maps.float(), size=(rows, columns), mode="bilinear", align_corners=False)[:, 0]
+    maps = pad(maps, (0, pictures.shape[2] - columns, 0, pictures.shape[1] - rows))
     highest = maps.amax(dim=(1, 2), keepdim=True)
     return (maps / highest.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
 

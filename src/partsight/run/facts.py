@@ -13,7 +13,7 @@ from partsight.data import division, fingerprint, folds, inspection, leaks
 from partsight.data.datamodule import FoldData
 from partsight.data.folds import Folds
 from partsight.data.messages import counted
-from partsight.model import plugins
+from partsight.model import backbone, edge, plugins
 from partsight.run.identity import identity
 from partsight.run.resolved import Resolved
 from partsight.run_files import SETTINGS, facts_beside
@@ -43,6 +43,9 @@ def tags(of: Resolved) -> dict[str, str]:
     facts |= leaks.tags(divided.leaks) | divided.notices | of.examples.notes
     if start.warning:
         facts["weights_missing"] = start.warning
+    size = (config.image.height, config.image.width)
+    if cut := backbone.shape(config.backbone, config.image.channels, *size).edge:
+        facts["edge_unseen"] = edge.words(cut, config.backbone, *size)
     if config.training.train_on_validation:
         facts["seen_in_training"] = "the validation rows were trained on: the figures say nothing about new pictures"
     elif _seen_before(config, data, divided.fold):
@@ -95,6 +98,8 @@ def announce(of: Resolved, data: FoldData, tags: Mapping[str, str]) -> None:
             console.say(f"{title.replace('_', ' ')}: {note}")
     if of.start.warning:
         console.banner("RANDOM WEIGHTS", of.start.warning)
+    if "edge_unseen" in tags:
+        console.banner("EDGE OF PICTURES NOT SEEN", tags["edge_unseen"])
     for tag, title in division.TITLES.items():
         if tag in tags:
             console.banner(title, tags[tag])

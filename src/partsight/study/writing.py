@@ -36,6 +36,7 @@ SAID = {
     "leaks_uncounted": "NOT ALL LOOK-ALIKES COUNTED in {}: more rows may leak than leaks.csv in a run's folder names.",
     "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS in {}: one of the labels is wrong.",
     "skipped_pictures": "PICTURES SKIPPED in {}: skipped.csv in a run's folder names those that could not be used.",
+    "edge_unseen": "EDGE OF PICTURES NOT SEEN in {}: facts.yaml in a run's folder says how many rows and columns.",
     "groups_torn": "GROUPS TORN APART in {}: with rows on both sides of the split, the scores are too optimistic.",
 }
 """What runs warned about, by the tag that keeps it in their facts."""
