@@ -5,6 +5,8 @@ import signal
 from partsight import importing
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal must not end the server before the jobs
+# Nor must Ctrl-C, which the server itself ignores after its imports; without its sweep it ends by itself.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 with importing.for_good():
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401

@@ -2,10 +2,12 @@
 
 import io
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,6 +63,24 @@ def test_cores_and_gpus_are_shared_out() -> None:
 
 def test_more_jobs_than_cores_or_gpus_share_them() -> None:
     assert slots(3, [0, 1], ["0"]) == [Slot((0,), "0"), Slot((1,), "0"), Slot((0,), "0")]
+
+
+def test_ctrl_c_while_the_server_imports_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.py").write_text("import pathlib, time\npathlib.Path('importing').touch()\ntime.sleep(2)\n")
+    sweep = "import time; from partsight.sweep import isolation; isolation.start_server(); time.sleep(60)"
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"try:\n    {sweep}\nexcept KeyboardInterrupt:\n    pass"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while not (tmp_path / "importing").exists() and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)  # until the server, whose stderr it is too, has ended
+    assert said == b""
 
 
 @pytest.mark.slow
