@@ -54,9 +54,10 @@ def test_what_keeps_runs_from_being_compared_is_shown(tmp_path: Path) -> None:
         tags = {"identity": fingerprint, "data_fingerprint": fingerprint} | others
         run = client.create_run(experiment, run_name=fingerprint, tags=tags).info.run_id
         client.log_metric(run, "Accuracy", 0.5)
+        client.log_param(run, "head", fingerprint)
         client.set_terminated(run)
     table = comparison.runs("parts", uri).sort_values("data_fingerprint")
-    assert table.columns.tolist() == ["run", "name", "data_fingerprint", "partial", "Accuracy"]
+    assert table.columns.tolist() == ["run", "name", "data_fingerprint", "partial", "head", "Accuracy"]
     assert table["data_fingerprint"].tolist() == ["01234567", "ba987654"]
     assert table["partial"].tolist() == ["", "the figures mean nothing"]
 

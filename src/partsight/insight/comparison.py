@@ -17,6 +17,8 @@ MOST = 40
 def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The runs by `metric`: the highest first, or the lowest if lower is better; runs without it last.
 
+    Its column stands right behind `run` and `name`: of many columns a notebook shows the first and the last.
+
     runs: `tracking.comparison.runs`. Raises PartsightError if none of them has this figure.
     """
     figures = list(runs.select_dtypes("number").columns)
@@ -25,7 +27,8 @@ def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
         raise PartsightError(f"No run has a figure {metric!r}; there are {', '.join(figures)}{hint}")
     name = re.sub("^(validation|train|test|first)_", "", metric)
     lower = name == "loss" or name in LOWER_IS_BETTER or name.endswith("_seconds")
-    return runs.sort_values(metric, ascending=lower, kind="stable")
+    columns = dict.fromkeys(["run", "name", metric, *runs.columns])
+    return runs.sort_values(metric, ascending=lower, kind="stable")[list(columns)]
 
 
 def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:

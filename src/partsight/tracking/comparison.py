@@ -23,9 +23,9 @@ DEGRADED = ("partial", "weights_missing", "seen_in_training")
 def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
     """One row per finished training, newest first: run (id), name, all settings that differ among them, all figures.
 
-    If the setting `name` differs, its column is `usecase`. Before the figures, the first 8 letters of the tag
-    data_fingerprint, if the runs saw different data; and the tags `DEGRADED` that any run has. Parents of sweeps and
-    studies, timed runs, benches and the first model of pseudo-labels are left out.
+    If the setting `name` differs, its column is `usecase`. Before the settings, where they are seen however many there
+    are, the first 8 letters of the tag data_fingerprint, if the runs saw different data; and the tags `DEGRADED` that
+    any run has. Parents of sweeps and studies, timed runs, benches and the first model of pseudo-labels are left out.
 
     Args:
         experiment: `name` of a use case.
@@ -54,9 +54,9 @@ def runs(experiment: str, uri: str | None = None) -> pd.DataFrame:
         {
             "run": run.info.run_id,
             "name": run.info.run_name,
-            **{USECASE if key == "name" else key: run.data.params.get(key) for key in differing},
             **({DATA: run.data.tags.get(DATA, "")[:8]} if data else {}),
             **{tag: run.data.tags.get(tag, "") for tag in degraded},
+            **{USECASE if key == "name" else key: run.data.params.get(key) for key in differing},
             **{name: run.data.metrics.get(name, float("nan")) for name in figures},
         }
         for run in listed
