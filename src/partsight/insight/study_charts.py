@@ -69,9 +69,10 @@ def _legend(figure: Figure, kinds: Sequence[str], published_by: str) -> None:
             color=style.SERIES[number],
             marker="o",
             linestyle="none",
-            label=f"ours, {kind}" if kind == "not run" else f"ours, {kind} weights",
+            label=f"ours, {kind} weights",
         )
         for number, kind in enumerate(kinds)
+        if kind != "not run"  # such a line has no dot
     ]
     if published_by:
         hollow = {"markerfacecolor": "none", "markeredgecolor": style.INK}
