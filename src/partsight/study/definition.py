@@ -11,6 +11,9 @@ from partsight.errors import Problems, did_you_mean
 from partsight.study.yaml_reader import Reader
 
 FIGURES = (*METRICS, "escape_rate", "overkill_rate")
+NO_LIMIT = float("inf")
+RANGES = dict.fromkeys(FIGURES, (0.0, 1.0)) | {"MCC": (-1.0, 1.0), "LogLoss": (0.0, NO_LIMIT)}
+"""Lowest and highest value of each figure."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,12 @@ def read_study(name: str, folders: Sequence[Path]) -> Study:
     files = study_files(folders)
     path = Path(name) if name.endswith((".yaml", ".yml")) else files.get(name)
     if path is None or not path.is_file():
-        raise Problems(
-            "There is no such study", [f"{name}{did_you_mean(name, files)}; there are {', '.join(sorted(files))}"]
-        )
+        beside = sorted(path.parent.glob("*.yaml")) if path else []
+        names = [*files, *(one.stem for one in beside)]
+        # Names may be short: `tow` and `two` share two letters of three.
+        hint = did_you_mean(path.stem if path else name, names, cutoff=0.6)
+        there = ", ".join([*map(str, beside), *sorted(files)])
+        raise Problems("There is no such study", [f"{name}{hint}; there are {there}"])
     reader = Reader(path)
     content = reader.content
     study = Study(
@@ -165,8 +171,22 @@ def _published(reader: Reader, where: str, given: Any) -> dict[str, Published]:
         if not 1 <= len(pair) <= 2 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in pair):
             reader.problems.append(f"{where}.{figure}: should be a number, or [mean, sd]; found {value!r}")
             continue
+        low, high = RANGES.get(str(figure), (0.0, NO_LIMIT))  # what is not a figure is a time, or noted elsewhere
+        mean, *sd = pair
+        if not low <= mean <= high or any(not 0 <= n <= high for n in sd):
+            reader.problems.append(f"{where}.{figure}: {_out_of_range(pair, low, high)}")
         found[str(figure)] = Published(*(float(n) for n in pair))
     return found
+
+
+def _out_of_range(pair: list[float], low: float, high: float) -> str:
+    """Which values would do; and the same as a share, where it seems to be in per cent."""
+    within = f"from {low:g}" + (f" to {high:g}" if high < NO_LIMIT else "")
+    spread = f", its sd from 0{f' to {high:g}' if high < NO_LIMIT else ''}" if pair[1:] else ""
+    shares = ", ".join(f"{n / 100:g}" for n in pair)
+    in_percent = high == 1 < pair[0] <= 100 and all(0 <= n <= 100 for n in pair)
+    hint = f"; did you mean {f'[{shares}]' if pair[1:] else shares}?" if in_percent else ""
+    return f"should be {within}{spread}; found {', '.join(f'{n:g}' for n in pair)}{hint}"
 
 
 def _contradictions(study: Study, folders: Sequence[Path]) -> Iterator[str]:
