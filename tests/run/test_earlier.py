@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from preloaded import Begin, Run
 from tiny import SMALL, ends, mlflow_runs, run, store, touched, tree
 
-from partsight.config import Config, TrainerConfig
+from partsight.config import Config, TrackingConfig, TrainerConfig
 from partsight.data.datamodule import FoldData
 from partsight.errors import PartsightError
 from partsight.fit import processes
@@ -29,6 +29,7 @@ from partsight.fit.fitting import Fitted
 from partsight.run import earlier, training
 from partsight.run.context import RunContext
 from partsight.sweep.search import trial
+from partsight.tracking import store as tracking_store
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +119,22 @@ def test_a_finished_run_does_not_name_a_folder_that_another_has_taken(
         run(tmp_path, pictures, AGAIN, "training.epochs=0", "fold=0", "hydra.run.dir=one")
         assert f"{tmp_path / 'one'} {remark}: what is left of it is in MLflow" in capsys.readouterr().out
         assert json.loads((tmp_path / "one" / "earlier_run.json").read_text())["folder"] is None
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_finished_run_of_a_deleted_sweep_is_put_below_the_sweep_that_asks(tmp_path: Path, deleted: bool) -> None:
+    (tmp_path / "metrics.csv").write_text("metric,value\nF1,0.5\n")
+    config = Config(tracking=TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}"))
+    client, experiment = tracking_store.prepare(config.tracking)
+    first, second = (client.create_run(experiment).info.run_id for _ in range(2))
+    tags = {"mlflow.parentRunId": first, "identity": "a", "folder": str(tmp_path / "gone"), "host": "here"}
+    run_id = client.create_run(experiment, tags=tags).info.run_id
+    client.log_artifact(run_id, str(tmp_path / "metrics.csv"))
+    if deleted:
+        client.delete_run(first)
+    (tmp_path / "job").mkdir()
+    earlier.fetch_result(config, earlier.Earlier(run_id, True, tags, {}), tmp_path / "job", second)
+    assert client.get_run(run_id).data.tags["mlflow.parentRunId"] == (second if deleted else first)
 
 
 def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None:

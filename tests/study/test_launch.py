@@ -101,6 +101,26 @@ def test_a_launcher_that_fails_costs_no_table(
         launch.run_missing(study, [])  # type: ignore[arg-type]
 
 
+def test_finished_runs_of_a_deleted_parent_are_put_below_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config.register()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
+    conf = [config.conf_folder()]
+    (tmp_path / "one.yaml").write_text("settings: [usecase=casting, seed=1]\nvariants: {a: {}}\nprotocols: {own: []}\n")
+    study = plan(read_study("one.yaml", conf), read_protocol("own", conf), [], conf)
+    with launch.parent_run(study) as (client, deleted):
+        experiment = client.get_run(deleted).info.experiment_id
+        runs = [
+            client.create_run(experiment, tags={"mlflow.parentRunId": of}).info.run_id for of in (deleted, "another")
+        ]
+    client.delete_run(deleted)
+    with launch.parent_run(study) as (client, parent):
+        assert parent != deleted
+    assert [client.get_run(run).data.tags["mlflow.parentRunId"] for run in runs] == [parent, "another"]
+
+
 @pytest.mark.parametrize("kind", ["kind: time\nbatch_sizes: [2]", "kind: train"])
 def test_a_run_that_the_system_killed_does_not_stay_running(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str

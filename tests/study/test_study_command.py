@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from tiny import mlflow_runs
 
 from partsight import RESULTS_VERSION, config, launchers
 from partsight.config import conf_folder
@@ -13,7 +14,7 @@ from partsight.errors import PartsightError, Problems
 from partsight.study import command, launch, writing
 from partsight.study.definition import read_protocol, read_study
 from partsight.study.plan import FINISHED, Plan, Run, plan
-from partsight.sweep import isolation
+from partsight.sweep import isolation, parent
 
 TIME = """
 kind: time
@@ -206,3 +207,40 @@ def test_a_store_that_is_away_at_the_end_does_not_cost_the_table(
     assert command.main(["rates.yaml", "protocol=own"]) == 1  # its one run has no result
     assert (tmp_path / "studies" / "rates" / "casting" / "own" / "table.md").is_file()
     assert "Could not write the parent run's result to MLflow (MlflowException: no route" in capsys.readouterr().out
+
+
+@pytest.fixture
+def finished_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The table of the study rates.yaml, which lacks no run."""
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
+    monkeypatch.setattr(command, "_outdated", lambda plan: [])
+    monkeypatch.setattr(command, "_conclude", lambda plan: [plan.folder / "table.md"])
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    return finished().folder.parents[1] / "table.md"
+
+
+def test_mlflow_shows_the_table_of_a_study_that_lacks_no_run(tmp_path: Path, finished_table: Path) -> None:
+    """Its file may have changed: the title, the figures, what was published."""
+    shown = []
+    for text, mode in (("old", []), ("new", []), ("of --table", ["--table"])):
+        finished_table.write_text(text)
+        assert command.main(["rates.yaml", "protocol=own", *mode]) == 0
+        (run,) = mlflow_runs(tmp_path, "casting")
+        assert run.info.status == "FINISHED"
+        client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        shown.append(Path(client.download_artifacts(run.info.run_id, "table.md")).read_text())
+    assert shown == ["old", "new", "new"]
+    client.delete_run(run.info.run_id)
+    assert command.main(["rates.yaml", "protocol=own"]) == 0
+    found = parent.read(finished_table.parent / "runs")
+    assert found
+    assert client.get_run(found.run_id).info.lifecycle_stage == "active"
+    assert [file.path for file in client.list_artifacts(found.run_id)] == ["table.md"]
+
+
+def test_a_store_that_is_away_does_not_cost_the_table_of_a_study_that_lacks_no_run(
+    finished_table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert command.main(["rates.yaml", "protocol=own", "tracking.uri=http://127.0.0.1:9"]) == 0
+    assert "Could not write the parent run's result to MLflow (" in capsys.readouterr().out

@@ -259,11 +259,13 @@ def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[s
 def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:
     """Copies the files of a finished run, not its pictures and checkpoints, into `folder`; returns its figures.
 
-    A run that belonged to no sweep becomes a child of `parent`, the sweep that found it.
+    A run that belonged to no sweep, or to one that was deleted in MLflow, becomes a child of `parent`, the sweep that
+    found it.
     """
     own = earlier.folder  # before its facts are copied
     client, _ = store.prepare(config.tracking, patient=parent is not None)
-    if parent and "mlflow.parentRunId" not in earlier.tags:
+    of = earlier.tags.get("mlflow.parentRunId")
+    if parent and (of is None or store.experiment_of(client, of) is None):
         client.set_tag(earlier.id, "mlflow.parentRunId", parent)
     if own != folder.resolve():  # said first: what is copied is known as a copy, however far that comes
         origin = {"run_id": earlier.id, "uri": store.uri(config.tracking), "folder": str(own) if own else None}

@@ -71,7 +71,9 @@ def main(given: Sequence[str]) -> int:
     if runs and (plan.missing or again):
         _run(plan, again, of_hydra, folders)
     else:
-        _conclude(plan)
+        paths = _conclude(plan)
+        if runs:
+            _renew(plan, paths)
     return 1 if plan.missing else 0
 
 
@@ -147,6 +149,17 @@ def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequen
         with parent.store_errors_reported(plan.folder):
             for path in paths:
                 client.log_artifact(run_id, str(path))
+
+
+def _renew(plan: Plan, paths: Sequence[Path]) -> None:
+    """Puts the table of a study that lacks no run into MLflow: its file may have changed, or its parent run be gone."""
+    from partsight.study import launch
+    from partsight.sweep import parent
+
+    reported = parent.store_errors_reported
+    with reported(plan.folder), launch.parent_run(plan) as (client, run_id), reported(plan.folder):
+        for path in paths:
+            client.log_artifact(run_id, str(path))
 
 
 def _conclude(plan: Plan) -> list[Path]:

@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Run
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -149,20 +149,24 @@ def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) ->
 def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     """The study's one MLflow run, reopened if it is in its experiment; jobs find it by a file in their parent folder.
 
+    A new one takes over the runs of one that was deleted: finished jobs are not started again, and cannot move.
+
     Ends FINISHED when every run has a result, else FAILED, with the tag `error`; KILLED by Ctrl-C and SIGTERM.
     """
     tracking = plan.runs[0].config.tracking
     client, experiment = store.prepare(tracking)
     uri, runs = store.uri(tracking), plan.folder / "runs"
     whole_file.try_writing(runs / FILE, f"The study's folder {plan.folder}, which --out names,")
-    found = read(runs)
-    if found is None or found.uri != uri or not _is_there(client, found.run_id, experiment):
+    found = before = read(runs)
+    if found is None or found.uri != uri or store.experiment_of(client, found.run_id) != experiment:
         tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
         name = f"study {plan.study.name} ({plan.protocol.name})"
         with store.refusals_told(tracking):
             found = Parent(
                 uri, client.create_run(experiment, run_name=name[: store.LONGEST_NAME], tags=tags).info.run_id
             )
+            for child in _children(client, before, experiment):
+                client.set_tag(child.info.run_id, "mlflow.parentRunId", found.run_id)
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
     if "error" in client.get_run(found.run_id).data.tags:  # how it ended before is not how it ends now
@@ -188,10 +192,6 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
                     client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _is_there(client: MlflowClient, run_id: str, experiment: str) -> bool:
-    """Whether a run has not been deleted and is in this experiment, where MLflow shows its children below it."""
-    try:
-        info = client.get_run(run_id).info
-    except MlflowException:
-        return False
-    return bool(info.lifecycle_stage == "active" and info.experiment_id == experiment)
+def _children(client: MlflowClient, parent: Parent | None, experiment: str) -> list[Run]:
+    """The runs in this experiment below an earlier parent, which MLflow does not show there."""
+    return [] if parent is None else client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent.run_id}'")

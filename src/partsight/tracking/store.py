@@ -145,6 +145,15 @@ def refusals_told(tracking: TrackingConfig) -> Iterator[None]:
         ) from None
 
 
+def experiment_of(client: MlflowClient, run_id: str) -> str | None:
+    """Id of the experiment that a run is in; None if there is no such run, or somebody has deleted it."""
+    try:
+        info = client.get_run(run_id).info
+    except MlflowException:
+        return None
+    return str(info.experiment_id) if info.lifecycle_stage == "active" else None
+
+
 def ui_command(tracking: TrackingConfig) -> str:
     """The command that opens the comparison in a browser, ready to copy; for a server, its address."""
     where = uri(tracking)
