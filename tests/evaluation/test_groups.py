@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from partsight.evaluation import groups
-from partsight.evaluation.intervals import intervals, share_interval, wilson
+from partsight.evaluation.intervals import auc_interval, intervals, share_interval, wilson
 from partsight.evaluation.summary import summarise
 from partsight.evaluation.task import Task
 from partsight.evaluation.thresholds import escape_overkill, sweep
@@ -29,17 +30,17 @@ def test_rows_of_one_group_belong_together_and_without_a_group_those_of_one_pict
 
 
 def test_single_cases_count_as_they_are_and_one_group_as_one_case():
-    outcomes = np.array([1.0, 0.0, 1.0, 1.0])
-    assert groups.effective(outcomes - outcomes.mean(), np.arange(4)) == 1.0
-    assert groups.effective(outcomes - outcomes.mean(), np.zeros(4, int)) == 0.25
+    hits = np.array([True, False, True, True])
+    assert groups.effective_share(hits, np.arange(4)) == 1.0
+    assert groups.effective_share(hits, np.zeros(4, int)) == 0.25
 
 
 def test_groups_that_agree_within_count_as_cases_and_groups_that_are_alike_cost_nothing():
     parts = np.repeat(np.arange(200), 5)
-    outcomes = np.random.default_rng(0).integers(0, 2, 200)[parts]
-    assert groups.effective(outcomes - outcomes.mean(), parts) * 1000 == pytest.approx(200, rel=0.02)
-    outcomes = np.tile([0, 1, 1, 1, 1], 200)
-    assert groups.effective(outcomes - outcomes.mean(), parts) == 1.0
+    hits = np.random.default_rng(0).integers(0, 2, 200)[parts] == 1
+    assert groups.effective_share(hits, parts) * 1000 == pytest.approx(200, rel=0.02)
+    assert groups.effective_share(np.tile([0, 1, 1, 1, 1], 200) == 1, parts) == 1.0
+    assert (groups.effective_along(np.tile([0, 1], 10)) > 0).all()  # where rounding once made a variance negative
 
 
 def test_where_all_are_right_each_group_counts_as_a_case():
@@ -47,13 +48,24 @@ def test_where_all_are_right_each_group_counts_as_a_case():
     assert share_interval(hits, parts) == pytest.approx(wilson(12, 12))
 
 
+def test_few_groups_count_at_least_as_cases_of_their_size():
+    """Two groups, one all right and one all wrong, or one with a single error: no less than two cases."""
+    parts = np.repeat([0, 1], 50)
+    assert groups.effective_share(parts == 0, parts) * 100 == pytest.approx(2)
+    assert groups.effective_share(np.arange(100) > 0, parts) * 100 >= 2
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_the_share_of_the_first_k_is_worth_the_same_either_way(seed):
-    parts = np.random.default_rng(seed).integers(0, 9, 40)
-    along = groups.effective_along(parts)
-    for hits in range(41):
-        outcomes = np.arange(40) < hits
-        assert along[hits] == pytest.approx(groups.effective(outcomes - outcomes.mean(), parts))
+def test_without_bounds_it_is_the_variance_of_groups_over_that_of_cases(seed):
+    draws = np.random.default_rng(seed)
+    parts = draws.integers(0, 60, 400)
+    hits = (draws.normal(size=60)[parts] + draws.normal(size=400)) > 0
+    share, sizes = hits.mean(), np.bincount(parts)
+    of_groups = (np.bincount(parts, hits) - share * sizes) @ (np.bincount(parts, hits) - share * sizes) * 60 / 59
+    design = of_groups / (400 * share * (1 - share) * 400 / 399)
+    quantiles = (student(399).ppf(0.975) / student(59).ppf(0.975)) ** 2
+    assert groups.effective_share(hits, parts) == pytest.approx(quantiles / design)
+    assert groups.effective_area(hits - share, parts) == pytest.approx(quantiles / design)
 
 
 def test_an_interval_of_groups_covers_about_as_often_as_it_says():
@@ -86,6 +98,16 @@ def test_copies_add_no_certainty(task, make_random):
         name if name.endswith(", grouped") else f"{name}, grouped" for name in single["method"]
     ]
     assert single.loc[~of_labels, "method"].isin(["wilson", "newcombe", "bootstrap"]).all()
+
+
+def test_a_class_of_few_parts_leaves_an_area_in_doubt(make_table):
+    """A thousand good parts, and a hundred pictures of two bad ones."""
+    task = Task(("bad", "good"), "softmax")
+    good = np.array([0.9] * 1000 + [0.1] * 100)
+    group = [f"{n}" for n in range(1000)] + ["a"] * 50 + ["b"] * 50
+    table = make_table(task, np.stack([1 - good, good], axis=1), [1] * 1000 + [0] * 100, group=group)
+    row = intervals(table, task).set_index("metric").loc["ROC_AUC"]
+    assert row["low"] == pytest.approx(auc_interval(1.0, 2, 1000)[0], abs=1e-3)
 
 
 def test_labels_of_one_example_are_no_separate_cases(tasks, make_random):

@@ -81,7 +81,7 @@ def test_holm_by_hand() -> None:
 
 def once(decisions: np.ndarray) -> Right:
     """One run, on pictures without groups."""
-    return Right(decisions, np.array([decisions.mean()]))
+    return Right(decisions, np.array([decisions.sum()]))
 
 
 def test_the_best_is_compared_with_every_other_over_all_pairs() -> None:
@@ -97,17 +97,19 @@ def test_the_best_is_compared_with_every_other_over_all_pairs() -> None:
 
 
 def test_training_is_tested_over_its_repeats() -> None:
-    first, second = np.array([0.95, 0.96, 0.99]), np.array([0.94, 0.92, 0.97])
+    first, second = np.array([95, 96, 99]), np.array([94, 92, 97])
     gaps = first - second
     t = gaps.mean() / (gaps.std(ddof=1) / np.sqrt(3))
     assert of_training(first, second) == pytest.approx(2 * student(2).sf(t))
     assert of_training(second, first) == of_training(first, second)
 
 
-def test_one_repeat_and_equal_gaps_say_what_they_can() -> None:
-    assert of_training(np.array([0.9]), np.array([0.8])) == 0.0
-    assert of_training(np.array([0.9, 0.7]), np.array([0.9, 0.7])) == 1.0
-    assert of_training(np.array([0.9, 0.8]), np.array([0.8, 0.7])) == 0.0
+def test_one_repeat_leaves_it_to_the_pictures_and_two_are_never_certain() -> None:
+    assert of_training(np.array([90]), np.array([80])) == 0.0
+    assert of_training(np.array([90, 70]), np.array([90, 70])) == 1.0
+    by_chance = of_training(np.array([90, 80]), np.array([87, 77]))  # the same gap twice
+    assert by_chance == pytest.approx(2 * student(1).sf(3 * np.sqrt(2)))
+    assert by_chance > 0.1
 
 
 def test_luck_in_training_is_no_difference() -> None:
@@ -116,7 +118,7 @@ def test_luck_in_training_is_no_difference() -> None:
     for _ in range(200):
         chance = np.clip(0.97 + draw.normal(0, 0.015, (2, 10, 1)), 0, 1) - draw.uniform(0, 0.05, 400)
         right = draw.random((2, 10, 400)) < chance
-        first, second = (Right(of.sum(axis=0), of.mean(axis=1)) for of in right)
+        first, second = (Right(of.sum(axis=0), of.sum(axis=1)) for of in right)
         found.append((difference(first, second) < 0.05, of_pictures(first.of_groups, second.of_groups) < 0.05))
     both, pictures = np.mean(found, axis=0)
     assert both < 0.08 < 0.2 < pictures

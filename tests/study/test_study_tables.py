@@ -168,6 +168,21 @@ def test_lines_with_different_numbers_of_runs_are_not_compared(plan: planning.Pl
     assert tables._verdicts([first, twice]) == {}
 
 
+def test_pictures_of_one_part_count_together_and_lines_of_other_parts_are_not_compared(plan: planning.Plan) -> None:
+    """Ten pictures, all wrong in one of the lines: of ten parts p is 2 / 2^10, of two 1 / 2."""
+    right, wrong = results.entries(results.finished(plan, inputs.CurrentInputs()), results.TEST, [])
+
+    def of_parts(line: results.Entry) -> results.Entry:
+        return dataclasses.replace(line, tables=tuple(one.assign(group=["a", "b"] * 5) for one in line.tables))
+
+    def p(*lines: results.Entry) -> list[float]:
+        return [p for _, p in tables._verdicts(lines).values() if p == p]
+
+    assert p(right, wrong) == pytest.approx([2 / 2**10])
+    assert p(of_parts(right), of_parts(wrong)) == pytest.approx([0.5])
+    assert p(of_parts(right), wrong) == []
+
+
 def test_settings_of_one_variant_alone_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = STUDY.replace("backbone=resnet34]", "backbone=resnet34], protocols: {own: [training.batch_size=64]}")
     notes = writing.result(planned(tmp_path, monkeypatch, own, BINARY)).notes

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import ready_store
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 
 from partsight.config import TrackingConfig
 from partsight.errors import PartsightError
@@ -21,3 +23,18 @@ def test_an_experiment_that_was_deleted_is_refused_with_its_remedy(tmp_path: Pat
         store.prepare(tracking)
     client.restore_experiment(experiment)
     assert store.prepare(tracking)[1] == experiment
+
+
+def test_a_store_that_does_not_answer_has_not_deleted_a_run() -> None:
+    """The runs of a parent that is there would be moved to another one."""
+
+    class Client:
+        def get_run(self, run_id: str) -> None:
+            raise MlflowException(f"{run_id}: no", error_code=self.code)
+
+    client = Client()
+    client.code = RESOURCE_DOES_NOT_EXIST
+    assert store.experiment_of(client, "1") is None
+    client.code = TEMPORARILY_UNAVAILABLE
+    with pytest.raises(MlflowException, match="1: no"):
+        store.experiment_of(client, "1")

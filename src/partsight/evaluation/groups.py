@@ -1,6 +1,6 @@
 """Rows that belong together, such as pictures of one part: they say less than as many rows drawn independently.
 
-Intervals count fewer cases for them (`effective`), and a paired test lets a whole group change sign at once.
+Intervals count fewer cases for them, and a paired test lets a whole group change sign at once.
 """
 
 from typing import Any
@@ -20,27 +20,27 @@ def numbers(table: pd.DataFrame) -> NDArray[np.int64]:
     return np.where(of_groups >= 0, of_groups, len(table) + of_images)
 
 
-def effective(influence: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """How many independent cases say as much as these, as a share of their number: above 0, at most 1.
+def effective_share(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
+    """How many independent cases say as much of the share of hits as these, as a share of their number, up to 1.
 
-    The variance of a figure with groups is that of its influences summed by group (linearization; for areas under the
-    ROC curve: Obuchowski 1997, Biometrics 53). Divided by the variance without groups it is the design effect, by
-    which the number of cases is divided, with Student's quantiles for the number of groups: Korn and Graubard 1998,
-    Survey Methodology 24. Few errors tell little of how errors gather in groups, and none tell nothing. So at most as
-    many cases count as there are groups, times one more than there are errors (for a share; for areas, the sum of
-    squares over the largest). This last is our own rule; docs/config.md has how often the limits then cover.
+    The variance of a figure with groups is that of what its cases add to its error, summed by group (linearization).
+    Divided by the variance without groups it is the design effect, by which the number of cases is divided, with
+    Student's quantiles for the number of groups: Korn and Graubard 1998, Survey Methodology 24. Two bounds:
+
+    - Few errors tell little of how errors gather in groups, and none tell nothing. So at most as many cases count as
+      there are groups, times one more than there are errors. This is our own rule; docs/config.md has how often the
+      limits then cover.
+    - At least as many as would if all of a group were always alike (Kish 1965, "Survey Sampling").
 
     Args:
-        influence: (N,) what each case adds to the error of the figure, up to a factor; for a share, outcome - share.
+        hits: (N,)
         groups: (N,) numbers; cases of one group have the same.
     """
-    _, places = np.unique(groups, return_inverse=True)
-    squares, sums = np.square(influence), np.bincount(places, influence)
-    return float(_share(squares.sum(), squares.max(), np.square(sums).sum(), len(influence), len(sums)))
+    return float(effective_along(np.concatenate([groups[hits], groups[~hits]]))[hits.sum()])
 
 
 def effective_along(groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`effective` of the share k/N, for each k from 0 to N, if the first k of the cases are the hits; (N + 1,).
+    """`effective_share` for each number k of hits from 0 to N, (N + 1,), if the first k of the cases are the hits.
 
     Args:
         groups: (N,) numbers, in the order in which the cases become hits; N at least 1.
@@ -51,13 +51,27 @@ def effective_along(groups: NDArray[np.int64]) -> NDArray[np.float64]:
     squares = np.append(0, np.cumsum(2 * before + 1))  # of the hits of each group, added up
     products = np.append(0, np.cumsum(size))  # hits times size of each group, added up
     share = np.arange(cases + 1) / cases
-    grouped = squares - 2 * share * products + share**2 * np.square(sizes).sum()
+    alike = np.square(sizes).sum()
+    grouped = np.maximum(squares - 2 * share * products + share**2 * alike, 0.0)  # rounding may leave it below 0
     largest = np.square(np.maximum(share, 1 - share))
-    return _share(cases * share * (1 - share), largest, grouped, cases, len(sizes))
+    found = _effective(cases * share * (1 - share), largest, grouped, cases, len(sizes))
+    return found.clip(min=cases / alike)
 
 
-def _share(single: Any, largest: Any, grouped: Any, cases: int, groups: int) -> NDArray[np.float64]:
-    """From the squares of influences: their sum and the largest, and the sum of those of groups."""
+def effective_area(departures: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
+    """As `effective_share`, for an area under the ROC curve (Obuchowski 1997, Biometrics 53), without the last bound.
+
+    Args:
+        departures: (N,) what each case adds to the error of the area, up to a factor.
+        groups: (N,) numbers; cases of one group have the same.
+    """
+    _, places = np.unique(groups, return_inverse=True)
+    squares, sums = np.square(departures), np.bincount(places, departures)
+    return float(_effective(squares.sum(), squares.max(), np.square(sums).sum(), len(groups), len(sums)))
+
+
+def _effective(single: Any, largest: Any, grouped: Any, cases: int, groups: int) -> NDArray[np.float64]:
+    """From the squares of what cases add to the error: their sum and the largest, and the sum of those of groups."""
     if groups == cases:
         return np.ones_like(single)
     if groups == 1:

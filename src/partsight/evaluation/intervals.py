@@ -41,8 +41,8 @@ def intervals(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     says nothing, and its limits are NaN.
 
     Where several cases are of one group (`groups.numbers`; label decisions of one example are too), each method takes
-    them so, and its name ends in GROUPED: shares and areas count as `groups.effective` cases, and a bootstrap draws
-    whole groups.
+    them so, and its name ends in GROUPED: shares and areas count as fewer cases (evaluation/groups.py), and a bootstrap
+    draws whole groups.
     """
     given, of_groups = scored(table, task), groups.numbers(table)
     rows = []
@@ -60,7 +60,7 @@ def share_interval(hits: NDArray[np.bool_], of_groups: NDArray[np.int64]) -> tup
     """Wilson's interval of the share of hits, (N,), from as many trials as the groups, (N,), are worth."""
     if not len(hits):
         return float("nan"), float("nan")
-    worth = groups.effective(hits - hits.mean(), of_groups)
+    worth = groups.effective_share(hits, of_groups)
     return wilson(worth * int(hits.sum()), worth * len(hits))
 
 
@@ -128,7 +128,7 @@ def bootstrap(
     sums = _by_group(patterns, of_groups)
     kinds, sizes = np.unique(sums, axis=0, return_counts=True)
     drawn = np.random.default_rng(SEED).multinomial(len(sums), sizes / len(sums), size=RESAMPLES)
-    return _percentiles(statistic(drawn @ kinds))
+    return _percentiles(statistic((drawn.astype(np.float64) @ kinds).astype(np.int64)))  # floats: exact, and faster
 
 
 def bootstrap_mean(values: NDArray[np.float64], of_groups: NDArray[np.int64]) -> tuple[float, float]:
@@ -178,7 +178,12 @@ def _interval(name: str, given: Scored, of_groups: NDArray[np.int64]) -> tuple[f
 
 def method_name(method: str, of_groups: NDArray[np.int64]) -> str:
     """The method, followed by GROUPED if several cases, of these groups (N,), belong together."""
-    return method if len(np.unique(of_groups)) == len(of_groups) else method + GROUPED
+    return method if _single(of_groups) else method + GROUPED
+
+
+def _single(of_groups: NDArray[np.int64]) -> bool:
+    """Whether no two cases, of these groups (N,), belong together."""
+    return len(np.unique(of_groups)) == len(of_groups)
 
 
 def macro_auc_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[float, float]:
@@ -191,13 +196,27 @@ def macro_auc_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[flo
     for number in np.flatnonzero(np.isfinite(areas)):
         column = given.task.positive_index if given.task.output == "binary" else number
         positive = given.one_hot[:, column] == 1
-        worth = groups.effective(_placements(positive, given.probabilities[:, column]), of_groups)
-        counts = worth * int(positive.sum()), worth * int((~positive).sum())
+        counts = _worth(positive, given.probabilities[:, column], of_groups)
         limits.append(auc_interval(float(np.clip(areas[number], 0.0, 1.0)), *counts))
     if not limits:
         return float("nan"), float("nan")
     low, high = np.mean(limits, axis=0)
     return float(low), float(high)
+
+
+def _worth(
+    positive: NDArray[np.bool_], scores: NDArray[np.float64], of_groups: NDArray[np.int64]
+) -> tuple[float, float]:
+    """How many independent positives and negatives say as much of an area; of a class, also as its own groups say."""
+    classes = positive, ~positive
+    if _single(of_groups):
+        return float(classes[0].sum()), float(classes[1].sum())
+    departures = _placements(positive, scores)
+    worth = groups.effective_area(departures, of_groups)
+    positives, negatives = (
+        min(worth, groups.effective_area(departures[cases], of_groups[cases])) * int(cases.sum()) for cases in classes
+    )
+    return positives, negatives
 
 
 def _placements(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -248,6 +267,10 @@ def _gorodkin_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[flo
         spread = (count**2 - (true_sums**2).sum(axis=1)) * (count**2 - (said_sums**2).sum(axis=1))
         return _ratio(top, np.sqrt(spread))
 
+    if _single(of_groups):  # as `bootstrap`, without a row of cells for each example
+        sizes = np.bincount(places)
+        drawn = np.random.default_rng(SEED).multinomial(len(places), sizes / len(places), size=RESAMPLES)
+        return _percentiles(statistic(drawn))
     return bootstrap(np.eye(len(cells), dtype=np.int64)[places], statistic, of_groups)
 
 

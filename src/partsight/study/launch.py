@@ -158,15 +158,14 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
     uri, runs = store.uri(tracking), plan.folder / "runs"
     whole_file.try_writing(runs / FILE, f"The study's folder {plan.folder}, which --out names,")
     found = before = read(runs)
-    if found is None or found.uri != uri or store.experiment_of(client, found.run_id) != experiment:
-        tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
-        name = f"study {plan.study.name} ({plan.protocol.name})"
-        with store.refusals_told(tracking):
-            found = Parent(
-                uri, client.create_run(experiment, run_name=name[: store.LONGEST_NAME], tags=tags).info.run_id
-            )
+    with store.refusals_told(tracking):
+        if found is None or found.uri != uri or store.experiment_of(client, found.run_id) != experiment:
+            tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
+            name = f"study {plan.study.name} ({plan.protocol.name})"[: store.LONGEST_NAME]
+            found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
             for child in _children(client, before, experiment):
                 client.set_tag(child.info.run_id, "mlflow.parentRunId", found.run_id)
+    if found is not before:
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
     client.update_run(found.run_id, "RUNNING")
     if "error" in client.get_run(found.run_id).data.tags:  # how it ended before is not how it ends now
@@ -194,4 +193,12 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
 
 def _children(client: MlflowClient, parent: Parent | None, experiment: str) -> list[Run]:
     """The runs in this experiment below an earlier parent, which MLflow does not show there."""
-    return [] if parent is None else client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent.run_id}'")
+    if parent is None:
+        return []
+    below = f"tags.mlflow.parentRunId = '{parent.run_id}'"
+    page = client.search_runs([experiment], below)
+    found = [*page]
+    while page.token:
+        page = client.search_runs([experiment], below, page_token=page.token)
+        found += page
+    return found

@@ -67,8 +67,8 @@ class Entry:
 
     @property
     def examples(self) -> Counter[tuple[object, ...]]:
-        """Row, image and label of the examples, each as often as it was scored: lines with the same can be compared."""
-        parts = [given[["row", "image", "label"]].astype(str) for given in self.tables]
+        """What names an example, as often as it was scored: lines with the same can be compared."""
+        parts = [given[["row", "image", "label", "group"]].astype(str) for given in self.tables]
         return Counter(pd.concat(parts).itertuples(index=False, name=None))
 
     def right(self) -> paired.Right:
@@ -79,7 +79,7 @@ class Entry:
         groups = [whole["group"], whole["image"].where(whole["group"].isna())]
         return paired.Right(
             whole.groupby(groups, dropna=False)["right"].sum().to_numpy(dtype=np.int64),
-            whole.groupby("repeat")["right"].mean().to_numpy(dtype=np.float64),
+            whole.groupby("repeat")["right"].sum().to_numpy(dtype=np.int64),
         )
 
 

@@ -273,12 +273,13 @@ def _note_of_the_best(figures: pd.DataFrame) -> list[str]:
         return []
     return [
         "p: how often chance alone would put a line's accuracy at least this far from the most accurate line's, with "
-        "the same first weights and on the same pictures, if both were equally good (one run: McNemar's exact test; "
-        "several: the larger p of Fisher's randomization test of the pictures' differences and Student's paired t test "
-        "of the repeats' accuracies; pictures of one group count together), corrected by Holm's method for all pairs "
+        "the same first weights and on the same pictures, if both were equally good (one repeat: McNemar's exact "
+        "test; several: the larger p of Fisher's randomization test of the pictures' differences and Student's paired "
+        "t test of the repeats; pictures of one group count together), corrected by Holm's method for all pairs "
         f"of these lines. (best): better than every other of them with p < {tables.LEVEL:g}. If there is none, the "
         f"most accurate line, without a p, cannot be told apart from all others. {tables.ALONE}: the only line with "
-        "its first weights, or its line and those beside it were not scored on the same pictures equally often."
+        "its first weights, or its line and those beside it were not scored on the same pictures, in the same "
+        "groups, equally often."
     ]
 
 

@@ -146,10 +146,16 @@ def refusals_told(tracking: TrackingConfig) -> Iterator[None]:
 
 
 def experiment_of(client: MlflowClient, run_id: str) -> str | None:
-    """Id of the experiment that a run is in; None if there is no such run, or somebody has deleted it."""
+    """Id of the experiment that a run is in; None if there is no such run, or somebody has deleted it.
+
+    Raises:
+        MlflowException: the store does not answer.
+    """
     try:
         info = client.get_run(run_id).info
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
         return None
     return str(info.experiment_id) if info.lifecycle_stage == "active" else None
 
