@@ -10,6 +10,8 @@ import pytest
 from tiny import tree
 
 from partsight import cli, command
+from partsight.data import audit as audits
+from partsight.data import division
 from partsight.data.usable import usable_examples
 from partsight.errors import PartsightError
 
@@ -123,6 +125,30 @@ def test_a_class_whose_only_validation_picture_is_left_out_is_not_validated(
     (root / "val" / "bad" / "0000.png").write_bytes(b"no picture")
     assert status(str(root), "data.validation_strategy=custom", "data.on_bad_image=skip") == 1
     assert "no validation rows of class bad" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("settings", ["kfold", "stratified", "kfold data.on_leak=group", "holdout"])
+def test_a_set_with_pictures_to_skip_is_divided_as_training_divides_it(settings: str, tmp_path: Path) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    for number in (3, 11, 12):
+        (root / "bad" / f"{number:04}.png").write_bytes(b"no picture")
+    given = ["usecase=custom", f"data.root={root}", "data.on_bad_image=skip"]
+    config = command.settings([*given, *f"data.validation_strategy={settings}".split()])
+    _, audited, _ = audits.audit_of(config)
+    trained, inspected = usable_examples(config)
+    parts = audits.parts(trained, division.divide(trained, inspected, config).fold, config.data.validation_strategy)
+    rows = audited.rows.set_index("image")["part"]
+    assert rows[trained.frame["image"]].tolist() == parts
+
+
+def test_a_class_that_is_too_rare_without_its_skipped_pictures_gives_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 2})
+    (root / "bad" / "0000.png").write_bytes(b"no picture")
+    given = ["data.validation_strategy=stratified", "data.folds=2", "data.on_bad_image=skip"]
+    assert status(str(root), *given) == 2
+    assert "class 'bad': 1 row, and data.validation_strategy=stratified needs 2" in capsys.readouterr().out
 
 
 def test_test_rows_without_label_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

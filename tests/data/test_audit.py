@@ -235,6 +235,10 @@ def test_a_class_that_is_not_trained_is_named() -> None:
                 "fold 2 holds all rows of class odd: training refuses fold=2",
             ],
         ),
+        (
+            {0: (["odd"], ["odd"]), 1: (["odd"], ["odd"])},  # all its pictures are broken
+            ["some fold has no rows of class odd: its score says nothing about it there"],
+        ),
     ],
 )
 def test_a_class_that_is_on_one_side_of_a_division_alone_has_to_be_looked_at(

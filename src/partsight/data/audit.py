@@ -83,12 +83,15 @@ def _divided(
     examples: Examples, broken: NDArray[np.bool_], same: Alike, config: Config
 ) -> tuple[list[str] | None, list[Finding]]:
     """The part of each row and what the division lacks or leaves; or None and why the rows cannot be divided."""
+    # As in training: rows that it leaves out are in no fold, and the others are divided without them.
+    kept = ~broken if config.data.on_bad_image == "skip" else np.ones(len(examples), dtype=np.bool_)
+    used, fold = examples.chosen(kept), np.full(len(examples), -1, dtype=np.int64)
     try:
-        fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
-        fold_checks.refuse(examples, fold, config)
+        fold[kept] = folds.assign(used, config.data, same.together[kept] if config.data.on_leak == "group" else None)
+        fold_checks.refuse(used, fold[kept], config)
     except PartsightError as error:
         return None, [Finding("unusable", "division", str(error))]
-    notices = fold_checks.notices(examples, fold, config)
+    notices = fold_checks.notices(used, fold[kept], config)
     for key in ("groups_torn", "classes_not_validated"):  # of this fold; the audit finds them across all parts itself
         notices.pop(key, None)
     found = [Finding("note", key, text) for key, text in notices.items()]

@@ -133,9 +133,9 @@ def of_sides(lacking: Mapping[int, tuple[Sequence[str], Sequence[str]]]) -> list
         if len(lacking) == 1:
             where, told = "there are no validation", "the score says nothing about it"
         found.append(Finding("look", "class_not_validated", f"{where} rows of class {', '.join(absent)}: {told}"))
-    for number, (_, untrained) in lacking.items():
-        if untrained:
-            text = f"fold {number} holds all rows of class {', '.join(untrained)}: training refuses fold={number}"
+    for number, (validation, untrained) in lacking.items():
+        if held := [name for name in untrained if name not in validation]:  # others have no rows at all
+            text = f"fold {number} holds all rows of class {', '.join(held)}: training refuses fold={number}"
             found.append(Finding("look", "class_in_one_fold", text))
     return found
 
