@@ -70,13 +70,14 @@ def test_a_custom_division_needs_a_validation_set() -> None:
 
 
 def test_a_division_that_flatters_nobody_needs_no_word() -> None:
-    assert fold_checks.notices(examples([0, 1, 2] * 2), np.array([0, 0, 0, 1, 1, 1]), Config()) == {}
+    table, fold = examples([0, 1, 2] * 2), np.array([0, 0, 0, 1, 1, 1])
+    assert fold_checks.notices(table, fold, Config()) == fold_checks.not_validated(table, fold, Config()) == {}
 
 
 @pytest.mark.parametrize("strategy", ["kfold", "grouped", "holdout", "custom", "column", "file"])
 def test_classes_that_this_fold_does_not_validate_are_named(strategy: str) -> None:
     config = Config(fold=0, data=DataConfig(validation_strategy=strategy))
-    said = fold_checks.notices(examples([0, 1, 2, 0, 1, 2]), np.array([0, 1, 1, 1, 1, 1]), config)
+    said = fold_checks.not_validated(examples([0, 1, 2, 0, 1, 2]), np.array([0, 1, 1, 1, 1, 1]), config)
     assert said["classes_not_validated"].startswith("No validation row of class good, odd: the figures say nothing")
 
 
@@ -116,7 +117,9 @@ def test_every_notice_has_a_title() -> None:
     table = examples([0] * 4)
     table.frame["group"] = "a"
     table.frame.loc[3, "split"] = "validation"
-    assert set(fold_checks.notices(table, np.array([0, 1, -1, -1]), Config())) <= set(fold_checks.TITLES)
+    fold = np.array([0, 1, -1, -1])
+    said = fold_checks.notices(table, fold, Config()) | fold_checks.not_validated(table, fold, Config())
+    assert set(said) <= set(fold_checks.TITLES)
 
 
 def test_a_share_that_leaves_a_class_no_row_is_named() -> None:

@@ -160,3 +160,16 @@ def test_a_share_without_a_row_of_a_class_is_refused(
     monkeypatch.setattr(sampling, "keep_share", lambda rows, fold, _: np.where(rows.targets[:, 0] == 1, -1, fold))
     with pytest.raises(Problems, match=r"data\.share=0\.5: 1 problem\n.*class 'a': it has no training rows"):
         division.divide(given, inspected, settings)
+
+
+def test_a_class_that_a_share_leaves_no_validation_row_is_told(
+    tmp_path: Path, config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(f"data.root={tree(tmp_path, {'a': 10, 'b': 10})}", "data.share=0.5")
+    given, inspected = usable_examples(settings)
+
+    def without_a(rows: Examples, fold: np.ndarray, _: Config) -> np.ndarray:
+        return np.where((fold == settings.fold) & (rows.targets[:, 0] == 1), -1, fold)
+
+    monkeypatch.setattr(sampling, "keep_share", without_a)
+    assert "class a: " in division.divide(given, inspected, settings).notices["classes_not_validated"]

@@ -33,7 +33,7 @@ FACTS |= {"threads": "1", "device": "cpu", "precision": "32-true", "identity": "
 BINARY = Task(("bad", "good"), "binary", "good")
 LOUD = (
     *("seen_in_training", "leaks", "leaks_incomplete", "leaks_uncounted"),
-    *("conflicting_labels", "skipped_pictures", "groups_torn", "edge_unseen"),
+    *("conflicting_labels", "skipped_pictures", "classes_not_validated", "groups_torn", "edge_unseen"),
 )
 """Tags of a run that change what its figures mean."""
 SOFTMAX = Task(("bad", "good"), "softmax")
@@ -293,6 +293,19 @@ def test_what_a_run_said_loudly_is_a_note_with_its_title(plan: planning.Plan, ta
     changed(plan.runs[1], **{tag: "4 rows"})
     (note,) = set(writing.result(plan).notes) - set(before)
     assert " in wrong: " in note
+
+
+def test_a_class_that_one_fold_does_not_validate_is_validated_by_all_folds_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(tmp_path, monkeypatch, f"{STUDY}folds: true\nrows: validation\n", BINARY)
+    for run in plan.runs:
+        table = predictions.read(run.folder / TEST_PREDICTIONS)
+        predictions.write(table.assign(split="validation", row=table["row"] + 10 * run.fold), run.folder / PREDICTIONS)
+    before = writing.result(plan)
+    assert [part.heading for part in before.parts] == ["Validation rows (50)"]
+    changed(plan.runs[1], classes_not_validated="No validation row of class bad")
+    assert writing.result(plan).notes == before.notes
 
 
 def test_runs_of_several_devices_are_told(plan: planning.Plan) -> None:

@@ -92,8 +92,7 @@ def _divided(
     except PartsightError as error:
         return None, [Finding("unusable", "division", str(error))]
     notices = fold_checks.notices(used, fold[kept], config)
-    for key in ("groups_torn", "classes_not_validated"):  # of this fold; the audit finds them across all parts itself
-        notices.pop(key, None)
+    notices.pop("groups_torn", None)  # of this fold; the audit finds them across all parts itself
     found = [Finding("note", key, text) for key, text in notices.items()]
     found += findings.of_sides(_lacking(examples, np.where(broken, -1, fold), config))
     return parts(examples, fold, config.data.validation_strategy), found

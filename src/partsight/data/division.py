@@ -45,6 +45,7 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     notices = fold_checks.notices(examples, fold, config)
     fold = sampling.keep_share(examples, fold, config)
     fold_checks.refuse(examples, fold, config, shared=True)
+    notices |= fold_checks.not_validated(examples, fold, config)
     found = leaks.find(examples, same, fold, config.fold)
     _refuse(found, same, config)
     if len(found):

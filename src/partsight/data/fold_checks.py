@@ -21,7 +21,7 @@ TITLES = {
     "rows_left_out": "ROWS LEFT OUT",
     "fold_column_unused": "FOLD COLUMN NOT USED",
 }
-"""Titles of `notices`, by tag."""
+"""Titles of `notices` and `not_validated`, by tag."""
 
 
 def refuse(examples: Examples, fold: NDArray[np.int64], config: Config, shared: bool = False) -> None:
@@ -75,14 +75,9 @@ def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]
 
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
-    """What is not a mistake but changes what the scores mean, by tag: classes not validated, groups torn apart, folds
-    or rows not used."""
+    """What is not a mistake but changes what the scores mean, by tag: groups torn apart, folds or rows not used."""
     found: dict[str, str] = {}
     strategy = config.data.validation_strategy
-    if absent := lacking(examples, fold == config.fold):
-        found["classes_not_validated"] = (
-            f"No validation row of class {', '.join(absent)}: the figures say nothing about such rows."
-        )
     if torn := torn_groups(examples, fold, config.fold):
         remedy = "grouped" if strategy == "kfold" else "stratified_grouped" if strategy == "stratified" else ""
         found["groups_torn"] = (
@@ -105,6 +100,13 @@ def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict
             f"To use it: data.validation_strategy=column data.fold_column={FOLD_COLUMN}"
         )
     return found
+
+
+def not_validated(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:
+    """One more notice, of the rows that data.share has kept: classes that no row validates."""
+    absent = lacking(examples, fold == config.fold)
+    text = f"No validation row of class {', '.join(absent)}: the figures say nothing about such rows."
+    return {"classes_not_validated": text} if absent else {}
 
 
 def torn_groups(examples: Examples, fold: NDArray[np.int64], number: int) -> int:

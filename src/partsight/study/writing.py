@@ -37,6 +37,8 @@ SAID = {
     "conflicting_labels": "SAME PICTURE, DIFFERENT LABELS in {}: one of the labels is wrong.",
     "skipped_pictures": "PICTURES SKIPPED in {}: skipped.csv in a run's folder names those that could not be used.",
     "edge_unseen": "EDGE OF PICTURES NOT SEEN in {}: facts.yaml in a run's folder says how many rows and columns.",
+    "classes_not_validated": "CLASSES WITHOUT VALIDATION ROWS in {}: figures of validation rows say nothing about "
+    "them; facts.yaml in a run's folder names them.",
     "groups_torn": "GROUPS TORN APART in {}: with rows on both sides of the split, the scores are too optimistic.",
 }
 """What runs warned about, by the tag that keeps it in their facts."""
@@ -170,7 +172,7 @@ def _notes(plan: Plan, found: Sequence[results.Finished], figures: pd.DataFrame,
     if figures.empty:
         return notes
     notes += (
-        _degraded(found)
+        _degraded(plan.study, found)
         + _of_changed_inputs(found, now)
         + results.differences(found)
         + _note_of_thresholds(plan.study, found)
@@ -210,7 +212,7 @@ def _note_of_missing(plan: Plan) -> list[str]:
     return [f"Not finished: {len(plan.missing)} of {len(plan.runs)} runs ({told})."]
 
 
-def _degraded(found: Sequence[results.Finished]) -> list[str]:
+def _degraded(study: Study, found: Sequence[results.Finished]) -> list[str]:
     """What the runs' own banners said, once."""
     notes = []
     if any(one.facts["data"] == "sample" for one in found):
@@ -218,6 +220,8 @@ def _degraded(found: Sequence[results.Finished]) -> list[str]:
     if any("partial" in one.facts for one in found):
         notes.append("PARTIAL RUNS: a limit of batches was set; the figures mean nothing.")
     for tag, note in SAID.items():
+        if study.folds and tag == "classes_not_validated":  # another fold validates them, and all count together
+            continue
         if titles := [one.run.title for one in found if tag in one.facts]:
             notes.append(note.format(some(titles)))
     where: dict[str, list[str]] = {}
