@@ -459,22 +459,20 @@ def test_two_processes_go_on_together(
 
 
 @pytest.mark.parametrize(
-    ("changes", "drawn", "in_sweep", "study", "said"),
+    ("changes", "drawn", "in_sweep", "said"),
     [
-        ({"name": "before its first checkpoint"}, False, False, None, "The same command begins anew"),
-        ({}, False, True, None, "The same command goes on from the end of the last whole epoch"),
-        ({}, True, False, None, "The same command with seed=7 goes on from the end of the last whole epoch"),
-        ({}, True, True, None, "The same command starts this job anew, with another seed"),
-        ({}, False, True, "rates", "The same command with hydra.sweeper.study_name=rates resumes the search"),
-        ({"resume": "never"}, False, False, None, "The same command begins anew"),
-        ({"rerun": True}, False, False, None, "without rerun=true and if no such run has finished before, goes on"),
+        ({"name": "before its first checkpoint"}, False, False, "The same command begins anew"),
+        ({}, False, True, "The same command goes on from the end of the last whole epoch"),
+        ({}, True, False, "The same command with seed=7 goes on from the end of the last whole epoch"),
+        ({}, True, True, "The same command starts this job anew, with another seed"),
+        ({"resume": "never"}, False, False, "The same command begins anew"),
+        ({"rerun": True}, False, False, "without rerun=true and if no such run has finished before, goes on"),
     ],
 )
 def test_how_a_stopped_run_goes_on_is_said(
     changes: dict[str, Any],
     drawn: bool,
     in_sweep: bool,
-    study: str | None,
     said: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -482,10 +480,10 @@ def test_how_a_stopped_run_goes_on_is_said(
     config = Config(seed=7, **changes)
     if config.name != "before its first checkpoint":
         touched(tmp_path, ["run/checkpoints/last.ckpt"])
-    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(config, Path("run"), drawn, in_sweep, study):
+    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
         raise KeyboardInterrupt
     assert said in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(config, Path("run"), drawn, in_sweep, study):
+    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
         raise OSError(errno.ENOSPC, "as another library says it")
     assert str(raised.value).startswith(
         "A disk is full: that of run, of the temporary folder or of /dev/shm: No space "
@@ -513,3 +511,23 @@ def test_a_lost_loader_process_says_what_to_do(text: str, said: str) -> None:
     assert said in str(raised.value)
     with pytest.raises(RuntimeError), earlier.told_if_stopped(Config(seed=7), Path("run"), False, False):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_stopped_trial_says_how_its_search_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(Config(), Path("run"), False, True, "rates"):
+        raise KeyboardInterrupt
+    said = " ".join(capsys.readouterr().out.split())
+    assert said == "Stopped. The same command with hydra.sweeper.study_name=rates resumes the search"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("DataLoader worker (pid 206) is killed by signal: Killed. "),
+    ],
+)
+def test_a_trial_that_fails_says_that_its_search_goes_on(error: Exception) -> None:
+    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(Config(), Path("run"), False, True, "rates"):
+        raise error
+    assert str(raised.value).endswith(". This trial counts as failed, and the search goes on with others")

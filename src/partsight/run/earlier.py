@@ -35,6 +35,7 @@ from partsight.tracking.run import as_parameter
 from partsight.turns import turn
 
 WAITING = "Another process is already running this experiment; waiting until it ends"
+_FAILED_TRIAL = "This trial counts as failed, and the search goes on with others"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def told_if_stopped(
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        console.say(f"Stopped. {_how_it_goes_on(config, folder, drawn, in_sweep, study)}")
+        resumed = f"The same command with hydra.sweeper.study_name={study} resumes the search"
+        console.say(f"Stopped. {resumed if study else _how_it_goes_on(config, folder, drawn, in_sweep)}")
         raise
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -96,7 +98,7 @@ def told_if_stopped(
             if error.filename
             else f"A disk is full: that of {folder}, of the temporary folder or of /dev/shm"
         )
-        how = _how_it_goes_on(config, folder, drawn, in_sweep, study)
+        how = _FAILED_TRIAL if study else _how_it_goes_on(config, folder, drawn, in_sweep)
         raise PartsightError(f"{what}: {os.strerror(error.errno)}. Make room. {how}") from error
     except RuntimeError as error:  # PyTorch has no kinds of its own for these
         if "unable to allocate shared memory" in str(error):
@@ -105,12 +107,11 @@ def told_if_stopped(
             what = f"{str(error).strip().rstrip('.')}. Was it short of memory? Set data.workers lower"
         else:
             raise
-        raise PartsightError(f"{what}. {_how_it_goes_on(config, folder, drawn, in_sweep, study)}") from error
+        how = _FAILED_TRIAL if study else _how_it_goes_on(config, folder, drawn, in_sweep)
+        raise PartsightError(f"{what}. {how}") from error
 
 
-def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool, study: str | None) -> str:
-    if study:
-        return f"The same command with hydra.sweeper.study_name={study} resumes the search"
+def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:
     begun = any((folder / name).is_file() for name in leftovers.GONE_ON_FROM if name.endswith(LAST))
     if config.resume == "never" or not begun:
         return "The same command begins anew"
