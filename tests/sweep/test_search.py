@@ -174,10 +174,26 @@ def test_a_stopped_search_reports_what_it_has_and_says_last_how_it_is_resumed(
     with pytest.raises(KeyboardInterrupt):
         search_for(composed(tmp_path, n_trials=4, study_name=None), interrupted)
     said = capsys.readouterr().out.splitlines()
+    assert any("The best of 1 trials of casting_sweep" in line for line in said)
     assert any("To repeat trial 0:" in line for line in said)
     resumed = "The same command with hydra.sweeper.study_name=casting_sweep resumes it"
     assert said[-1] == f"The search was stopped after 1 of 4 trials. {resumed}"
     assert pd.read_csv(tmp_path / "sweep" / "trials.csv")["state"].tolist() == ["complete", "again", "waiting"]
+    assert (tmp_path / "sweep" / "history.png").is_file()
+
+
+def test_a_search_that_is_stopped_before_its_first_trial_reports_that_it_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "_begun", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        search_for(composed(tmp_path, n_trials=4))
+    said = capsys.readouterr().out
+    assert "No trial of rates has a result" in said
+    assert "The search was stopped after 0 of 4 trials." in said
     assert (tmp_path / "sweep" / "history.png").is_file()
 
 

@@ -44,8 +44,8 @@ def conclude(study: Study, searched: Space, folder: Path, options: Sequence[str]
     if len(complete):
         shown = complete.sort_values(["value", "trial"], ascending=[not higher, True]).head(_SHOWN)
         best = study.get_trials(deepcopy=False)[shown["trial"].iloc[0]]  # of equals the first, in table and command
-        keep = ["trial", "value", *searched.drawn]
-        console.table(shown[keep], f"The best of {len(found)} trials of {study.study_name}, by {metric}")
+        keep, ended = ["trial", "value", *searched.drawn], len(studies.finished(study))
+        console.table(shown[keep], f"The best of {ended} trials of {study.study_name}, by {metric}")
         again = command(best, searched, options)
         console.say(f"To repeat trial {best.number}: {again}")
     else:
@@ -73,7 +73,8 @@ def table(study: Study) -> pd.DataFrame:
                 "folder": one.user_attrs.get("folder"),
             }
         )
-    return pd.DataFrame(rows, columns=list(dict.fromkeys(key for row in rows for key in row)) or ["state", "value"])
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return pd.DataFrame(rows, columns=columns or ["trial", "state", "value"])
 
 
 def importance(study: Study) -> dict[str, float]:
