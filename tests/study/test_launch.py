@@ -1,6 +1,7 @@
 """A job of a study marks its folder, whatever an earlier start has left there."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from partsight.errors import Problems, Pruned
 from partsight.run_files import FIGURES
 from partsight.study import launch, timing
 from partsight.study.definition import read_protocol, read_study
-from partsight.study.plan import FINISHED, plan
+from partsight.study.plan import FINISHED, Plan, plan
 from partsight.sweep import isolation
 
 
@@ -101,15 +102,22 @@ def test_a_launcher_that_fails_costs_no_table(
         launch.run_missing(study, [])  # type: ignore[arg-type]
 
 
+def planned(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, text: str = "variants: {a: {}}", given: Sequence[str] = ()
+) -> Plan:
+    """A study in a file of `folder`, which is the current one, and no signals taken over."""
+    config.register()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
+    conf = [config.conf_folder()]
+    Path("one.yaml").write_text(f"{text}\nsettings: [usecase=casting, seed=1]\nprotocols: {{own: []}}\n")
+    return plan(read_study("one.yaml", conf), read_protocol("own", conf), given, conf)
+
+
 def test_finished_runs_of_a_deleted_parent_are_put_below_the_new_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config.register()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
-    conf = [config.conf_folder()]
-    (tmp_path / "one.yaml").write_text("settings: [usecase=casting, seed=1]\nvariants: {a: {}}\nprotocols: {own: []}\n")
-    study = plan(read_study("one.yaml", conf), read_protocol("own", conf), [], conf)
+    study = planned(monkeypatch, tmp_path)
     with launch.parent_run(study) as (client, deleted):
         experiment = client.get_run(deleted).info.experiment_id
         runs = [
@@ -126,14 +134,7 @@ def test_a_run_that_the_system_killed_does_not_stay_running(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
     """One that trains and has left neither result nor reason may be at work, under Slurm for instance."""
-    config.register()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
-    conf = [config.conf_folder()]
-    (tmp_path / "speed.yaml").write_text(
-        f"{kind}\nsettings: [usecase=casting, seed=1]\nvariants: {{a: {{}}, b: {{}}}}\nprotocols: {{own: []}}\n"
-    )
-    study = plan(read_study(str(tmp_path / "speed.yaml"), conf), read_protocol("own", conf), [], conf)
+    study = planned(monkeypatch, tmp_path, f"{kind}\nvariants: {{a: {{}}, b: {{}}}}")
     killed, silent = (run.folder for run in study.runs)
     killed.mkdir(parents=True)
     failure.record(killed, "killed by SIGKILL")
@@ -151,15 +152,9 @@ def test_a_run_that_the_system_killed_does_not_stay_running(
 def test_a_study_whose_experiment_is_another_now_has_a_parent_there(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config.register()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
-    conf = [config.conf_folder()]
-    (tmp_path / "one.yaml").write_text("settings: [usecase=casting, seed=1]\nvariants: {a: {}}\nprotocols: {own: []}\n")
     parents = []
     for name in ("parts", "others", "others"):
-        given = [f"tracking.experiment={name}"]
-        study = plan(read_study("one.yaml", conf), read_protocol("own", conf), given, conf)
+        study = planned(monkeypatch, tmp_path, given=[f"tracking.experiment={name}"])
         with launch.parent_run(study) as (client, run_id):
             parents.append((client.get_experiment(client.get_run(run_id).info.experiment_id).name, run_id))
     assert [name for name, _ in parents] == ["parts", "others", "others"]
