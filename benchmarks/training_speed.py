@@ -7,10 +7,11 @@
     partsight   `python train.py usecase=casting ...`, reports and scorer aside
 
 All train on the rows of fold 0 of usecase=casting, horizontal flips, AdamW at 1e-3 without weight decay, cosine to
-zero, cross-entropy, batch 32, random weights, on the processor, and validate after each epoch. Rounds go through the
-three in turn, so that a change in the machine's speed affects all; rates are from the second epoch on without
-validation, seconds are of the whole command. Each command has its own cache, so that none finds what another has
-prepared; all get the same rows, divided beforehand.
+zero, cross-entropy, batch 32, random weights, those of the classifier as PyTorch draws a linear layer's (timm's own
+may be much larger), on the processor, and validate after each epoch. Rounds go through the three in turn, so that a
+change in the machine's speed affects all; rates are from the second epoch on without validation, seconds are of the
+whole command. Each command has its own cache, so that none finds what another has prepared; all get the same rows,
+divided beforehand.
 """
 
 import argparse
@@ -177,6 +178,7 @@ def lightning(parsed: argparse.Namespace) -> dict[str, float]:
         def __init__(self) -> None:
             super().__init__()
             self.net = timm.create_model(parsed.backbone, num_classes=2)
+            self.net.get_classifier().reset_parameters()
             self.scores: list[torch.Tensor] = []
             self.rates: list[float] = []
 
@@ -235,6 +237,7 @@ def bare(parsed: argparse.Namespace) -> dict[str, float]:
     pictures, held_out = (torch.from_numpy(np.stack([read(path) for path in of])) for of in (train, validation))
     targets = torch.from_numpy(train_labels)
     model = timm.create_model(parsed.backbone, num_classes=2).to(memory_format=torch.channels_last)
+    model.get_classifier().reset_parameters()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, parsed.epochs * (len(train) // BATCH))
     rates = []
