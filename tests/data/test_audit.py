@@ -38,6 +38,7 @@ def inspected(given: Examples, **columns: dict[str, Any]) -> pd.DataFrame:
         "height": 8,
         "channels": 3,
         "dtype": "uint8",
+        "array": False,
         "brightness": 0.5,
         "signature": b"",
         "problem": None,

@@ -43,6 +43,23 @@ def test_all_of_them_are_named_with_rows_and_remedy(root: Path) -> None:
     assert "set data.on_bad_image=skip" in text
 
 
+def test_whether_a_file_is_an_array_follows_from_its_content_and_not_from_its_name(tmp_path: Path) -> None:
+    """Four channels of a picture are colour and alpha, which is ignored; those of an array have no fixed meaning."""
+    from PIL import Image
+
+    rows = {"image": ["a.png", "b.png", "alpha.npy", "scan.dat"], "class": list("xyxy")}
+    for image in rows["image"][:2]:
+        Image.fromarray(noise(1)).save(tmp_path / image)
+    Image.fromarray(noise(1, channels=4)).save(tmp_path / "alpha.npy", format="PNG")
+    with (tmp_path / "scan.dat").open("wb") as file:
+        np.save(file, noise(1, channels=4))
+    pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+    for _ in range(2):  # looked at, and from the cache
+        skipped = usable(tmp_path, table="labels.csv", on_bad_image="skip").skipped
+        assert skipped["image"].tolist() == ["scan.dat"]
+        assert skipped["reason"].tolist() == ["4 channels, image.channels=3 needs 3"]
+
+
 def test_skipped_pictures_are_named_counted_and_gone(root: Path) -> None:
     examples = usable(root, on_bad_image="skip")
     assert examples.skipped["image"].tolist() == ["bad/0001.png", "good/0003.png", "good/four.npy"]

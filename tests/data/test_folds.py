@@ -328,6 +328,18 @@ def test_a_class_of_one_row_cannot_be_held_out_by_share() -> None:
         folds.assign(examples(21, ["a"] * 20 + ["b"]), DataConfig(validation_strategy="holdout"))
 
 
+def test_a_holdout_of_too_few_rows_or_groups_names_its_own_setting() -> None:
+    for group_column, told in (
+        (None, "data.validation_strategy=holdout: the table has 1 row; every side needs one"),
+        ("part", "data.validation_strategy=holdout: 1 group for 2 sides; every side needs a group of its own. Leave"),
+    ):
+        data = DataConfig(validation_strategy="holdout", group_column=group_column)
+        with pytest.raises(Problems) as raised:
+            folds.assign(grouped_examples({"bad": [1]}), data)
+        assert told in str(raised.value)
+        assert "data.folds" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "share", "enough"), [(56, 4, 0.1, 0.25), (38, 2, 0.2, 0.5), (57, 3, 0.1, 0.34)]
 )

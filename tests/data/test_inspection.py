@@ -229,7 +229,7 @@ def test_who_has_asked_the_cache_is_in_nobodys_way(
 ) -> None:
     """Two jobs of a sweep that begin together: each asks, looks at its pictures, and then keeps what it found."""
     asked = [Key(f"{number}.png", 1, 1, 1) for number in range(2)]
-    facts = Facts("00", 1, 1, 3, "uint8", 0.5, b"", None, None)
+    facts = Facts("00", 1, 1, 3, "uint8", False, 0.5, b"", None, None)
     with InspectionCache() as one, InspectionCache() as other:
         for job in (one, other):
             assert job.known(asked) == {}

@@ -197,6 +197,9 @@ def test_too_many_pictures_to_compare_are_said(monkeypatch: pytest.MonkeyPatch) 
     divided = division.divide(table, inspected, settings("warn"))
     assert "only files with the same bytes were searched for" in divided.notices["leaks_incomplete"]
     assert leaks.alike(table, inspected).pairs.empty
+    apart, apart_inspected = made("a b c d e f")
+    with pytest.raises(PartsightError, match=r"more than 3 pictures, too many .* leaks cannot be ruled out"):
+        division.divide(apart, apart_inspected, settings("error"))
 
 
 @pytest.mark.real_data

@@ -20,10 +20,11 @@ def without_pictures(classes: list[str]) -> list[str]:
 def reasons(inspected: pd.DataFrame, channels: int) -> dict[str, str]:
     """Why a picture cannot be used, by its name."""
     bad = {}
-    for image, stored, problem in inspected[["image", "channels", "problem"]].itertuples(index=False, name=None):
+    columns = inspected[["image", "channels", "array", "problem"]]
+    for image, stored, array, problem in columns.itertuples(index=False, name=None):
         if not pd.isna(problem):
             bad[image] = problem
-        elif not fits(stored, channels, array=image.lower().endswith(".npy")):
+        elif not fits(stored, channels, array):
             bad[image] = f"{stored} channels, image.channels={channels} needs {channels}"
     return bad
 

@@ -75,11 +75,13 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
 
 def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:
     """Refuses known and possible leaks under `error`; under `group` those of test rows, which no division can fix."""
-    if config.data.on_leak == "error" and not same.every_pair:
-        raise PartsightError(
-            f"data.on_leak=error: more than {lookalikes.MOST_PAIRS:,} pairs of pictures are alike, so leaks cannot be "
-            "ruled out. Set data.on_leak=group, or warn and a data.group_column"
-        )
+    if config.data.on_leak == "error" and not same.known:
+        many = f"{lookalikes.MOST_PAIRS:,} pairs of pictures are alike"
+        remedy = "data.on_leak=group, or warn and a data.group_column"
+        if not same.complete:
+            many = f"{lookalikes.MOST_PICTURES:,} pictures, too many to search for look-alikes"
+            remedy = "data.on_leak=warn and a data.group_column"
+        raise PartsightError(f"data.on_leak=error: more than {many}, so leaks cannot be ruled out. Set {remedy}")
     if config.data.on_leak == "error" and len(found):
         raise Problems(f"data.on_leak=error: {leaks.summary(found)}. {_remedy(found, config)}", leaks.named(found))
     test = found[found["split"] == "test"]

@@ -71,21 +71,23 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
     strategy = data.validation_strategy if together is None else GROUPED_FORM[data.validation_strategy]
     by_group = "grouped" in strategy or (strategy == "holdout" and data.group_column is not None)
     by_label = strategy.startswith("stratified") or (strategy == "holdout" and not by_group and together is None)
-    least = 2 if strategy == "holdout" else data.folds
+    least, part = (2, "side") if strategy == "holdout" else (data.folds, "fold")
     problems = []
     if len(train) < least:
-        problems.append(f"data.folds={least}: the table has {counted(len(train), 'row')}; every fold needs one")
+        setting = f"data.validation_strategy={strategy}" if part == "side" else f"data.folds={least}"
+        problems.append(f"{setting}: the table has {counted(len(train), 'row')}; every {part} needs one")
     if by_label and examples.info.output != "multilabel":
-        problems += _rare_classes(frame["label"], least, strategy)
+        problems += _rare_classes(frame["label"], least, part, strategy)
     groups = None
     if by_group or together is not None:
         empty = _without_group(frame, data) if by_group and data.group_column else []
         problems += empty
         groups = _groups(frame["group"], data.group_column, None if empty or together is None else together[train])
         if (count := len(np.unique(groups))) < least:
+            remedy = "Leave" if part == "side" else "Lower data.folds, or leave"
             problems.append(
-                f"data.validation_strategy={strategy}: {counted(count, 'group')} for {least} folds; every fold needs a "
-                f"group of its own. Lower data.folds, or leave the groups out (kfold, stratified)"
+                f"data.validation_strategy={strategy}: {counted(count, 'group')} for {least} {part}s; every {part} "
+                f"needs a group of its own. {remedy} the groups out (kfold, stratified)"
             )
     if problems:
         raise Problems("The rows cannot be divided into folds", problems)
@@ -147,11 +149,11 @@ def _groups(given: "pd.Series[Any]", column: str | None, together: Groups | None
     return united(named, together)
 
 
-def _rare_classes(labels: "pd.Series[Any]", least: int, strategy: str) -> list[str]:
+def _rare_classes(labels: "pd.Series[Any]", least: int, part: str, strategy: str) -> list[str]:
     counts = labels.value_counts()
     return [
         f"class {name!r}: {counted(count, 'row')}, and data.validation_strategy={strategy} needs "
-        f"{least}, one per fold. Add pictures, take the class out, or use kfold"
+        f"{least}, one per {part}. Add pictures, take the class out, or use kfold"
         + (f" or data.folds={count}" if count > 1 and strategy != "holdout" else "")
         for name, count in sorted(counts.items())
         if count < least

@@ -26,8 +26,9 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
 
     Columns: image (path within `folder`), bytes (size of the file), hash (BLAKE2b of the content, 32 hex digits; empty
     for a file that cannot be read), width, height (pixels, EXIF rotation applied; 0 where unknown), channels, dtype (as
-    stored), brightness (mean, 0 to 1; NaN where not decoded), signature (bytes of `lookalikes.signature`), problem
-    (text: cannot be used; else null), warning (text: usable, but look at it; else null).
+    stored), array (bool: of NumPy, whatever the file's name), brightness (mean, 0 to 1; NaN where not decoded),
+    signature (bytes of `lookalikes.signature`), problem (text: cannot be used; else null), warning (text: usable, but
+    look at it; else null).
     """
     names = list(dict.fromkeys(images))
     found: dict[str, tuple[int, Facts]] = {}
@@ -73,11 +74,11 @@ def look_at(path: Path) -> Facts:
     except PartsightError as error:
         return _unusable(content, str(error), head)
     brightness = float(picture.mean()) / 255
-    size = (head.width, head.height, head.channels, head.dtype)
+    size = (head.width, head.height, head.channels, head.dtype, head.array)
     warning = pictures.doubt(encoded, head, picture)
     return Facts(content, *size, brightness, lookalikes.signature(picture), None, warning)
 
 
 def _unusable(content: str, problem: str, head: pictures.Header | None = None) -> Facts:
-    size = (head.width, head.height, head.channels, head.dtype) if head else (0, 0, 0, "")
+    size = (head.width, head.height, head.channels, head.dtype, head.array) if head else (0, 0, 0, "", False)
     return Facts(content, *size, float("nan"), b"", problem, None)

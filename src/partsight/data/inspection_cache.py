@@ -16,7 +16,7 @@ import platformdirs
 from partsight import console
 from partsight.data import pictures
 
-INSPECTION_VERSION = 7
+INSPECTION_VERSION = 8
 """Raise it when `inspection` finds something else in the same picture, so that older findings are not used."""
 
 
@@ -38,6 +38,7 @@ class Facts(NamedTuple):
     height: int
     channels: int
     dtype: str
+    array: bool
     brightness: float
     signature: bytes
     problem: str | None
@@ -100,7 +101,7 @@ class InspectionCache:
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, "
                 "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
-                "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, "
+                "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, array INTEGER, "
                 "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
             )
 
@@ -122,7 +123,8 @@ class InspectionCache:
 
 def _facts(values: Sequence[object]) -> Facts:
     facts = Facts(*values)  # type: ignore[arg-type]
-    return facts if facts.brightness is not None else facts._replace(brightness=float("nan"))  # SQLite knows no NaN
+    brightness = float("nan") if facts.brightness is None else facts.brightness
+    return facts._replace(array=bool(facts.array), brightness=brightness)  # SQLite knows neither bool nor NaN
 
 
 def _remove(path: Path) -> None:

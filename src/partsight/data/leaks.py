@@ -34,6 +34,11 @@ class Alike:
     """Whether pairs were few enough to keep them all."""
 
     @property
+    def known(self) -> bool:
+        """Whether every look-alike is in `pairs`, so that leaks can be ruled out."""
+        return self.complete and self.every_pair
+
+    @property
     def together(self) -> Numbers:
         """(rows,) numbers of groups of rows that are alike, directly or through others."""
         pairs = self.pairs

@@ -166,7 +166,10 @@ def doubt(encoded: bytes, head: Header, picture: NDArray[np.uint8]) -> str | Non
     bits, inverted = _tiff_depth(encoded) if encoded.startswith(_TIFF) else (16, False)
     if head.dtype == "uint16" and bits == 16 and (picture.min() > 239 if inverted else picture.max() < 16):
         said = "white" if inverted else "black"
-        return f"at most 12 of the 16 bits are used, and the upper 8 are read: nearly {said}; stretch the values"
+        return (
+            f"only 12 of the 16 bits are used, but the upper 8 are read, so the picture is nearly {said}; rescale it "
+            "to the full 16 bits"
+        )
     return None
 
 

@@ -43,10 +43,10 @@ class DataSet:
     def seen(self) -> pd.DataFrame | None:
         """The test rows that a model may have seen: those that resemble any other row, as `leaks.find` names them.
 
-        None if so many pictures are alike that not every pair was kept.
+        None if there are too many pictures, or too many of them are alike, to know every look-alike.
         """
         same = leaks.alike(self.examples, self.inspected)
-        return leaks.of_test_rows(self.examples, same) if same.every_pair else None
+        return leaks.of_test_rows(self.examples, same) if same.known else None
 
     @cached_property
     def fold(self) -> NDArray[np.int64]:

@@ -30,7 +30,8 @@ class Finished:
     tables: Mapping[str, pd.DataFrame]
     """Predictions by kind of rows."""
     leaks_known: bool
-    """Whether it is known which test rows the model may have seen: the data set can be read and is unchanged."""
+    """Whether it is known which test rows the model may have seen: the data set can be read, is unchanged
+    and is not too large to compare all pictures."""
     changed: tuple[str, ...]
     """`CurrentInputs.changed`."""
     facts: Mapping[str, str]

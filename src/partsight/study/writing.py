@@ -235,7 +235,7 @@ def _degraded(study: Study, found: Sequence[results.Finished]) -> list[str]:
     if changed := [one.run.title for one in found if not one.leaks_known]:
         notes.append(
             f"COPIES AND LOOK-ALIKES UNKNOWN for {', '.join(changed)}: the data set has changed or cannot be read, "
-            "so these runs are missing from the tables that exclude them."
+            "or is too large to know them all, so these runs are missing from the tables that exclude them."
         )
     return notes
 
