@@ -325,6 +325,21 @@ def test_missing_and_broken_pictures_alone_are_shown_with_the_sound_ones(
     assert all(text in page for text in ("good/0006.png", "bad/0003.png", "Samples of every class"))
 
 
+def test_a_folds_file_may_name_rows_that_are_skipped_today(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 6, "bad": 6})
+    names = [f"{name}/{number:04}.png" for name in ("good", "bad") for number in range(6)]
+    table = pd.DataFrame({"image": names, "class": [name.partition("/")[0] for name in names]})
+    table.to_csv(root / "labels.csv", index=False)
+    rows = range(len(table))
+    folds = table.assign(split="train", row=rows, fold=[row % 2 for row in rows])
+    folds.to_csv(tmp_path / "folds.csv", index=False)
+    (root / "good" / "0003.png").write_bytes(b"no picture")
+    (root / "bad" / "0003.png").unlink()
+    given = ["data.table=labels.csv", "data.validation_strategy=file", f"data.folds_file={tmp_path / 'folds.csv'}"]
+    assert status(str(root), *given, "data.on_bad_image=skip") == 1
+    assert "2 rows: the picture cannot be used" in capsys.readouterr().out
+
+
 def test_class_folders_without_pictures_give_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30, "empty": 0})
     assert status(str(root)) == 1

@@ -211,14 +211,6 @@ def test_groups_in_several_folds_have_to_be_looked_at() -> None:
     assert "1 of 3 groups" in audited.findings[0].text
 
 
-def test_pictures_that_are_not_there_are_broken_too() -> None:
-    skipped = pd.DataFrame([("train", 7, "x.png", "not found")], columns=["split", "row", "image", "reason"])
-    given = dataclasses.replace(examples(*SOUND), skipped=skipped)
-    audited = audit(given, inspected(given))
-    assert keys(audited) == {"broken": "unusable"}
-    assert audited.broken["problem"].tolist() == ["not found"]
-
-
 def test_a_class_that_is_not_trained_is_named() -> None:
     untrained = examples(*SOUND, ("t.png", "odd", "test"), classes=("good", "bad", "odd"))
     assert keys(audit(untrained, inspected(untrained))) == {"class_not_trained": "unusable"}

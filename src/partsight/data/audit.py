@@ -72,11 +72,11 @@ def audit_of(config: Config) -> tuple[Examples, Audit, list[str]]:
     same = leaks.alike(examples, inspected)
     broken = examples.frame["image"].isin(bad_pictures.reasons(inspected, config.image.channels)).to_numpy()
     row_parts, divided = _divided(examples, broken, same, config)
-    audited = audit(examples, inspected, same, row_parts, config.image.channels, config.data.on_bad_image == "skip")
     doubtful = [Finding("look", key, text) for key, text in examples.notes.items() if key in _DOUBTFUL]
-    found = _by_severity([*divided, *doubtful, *audited.findings])
+    skip, also = config.data.on_bad_image == "skip", [*divided, *doubtful]
+    audited = audit(examples, inspected, same, row_parts, config.image.channels, skip, also)
     notes = [f"{key.replace('_', ' ')}: {text}" for key, text in examples.notes.items() if key not in _DOUBTFUL]
-    return examples, replace(audited, findings=found), notes
+    return examples, audited, notes
 
 
 def _divided(
@@ -85,7 +85,8 @@ def _divided(
     """The part of each row and what the division lacks or leaves; or None and why the rows cannot be divided."""
     # As in training: rows that it leaves out are in no fold, and the others are divided without them.
     kept = ~broken if config.data.on_bad_image == "skip" else np.ones(len(examples), dtype=np.bool_)
-    used, fold = examples.chosen(kept), np.full(len(examples), -1, dtype=np.int64)
+    used = replace(examples.chosen(kept), skipped=examples.frame[~kept])
+    fold = np.full(len(examples), -1, dtype=np.int64)
     try:
         fold[kept] = folds.assign(used, config.data, same.together[kept] if config.data.on_leak == "group" else None)
         fold_checks.refuse(used, fold[kept], config)
@@ -117,6 +118,7 @@ def audit(
     row_parts: Sequence[str] | None = None,
     channels: int = 3,
     skip_broken: bool = False,
+    also: Sequence[Finding] = (),
 ) -> Audit:
     """All tables and findings of a data set.
 
@@ -127,6 +129,7 @@ def audit(
         row_parts: the part of each row, from `parts`. None: rows are not divided, and their splits are the parts.
         channels: image.channels, which pictures must fit.
         skip_broken: training leaves broken pictures out (data.on_bad_image=skip) instead of refusing them.
+        also: what was found before; of equal severity, it comes first.
     """
     rows = examples.frame.merge(inspected, on="image", how="left", validate="many_to_one")
     rows = rows.assign(part=examples.frame["split"].tolist() if row_parts is None else row_parts)
@@ -135,11 +138,11 @@ def audit(
     once = usable.drop_duplicates("image")
     copies, repeated = _copies(usable), _repeated(usable)
     pairs = _look_alikes(usable, inspected, same.pairs)
-    broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]]
-    broken = pd.concat([examples.skipped.rename(columns={"reason": "problem"}), broken], ignore_index=True)
+    broken = rows.loc[rows["problem"].notna(), ["split", "row", "image", "problem"]].reset_index(drop=True)
     suspicious = once.loc[once["warning"].notna(), ["image", "warning"]].reset_index(drop=True)
     counts, trained = _counts(usable, examples.info.classes), usable.loc[usable["split"] == "train", "label"].explode()
     found = [
+        *also,
         *findings.of_broken(broken, skip_broken),
         *findings.of_copies(copies),
         *findings.of_look_alikes(pairs, once),
@@ -162,12 +165,8 @@ def audit(
         repeated=repeated,
         broken=broken,
         suspicious=suspicious,
-        findings=_by_severity(found),
+        findings=tuple(sorted(found, key=lambda finding: findings.ORDER.index(finding.level))),
     )
-
-
-def _by_severity(found: Sequence[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(found, key=lambda finding: findings.ORDER.index(finding.level)))
 
 
 def parts(examples: Examples, fold: NDArray[np.int64], strategy: str = "kfold") -> list[str]:

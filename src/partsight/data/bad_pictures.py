@@ -10,13 +10,6 @@ _REMEDY = "repair them, take their rows out, or set data.on_bad_image=skip"
 _MOST_KINDS = 20  # of messages about pictures; the rest are only counted
 
 
-def without_pictures(classes: list[str]) -> list[str]:
-    """The message about classes of which nothing is left, if there are any."""
-    if not classes:
-        return []
-    return [f"no picture of class {', '.join(map(repr, classes))} can be used; repair some, or leave the class out"]
-
-
 def reasons(inspected: pd.DataFrame, channels: int) -> dict[str, str]:
     """Why a picture cannot be used, by its name."""
     bad = {}

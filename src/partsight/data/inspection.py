@@ -39,6 +39,8 @@ def inspect(folder: Path, images: Iterable[str]) -> pd.DataFrame:
             stat = os.stat(path)  # noqa: PTH116
         except OSError as error:
             found[image] = (0, _unusable("", f"cannot be read: {error.strerror}"))
+        except ValueError:
+            found[image] = (0, _unusable("", "cannot be read: no file can have this name"))
         else:
             keys[image] = Key(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     with InspectionCache() as cache:

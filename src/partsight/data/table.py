@@ -16,8 +16,6 @@ from partsight.data.info import DataInfo, members
 from partsight.data.sources import Source, Sources
 from partsight.errors import PartsightError, Problems
 
-_SKIPPED = ["split", "row", "image", "reason"]
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -33,7 +31,7 @@ class Examples:
     info: DataInfo
     folder: Path
     """Where the training pictures are."""
-    skipped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_SKIPPED))
+    skipped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["split", "row", "image", "reason"]))
     """split, row, image, reason of the rows left out (data.on_bad_image=skip)."""
     notes: dict[str, str] = field(default_factory=dict)
     """Remarks on the data that are printed and kept on the run: tag name to text."""
@@ -57,12 +55,13 @@ def read(config: Config, audit: bool = False) -> Examples:
 
     Args:
         config: of the run.
-        audit: if nothing is wrong but pictures that are not there, list them in `skipped` instead of refusing, so that
-            they can be shown together with broken ones.
+        audit: if nothing is wrong but some pictures that are not there, do not refuse, so that they can be shown
+            together with broken ones.
 
     Raises:
         PartsightError: everything that is wrong with the tables, with row numbers; if anything is, also the pictures
-            that cannot be used, so that one message lists all.
+            that cannot be used, so that one message lists all. Rows whose picture is not there are kept under
+            on_bad_image=skip and for an audit: `inspection` says so of them.
     """
     found = sources.gather(config.data)
     columns = [*found.labels, "group"]
@@ -72,9 +71,10 @@ def read(config: Config, audit: bool = False) -> Examples:
         _check(part, found, config.data, {name: next(texts[name]) for name in columns if name in part.rows})
         for part in found.parts
     ]
-    absent = [text for part in parts for text in part.absent]
-    refused = absent if config.data.on_bad_image == "error" else []
-    problems = [*refused, *(problem for part in parts for problem in part.problems)]
+    nothing_there = any(part.nothing_there for part in parts)
+    told = config.data.on_bad_image == "error" or nothing_there
+    absent = [text for part in parts for text in part.absent if told]
+    problems = [problem for part in parts for problem in part.problems]
     frame = pd.concat([part.frame for part in parts], ignore_index=True)
     notes = {"data_layout": "; ".join(found.notes)} if found.notes else {}
     if found.unread:
@@ -88,40 +88,34 @@ def read(config: Config, audit: bool = False) -> Examples:
             problems += several_rows.contradictions(frame, found.labels)
         if again := several_rows.repeated(frame):
             notes["repeated_rows"] = again
-    trained = frame[frame["split"] == "train"]
-    gone = {name for part in parts for name in part.lost} - set(trained[found.labels[0]].dropna().explode())
-    if gone or not len(trained):  # pictures may be skipped, but not all of a class
-        problems += bad_pictures.without_pictures(sorted(gone)) + [text for text in absent if text not in problems]
     try:
         label = labels.read(frame, found.labels, config)
     except PartsightError as error:
-        if len(trained) or not problems:  # else it is for want of them
+        if not problems or (frame["split"] == "train").any():  # else it is for want of rows
             problems += error.problems if isinstance(error, Problems) else [str(error)]
             if "nothing to tell apart" in problems[-1]:
                 problems[-1] += _one_class_hint(found, config.data)
     folder = found.parts[0].folder
-    if problems and not (audit and len(trained) and problems == refused):
-        _raise(problems, frame, folder, found, config)
+    if problems or (absent and (nothing_there or not audit)):
+        _raise(absent + problems, frame, folder, found, config)
     if similar := labels.alike(label.classes):
         notes["similar_classes"] = similar
     kept = frame[["split", "row", "image", "group"]].reset_index(drop=True)
     kept["label"] = pd.Series(label.texts, dtype=object)
     info = DataInfo(label.classes, label.output, label.counts, tuple(found.labels), tuple(config.data.good_classes))
-    skipped = pd.concat([part.skipped for part in parts], ignore_index=True)
-    return Examples(kept, label.targets, info, folder, skipped, notes)
+    return Examples(kept, label.targets, info, folder, notes=notes)
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """One source: its valid rows with the columns of `Examples.frame`, and what is wrong with it."""
+    """One source: its rows with the columns of `Examples.frame`, and what is wrong with it."""
 
     frame: pd.DataFrame
     problems: list[str]
-    skipped: pd.DataFrame
-    lost: set[str]
-    """Classes of the training rows whose pictures are not there; under one label column, if such rows are skipped."""
     absent: list[str]
     """What to say of the pictures that are not there."""
+    nothing_there: bool
+    """No training picture is there: the folder must be wrong, so nothing can be skipped or shown."""
 
 
 def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.Series]) -> _Checked:
@@ -137,7 +131,7 @@ def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.S
     problems += row_checks.carriage_returns(shown.rename(columns={"group": data.group_column or "group"}))
     pictures = row_checks.find_pictures(raw["image"], part.folder)
     problems += pictures.problems
-    not_there = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)
+    absent = row_checks.absent_problem(raw["image"], pictures.absent, part.folder)
     frame = pd.DataFrame({"split": part.split, "row": raw.index.to_numpy(np.int64), "image": raw["image"].to_numpy()})
     frame["image"] = frame["image"].astype("str")
     if part.folder != found.parts[0].folder:
@@ -145,15 +139,11 @@ def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.S
     frame["group"] = texts["group"].to_numpy() if "group" in texts else None
     for name in found.labels:
         frame[name] = texts[name].to_numpy()
-    absent = np.zeros(len(frame), dtype=bool)
-    absent[pictures.absent] = True
-    skipped = frame.loc[absent, ["split", "row", "image"]].assign(reason=f"not found in {part.folder}")
-    lost: set[str] = set()
-    if part.split == "train" and len(found.labels) == 1 and data.on_bad_image == "skip":
-        lost = set(frame.loc[absent, found.labels[0]].dropna())
-    absent_messages = [prefix + text for text in not_there]
     return _Checked(
-        frame[~absent], [prefix + problem for problem in problems], skipped[_SKIPPED], lost, absent_messages
+        frame,
+        [prefix + problem for problem in problems],
+        [prefix + text for text in absent],
+        part.split == "train" and 0 < len(raw) == len(pictures.absent),
     )
 
 
@@ -186,7 +176,8 @@ def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Source
     """Raises the problems, and with them the existing pictures that cannot be used."""
     where = found.parts[0].where if len(found.parts) == 1 else str(sources.root(config.data))
     console.say(f"{where}: data or settings have errors; looking at the pictures too, so that all are listed together")
-    is_there = [isinstance(name, str) and (folder / name).is_file() for name in frame["image"]]
+    # Path.is_file raises of a name that is too long.
+    is_there = [isinstance(name, str) and os.path.isfile(folder / name) for name in frame["image"]]  # noqa: PTH113
     there = frame[np.array(is_there, dtype=bool)]
     reasons = bad_pictures.reasons(inspection.inspect(folder, there["image"]), config.image.channels)
     raise Problems(where, problems + bad_pictures.messages(there, reasons))

@@ -43,18 +43,21 @@ def without_bad(examples: Examples, inspected: pd.DataFrame, config: Config) -> 
     bad = bad_pictures.reasons(inspected, config.image.channels)
     if bad and config.data.on_bad_image == "error":
         raise Problems(str(examples.folder), bad_pictures.messages(frame, bad))
-    kept, skipped = examples, examples.skipped
+    kept = examples
     if bad:
         keep = ~frame["image"].isin(list(bad)).to_numpy(dtype=bool)
-        left_out = frame.loc[~keep, ["split", "row", "image"]]
-        skipped = pd.concat([skipped, left_out.assign(reason=left_out["image"].map(bad))], ignore_index=True)
+        skipped = frame.loc[~keep, ["split", "row", "image"]].reset_index(drop=True)
+        skipped["reason"] = skipped["image"].map(bad)
         kept = dataclasses.replace(examples.chosen(keep), skipped=skipped)
-    if len(skipped):
         first = ", ".join(skipped["image"].head(8))
         notes["skipped_pictures"] = f"{len(skipped)} of {len(kept) + len(skipped)} rows are left out, first {first}"
         gone = [name for name, count in zip(kept.info.classes, kept.info.counts, strict=True) if count == 0]
         if gone:
-            raise Problems(str(examples.folder), bad_pictures.without_pictures(gone))
+            trained = frame[frame["split"] == "train"]
+            lost = trained[trained["label"].explode().isin(gone).groupby(level=0).any()]
+            text = f"no picture of class {', '.join(map(repr, gone))} can be used; repair some, or leave the class out"
+            why = bad_pictures.messages(lost, bad, "repair or replace some")
+            raise Problems(str(examples.folder), [text, *why])
         if config.data.unlabeled_table and not (kept.frame["split"] == "unlabeled").any():
             text = f"data.unlabeled_table={config.data.unlabeled_table}: none of its pictures can be used; leave it out"
             raise Problems(str(examples.folder), [text])
