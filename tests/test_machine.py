@@ -21,7 +21,10 @@ from partsight.fit import fitting
             TrainerConfig(strategy="ddp_spawn"),
             "trainer.strategy=ddp_spawn: not a strategy that works here",
         ),
-        (TrainerConfig(accelerator="cpu", precision="16-mixed"), "trainer.precision=16-mixed: a processor computes in"),
+        (
+            TrainerConfig(accelerator="cpu", precision="16-mixed"),
+            "trainer.precision=16-mixed is for GPUs; on a CPU use",
+        ),
     ],
 )
 def test_what_lightning_would_refuse_or_replace_is_said_before_data_are_read(asked: TrainerConfig, told: str) -> None:

@@ -258,6 +258,12 @@ def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: s
         folds.assign(*tabled(tmp_path, values))
 
 
+def test_a_fold_column_of_which_no_row_can_be_used_is_told(tmp_path: Path) -> None:
+    table, data = tabled(tmp_path, ["1", "2"])
+    with pytest.raises(PartsightError, match="holds no value; training and validating needs two"):
+        folds.assign(table.chosen(np.zeros(2, bool)), data)
+
+
 def test_the_folds_of_a_run_can_be_edited_and_given_back(tmp_path: Path) -> None:
     table = examples(12)
     table.frame.loc[10:, "split"] = "test"

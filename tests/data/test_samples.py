@@ -262,16 +262,3 @@ def test_a_sample_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(PartsightError, match=r"the made sample cannot be written there \(.*name your own pictures"):
         sources.root(DataConfig(sample="casting"))
-
-
-def test_an_unknown_sample_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'bolts'.*casting, product_defect, resistor, steel"):
-        make("bolts", tmp_path / "bolts", 100)
-
-
-@pytest.mark.parametrize("name", sorted(COUNTS))
-def test_too_small_a_count_is_answered_with_the_least(name: str, tmp_path: Path) -> None:
-    least = SAMPLES[name].least
-    with pytest.raises(ValueError, match=f"at least {least} pictures"):
-        make(name, tmp_path / name, least - 1)
-    assert not list(tmp_path.iterdir())

@@ -348,7 +348,7 @@ def test_a_best_checkpoint_that_is_gone_is_named(
     best.unlink()
     with pytest.raises(SystemExit):
         run(tmp_path, pictures, AGAIN, "training.checkpoint=best", "hydra.run.dir=stopped")
-    assert f"{best}: is gone" in capsys.readouterr().err
+    assert f"{best} is missing" in capsys.readouterr().err
 
 
 def test_resume_never_begins_a_run_of_its_own(tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch) -> None:

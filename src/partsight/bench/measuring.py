@@ -85,7 +85,7 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
         trained = steps.rate(lambda: step(batch), size, seconds, computer)
         return trained, steps.rate(steps.scoring_step(model, batch, computer), size, seconds, computer)
 
-    before, scoring = alone()
+    before, scoring_before = alone()
     loader = steps.loader_rate(data, seconds)
     if computer.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -93,7 +93,8 @@ def measured(config: Config, settings: list[str], epochs: int, seconds: float) -
     peak, peak_on_gpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 0.0
     if computer.device == "cuda":
         peak_on_gpu = torch.cuda.max_memory_allocated() / 1e9
-    after, _ = alone()
+    after, scoring_after = alone()
+    scoring = (scoring_before + scoring_after) / 2
     parts = {
         "training": clock.training_seconds,
         "validation": clock.validation_seconds,

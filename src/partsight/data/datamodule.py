@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities import rank_zero_warn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from partsight import console, seeds
 from partsight.config import Config
@@ -100,7 +100,7 @@ class FoldData(LightningDataModule):
         """The first batch that training draws, augmented; under several processes, that of the first."""
         dataset = self._dataset(self.train_positions, "train")
         keys = list(self._training_order())[: self.config.training.batch_size]
-        batch = Batch(*(torch.stack(part) for part in zip(*(dataset[key] for key in keys), strict=True)))
+        batch: Batch = default_collate([dataset[key] for key in keys])
         # In pieces: a float copy of a large batch may not fit in RAM.
         pieces, draws = torch.split(batch.pictures, 32), torch.split(batch.draws, 32)
         done = [device_transforms.transformed(self._left, *both) for both in zip(pieces, draws, strict=True)]

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -250,14 +250,9 @@ def _rows(found: _Folders, at: str) -> pd.DataFrame:
 
 def _below(found: Iterable[str], at: str) -> list[str]:
     """Names of the folders in `at` on the way to those `found`: of `_Folders`, those with pictures at any depth."""
-    return list(dict.fromkeys(_first_parts(found, at)))
-
-
-def _first_parts(found: Iterable[str], at: str) -> Iterator[str]:
     start = at + "/" if at else ""
-    for path in sorted(found):
-        if path.startswith(start) and path != at:
-            yield path[len(start) :].partition("/")[0]
+    inner = [path[len(start) :] for path in sorted(found) if path.startswith(start) and path != at]
+    return list(dict.fromkeys(path.partition("/")[0] for path in inner))
 
 
 def _all_splits(names: list[str]) -> bool:

@@ -30,9 +30,10 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
         raise PartsightError(f"{where}: empty in {named_rows(empty)}; every row needs a fold. Fill the cells")
     codes, names = numbered(values)
     if len(names) < 2:
-        raise PartsightError(f"{where}: holds only {str(names[0])!r}; training and validating needs two values")
-    shown = [f"{number} is {name:.15g}" if isinstance(name, float) else f"{number} is {name!s}" for number, name in
-             enumerate(names)]  # fmt: skip
+        held = f"only {str(names[0])!r}" if len(names) else "no value"
+        raise PartsightError(f"{where}: holds {held}; training and validating needs two values")
+    said = [f"{name:.15g}" if isinstance(name, float) else str(name) for name in names]
+    shown = [f"{number} is {name}" for number, name in enumerate(said)]
     console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")
     return codes
 

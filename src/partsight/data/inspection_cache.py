@@ -1,6 +1,7 @@
 """What `inspection` found, kept in the user's cache: an SQLite file that any number of processes may use at once.
 
-A damaged file is deleted; if it cannot be written, pictures are inspected without a cache. Both are reported.
+A damaged file is deleted. Then, or if the file cannot be written, pictures are inspected without a cache. Both are
+reported.
 """
 
 import contextlib
@@ -53,12 +54,17 @@ class InspectionCache:
         decoders = hashlib.blake2b("".join(pictures.decoders()).encode(), digest_size=4).hexdigest()
         self.path = platformdirs.user_cache_path("partsight") / f"inspections-v{INSPECTION_VERSION}-{decoders}.db"
         self._connection: sqlite3.Connection | None = None
-        self._thrown_away = False
 
     def __enter__(self) -> Self:
-        self._open()
-        if self._connection is None and self._thrown_away:
-            self._open()
+        with self._or_without():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=60)
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, "
+                "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
+                "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, array INTEGER, "
+                "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -94,17 +100,6 @@ class InspectionCache:
                     marks = ", ".join("?" * (len(Key._fields) + len(Facts._fields)))
                     self._connection.executemany(f"INSERT OR REPLACE INTO inspection VALUES ({marks})", rows)
 
-    def _open(self) -> None:
-        with self._or_without():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=60)
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS inspection (path TEXT PRIMARY KEY, "
-                "size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
-                "hash TEXT, width INTEGER, height INTEGER, channels INTEGER, dtype TEXT, array INTEGER, "
-                "brightness REAL, signature BLOB, problem TEXT, warning TEXT) WITHOUT ROWID"
-            )
-
     @contextlib.contextmanager
     def _or_without(self) -> Iterator[None]:
         try:
@@ -114,9 +109,8 @@ class InspectionCache:
                 self._connection.close()
                 self._connection = None
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-                console.say(f"{self.path}: the cache is damaged ({error}) and is rebuilt; pictures are looked at again")
                 _remove(self.path)
-                self._thrown_away = True
+                console.say(f"{self.path} is damaged ({error}) and was deleted; the next run makes it anew")
             else:
                 console.say(f"{self.path}: the cache cannot be used ({error}); pictures are looked at again next time")
 

@@ -33,7 +33,7 @@ class Labels:
 def texts(columns: Sequence[pd.Series]) -> list[pd.Series]:
     """Cells of one column, in several tables, as text, null where empty: 3 and 3.0 are "3", True is "1".
 
-    Whatever kind of table they come from. All tables together decide: 1.0 stays 1.0 in each of them if one holds 1k.
+    The kind of table makes no difference. All tables decide together: 1.0 stays 1.0 in each of them if one holds 1k.
     """
     of_days = all((times == times.dt.normalize()).all() for times in map(_times, columns))
     stored = [_stored(column, of_days) for column in columns]

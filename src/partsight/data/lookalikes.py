@@ -203,7 +203,7 @@ def _positions(pictures: Floats) -> Iterator[Floats]:
 
 
 def groups(first: Numbers, second: Numbers, count: int) -> Numbers:
-    """(count,) numbers of groups: what pairs join, directly or through others; the rest are groups of one."""
+    """(count,) the group of each item: the connected components of the pairs."""
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 

@@ -53,8 +53,6 @@ def root(data: DataConfig) -> Path:
     if not folder.is_dir():
         try:
             samples.make(data.sample, folder, data.sample_count)
-        except ValueError as error:
-            raise PartsightError(f"data.sample={data.sample} data.sample_count={data.sample_count}: {error}") from None
         except OSError as error:
             raise PartsightError(
                 f"{folder}: the made sample cannot be written there ({error}); name your own pictures with data.root"
@@ -80,9 +78,7 @@ def gather(data: DataConfig) -> Sources:
                 rows = table_file.read(path, data, split)
                 labelled = data.label_columns[0] in rows
                 rows = rows.reindex(columns=list(dict.fromkeys([*rows, *data.label_columns])))
-                own = (
-                    data.label_columns[0] if table is None else None
-                )  # beside a folder tree, whose classes are `class`
+                own = None if table else data.label_columns[0]  # a tree calls its classes "class"
                 rows = rows.rename(columns={own: "class"}) if own else rows
                 parts.append(Source(split, str(path), rows, folder, own, labelled))
             elif split == "train":

@@ -34,7 +34,7 @@ def read(path: Path, data: DataConfig, split: str) -> pd.DataFrame:
     if split == "unlabeled" or (split == "test" and not set(labels) & set(known)):
         labels = []
     group = [data.group_column] if data.group_column and (split == "train" or data.group_column in known) else []
-    frame = cells(path, list(dict.fromkeys([data.image_column, *labels, *group])), known)
+    frame = cells(path, list(dict.fromkeys([data.image_column, *labels, *group])))
     rows = pd.DataFrame({"image": frame[data.image_column]})
     for name in labels:
         rows[name] = frame[name]
@@ -43,9 +43,7 @@ def read(path: Path, data: DataConfig, split: str) -> pd.DataFrame:
     return rows
 
 
-def cells(
-    path: Path, wanted: list[str] | None = None, known: list[str] | None = None, remedy: str = _NAME_THEM
-) -> pd.DataFrame:
+def cells(path: Path, wanted: list[str] | None = None, remedy: str = _NAME_THEM) -> pd.DataFrame:
     """The named columns, or all, unchanged; missing cells are null, and all cells of a csv are text.
 
     remedy: what to do if a column is missing.
@@ -53,7 +51,7 @@ def cells(
     Raises:
         PartsightError: as `read`.
     """
-    known = columns(path) if known is None else known
+    known = columns(path)
     wanted = known if wanted is None else wanted
     if missing := [name for name in wanted if name not in known]:
         separator = next((what for mark, what in _OTHER_SEPARATORS.items() if len(known) == 1 and mark in known[0]), "")
@@ -111,8 +109,11 @@ def columns(path: Path) -> list[str]:
 
 
 def _refuse_what_pandas_hides(path: Path, wanted: list[str]) -> None:
-    """Pandas would leave out what a row has over the header: the end of a name with a comma, or, behind a name of the
-    row that has no header, its last column. Of two columns of one name it takes the first, and renames the second."""
+    """Raises PartsightError of what pandas would read without a word.
+
+    It drops cells beyond the header: the rest of a name that contains a comma or, where the first column has no header,
+    the last column. Of two columns with one name it keeps the first and renames the second.
+    """
     csv.field_size_limit(sys.maxsize)  # a mask as text can be long
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = (line for line in csv.reader(file) if len(line) > 1 or any(cell.strip() for cell in line))

@@ -144,7 +144,7 @@ class ResumableCheckpoint(ModelCheckpoint):
         seen = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         if self.best_k_models and not file.is_file() and self.result:
             raise PartsightError(
-                f"{file}: is gone, and with it the best weights of the epochs before. To start this run from scratch, "
+                f"{file} is missing, and with it the best weights so far. To start this run from scratch, "
                 f"remove {file.parent} and repeat the command"
             )
         if self.best_k_models and not (file.is_file() and _batches(file) <= seen):

@@ -67,7 +67,7 @@ def problems(config: Config, computer: Machine) -> list[str]:
         hint = did_you_mean(config.trainer.strategy, known)
         found.append(f"trainer.strategy={config.trainer.strategy}: not a strategy that works here{hint}")
     if computer.device == "cpu" and computer.precision == "16-mixed":
-        found.append("trainer.precision=16-mixed: a processor computes in bf16-mixed or 32-true; set one, or auto")
+        found.append("trainer.precision=16-mixed is for GPUs; on a CPU use bf16-mixed, 32-true or auto")
     if alone and not is_first_process():
         found.append(
             "trainer: this is one of several processes that torchrun or srun started, and each would be a separate "
@@ -233,7 +233,6 @@ def ignore_expected_warnings() -> None:
         ".*does not have many workers.*",  # the number is the user's, or one per core
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
-        ".*number of training batches .* is smaller than the logging interval.*",
         ".*torch.jit.script.*deprecated.*",
         ".*treespec.*",
         ".*It is recommended to use .*sync_dist=True.*",  # what is logged is of all processes already

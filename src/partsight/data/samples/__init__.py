@@ -36,15 +36,14 @@ def make(name: str, folder: Path, count: int) -> None:
     keeps the pictures of a smaller one. Where `folder` already holds the very same sample nothing is written, so
     several processes may ask for it at once: the first to finish wins, the others throw their copy away.
 
+    Args:
+        name: one of `SAMPLES`.
+        folder: that does not exist or is empty, or holds this sample.
+        count: at least `Sample.least`, which puts a few rows in each class.
+
     Raises:
-        ValueError: `name` is not one of `SAMPLES`, or `count` is too small to put a few rows in each class.
         FileExistsError: `folder` holds something else.
     """
-    if name not in SAMPLES:
-        raise ValueError(f"unknown sample {name!r}: the samples are {', '.join(sorted(SAMPLES))}")
-    sample = SAMPLES[name]
-    if count < sample.least:
-        raise ValueError(f"sample {name!r} needs at least {sample.least} pictures for a few in each class, not {count}")
     folder, label = folder.absolute(), _label(name, count)
     if _taken(folder, label):
         return
@@ -54,7 +53,7 @@ def make(name: str, folder: Path, count: int) -> None:
     building = folder.with_name(f".{folder.name}.{uuid4().hex}")
     building.mkdir()
     try:
-        sample.write(building, count)
+        SAMPLES[name].write(building, count)
         (building / LABEL_FILE).write_text(label, encoding="utf-8")
         try:
             building.rename(folder)
