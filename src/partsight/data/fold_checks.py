@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from partsight.config import Config
 from partsight.data import sources, table_file
-from partsight.data.info import members
+from partsight.data.info import per_class
 from partsight.data.messages import counted
 from partsight.data.table import Examples
 from partsight.errors import Problems
@@ -71,7 +71,7 @@ def lacking(examples: Examples, rows: NDArray[np.bool_]) -> list[str]:
 
 
 def _per_class(examples: Examples, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.asarray(members(examples.targets[rows], examples.info.output).sum(axis=0), dtype=np.int64)
+    return per_class(examples.targets[rows], examples.info.output)
 
 
 def notices(examples: Examples, fold: NDArray[np.int64], config: Config) -> dict[str, str]:

@@ -47,3 +47,9 @@ def members(targets: NDArray[np.float32], output: Output) -> NDArray[np.float32]
         output: what the columns mean.
     """
     return np.hstack([1 - targets, targets]) if output == "binary" else targets
+
+
+def per_class(targets: NDArray[np.float32], output: Output) -> NDArray[np.int64]:
+    """(classes,), in class order: how many rows are of each class. Arguments as for `members`, targets hard."""
+    counts: NDArray[np.int64] = np.count_nonzero(members(targets, output), axis=0)
+    return counts

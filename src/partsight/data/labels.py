@@ -25,8 +25,6 @@ class Labels:
     targets: NDArray[np.float32]
     """(rows, outputs); zeros if a row has no label."""
     classes: tuple[str, ...]
-    counts: tuple[int, ...]
-    """Training rows per class."""
     output: Output
 
 
@@ -126,13 +124,12 @@ def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:
     _refuse_strangers(frame, frame[column].notna() & ~frame[column].isin(classes), frame[column], classes)
     number = {name: i for i, name in enumerate(classes)}
     indices = np.array([*(number.get(name, -1) for name in names), -1])[codes]
-    counts = tuple(int(n) for n in np.bincount(indices[train & (indices >= 0)], minlength=len(classes)))
     labelled = [None if code < 0 else names[code] for code in codes]
     if single:
-        return Labels(labelled, np.maximum(indices, 0)[:, None].astype(np.float32), tuple(classes), counts, "binary")
+        return Labels(labelled, np.maximum(indices, 0)[:, None].astype(np.float32), tuple(classes), "binary")
     targets = np.zeros((len(frame), len(classes)), dtype=np.float32)
     targets[np.flatnonzero(indices >= 0), indices[indices >= 0]] = 1
-    return Labels(labelled, targets, tuple(classes), counts, "softmax")
+    return Labels(labelled, targets, tuple(classes), "softmax")
 
 
 def _lists(frame: pd.DataFrame, column: str) -> Labels:
@@ -145,7 +142,7 @@ def _lists(frame: pd.DataFrame, column: str) -> Labels:
     targets = np.zeros((len(frame), len(classes)), dtype=np.float32)
     for line, names in enumerate(given):
         targets[line, [number[name] for name in names or ()]] = 1
-    return _multilabel(frame, targets, classes, labelled=np.array([names is not None for names in given]))
+    return _multilabel(targets, classes, labelled=np.array([names is not None for names in given]))
 
 
 def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
@@ -161,18 +158,15 @@ def _many_columns(frame: pd.DataFrame, columns: list[str]) -> Labels:
             problems.append(f"column {name!r}: empty in test {rows}, where other label columns are not; {remedy}")
     if problems:
         raise Problems("The labels do not fit together", problems)
-    return _multilabel(frame, (values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
+    return _multilabel((values == "1").to_numpy(np.float32), columns, values.notna().all(axis=1).to_numpy())
 
 
-def _multilabel(
-    frame: pd.DataFrame, targets: NDArray[np.float32], classes: list[str], labelled: NDArray[np.bool_]
-) -> Labels:
+def _multilabel(targets: NDArray[np.float32], classes: list[str], labelled: NDArray[np.bool_]) -> Labels:
     lists = [
         [name for name, on in zip(classes, line, strict=True) if on] if known else None
         for line, known in zip(targets, labelled, strict=True)
     ]
-    counts = tuple(int(n) for n in targets[(frame["split"] == "train").to_numpy()].sum(axis=0))
-    return Labels(lists, targets, tuple(classes), counts, "multilabel")
+    return Labels(lists, targets, tuple(classes), "multilabel")
 
 
 def _classes(names: Any, column: str) -> list[str]:

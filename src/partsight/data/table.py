@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from partsight import console
 from partsight.config import Config, DataConfig
 from partsight.data import bad_pictures, inspection, labels, row_checks, several_rows, sources, table_file
-from partsight.data.info import DataInfo, members
+from partsight.data.info import DataInfo, per_class
 from partsight.data.sources import Source, Sources
 from partsight.errors import PartsightError, Problems
+from partsight.evaluation.task import Output
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Examples:
         """The rows where `keep`, (rows,), is true, with counts updated."""
         targets = self.targets[keep]
         frame = self.frame[keep].reset_index(drop=True)
-        on = targets[(frame["split"] == "train").to_numpy()]
-        counts = tuple(int(count) for count in members(on, self.info.output).sum(axis=0))
+        counts = _trained_per_class(frame, targets, self.info.output)
         return dataclasses.replace(
             self, frame=frame, targets=targets, info=dataclasses.replace(self.info, counts=counts)
         )
@@ -102,8 +102,13 @@ def read(config: Config, audit: bool = False) -> Examples:
         notes["similar_classes"] = similar
     kept = frame[["split", "row", "image", "group"]].reset_index(drop=True)
     kept["label"] = pd.Series(label.texts, dtype=object)
-    info = DataInfo(label.classes, label.output, label.counts, tuple(found.labels), tuple(config.data.good_classes))
+    counts = _trained_per_class(kept, label.targets, label.output)
+    info = DataInfo(label.classes, label.output, counts, tuple(found.labels), tuple(config.data.good_classes))
     return Examples(kept, label.targets, info, folder, notes=notes)
+
+
+def _trained_per_class(frame: pd.DataFrame, targets: NDArray[np.float32], output: Output) -> tuple[int, ...]:
+    return tuple(per_class(targets[(frame["split"] == "train").to_numpy()], output).tolist())
 
 
 @dataclass(frozen=True)

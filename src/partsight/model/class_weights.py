@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from partsight.data.info import members
+from partsight.data.info import per_class
 from partsight.evaluation.task import Output
 
 
@@ -21,13 +21,11 @@ def balanced(targets: NDArray[np.float32], output: Output) -> Tensor:
         targets: (rows, outputs), of the training rows, hard.
         output: of the model.
     """
-    rows = len(targets)
+    rows, counts = len(targets), per_class(targets, output)
     if output == "multilabel":
-        with_it = targets.sum(axis=0, dtype=np.float64)
-        both = (with_it > 0) & (with_it < rows)
-        weights = np.where(both, (rows - with_it) / np.maximum(with_it, 1), 1.0)
+        both = (counts > 0) & (counts < rows)
+        weights = np.where(both, (rows - counts) / np.maximum(counts, 1), 1.0)
     else:
-        counts = members(targets, output).sum(axis=0, dtype=np.float64)
         # A class without training rows has no example to weigh.
         weights = np.where(counts > 0, rows / (np.maximum(counts, 1) * (counts > 0).sum()), 1.0)
     return torch.from_numpy(weights.astype(np.float32))
