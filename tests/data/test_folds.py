@@ -261,7 +261,7 @@ def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: s
 def test_a_fold_column_of_which_no_row_can_be_used_is_told(tmp_path: Path) -> None:
     table, data = tabled(tmp_path, ["1", "2"])
     with pytest.raises(PartsightError, match="holds no value; training and validating needs two"):
-        folds.assign(table.chosen(np.zeros(2, bool)), data)
+        folds.assign(table.subset(np.zeros(2, bool)), data)
 
 
 def test_the_folds_of_a_run_can_be_edited_and_given_back(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_folds_file_may_name_rows_that_are_skipped_today(tmp_path: Path) -> No
     table = examples(6)
     folds.write(table, np.array([0, 1, 0, 1, 0, 1]), tmp_path / "folds.csv")
     skipped = table.frame.loc[[2], ["split", "row", "image"]].assign(reason="cannot be decoded")
-    rest = dataclasses.replace(table.chosen(np.arange(6) != 2), skipped=skipped)
+    rest = dataclasses.replace(table.subset(np.arange(6) != 2), skipped=skipped)
     data = DataConfig(validation_strategy="file", folds_file=str(tmp_path / "folds.csv"))
     assert folds.assign(rest, data).tolist() == [0, 1, 1, 0, 1]
 

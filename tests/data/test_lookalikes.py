@@ -100,14 +100,14 @@ def crowds(count: int) -> list[bytes]:
 
 def test_of_very_many_pairs_the_nearest_are_kept_and_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     signatures, nearest = crowds(40), 3
-    everything, whole = lookalikes.search(signatures)
-    assert whole
+    everything, every_pair = lookalikes.search(signatures)
+    assert every_pair
     assert len(everything) == 2 * 40 * 39 / 2
     monkeypatch.setattr(lookalikes, "MOST_PAIRS", 100)
     monkeypatch.setattr(lookalikes, "NEAREST", nearest)
     monkeypatch.setattr(lookalikes, "_BLOCK", 32)
-    kept, whole = lookalikes.search(signatures)
-    assert not whole
+    kept, every_pair = lookalikes.search(signatures)
+    assert not every_pair
     assert len(kept) < 81 * (nearest + 1)
     both = kept.merge(everything, on=["first", "second"])
     assert both["similarity_x"].to_numpy() == pytest.approx(both["similarity_y"].to_numpy(), abs=1e-6)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from partsight.fit.evaluations import due
 from partsight.fit.reading_ahead import BATCHES_AHEAD, ReadingAhead
+from partsight.fit.validation_schedule import due
 
 
 class Loader:

@@ -21,8 +21,8 @@ from partsight.data.dataset import Batch
 from partsight.data.usable import usable_examples
 from partsight.fit import fitting, progress
 from partsight.fit.curves import Curves
-from partsight.fit.evaluations import ValidationSchedule
 from partsight.fit.reading_ahead import ReadingAhead
+from partsight.fit.validation_schedule import ValidationSchedule
 from partsight.machine import Machine
 from partsight.model.class_weights import balanced
 from partsight.model.classifier import Classifier

@@ -85,7 +85,7 @@ def _divided(
     """The part of each row and what the division lacks or leaves; or None and why the rows cannot be divided."""
     # As in training: rows that it leaves out are in no fold, and the others are divided without them.
     kept = ~broken if config.data.on_bad_image == "skip" else np.ones(len(examples), dtype=np.bool_)
-    used = replace(examples.chosen(kept), skipped=examples.frame[~kept])
+    used = replace(examples.subset(kept), skipped=examples.frame[~kept])
     fold = np.full(len(examples), -1, dtype=np.int64)
     try:
         fold[kept] = folds.assign(used, config.data, same.together[kept] if config.data.on_leak == "group" else None)

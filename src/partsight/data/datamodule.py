@@ -44,7 +44,7 @@ class FoldData(LightningDataModule):
         self.validation_positions = np.flatnonzero(fold == config.fold)
         self.test_positions = np.flatnonzero(examples.frame["split"] == "test")
         train = augmentation.pipeline(config.augmentation.train)
-        self._left = device_transforms.last(train.transforms) if config.augmentation.on_device else []
+        self._device_transforms = device_transforms.last(train.transforms) if config.augmentation.on_device else []
         self._prepared: dict[str, Prepared | None] = {}
         if inspected is not None:
             split = examples.frame["split"]
@@ -87,7 +87,7 @@ class FoldData(LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Moves the batch, then applies the transforms left to the device."""
         moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        pictures = device_transforms.transformed(self._left, moved.pictures, batch.draws)
+        pictures = device_transforms.transformed(self._device_transforms, moved.pictures, batch.draws)
         return moved._replace(pictures=pictures, draws=moved.draws[:, :0])
 
     def to_score(self, positions: NDArray[np.int64]) -> DataLoader[Batch]:
@@ -103,7 +103,9 @@ class FoldData(LightningDataModule):
         batch: Batch = default_collate([dataset[key] for key in keys])
         # In pieces: a float copy of a large batch may not fit in RAM.
         pieces, draws = torch.split(batch.pictures, 32), torch.split(batch.draws, 32)
-        done = [device_transforms.transformed(self._left, *both) for both in zip(pieces, draws, strict=True)]
+        done = [
+            device_transforms.transformed(self._device_transforms, *both) for both in zip(pieces, draws, strict=True)
+        ]
         return batch._replace(pictures=torch.cat(done), draws=batch.draws[:, :0])
 
     def _training_order(self) -> EpochOrder:

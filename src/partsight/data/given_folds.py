@@ -13,7 +13,7 @@ from partsight.data.messages import named_rows
 from partsight.data.table import Examples
 from partsight.errors import PartsightError, Problems
 
-OF_A_RUN = "Name the folds.csv of a run's own folder; that of a sweep or study is another table."
+WHICH_FOLDS_FILE = "Name the folds.csv of a run's own folder; that of a sweep or study is another table."
 
 
 def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
@@ -86,7 +86,7 @@ def of_file(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
 
 def _read(path: Path) -> pd.DataFrame:
     """The lines of training rows: split, row (int64), image, fold (int64)."""
-    given = table_file.cells(path, ["split", "row", "image", "fold"], remedy=OF_A_RUN)
+    given = table_file.cells(path, ["split", "row", "image", "fold"], remedy=WHICH_FOLDS_FILE)
     given = given[given["split"] == "train"].reset_index(drop=True)
     whole = r"\d+|-1"
     broken = given.index[~(given["row"].str.fullmatch(r"\d+") & given["fold"].str.fullmatch(whole)).fillna(False)]

@@ -28,7 +28,7 @@ class DataInfo:
 
     def describe(self, target: NDArray[np.float32]) -> str:
         """A target (outputs,) in words: `dent`; mixed: `0.70 dent + 0.30 good`; without a label: `none`."""
-        shares = members(target[None], self.output)[0]
+        shares = membership(target[None], self.output)[0]
         given = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
         parts = [self.classes[i] if shares[i] == 1 else f"{shares[i]:.2f} {self.classes[i]}" for i in given]
         return " + ".join(parts) or "none"
@@ -39,7 +39,7 @@ class DataInfo:
         return Task(self.classes, self.output, positive, threshold, self.good_classes)
 
 
-def members(targets: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
+def membership(targets: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
     """(rows, classes), in class order: 1 where the row is of the class, else 0; under mixing its share.
 
     Args:
@@ -50,6 +50,6 @@ def members(targets: NDArray[np.float32], output: Output) -> NDArray[np.float32]
 
 
 def per_class(targets: NDArray[np.float32], output: Output) -> NDArray[np.int64]:
-    """(classes,), in class order: how many rows are of each class. Arguments as for `members`, targets hard."""
-    counts: NDArray[np.int64] = np.count_nonzero(members(targets, output), axis=0)
+    """(classes,), in class order: how many rows are of each class. Arguments as for `membership`, targets hard."""
+    counts: NDArray[np.int64] = np.count_nonzero(membership(targets, output), axis=0)
     return counts

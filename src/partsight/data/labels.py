@@ -102,7 +102,7 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
     return labels
 
 
-def alike(classes: Sequence[str]) -> str | None:
+def similar_names(classes: Sequence[str]) -> str | None:
     """Remark on classes whose names differ only in blanks or case, which is seldom meant."""
     names = pd.Series(list(classes), dtype=object)
     same = [" and ".join(map(repr, group)) for _, group in names.groupby(names.map(_spelt)) if len(group) > 1]
@@ -194,7 +194,7 @@ def _refuse_strangers(frame: pd.DataFrame, strange: pd.Series, labels: pd.Series
     if strange.any():
         strangers = sorted(set(labels[strange].explode()) - set(classes))
         shared = set(map(_spelt, classes)) & set(map(_spelt, strangers))
-        near = alike([name for name in (*classes, *strangers) if _spelt(name) in shared])
+        near = similar_names([name for name in (*classes, *strangers) if _spelt(name) in shared])
         splits = " and ".join(dict.fromkeys(frame.loc[strange, "split"]))
         raise PartsightError(
             f"The {splits} rows hold classes that no training row has: {named_rows(frame.loc[strange, 'row'])}, "

@@ -56,7 +56,7 @@ def alike(examples: Examples, inspected: pd.DataFrame) -> Alike:
     found = lookalikes.search(inspected["signature"].iloc[first_of].tolist() if complete else [])
     near = found.pairs.assign(**{end: first_of[found.pairs[end].to_numpy()] for end in ("first", "second")})
     picture = pd.Index(inspected["image"]).get_indexer(examples.frame["image"]).astype(np.int64)
-    return Alike(picture, content[picture].astype(np.int64), near, complete, found.whole)
+    return Alike(picture, content[picture].astype(np.int64), near, complete, found.every_pair)
 
 
 def find(examples: Examples, same: Alike, fold: Numbers, number: int) -> pd.DataFrame:

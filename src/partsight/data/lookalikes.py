@@ -67,7 +67,7 @@ class Found(NamedTuple):
 
     pairs: pd.DataFrame
     """first < second (positions), similarity (`ALIKE` to 1)."""
-    whole: bool
+    every_pair: bool
     """Whether these are all pairs; if not, the groups and each picture's nearest are still those of all pairs."""
 
 
@@ -78,9 +78,9 @@ def search(signatures: Sequence[bytes]) -> Found:
     never more than that of the signatures; pairs that pass are then compared in all eight positions. Memory holds
     the signatures, one block of pairs, and the pairs kept.
     """
-    parts, whole, most = [_NONE], True, MOST_PAIRS
+    parts, every_pair, most = [_NONE], True, MOST_PAIRS
     if len(signatures) < 2:
-        return Found(_NONE.copy(), whole)
+        return Found(_NONE.copy(), every_pair)
     stored = np.frombuffer(b"".join(signatures), np.int8).reshape(-1, SIDE, SIDE)
     count = 0
     for first, second in _candidates(_described(stored)):
@@ -88,11 +88,11 @@ def search(signatures: Sequence[bytes]) -> Found:
             parts.append(_compared(stored, first[at : at + _TOGETHER], second[at : at + _TOGETHER]))
             count += len(parts[-1])
             if count > most:
-                parts, whole = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
+                parts, every_pair = [_nearest(pd.concat(parts, ignore_index=True), len(stored))], False
                 count = len(parts[0])
                 most = max(MOST_PAIRS, 2 * count)  # keeps the time for this in proportion
     found = pd.concat(parts, ignore_index=True)
-    return Found(found if whole else _nearest(found, len(stored)), whole)
+    return Found(found if every_pair else _nearest(found, len(stored)), every_pair)
 
 
 def _nearest(found: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from partsight.config import Config
 from partsight.data.folds import Folds, strata
-from partsight.data.info import members
+from partsight.data.info import membership
 from partsight.data.table import Examples
 from partsight.evaluation.task import Output
 
@@ -45,7 +45,7 @@ def balanced(targets: NDArray[np.float32], output: Output) -> NDArray[np.float64
         targets: (n, outputs) of the training rows.
         output: what the columns mean.
     """
-    given = members(targets, output).astype(np.float64)
+    given = membership(targets, output).astype(np.float64)
     if output == "multilabel":
         given = np.hstack([given, given.sum(axis=1, keepdims=True) == 0])
     given = given[:, given.any(axis=0)]

@@ -40,7 +40,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def chosen(self, keep: NDArray[np.bool_]) -> "Examples":
+    def subset(self, keep: NDArray[np.bool_]) -> "Examples":
         """The rows where `keep`, (rows,), is true, with counts updated."""
         targets = self.targets[keep]
         frame = self.frame[keep].reset_index(drop=True)
@@ -98,7 +98,7 @@ def read(config: Config, audit: bool = False) -> Examples:
     folder = found.parts[0].folder
     if problems or (absent and (nothing_there or not audit)):
         _raise(absent + problems, frame, folder, found, config)
-    if similar := labels.alike(label.classes):
+    if similar := labels.similar_names(label.classes):
         notes["similar_classes"] = similar
     kept = frame[["split", "row", "image", "group"]].reset_index(drop=True)
     kept["label"] = pd.Series(label.texts, dtype=object)

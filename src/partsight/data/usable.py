@@ -48,7 +48,7 @@ def without_bad(examples: Examples, inspected: pd.DataFrame, config: Config) -> 
         keep = ~frame["image"].isin(list(bad)).to_numpy(dtype=bool)
         skipped = frame.loc[~keep, ["split", "row", "image"]].reset_index(drop=True)
         skipped["reason"] = skipped["image"].map(bad)
-        kept = dataclasses.replace(examples.chosen(keep), skipped=skipped)
+        kept = dataclasses.replace(examples.subset(keep), skipped=skipped)
         first = ", ".join(skipped["image"].head(8))
         notes["skipped_pictures"] = f"{len(skipped)} of {len(kept) + len(skipped)} rows are left out, first {first}"
         gone = [name for name, count in zip(kept.info.classes, kept.info.counts, strict=True) if count == 0]

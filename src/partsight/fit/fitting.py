@@ -29,8 +29,8 @@ from partsight.fit.checkpoints import (
     ResumableEarlyStopping,
     refuse_damaged,
 )
-from partsight.fit.evaluations import ValidationSchedule
 from partsight.fit.reading_ahead import ReadingAhead
+from partsight.fit.validation_schedule import ValidationSchedule
 from partsight.machine import Machine
 from partsight.model import class_weights, mix, weights
 from partsight.model.classifier import Classifier

@@ -4,7 +4,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from partsight.fit.evaluations import due
+from partsight.fit.validation_schedule import due
 
 BATCHES_AHEAD = 4
 """How long before an evaluation its reading begins: 256 pictures take a worker up to 0.2 s, and a training step of

@@ -21,7 +21,9 @@ def of(data: DataConfig) -> Sequence[int]:
 
     if data.validation_strategy == "file":
         assert data.folds_file is not None  # check.rules
-        given = table_file.cells(Path(data.folds_file).expanduser(), ["split", "fold"], remedy=given_folds.OF_A_RUN)
+        given = table_file.cells(
+            Path(data.folds_file).expanduser(), ["split", "fold"], remedy=given_folds.WHICH_FOLDS_FILE
+        )
         numbers = pd.to_numeric(given.loc[given["split"] == "train", "fold"], errors="coerce").dropna()
         found = sorted({int(number) for number in numbers if number >= 0})
         if not found:

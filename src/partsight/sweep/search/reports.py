@@ -9,7 +9,7 @@ from partsight import console, ranks
 from partsight.config import Config
 from partsight.errors import Pruned
 from partsight.fit.curves import Curves
-from partsight.fit.evaluations import ordinal
+from partsight.fit.validation_schedule import ordinal
 from partsight.sweep.search import trial
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from partsight.fit.evaluations import due
+from partsight.fit.validation_schedule import due
 
 
 def places(batches: int, epochs: int, every: float) -> list[int]:
