@@ -11,6 +11,7 @@ import pytest
 import yaml
 from exported import RESIZE, exported
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from partsight import check, cli, command, overrides
 from partsight.config import Config, conf_folder, flat, leaves, register
@@ -237,3 +238,27 @@ def test_import_ht_ends_with_2_and_no_traceback(tmp_path: Path, capsys: pytest.C
         cli.main(["import-ht", str(tmp_path / "nowhere.yaml")])
     assert left.value.code == 2
     assert capsys.readouterr().err.endswith("nowhere.yaml: there is no such file\n")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1e-07,
+        -3,
+        True,
+        None,
+        "yes",
+        "NULL",
+        "none",
+        "nan",
+        "1e3",
+        "1_000",
+        "2024-01-01",
+        "a: b",
+        "x # y",
+        "",
+        [0.5, "no"],
+    ],
+)
+def test_what_is_written_is_what_omegaconf_reads(value: Any) -> None:
+    assert OmegaConf.to_container(OmegaConf.create(f"x: {usecase.yaml_text(value)}")) == {"x": value}

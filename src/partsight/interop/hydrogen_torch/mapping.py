@@ -1,4 +1,4 @@
-"""Each key of a Hydrogen Torch yaml, and what it becomes. docs/hydrogen_torch.md shows this table; a test compares."""
+"""Each key of a Hydrogen Torch yaml, and what it becomes. docs/hydrogen_torch.md shows it too, and how ours differs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,16 @@ class Key:
     settings: tuple[str, ...]
     """Our settings that it can set."""
     line: Callable[[Any, Exported], Line]
-    difference: str = ""
-    """How ours differs, whatever the value."""
     version: str = "1.2"
 
 
-def _same(name: str, kind: values.Kind, setting: str, difference: str = "", version: str = "1.2") -> Key:
+def _same(name: str, kind: values.Kind, setting: str, version: str = "1.2") -> Key:
     """One of our settings with the same meaning as theirs."""
-    return Key(name, kind, (setting,), lambda v, _: Line({setting: v}, difference), difference, version)
+    return Key(name, kind, (setting,), lambda v, _: Line({setting: v}), version)
 
 
 _METRICS = {name: name for name in METRICS} | {"AUC": "ROC_AUC", "F0.5": "F05", "Log_Loss": "LogLoss"}
 _POOLS = {"Average": "auto", "GeM": "gem", "Max": "max", "AverageMax": "avgmax", "Concat": "catavgmax", "Avg": "auto"}
-_CUSTOM = "rewritten for albumentations 2; only used under augmentations_strategy=Custom, as in Hydrogen Torch"
 _AUGMENTATIONS = {
     "Soft": "soft",
     "Medium": "medium",
@@ -69,59 +66,49 @@ KEYS = (
     _same("architecture.dropout", values.number, "head.dropout"),
     _same("architecture.pool", values.Choice(_POOLS), "head.pool"),
     _same("architecture.pretrained", values.truth, "model.pretrained"),
-    Key("augmentation.augmentations_strategy", values.Choice(_AUGMENTATIONS), ("augmentation",), translate.strategy,
-        "strengths are ours: Hydrogen Torch does not document its own"),
+    Key("augmentation.augmentations_strategy", values.Choice(_AUGMENTATIONS), ("augmentation",), translate.strategy),
     Key("augmentation.custom_inference_augmentations", values.optional_text, ("augmentation.inference",),
-        translate.custom("inference"), _CUSTOM),
+        translate.custom("inference")),
     Key("augmentation.custom_train_augmentations", values.optional_text, ("augmentation.train",),
-        translate.custom("train"), _CUSTOM),
+        translate.custom("train")),
     _same("augmentation.cutmix_corner", values.truth, "mix.corner"),
     _same("augmentation.mix_concentration", values.number, "mix.concentration"),
     _same("augmentation.mix_image", values.Choice(_MIXES), "mix.image"),
     _same("augmentation.mix_iterations", values.whole, "mix.iterations"),
     _same("augmentation.mix_probability", values.number, "mix.probability"),
     _same("augmentation.mix_target", values.Choice({"Ratio": "ratio", "Max": "max"}), "mix.target"),
-    Key("dataset.data_folder", values.optional_text, ("data.images",), translate.images,
-        "relative to data.root, the folder that holds all tables and picture folders in use"),
+    Key("dataset.data_folder", values.optional_text, ("data.images",), translate.images),
     Key("dataset.data_folder_test", values.optional_text, ("data.test_images",), translate.test_images),
     _same("dataset.data_sample", values.number, "data.share"),
     _same("dataset.data_sample_choice", values.Choices(values.Choice(_PARTS)), "data.share_of"),
-    Key("dataset.folds", values.texts, ("fold",), translate.folds, "several become a parent run and one run per fold"),
-    Key("dataset.group_fold_column", values.optional_text, ("data.group_column",), translate.group,
-        "only used by grouped k-fold, as in Hydrogen Torch"),
+    Key("dataset.folds", values.texts, ("fold",), translate.folds),
+    Key("dataset.group_fold_column", values.optional_text, ("data.group_column",), translate.group),
     _same("dataset.image_column", values.text, "data.image_column"),
     _same("dataset.label_columns", values.texts, "data.label_columns"),
     Key("dataset.test_dataframe", values.optional_text, ("data.test_table",), translate.table("data.test_table")),
     Key("dataset.train_dataframe", values.text, ("data.table",), translate.table("data.table")),
     Key("dataset.unlabeled_dataframe", values.optional_text, ("data.unlabeled_table",),
         translate.table("data.unlabeled_table")),
-    Key("dataset.validation_dataframe", values.optional_text, ("data.validation_table",), translate.validation_table,
-        "only used under validation_strategy=custom, as in Hydrogen Torch"),
-    Key("dataset.validation_size", values.number, ("data.validation_share",), translate.validation_share,
-        "only used under validation_strategy=automatic, as in Hydrogen Torch"),
+    Key("dataset.validation_dataframe", values.optional_text, ("data.validation_table",), translate.validation_table),
+    Key("dataset.validation_size", values.number, ("data.validation_share",), translate.validation_share),
     Key("dataset.validation_strategy", values.Choice(_STRATEGIES),
-        ("data.validation_strategy", "data.folds", "data.fold_column"), translate.validation_strategy,
-        "folds have the same sizes but other rows; a column `fold` in the table is used instead, as in Hydrogen Torch"),
+        ("data.validation_strategy", "data.folds", "data.fold_column"), translate.validation_strategy),
     Key("environment.gpus", values.texts, ("trainer.devices", "trainer.accelerator", "trainer.strategy"),
-        translate.gpus, "only their number is used"),
+        translate.gpus),
     _same("environment.mixed_precision_inference", values.truth, "prediction.mixed_precision"),
-    Key("environment.mixed_precision_training", values.truth, ("trainer.precision",), translate.precision,
-        "bfloat16 if the device supports it, else float16 on a GPU, float32 on a CPU"),
-    Key("environment.number_of_workers", values.whole, ("data.workers",), translate.workers,
-        "4, Hydrogen Torch's default, counts as not set; ours applies: one per core, at most 8"),
+    Key("environment.mixed_precision_training", values.truth, ("trainer.precision",), translate.precision),
+    Key("environment.number_of_workers", values.whole, ("data.workers",), translate.workers),
     _same("environment.seed", values.whole, "seed"),
     Key("experiment_name", values.name, ("name",), lambda v, _: Line({"name": v})),
     _same("image.image_channels", values.whole, "image.channels"),
     _same("image.image_height", values.whole, "image.height"),
     _same("image.image_normalization", values.Choice(_NORMALIZATIONS), "image.normalization"),
     _same("image.image_width", values.whole, "image.width"),
-    Key("logging.logger", values.optional_text, (), translate.tracker, "runs are tracked in MLflow"),
-    Key("logging.neptune_project", values.optional_text, (), translate.tracker, "runs are tracked in MLflow"),
-    Key("logging.number_of_images", values.whole, ("report.number_of_images",),
-        translate.number_of_images, "at most 200"),
+    Key("logging.logger", values.optional_text, (), translate.tracker),
+    Key("logging.neptune_project", values.optional_text, (), translate.tracker),
+    Key("logging.number_of_images", values.whole, ("report.number_of_images",), translate.number_of_images),
     _same("prediction.metric", values.Choice(_METRICS), "prediction.metric"),
-    Key("prediction.probability_threshold", values.number, ("prediction.threshold",), translate.threshold,
-        "only used by a label column of 0 and 1 or by several label columns, as in Hydrogen Torch"),
+    Key("prediction.probability_threshold", values.number, ("prediction.threshold",), translate.threshold),
     _same("prediction.test_time_augmentations", values.Choices(values.Choice(_FLIPS)),
           "prediction.test_time_augmentation"),
     _same("training.automatically_adjust_batch_size", values.truth, "training.adjust_batch_size"),
@@ -133,8 +120,7 @@ KEYS = (
     _same("training.differential_learning_rate_layers", values.texts, "training.differential_learning_rate_layers"),
     _same("training.drop_last_batch", values.truth, "training.drop_last"),
     _same("training.epochs", values.whole, "training.epochs"),
-    Key("training.evaluation_epochs", values.number, ("training.evaluation_epochs",), translate.evaluation_epochs,
-        "1 if save_best_checkpoint is on, as in Hydrogen Torch"),
+    Key("training.evaluation_epochs", values.number, ("training.evaluation_epochs",), translate.evaluation_epochs),
     _same("training.grad_accumulation", values.whole, "training.grad_accumulation"),
     _same("training.gradient_clip", values.number, "training.gradient_clip"),
     _same("training.learning_rate", values.number, "training.learning_rate"),
@@ -144,22 +130,17 @@ KEYS = (
     Key("training.save_best_checkpoint", values.truth, ("training.checkpoint",), translate.checkpoint),
     _same("training.schedule", values.Choice(_SCHEDULES), "training.schedule"),
     Key("training.train_validation_data", values.truth, ("training.train_on_validation",),
-        translate.train_on_validation, "off if save_best_checkpoint is on, as in Hydrogen Torch"),
+        translate.train_on_validation),
     _same("training.warmup_epochs", values.number, "training.warmup_epochs"),
     _same("training.weight_decay", values.number, "training.weight_decay"),
     _same("training.evaluate_before_training", values.truth, "training.evaluate_before_training", version="1.3"),
     _same("logging.log_grad_norm", values.truth, "training.log_gradient_norm", version="1.3"),
-    Key("training.export_to_onnx", values.truth, ("report.build_scoring_pipelines",), translate.onnx,
-        "model.onnx is part of the scoring pipeline", "1.3"),
-    Key("environment.number_of_seeds_per_run", values.whole, ("repeat",), translate.seeds,
-        "several become a parent run and one run per repeat", "1.3"),
-    Key("environment.number_of_gpus_per_run", values.whole, (), translate.gpus_per_run,
-        "taken as the number of GPUs", "1.3"),
-    Key("environment.sync_batch_normalization", values.truth, (), translate.sync_batch_norm,
-        "each GPU has its own batch-norm statistics", "1.3"),
-    Key("prediction.batch_size_inference", values.whole, (), translate.batch_size_inference,
-        "pictures are scored in batches of training.batch_size", "1.3"),
-    Key("problem_type", values.text, (), lambda v, _: Line(), "other problem types are refused by name", "1.3"),
+    Key("training.export_to_onnx", values.truth, ("report.build_scoring_pipelines",), translate.onnx, "1.3"),
+    Key("environment.number_of_seeds_per_run", values.whole, ("repeat",), translate.seeds, "1.3"),
+    Key("environment.number_of_gpus_per_run", values.whole, (), translate.gpus_per_run, "1.3"),
+    Key("environment.sync_batch_normalization", values.truth, (), translate.sync_batch_norm, "1.3"),
+    Key("prediction.batch_size_inference", values.whole, (), translate.batch_size_inference, "1.3"),
+    Key("problem_type", values.text, (), lambda v, _: Line(), "1.3"),
 )  # fmt: skip
 """The 63 keys of Hydrogen Torch 1.2, in its order, and what 1.3 added."""
 

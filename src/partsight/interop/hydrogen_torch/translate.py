@@ -60,7 +60,7 @@ class Exported:
         return self.values.get(name)
 
 
-def _not(reason: str) -> Line:
+def _not_applicable(reason: str) -> Line:
     return Line({}, reason, applicable=False)
 
 
@@ -77,7 +77,7 @@ def custom(part: str) -> Callable[[Any, Exported], Line]:
 
     def line(value: Any, exported: Exported) -> Line:
         if exported["augmentation.augmentations_strategy"] != "custom":
-            return _not("only used under augmentations_strategy=Custom, as in Hydrogen Torch")
+            return _not_applicable("only used under augmentations_strategy=Custom, as in Hydrogen Torch")
         found, remarks = transforms.read(value or "")
         return Line({f"augmentation.{part}": found}, "; ".join(remarks))
 
@@ -100,7 +100,7 @@ def images(value: str | None, exported: Exported) -> Line:
 def test_images(value: str | None, exported: Exported) -> Line:
     """The picture folder of the test table, if it is another one."""
     if value is not None and exported["dataset.test_dataframe"] is None:
-        return _not("there is no test_dataframe")
+        return _not_applicable("there is no test_dataframe")
     same = value is None or value == exported["dataset.data_folder"]
     return Line({"data.test_images": None if same else exported.places.within(value or "")})
 
@@ -108,7 +108,7 @@ def test_images(value: str | None, exported: Exported) -> Line:
 def validation_table(value: str | None, exported: Exported) -> Line:
     """The table that validates, under custom."""
     if value is not None and exported["dataset.validation_strategy"] != "custom":
-        return _not("only used under validation_strategy=custom, as in Hydrogen Torch")
+        return _not_applicable("only used under validation_strategy=custom, as in Hydrogen Torch")
     return Line({"data.validation_table": None if value is None else exported.places.within(value)})
 
 
@@ -128,21 +128,23 @@ def validation_strategy(value: str, exported: Exported) -> Line:
 def validation_share(value: float, exported: Exported) -> Line:
     """The share that automatic holds out."""
     if exported["dataset.validation_strategy"] != "holdout":
-        return _not("only used under validation_strategy=automatic, as in Hydrogen Torch")
+        return _not_applicable("only used under validation_strategy=automatic, as in Hydrogen Torch")
     return Line({"data.validation_share": value})
 
 
 def group(value: str | None, exported: Exported) -> Line:
     """The column that keeps rows together, under the grouped strategies."""
     if exported["dataset.validation_strategy"] not in ("grouped", "stratified_grouped"):
-        return _not("only used by grouped k-fold, as in Hydrogen Torch, though its yaml always names a column")
+        return _not_applicable(
+            "only used by grouped k-fold, as in Hydrogen Torch, though its yaml always names a column"
+        )
     return Line({"data.group_column": value})
 
 
 def folds(value: list[str], exported: Exported) -> Line:
     """The fold that validates; of several, the first: the command adds the others."""
     if exported["dataset.validation_strategy"] not in FOLDED:
-        return _not("the strategy divides once: there is one run")
+        return _not_applicable("the strategy divides once: there is one run")
     numbers = fold_numbers(exported) or [0]
     said = [] if value else ["no fold is named: fold 0 is trained"]
     said += [f"-m fold={','.join(map(str, numbers))}: a parent run and one run per fold"] if len(numbers) > 1 else []
@@ -167,9 +169,9 @@ def threshold(value: float, exported: Exported) -> Line:
         return Line(setting)
     if exported.label_values is None:
         if exported["training.loss_function"] in SOFTMAX_LOSSES:
-            return _not(_NO_THRESHOLD)
+            return _not_applicable(_NO_THRESHOLD)
         return Line(setting, "for a label column of 0 and 1; of other classes, leave prediction.threshold out")
-    return Line(setting) if _of_0_and_1(exported.label_values) else _not(_NO_THRESHOLD)
+    return Line(setting) if _of_0_and_1(exported.label_values) else _not_applicable(_NO_THRESHOLD)
 
 
 _NO_THRESHOLD = (
@@ -233,7 +235,7 @@ def seeds(value: int, exported: Exported) -> Line:
 
 def tracker(value: str | None, exported: Exported) -> Line:
     """Nothing, or an external tracker."""
-    return Line() if value is None else _not("runs are tracked in MLflow (tracking.uri)")
+    return Line() if value is None else _not_applicable("runs are tracked in MLflow (tracking.uri)")
 
 
 def checkpoint(value: bool, exported: Exported) -> Line:
@@ -258,7 +260,7 @@ def train_on_validation(value: bool, exported: Exported) -> Line:
 def differential_rate(value: float, exported: Exported) -> Line:
     """The second learning rate, if layers are named for it."""
     if not exported["training.differential_learning_rate_layers"]:
-        return _not("no differential_learning_rate_layers are named")
+        return _not_applicable("no differential_learning_rate_layers are named")
     return Line({"training.differential_learning_rate": value})
 
 
@@ -276,9 +278,13 @@ def onnx(value: bool, exported: Exported) -> Line:
 
 def sync_batch_norm(value: bool, exported: Exported) -> Line:
     """Off is what we have."""
-    return _not("each GPU has its own batch-norm statistics") if value else Line()
+    return _not_applicable("each GPU has its own batch-norm statistics") if value else Line()
 
 
 def batch_size_inference(value: int, exported: Exported) -> Line:
     """0 is what we have."""
-    return _not("pictures are scored in batches of training.batch_size; it changes no result") if value else Line()
+    return (
+        _not_applicable("pictures are scored in batches of training.batch_size; it changes no result")
+        if value
+        else Line()
+    )

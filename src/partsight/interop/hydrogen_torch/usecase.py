@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from partsight import __version__
 from partsight.config import Config, leaves
 from partsight.interop.hydrogen_torch.convert import Import
@@ -94,14 +96,13 @@ def _with_remark(line: str, remark: str) -> str:
 
 
 def yaml_text(value: Any) -> str:
-    """A value in one line that YAML 1.1 (PyYAML) and 1.2 (Hydra) both read back unchanged."""
+    """A value in one line that OmegaConf reads back unchanged."""
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{yaml_text(str(key))}: {yaml_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(yaml_text(item) for item in value) + "]"
-    words = {"true", "false", "yes", "no", "on", "off", "null", "none", "y", "n", "nan", "inf", "infinity"}
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", value) and value.lower() not in words:
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", value) and yaml.safe_load(value) == value:  # not `yes` or `null`
         return str(value)
     return json.dumps(value, ensure_ascii=not value.isprintable())
