@@ -90,8 +90,8 @@ def chosen_threshold(rows: int, draws: int) -> dict[str, float]:
         table = predictions.build(
             task=TASK, row=range(rows), image=names, probabilities=columns, split="validation", labels=list(labels)
         )
-        swept = thresholds.sweep(table, TASK)
-        best = swept.loc[(swept["escape_rate"] + swept["overkill_rate"]).idxmin()]
+        by_threshold = thresholds.table(table, TASK)
+        best = by_threshold.loc[(by_threshold["escape_rate"] + by_threshold["overkill_rate"]).idxmin()]
         threshold = min(best["threshold"], 1 - 1e-12)
         truth = 1.0 if threshold <= 0 else 1 - NormalDist().cdf(float(np.log(threshold / (1 - threshold))))
         found.append((best["escape_rate"], truth, best["escape_high"] >= truth))
@@ -107,9 +107,9 @@ def same_recipe(spread: float, draws: int) -> dict[str, float]:
         ease = 4.2 + 1.5 * rng.normal(size=715) + spread * rng.normal(size=(2, 10, 1))
         right = rng.normal(size=(2, 10, 715)) < ease
         accuracies.append(right.mean(axis=2))
-        first, second = (paired.Right(of.sum(axis=0), of.sum(axis=1)) for of in right)
+        first, second = (paired.Correct(of.sum(axis=0), of.sum(axis=1)) for of in right)
         pictures = paired.of_pictures(first.of_groups, second.of_groups)
-        found.append((pictures < 0.05, paired.difference(first, second) < 0.05))
+        found.append((pictures < 0.05, paired.p_value(first, second) < 0.05))
     alone, both = np.mean(found, axis=0)
     between = float(np.std(accuracies, axis=2, ddof=1).mean())
     line = {"accuracy": float(np.mean(accuracies)), "sd between runs": between}

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
-from partsight.evaluation import groups
+from partsight.evaluation import groups, thresholds
 from partsight.evaluation.intervals import auc_interval, intervals, share_interval, wilson
 from partsight.evaluation.summary import summarise
 from partsight.evaluation.task import Task
-from partsight.evaluation.thresholds import escape_overkill, sweep
+from partsight.evaluation.thresholds import escape_overkill
 
 
 def test_rows_of_one_group_belong_together_and_without_a_group_those_of_one_picture(make_table):
@@ -23,7 +23,7 @@ def test_rows_of_one_group_belong_together_and_without_a_group_those_of_one_pict
         group=["part 1", None, "part 1", None, "x.png", None],
         image=["1.png", "x.png", "2.png", "y.png", "z.png", "x.png"],
     )
-    first, second, third, fourth, fifth, sixth = groups.numbers(table)
+    first, second, third, fourth, fifth, sixth = groups.group_ids(table)
     assert first == third
     assert second == sixth
     assert len({first, second, fourth, fifth}) == 4
@@ -31,16 +31,16 @@ def test_rows_of_one_group_belong_together_and_without_a_group_those_of_one_pict
 
 def test_single_cases_count_as_they_are_and_one_group_as_one_case():
     hits = np.array([True, False, True, True])
-    assert groups.effective_share(hits, np.arange(4)) == 1.0
-    assert groups.effective_share(hits, np.zeros(4, int)) == 0.25
+    assert groups.effective_fraction(hits, np.arange(4)) == 1.0
+    assert groups.effective_fraction(hits, np.zeros(4, int)) == 0.25
 
 
 def test_groups_that_agree_within_count_as_cases_and_groups_that_are_alike_cost_nothing():
     parts = np.repeat(np.arange(200), 5)
     hits = np.random.default_rng(0).integers(0, 2, 200)[parts] == 1
-    assert groups.effective_share(hits, parts) * 1000 == pytest.approx(200, rel=0.02)
-    assert groups.effective_share(np.tile([0, 1, 1, 1, 1], 200) == 1, parts) == 1.0
-    assert (groups.effective_along(np.tile([0, 1], 10)) > 0).all()  # where rounding once made a variance negative
+    assert groups.effective_fraction(hits, parts) * 1000 == pytest.approx(200, rel=0.02)
+    assert groups.effective_fraction(np.tile([0, 1, 1, 1, 1], 200) == 1, parts) == 1.0
+    assert (groups.effective_fractions(np.tile([0, 1], 10)) > 0).all()  # where rounding once made a variance negative
 
 
 def test_where_all_are_right_each_group_counts_as_a_case():
@@ -51,8 +51,8 @@ def test_where_all_are_right_each_group_counts_as_a_case():
 def test_few_groups_count_at_least_as_cases_of_their_size():
     """Two groups, one all right and one all wrong, or one with a single error: no less than two cases."""
     parts = np.repeat([0, 1], 50)
-    assert groups.effective_share(parts == 0, parts) * 100 == pytest.approx(2)
-    assert groups.effective_share(np.arange(100) > 0, parts) * 100 >= 2
+    assert groups.effective_fraction(parts == 0, parts) * 100 == pytest.approx(2)
+    assert groups.effective_fraction(np.arange(100) > 0, parts) * 100 >= 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -64,7 +64,7 @@ def test_without_bounds_it_is_the_variance_of_groups_over_that_of_cases(seed):
     of_groups = (np.bincount(parts, hits) - share * sizes) @ (np.bincount(parts, hits) - share * sizes) * 60 / 59
     design = of_groups / (400 * share * (1 - share) * 400 / 399)
     quantiles = (student(399).ppf(0.975) / student(59).ppf(0.975)) ** 2
-    assert groups.effective_share(hits, parts) == pytest.approx(quantiles / design)
+    assert groups.effective_fraction(hits, parts) == pytest.approx(quantiles / design)
     assert groups.effective_area(hits - share, parts) == pytest.approx(quantiles / design)
 
 
@@ -116,10 +116,10 @@ def test_labels_of_one_example_are_no_separate_cases(tasks, make_random):
     assert (found["Recall"], found["Accuracy"]) == ("wilson, grouped", "wilson")
 
 
-def test_a_sweep_has_the_limits_of_its_decisions(tasks, make_random):
+def test_the_table_of_thresholds_has_the_limits_of_its_decisions(tasks, make_random):
     task = replace(tasks["binary"], threshold=0.45)  # halfway between two probabilities
     table = copies(make_random(task, 4), 3).sample(frac=1, random_state=0)
-    found = sweep(table, task, also=[0.55]).set_index("threshold").loc[0.55]
+    found = thresholds.table(table, task, also=[0.55]).set_index("threshold").loc[0.55]
     rates = escape_overkill(table, task).set_index("metric")
     for kind in ("escape", "overkill"):
         limits = [found[f"{kind}_{name}"] for name in ("rate", "low", "high")]

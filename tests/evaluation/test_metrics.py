@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from partsight.evaluation.metrics import METRICS, compute, confusion, per_class
+from partsight.evaluation.metrics import METRICS, compute, confusion, lower_is_better, per_class
 from partsight.evaluation.task import PredictionsError, Task
 
 NAMES = ["F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC", "LogLoss"]
@@ -13,6 +13,12 @@ NAMES = ["F1", "F2", "F05", "Precision", "Recall", "Accuracy", "MCC", "ROC_AUC",
 def test_the_nine_are_there_and_log_loss_alone_is_better_low():
     assert list(METRICS) == NAMES
     assert [name for name, metric in METRICS.items() if not metric.higher_is_better] == ["LogLoss"]
+
+
+def test_of_losses_error_rates_and_seconds_the_least_is_the_best():
+    lower = ["LogLoss", "validation_LogLoss", "train_loss", "escape_rate", "test_overkill_rate", "train_seconds"]
+    assert all(map(lower_is_better, lower))
+    assert not any(map(lower_is_better, ["Accuracy", "validation_ROC_AUC", "learning_rate", "F1_loss"]))
 
 
 def test_softmax_by_hand(make_table):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from partsight.evaluation.paired import Right, against_best, difference, holm, of_pictures, of_training
+from partsight.evaluation.paired import Correct, against_best, holm, of_pictures, of_training, p_value
 
 
 def decided(first_alone: int, second_alone: int, both: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -79,9 +79,9 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def once(decisions: np.ndarray) -> Right:
+def once(decisions: np.ndarray) -> Correct:
     """One run, on pictures without groups."""
-    return Right(decisions, np.array([decisions.sum()]))
+    return Correct(decisions, np.array([decisions.sum()]))
 
 
 def test_the_best_is_compared_with_every_other_over_all_pairs() -> None:
@@ -118,8 +118,8 @@ def test_luck_in_training_is_no_difference() -> None:
     for _ in range(200):
         chance = np.clip(0.97 + draw.normal(0, 0.015, (2, 10, 1)), 0, 1) - draw.uniform(0, 0.05, 400)
         right = draw.random((2, 10, 400)) < chance
-        first, second = (Right(of.sum(axis=0), of.sum(axis=1)) for of in right)
-        found.append((difference(first, second) < 0.05, of_pictures(first.of_groups, second.of_groups) < 0.05))
+        first, second = (Correct(of.sum(axis=0), of.sum(axis=1)) for of in right)
+        found.append((p_value(first, second) < 0.05, of_pictures(first.of_groups, second.of_groups) < 0.05))
     both, pictures = np.mean(found, axis=0)
     assert both < 0.08 < 0.2 < pictures
 

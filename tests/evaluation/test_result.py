@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from partsight.evaluation import predictions
-from partsight.evaluation.result import Result, auc_gap, of_table
+from partsight.evaluation.result import Result, auc_gap, of_table, ships_from
 from partsight.evaluation.task import Output, Task, label_texts
 
 
@@ -71,8 +71,8 @@ def test_several_labels_ship_below_the_threshold_of_every_defect() -> None:
         ),
         task,
     )
-    assert found.sweep is not None
-    assert found.ships_from in set(found.sweep["threshold"])
+    assert found.thresholds is not None
+    assert ships_from(found.task) in set(found.thresholds["threshold"])
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,18 @@ def test_at_the_threshold_itself_the_table_of_thresholds_counts_as_the_decisions
         task=task, row=range(4), image=names, probabilities=scores, split="validation", labels=label_texts(labels, task)
     )
     found = of_table(table, task)
-    assert found.sweep is not None
-    assert found.ships_from is not None
-    used = found.sweep.set_index("threshold").loc[found.ships_from]
+    assert found.thresholds is not None
+    assert ships_from(found.task) is not None
+    used = found.thresholds.set_index("threshold").loc[ships_from(found.task)]
     assert used["escape_rate"] == found.value("escape_rate")
     assert used["overkill_rate"] == found.value("overkill_rate")
 
 
 def test_where_argmax_decides_among_several_one_half_is_listed() -> None:
     found = result([0, 1, 2, 0, 1, 2], good_classes=("b",))
-    assert found.ships_from is None
-    assert found.sweep is not None
-    assert 0.5 in set(found.sweep["threshold"])
+    assert ships_from(found.task) is None
+    assert found.thresholds is not None
+    assert 0.5 in set(found.thresholds["threshold"])
 
 
 @pytest.mark.parametrize(("positive", "used"), [("good", 0.3), ("scratch", 0.7)])
@@ -122,7 +122,7 @@ def test_the_threshold_in_use_is_among_those_listed(positive: str, used: float) 
         task=task, row=range(20), image=names, probabilities=scores, split="validation", labels=labels
     )
     found = of_table(table, task)
-    assert found.ships_from == pytest.approx(used)
-    assert found.sweep is not None
-    listed = found.sweep.set_index("threshold").loc[found.ships_from]
+    assert ships_from(found.task) == pytest.approx(used)
+    assert found.thresholds is not None
+    listed = found.thresholds.set_index("threshold").loc[ships_from(found.task)]
     assert listed["escapes"] == found.value("escape_rate") * listed["bad"]

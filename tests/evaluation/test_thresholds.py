@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from partsight.evaluation import thresholds
 from partsight.evaluation.intervals import wilson
 from partsight.evaluation.task import PredictionsError, Task
-from partsight.evaluation.thresholds import escape_overkill, goodness, steps, sweep
+from partsight.evaluation.thresholds import escape_overkill, goodness, steps
 
 ONE_GOOD = Task(("ok", "scratch", "dent"), "softmax", good_classes=("ok",))
 
@@ -44,7 +45,7 @@ def test_without_bad_parts_there_is_no_escape_rate(make_table):
 def test_without_good_classes_there_is_nothing_to_say(make_random):
     task = Task(("a", "b"), "softmax")
     table = make_random(task, 0)
-    for function in (escape_overkill, sweep, goodness):
+    for function in (escape_overkill, thresholds.table, goodness):
         with pytest.raises(PredictionsError, match="good_classes"):
             function(table, task)
 
@@ -65,10 +66,10 @@ def test_goodness_adds_up_the_good_classes_and_needs_no_labels(make_table):
     assert goodness(make_table(task, [[0.5, 0.3, 0.2], [0.1, 0.9, 0.0]], None), task) == pytest.approx([0.7, 0.1])
 
 
-def test_sweep_by_hand(make_table):
+def test_thresholds_by_hand(make_table):
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     scores = [0.1, 0.2, 0.6, 0.3, 0.5, 0.8, 0.9]
-    table = sweep(make_table(task, scores, [0, 0, 0, 1, 1, 1, 1]), task)
+    table = thresholds.table(make_table(task, scores, [0, 0, 0, 1, 1, 1, 1]), task)
     assert list(table) == [
         "threshold",
         "escapes",
@@ -93,14 +94,14 @@ def test_sweep_by_hand(make_table):
     assert set(table["good"]) == {4}
 
 
-def test_every_point_of_a_sweep_is_what_shipping_at_it_does(task, make_random):
+def test_every_threshold_of_the_table_is_what_shipping_at_it_does(task, make_random):
     table = make_random(task, 7, count=80)
     score = goodness(table, task)
     if task.output == "multilabel":
         bad = np.array([any(name not in task.good_classes for name in names) for names in table["label"]])
     else:
         bad = ~table["label"].isin(task.good_classes).to_numpy()
-    result = sweep(table, task)
+    result = thresholds.table(table, task)
     for point in result.itertuples():
         ships = score >= point.threshold
         assert point.escapes == (ships & bad).sum()
@@ -110,26 +111,26 @@ def test_every_point_of_a_sweep_is_what_shipping_at_it_does(task, make_random):
     assert (np.diff(result["overkills"]) >= 0).all()
     assert result["escapes"].iloc[0] == bad.sum()
     assert result["overkills"].iloc[-1] == (~bad).sum()
-    # Nothing is lost: whatever threshold one tries, a point of the sweep is as good in both counts.
+    # Nothing is lost: whatever threshold one tries, a row of the table is as good in both counts.
     for threshold in np.linspace(0, 1, 101):
         ships = score >= threshold
         as_good = (result["escapes"] <= (ships & bad).sum()) & (result["overkills"] <= (~ships & ~bad).sum())
         assert as_good.any()
 
 
-def test_a_long_sweep_is_thinned_but_keeps_its_ends(make_table):
+def test_a_long_table_is_thinned_but_keeps_its_ends(make_table):
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     scores = np.random.default_rng(0).random(3000)
-    result = sweep(make_table(task, scores, np.arange(3000) % 2), task)
+    result = thresholds.table(make_table(task, scores, np.arange(3000) % 2), task)
     assert len(result) == 201
     assert result["threshold"].is_unique
     assert (result["escapes"].iloc[0], result["escapes"].iloc[-1]) == (1500, 0)
 
 
-def test_the_threshold_in_use_is_in_the_sweep_with_its_own_rates(make_table):
+def test_the_threshold_in_use_is_in_the_table_with_its_own_rates(make_table):
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     table = make_table(task, [0.1, 0.2, 0.6, 0.3, 0.5, 0.8, 0.9], [0, 0, 0, 1, 1, 1, 1])
-    result = sweep(table, task, also=[0.55, 0.3]).set_index("threshold")
+    result = thresholds.table(table, task, also=[0.55, 0.3]).set_index("threshold")
     assert result.index.tolist() == pytest.approx([0.0, 0.3, 0.55, 0.7, 0.95])  # 0.3 stands for 0.25
     assert result.loc[0.55, ["escapes", "overkills"]].tolist() == [1, 2]
 
@@ -138,7 +139,7 @@ def test_rounding_of_another_program_decides_alike(make_table):
     """ONNX Runtime's probabilities differ from PyTorch's by up to 1e-6."""
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     scores = np.random.default_rng(0).permutation(200) / 200 + 0.002
-    for point in sweep(make_table(task, scores, np.arange(200) % 2), task).itertuples():
+    for point in thresholds.table(make_table(task, scores, np.arange(200) % 2), task).itertuples():
         for rounded in (scores - 1e-6, scores + 1e-6):
             assert point.escapes == (rounded[::2] >= point.threshold).sum()
             assert point.overkills == (rounded[1::2] < point.threshold).sum()
@@ -147,14 +148,14 @@ def test_rounding_of_another_program_decides_alike(make_table):
 def test_neighbours_without_a_number_between_them_are_told_apart(make_table):
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     lower = 0.7
-    result = sweep(make_table(task, [lower, np.nextafter(lower, 1)], [0, 1]), task)
+    result = thresholds.table(make_table(task, [lower, np.nextafter(lower, 1)], [0, 1]), task)
     assert (result["escapes"] + result["overkills"]).min() == 0
 
 
 def test_a_sure_bad_part_can_still_be_held_back(make_table):
     """A softmax that says exactly 1 of a bad part: no threshold up to 1 stops it, so the last lies above."""
     task = Task(("def", "ok"), "binary", positive_class="ok", good_classes=("ok",))
-    last = sweep(make_table(task, [1.0, 0.4], [0, 1]), task).iloc[-1]
+    last = thresholds.table(make_table(task, [1.0, 0.4], [0, 1]), task).iloc[-1]
     assert last["threshold"] > 1
     assert last["escapes"] == 0
 
@@ -169,7 +170,7 @@ def test_steps_hold_the_rates_of_every_threshold_also_of_those_another_beats(mak
         step = drawn.iloc[np.searchsorted(drawn["threshold"], threshold)]
         assert step["escapes"] == (scores[labels == 0] >= threshold).sum()
         assert step["overkills"] == (scores[labels == 1] < threshold).sum()
-    assert list(drawn) == list(sweep(make_table(task, scores, labels), task))
+    assert list(drawn) == list(thresholds.table(make_table(task, scores, labels), task))
 
 
 def test_steps_of_many_rows_stay_few_and_end_where_none_ships(make_table):

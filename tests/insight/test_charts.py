@@ -130,6 +130,11 @@ def test_the_best_log_loss_is_the_lowest() -> None:
     assert {"Validation LogLoss", "lowest 0.2 · last 0.4"} <= set(shown)
 
 
+def test_of_a_few_training_losses_the_best_is_the_lowest() -> None:
+    table = pd.DataFrame({"samples": [1, 2, 3], "series": "train_loss", "value": [0.9, 0.2, 0.4]})
+    assert "lowest 0.2 · last 0.4" in texts(charts.chart_sheet(table, "a run", "F1"))
+
+
 def test_smoothing_keeps_length_and_level() -> None:
     assert charts.smoothed(np.full(200, 0.7)) == pytest.approx(np.full(200, 0.7))
 

@@ -51,9 +51,9 @@ def test_a_convolutional_net_gives_its_feature_map(name: str, width: int) -> Non
 @pytest.mark.parametrize(
     ("name", "size", "expected"),
     [
-        ("vit_tiny_patch16_224", 224, Shape(False, 192, "token")),
-        ("vit_tiny_patch16_224", 96, Shape(False, 192, "token")),  # another size than its own
-        ("swin_tiny_patch4_window7_224", 224, Shape(False, 768, "avg")),
+        ("vit_tiny_patch16_224", 224, Shape(False, 192)),
+        ("vit_tiny_patch16_224", 96, Shape(False, 192)),  # another size than its own
+        ("swin_tiny_patch4_window7_224", 224, Shape(False, 768)),
     ],
 )
 def test_a_model_of_tokens_pools_by_itself(name: str, size: int, expected: Shape) -> None:

@@ -106,8 +106,8 @@ def test_it_is_refused_where_it_is_not_faster(
 
 
 def test_the_limit_is_half_a_percent_of_the_rows() -> None:
-    def said(changed: int, rows: int) -> str | None:
-        found = int8.Comparison(None, rows, changed, (0.0, 0.1), largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
+    def said(decided_otherwise: int, rows: int) -> str | None:
+        found = int8.Comparison(None, rows, decided_otherwise, (0.0, 0.1), largest_difference=0.1, faster=2.0)  # type: ignore[arg-type]
         return int8.refusal(found)
 
     assert said(5, 1000) is None

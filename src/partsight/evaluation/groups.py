@@ -14,14 +14,14 @@ _ROUNDING = 1e-20
 """Of a sum of squares that would be 0."""
 
 
-def numbers(table: pd.DataFrame) -> NDArray[np.int64]:
+def group_ids(table: pd.DataFrame) -> NDArray[np.int64]:
     """(N,): rows of one group, and rows without a group of one picture, have the same number."""
     of_groups, of_images = (pd.factorize(table[column])[0] for column in ("group", "image"))  # -1: null
     return np.where(of_groups >= 0, of_groups, len(table) + of_images)
 
 
-def effective_share(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """How many independent cases say as much of the share of hits as these, as a share of their number, up to 1.
+def effective_fraction(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
+    """Effective sample size for the share of hits, divided by the number of cases; at most 1.
 
     The variance of a figure with groups is that of what its cases add to its error, summed by group (linearization).
     Divided by the variance without groups it is the design effect, by which the number of cases is divided, with
@@ -36,11 +36,11 @@ def effective_share(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> float
         hits: (N,)
         groups: (N,) numbers; cases of one group have the same.
     """
-    return float(effective_along(np.concatenate([groups[hits], groups[~hits]]))[hits.sum()])
+    return float(effective_fractions(np.concatenate([groups[hits], groups[~hits]]))[hits.sum()])
 
 
-def effective_along(groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`effective_share` for each number k of hits from 0 to N, (N + 1,), if the first k of the cases are the hits.
+def effective_fractions(groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`effective_fraction` for each number k of hits from 0 to N, (N + 1,), if the first k of the cases are the hits.
 
     Args:
         groups: (N,) numbers, in the order in which the cases become hits; N at least 1.
@@ -59,7 +59,7 @@ def effective_along(groups: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def effective_area(departures: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """As `effective_share`, for an area under the ROC curve (Obuchowski 1997, Biometrics 53), without the last bound.
+    """As `effective_fraction`, for the area under the ROC curve (Obuchowski 1997), without the lower bound.
 
     Args:
         departures: (N,) what each case adds to the error of the area, up to a factor.

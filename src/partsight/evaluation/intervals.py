@@ -1,7 +1,7 @@
 """Confidence intervals of 95 %: how far a score may be from that of the same model on infinitely many pictures.
 
-They hold for one trained model, and examples, or groups of them, drawn independently. They do not include the luck of
-training.
+They describe one trained model and assume that examples, or groups of examples, are drawn independently. Variation
+between training runs is not included.
 """
 
 from collections.abc import Callable
@@ -40,11 +40,11 @@ def intervals(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     examples: where all resamples agree, because nothing, or everything, is wrong, or only one class is ever named, it
     says nothing, and its limits are NaN.
 
-    Where several cases are of one group (`groups.numbers`; label decisions of one example are too), each method takes
+    Where several cases are of one group (`groups.group_ids`; label decisions of one example are too), each method takes
     them so, and its name ends in GROUPED: shares and areas count as fewer cases (evaluation/groups.py), and a bootstrap
     draws whole groups.
     """
-    given, of_groups = scored(table, task), groups.numbers(table)
+    given, of_groups = scored(table, task), groups.group_ids(table)
     rows = []
     for name, metric in METRICS.items():
         value = metric.formula(given)
@@ -57,11 +57,11 @@ def intervals(table: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def share_interval(hits: NDArray[np.bool_], of_groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Wilson's interval of the share of hits, (N,), from as many trials as the groups, (N,), are worth."""
+    """Wilson's interval of the share of hits, (N,), from the effective number of trials in these groups, (N,)."""
     if not len(hits):
         return float("nan"), float("nan")
-    worth = groups.effective_share(hits, of_groups)
-    return wilson(worth * int(hits.sum()), worth * len(hits))
+    fraction = groups.effective_fraction(hits, of_groups)
+    return wilson(fraction * int(hits.sum()), fraction * len(hits))
 
 
 def wilson(successes: float, trials: float) -> tuple[float, float]:
@@ -127,8 +127,8 @@ def bootstrap(
     """
     sums = _by_group(patterns, of_groups)
     kinds, sizes = np.unique(sums, axis=0, return_counts=True)
-    drawn = np.random.default_rng(SEED).multinomial(len(sums), sizes / len(sums), size=RESAMPLES)
-    return _percentiles(statistic((drawn.astype(np.float64) @ kinds).astype(np.int64)))  # floats: exact, and faster
+    # As floats: exact, and faster.
+    return _percentiles(statistic((_resampled(sizes).astype(np.float64) @ kinds).astype(np.int64)))
 
 
 def bootstrap_mean(values: NDArray[np.float64], of_groups: NDArray[np.int64]) -> tuple[float, float]:
@@ -143,6 +143,12 @@ def bootstrap_mean(values: NDArray[np.float64], of_groups: NDArray[np.int64]) ->
     total, count = sums[np.lexsort(sums.T[::-1])].T
     draws = (generator.integers(len(sums), size=len(sums)) for _ in range(RESAMPLES))
     return _percentiles(np.array([total[drawn].sum() / count[drawn].sum() for drawn in draws]))
+
+
+def _resampled(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(RESAMPLES, K): how many of each of K kinds are drawn, if there are `sizes`, (K,), of them."""
+    total = sizes.sum()
+    return np.random.default_rng(SEED).multinomial(total, sizes / total, size=RESAMPLES)
 
 
 def _by_group(values: NDArray[Any], of_groups: NDArray[np.int64]) -> NDArray[Any]:
@@ -196,7 +202,7 @@ def macro_auc_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[flo
     for number in np.flatnonzero(np.isfinite(areas)):
         column = given.task.positive_index if given.task.output == "binary" else number
         positive = given.one_hot[:, column] == 1
-        counts = _worth(positive, given.probabilities[:, column], of_groups)
+        counts = _effective_counts(positive, given.probabilities[:, column], of_groups)
         limits.append(auc_interval(float(np.clip(areas[number], 0.0, 1.0)), *counts))
     if not limits:
         return float("nan"), float("nan")
@@ -204,17 +210,18 @@ def macro_auc_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[flo
     return float(low), float(high)
 
 
-def _worth(
+def _effective_counts(
     positive: NDArray[np.bool_], scores: NDArray[np.float64], of_groups: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """How many independent positives and negatives say as much of an area; of a class, also as its own groups say."""
+    """Effective numbers of positives and of negatives for the area; a class's own groups may lower its number."""
     classes = positive, ~positive
     if _single(of_groups):
         return float(classes[0].sum()), float(classes[1].sum())
     departures = _placements(positive, scores)
-    worth = groups.effective_area(departures, of_groups)
+    fraction = groups.effective_area(departures, of_groups)
     positives, negatives = (
-        min(worth, groups.effective_area(departures[cases], of_groups[cases])) * int(cases.sum()) for cases in classes
+        min(fraction, groups.effective_area(departures[cases], of_groups[cases])) * int(cases.sum())
+        for cases in classes
     )
     return positives, negatives
 
@@ -268,9 +275,7 @@ def _gorodkin_interval(given: Scored, of_groups: NDArray[np.int64]) -> tuple[flo
         return _ratio(top, np.sqrt(spread))
 
     if _single(of_groups):  # as `bootstrap`, without a row of cells for each example
-        sizes = np.bincount(places)
-        drawn = np.random.default_rng(SEED).multinomial(len(places), sizes / len(places), size=RESAMPLES)
-        return _percentiles(statistic(drawn))
+        return _percentiles(statistic(_resampled(np.bincount(places))))
     return bootstrap(np.eye(len(cells), dtype=np.int64)[places], statistic, of_groups)
 
 

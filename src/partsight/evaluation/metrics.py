@@ -5,15 +5,23 @@ equal Accuracy; under binary they are those of the positive class; under multila
 equally (micro), Accuracy is the share of examples with every label right, and MCC that of the flattened label matrix.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import fbeta_score, matthews_corrcoef, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    confusion_matrix,
+    fbeta_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
-from partsight.evaluation.scored import Scored, confusion_matrix, outcomes, scored
+from partsight.evaluation.scored import Scored, outcomes, scored
 from partsight.evaluation.task import Task
 
 BETAS = {"F1": 1.0, "F2": 2.0, "F05": 0.5}
@@ -36,6 +44,14 @@ def compute(table: pd.DataFrame, task: Task) -> dict[str, float]:
     return {name: metric.formula(given) for name, metric in METRICS.items()}
 
 
+def lower_is_better(figure: str) -> bool:
+    """Whether the least is the best of a run's figure or curve: `LogLoss`, `validation_loss`, `test_escape_rate`."""
+    name = re.sub("^(validation|train|test|first)_", "", figure)
+    if name in METRICS:
+        return not METRICS[name].higher_is_better
+    return name in ("loss", "escape_rate", "overkill_rate") or figure.endswith("_seconds")
+
+
 def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Number of examples, int64: one row per true class, one column per predicted class, both in class order.
 
@@ -45,9 +61,8 @@ def confusion(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     given = scored(table, task)
     if task.output != "multilabel":
         names = list(task.classes)
-        return pd.DataFrame(
-            confusion_matrix(given), index=pd.Index(names, name="true"), columns=pd.Index(names, name="predicted")
-        )
+        counts = confusion_matrix(given.targets, given.decisions, labels=range(len(names)))
+        return pd.DataFrame(counts, index=pd.Index(names, name="true"), columns=pd.Index(names, name="predicted"))
     counts = outcomes(given).sum(axis=0)
     kinds = [(True, True), (False, True), (True, False), (False, False)]
     rows = [

@@ -1,4 +1,7 @@
-"""Is one of several models better, or was it luck, with these pictures or in training? Paired tests of both."""
+"""Is one of several models better, or could the difference be chance?
+
+Paired tests over pictures and over training runs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +15,16 @@ from scipy.stats import t as student
 
 
 @dataclass(frozen=True)
-class Right:
-    """How often a model was right."""
+class Correct:
+    """How often a model was correct."""
 
     of_groups: NDArray[np.int64]
-    """(G,): right decisions, of all its repeats, on the examples of each group; an example without one is its own."""
+    """(G,): correct decisions, of all its repeats, on the examples of each group; an example without one is its own."""
     of_repeats: NDArray[np.int64]
-    """(R,): right decisions of each repeat, on all examples."""
+    """(R,): correct decisions of each repeat, on all examples."""
 
 
-def difference(first: Right, second: Right) -> float:
+def p_value(first: Correct, second: Correct) -> float:
     """Two-sided p value of no difference in accuracy: the larger one of pictures and of training.
 
     Both must have decided the same examples equally often: the shares of fewer repeats are more often all 1, which
@@ -31,7 +34,7 @@ def difference(first: Right, second: Right) -> float:
 
 
 def of_pictures(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Two-sided p value of no difference on other groups of pictures. first, second: (G,), `Right.of_groups`.
+    """Two-sided p value of no difference on other groups of pictures. first, second: (G,), `Correct.of_groups`.
 
     Fisher's randomization test: if neither is better, each group's difference has either sign with the same chance; p
     is the chance of a sum at least as far from zero, computed exactly (to about 1e-15), not by sampling. With one
@@ -51,7 +54,7 @@ def of_pictures(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
 
 
 def of_training(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Two-sided p value of no difference if both were trained again. first, second: (R,), `Right.of_repeats`.
+    """Two-sided p value of no difference if both were trained again. first, second: (R,), `Correct.of_repeats`.
 
     Student's paired t test, in which the repeats' differences deviate by one example at least: those of two repeats are
     often equal by chance, and would then be certain. 0 if one repeat says nothing, which leaves it to the pictures.
@@ -73,15 +76,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in found]
 
 
-def against_best(right: Mapping[str, Right]) -> tuple[str, dict[str, float]]:
+def against_best(right: Mapping[str, Correct]) -> tuple[str, dict[str, float]]:
     """The most accurate model, and for every other model the corrected p value of its distance to the best.
 
-    right: by model, as `difference` takes them. Corrected over all pairs, not only those with the best, because which
+    right: by model, as `p_value` takes them. Corrected over all pairs, not only those with the best, because which
     one is best was not known beforehand (Demšar 2006, JMLR 7). Among equals the first is the best.
     """
     best = max(right, key=lambda name: int(right[name].of_groups.sum()))
     pairs = list(combinations(right, 2))
-    corrected = holm([difference(right[one], right[other]) for one, other in pairs])
+    corrected = holm([p_value(right[one], right[other]) for one, other in pairs])
     of_pair = dict(zip(pairs, corrected, strict=True))
     return best, {
         name: of_pair[(name, best) if (name, best) in of_pair else (best, name)] for name in right if name != best

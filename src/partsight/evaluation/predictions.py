@@ -99,8 +99,11 @@ def decisions(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
     than the one asked for would be worse than none. `redecide` makes the table for another threshold.
     """
     stored = _numbers(table, "prediction", task)
-    if rows := _disagreeing(table, stored, task):
-        raise PredictionsError(f"{_redecide_advice(task)}: {rows}")
+    differs = (stored != decide_indices(probabilities(table, task), task)).reshape(len(table), -1).any(axis=1)
+    if differs.any():
+        rule = "the most probable class" if task.output == "softmax" else f"the threshold {task.threshold:g}"
+        advice = f"predictions that do not follow {rule} (`redecide` corrects them)"
+        raise PredictionsError(f"{advice}: {_rows(table, differs)}")
     return stored
 
 
@@ -123,15 +126,11 @@ def validate(table: pd.DataFrame, task: Task) -> None:
     problems += _probability_problems(table, task)
     unlabelled = table["label"].map(is_null).to_numpy(dtype=bool)
     excused = unlabelled & (unlabelled.all() | (table["split"] == "test").to_numpy())
-    for column in ("label", "prediction"):
-        given = table[~excused] if column == "label" else table
+    for read_column, rows in ((targets, table[~excused]), (decisions, table)):
         try:
-            indices = _numbers(given, column, task)
+            read_column(rows, task)
         except PredictionsError as error:
             problems.append(str(error))
-            continue
-        if column == "prediction" and not problems and (rows := _disagreeing(table, indices, task)):
-            problems.append(f"{_redecide_advice(task)}: {rows}")
     if problems:
         raise PredictionsError("the predictions table is wrong: " + "; ".join(problems))
 
@@ -165,17 +164,6 @@ def _numbers(table: pd.DataFrame, column: str, task: Task) -> NDArray[np.int64]:
     for line, names in enumerate(named):
         matrix[line, [index[name] for name in names]] = 1
     return matrix
-
-
-def _disagreeing(table: pd.DataFrame, stored: NDArray[np.int64], task: Task) -> str:
-    """Rows whose prediction is not what the task decides; empty text if there are none."""
-    differs = (stored != decide_indices(probabilities(table, task), task)).reshape(len(table), -1).any(axis=1)
-    return _rows(table, differs) if differs.any() else ""
-
-
-def _redecide_advice(task: Task) -> str:
-    rule = "the most probable class" if task.output == "softmax" else f"the threshold {task.threshold:g}"
-    return f"predictions that do not follow {rule} (`redecide` corrects them)"
 
 
 def _rows(table: pd.DataFrame, chosen: ArrayLike) -> str:

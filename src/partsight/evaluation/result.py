@@ -19,14 +19,8 @@ class Result:
     """metric, value, low, high, method, n."""
     confusion: pd.DataFrame
     per_class: pd.DataFrame
-    sweep: pd.DataFrame | None
+    thresholds: pd.DataFrame | None
     """Escape and overkill by threshold, if good classes are named."""
-
-    @property
-    def ships_from(self) -> float | None:
-        """P(good) from which the table's decisions ship a part; None if argmax decides among several classes."""
-        decides = self.task.output != "softmax" or len(self.task.classes) == 2
-        return _least_goodness(self.task) if decides else None
 
     def value(self, metric: str) -> float:
         """One value of the summary."""
@@ -59,21 +53,24 @@ def of_table(table: pd.DataFrame, task: Task) -> Result:
         summary.summarise(table, task),
         metrics.confusion(table, task),
         metrics.per_class(table, task),
-        thresholds.sweep(table, task, also=_always_listed(task)) if task.good_classes else None,
+        thresholds.table(table, task, also=_always_listed(task)) if task.good_classes else None,
     )
 
 
 def _always_listed(task: Task) -> list[float]:
     """Thresholds on goodness that the table of thresholds holds in any case: the one in use, and one half."""
-    if task.output == "softmax" and len(task.classes) > 2:
+    used = ships_from(task)
+    if used is None:
         return [0.5]
-    used = _least_goodness(task)
     return [used] if abs(used - 0.5) < 1e-9 else [0.5, used]
 
 
-def _least_goodness(task: Task) -> float:
-    """The least `thresholds.goodness` that the task's decisions ship; without a meaning for a softmax of several."""
-    if task.output == "softmax":  # of two equals argmax takes the first
+def ships_from(task: Task) -> float | None:
+    """The least `thresholds.goodness` that the task's decisions ship; None if argmax decides among several classes."""
+    if task.output == "softmax":
+        if len(task.classes) > 2:
+            return None
+        # Of two equals argmax takes the first.
         return 0.5 if task.classes[0] in task.good_classes else float(np.nextafter(0.5, 1.0))
     if task.output == "multilabel" or task.positive_class not in task.good_classes:
         return float(np.nextafter(1.0 - task.threshold, 2.0))  # bad from the threshold on, so good only above this

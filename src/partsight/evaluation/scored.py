@@ -50,12 +50,6 @@ def scored(table: pd.DataFrame, task: Task) -> Scored:
     return Scored(task, targets(table, task), decisions(table, task), probabilities(table, task))
 
 
-def confusion_matrix(given: Scored) -> NDArray[np.int64]:
-    """(C, C) numbers of examples, true class by predicted class; not for multilabel."""
-    size = len(given.task.classes)
-    return np.bincount(given.targets * size + given.decisions, minlength=size * size).reshape(size, size)
-
-
 def outcomes(given: Scored) -> NDArray[np.bool_]:
     """(N, C, 4): whether it is a true positive, false positive, false negative, true negative, for each class."""
     true = given.one_hot == 1

@@ -11,10 +11,7 @@ from partsight.evaluation.task import Task
 
 def write(task: Task, path: Path) -> None:
     """Writes the task as YAML, one line or list a field."""
-    meaning = {
-        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(task).items()
-    }
-    path.write_text(yaml.safe_dump(meaning, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.safe_dump(dataclasses.asdict(task), allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def read(path: Path) -> Task:

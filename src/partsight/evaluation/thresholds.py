@@ -29,7 +29,7 @@ def escape_overkill(table: pd.DataFrame, task: Task) -> pd.DataFrame:
     all good ones. `low`, `high`, `method`: as in `intervals`. Without such parts a rate and its limits are NaN.
     Raises PredictionsError if the task names no good classes.
     """
-    given, every_group = scored(table, task), groups.numbers(table)
+    given, every_group = scored(table, task), groups.group_ids(table)
     bad, called_bad = _any_bad(given.targets, task), _any_bad(given.decisions, task)
     rows = []
     for name, parts, wrong in (("escape_rate", bad, ~called_bad), ("overkill_rate", ~bad, called_bad)):
@@ -54,7 +54,7 @@ def goodness(table: pd.DataFrame, task: Task) -> NDArray[np.float64]:
     return np.asarray(given[:, good].sum(axis=1).clip(0.0, 1.0), dtype=np.float64)
 
 
-def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
+def table(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
     """Escape and overkill for every threshold worth choosing, rising; a part ships when its goodness >= threshold.
 
     Columns: `threshold`; `escapes`, `bad`, `escape_rate`, `escape_low`, `escape_high`; `overkills`, `good`,
@@ -74,7 +74,7 @@ def sweep(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.Dat
 
 
 def steps(table: pd.DataFrame, task: Task, also: Sequence[float] = ()) -> pd.DataFrame:
-    """Both rates as the step functions of the threshold that they are, to be drawn; columns as in `sweep`, rising.
+    """Both rates as the step functions of the threshold that they are, to be drawn; columns as in `table`, rising.
 
     A row holds from above the threshold of the row before up to and including its own. The first threshold is 0; at the
     last, 1 or just above, none ships. A change at a goodness is put at the last multiple of 1/2000 before it, so that
@@ -107,12 +107,12 @@ def _bad_and_good(table: pd.DataFrame, task: Task) -> tuple[_Parts, _Parts]:
     scores = goodness(table, task)
     order = np.argsort(scores, kind="stable")
     bad = _any_bad(scored(table, task).targets, task)[order]
-    scores, of_groups = scores[order], groups.numbers(table)[order]
+    scores, of_groups = scores[order], groups.group_ids(table)[order]
     return _Parts(scores[bad], of_groups[bad]), _Parts(scores[~bad], of_groups[~bad])
 
 
 def _rates(bad: _Parts, good: _Parts, thresholds: NDArray[np.float64]) -> pd.DataFrame:
-    """The columns of `sweep` at each of the thresholds."""
+    """The columns of `table` at each of the thresholds."""
     missed = _limits(bad.escapes(thresholds), bad.groups[::-1])
     lost = _limits(good.overkills(thresholds), good.groups)
     rows = [(threshold, *one, *other) for threshold, one, other in zip(thresholds, missed, lost, strict=True)]
@@ -158,7 +158,7 @@ def _any_bad(labels: NDArray[np.int64], task: Task) -> NDArray[np.bool_]:
 def _limits(counts: NDArray[np.int64], of_groups: NDArray[np.int64]) -> Iterator[tuple[int, int, float, float, float]]:
     """Count, number of parts, rate and its limits, for each count of wrong parts, the first ones of `of_groups`."""
     out_of = len(of_groups)
-    worth = groups.effective_along(of_groups) if out_of else np.ones(1)
+    fractions = groups.effective_fractions(of_groups) if out_of else np.ones(1)
     for count in counts.tolist():
         rate = count / out_of if out_of else float("nan")
-        yield count, out_of, rate, *wilson(worth[count] * count, worth[count] * out_of)
+        yield count, out_of, rate, *wilson(fractions[count] * count, fractions[count] * out_of)

@@ -8,10 +8,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from partsight.evaluation import thresholds
+from partsight.evaluation.metrics import lower_is_better
 from partsight.evaluation.scored import scored
 from partsight.evaluation.task import Task
 from partsight.insight import style
-from partsight.insight.metrics import LOWER_IS_BETTER
 
 # Curves ---------------------------------------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ def chart_sheet(history: pd.DataFrame, title: str, metric: str) -> Figure:
     end = float(history["samples"].max()) if history["samples"].any() else 1.0
     names = {"learning_rate": "Learning rate", "train_loss": "Train batch loss", "validation_loss": "Validation loss"}
     for axes, series in zip(panels.flat, [*names, metric], strict=True):
-        heading = names.get(series, f"Validation {_metric_name(series)}")
+        heading = names.get(series, f"Validation {series.removeprefix('validation_')}")
         _curve(axes, history[history["series"] == series], series, heading)
         axes.set_xlim(-0.02 * end, 1.02 * end)
         axes.set_xlabel("samples seen")
@@ -65,10 +65,6 @@ def _curve(axes: Axes, points: pd.DataFrame, series: str, heading: str) -> None:
         axes.set_ylim(bottom, min(top, 1 + 0.05 * (1 - bottom)))
 
 
-def _metric_name(series: str) -> str:
-    return series.removeprefix("validation_")
-
-
 def _curve_note(y: NDArray[np.float64], series: str) -> str:
     """The values a reader looks for, the last and the best, and a prominent warning if some are not finite."""
     finite = y[np.isfinite(y)]
@@ -78,7 +74,7 @@ def _curve_note(y: NDArray[np.float64], series: str) -> str:
     if series == "train_loss" and finite.size >= 10:
         note = f"thick: mean of {_window(finite.size)} neighbours"
     elif finite.size > 1:
-        lowest = series == "validation_loss" or _metric_name(series) in LOWER_IS_BETTER
+        lowest = lower_is_better(series)
         note = f"{'lowest' if lowest else 'highest'} {finite.min() if lowest else finite.max():.4g} · {note}"
     lost = y.size - finite.size
     return f"{lost} not finite! · {note}" if lost else note

@@ -1,15 +1,13 @@
 """Charts of several runs: one score of each, and their curves."""
 
-import re
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from partsight.errors import PartsightError, did_you_mean
+from partsight.evaluation.metrics import lower_is_better
 from partsight.insight import style
-from partsight.insight.metrics import LOWER_IS_BETTER
 
 MOST = 40
 
@@ -25,10 +23,8 @@ def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
     if metric not in figures:
         hint = did_you_mean(metric, figures)
         raise PartsightError(f"No run has a figure {metric!r}; there are {', '.join(figures)}{hint}")
-    name = re.sub("^(validation|train|test|first)_", "", metric)
-    lower = name == "loss" or name in LOWER_IS_BETTER or name.endswith("_seconds")
     columns = dict.fromkeys(["run", "name", metric, *runs.columns])
-    return runs.sort_values(metric, ascending=lower, kind="stable")[list(columns)]
+    return runs.sort_values(metric, ascending=lower_is_better(metric), kind="stable")[list(columns)]
 
 
 def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:

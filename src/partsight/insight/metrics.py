@@ -7,11 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from partsight.evaluation.metrics import METRICS
+from partsight.evaluation.metrics import lower_is_better
 from partsight.insight import style
-
-_LOSSES = {name for name, metric in METRICS.items() if not metric.higher_is_better}
-LOWER_IS_BETTER = frozenset({*_LOSSES, "escape_rate", "overkill_rate"})
 
 
 def metrics_chart(summary: pd.DataFrame, title: str) -> Figure:
@@ -22,7 +19,7 @@ def metrics_chart(summary: pd.DataFrame, title: str) -> Figure:
         LogLoss, which has no upper end, goes to the caption.
     """
     in_caption = summary["metric"] == "LogLoss"
-    lower = summary["metric"].isin(LOWER_IS_BETTER)
+    lower = summary["metric"].map(lower_is_better).astype(bool)
     parts = [("higher is better", summary[~lower]), ("lower is better", summary[lower & ~in_caption])]
     parts = [(note, rows) for note, rows in parts if len(rows)] or [("", summary.head(0))]
     heights = [0.38 * len(rows) + 0.5 for _, rows in parts]

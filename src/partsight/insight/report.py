@@ -6,7 +6,7 @@ import pandas as pd
 
 from partsight.evaluation import thresholds
 from partsight.evaluation.rankings import rankings
-from partsight.evaluation.result import Result
+from partsight.evaluation.result import Result, ships_from
 from partsight.insight import charts, confusion, metrics, sheets, style
 from partsight.insight.rankings import ranking_chart
 
@@ -34,7 +34,7 @@ def draw(
     if result.task.output != "multilabel":
         figures["confusion"] = confusion.confusion_chart(result.confusion, title)
     if result.task.good_classes:
-        chosen = result.ships_from
+        chosen = ships_from(result.task)
         steps = thresholds.steps(result.predictions, result.task, also=[] if chosen is None else [chosen])
         figures["escape_overkill"] = charts.escape_overkill_chart(steps, chosen, title)
     choices: tuple[sheets.Choice, ...] = ("best", "worst", "random")

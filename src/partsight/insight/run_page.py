@@ -112,9 +112,9 @@ def _figure(row: "pd.Series[float]") -> str:
 
 
 def _thresholds(result: Result) -> list[Block]:
-    if result.sweep is None:
+    if result.thresholds is None:
         return []
-    return [page.table(result.sweep, _ABOUT_THRESHOLDS)]
+    return [page.table(result.thresholds, _ABOUT_THRESHOLDS)]
 
 
 def _worst_table(result: Result) -> Block:

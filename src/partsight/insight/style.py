@@ -178,7 +178,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def percent(rate: float) -> str:
-    """`0.5` as `50%`, with a decimal near the ends: `1.2%`, `98.7%`. Only nothing is `0%`, only everything `100%`."""
+    """`0.5` as `50%`, with a decimal near the ends: `1.2%`, `98.7%`; `0%` and `100%` are kept for none and all."""
     value = 100 * rate
     if 0 < value < 0.05:
         return "<0.1%"

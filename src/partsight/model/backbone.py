@@ -35,8 +35,6 @@ class Shape:
     """A convolutional feature map (N, width, h, w), to be pooled by our head; else the model pools by itself."""
     width: int
     """Features per picture after its own or an average pooling."""
-    own_pool: str
-    """timm's name of the model's own pooling."""
     unused: tuple[str, ...] = ()
     """Parameters that the feature map does not depend on, as those of the model's own head."""
     edge: Edge | None = None
@@ -111,16 +109,14 @@ def _read_shape(name: str, channels: int, height: int, width: int) -> Shape:
         convolved = edge.watch(model)
         features = model.forward_features(torch.zeros(2, channels, height, width))
         cut = edge.unseen(convolved[0], height, width) if convolved else None
-        own_pool = getattr(model, "global_pool", None)
-        own_pool = own_pool if isinstance(own_pool, str) else "its own"
         if not isinstance(features, Tensor):
             raise ValueError(_NOT_ONE)
         is_map = features.ndim == 4 and getattr(model, "output_fmt", Format.NCHW) == Format.NCHW
         if is_map:
             used = _parameters_of(features)
             unused = [key for key, p in model.named_parameters() if p.requires_grad and id(p) not in used]
-            return Shape(is_map, features.shape[1], own_pool, tuple(unused), cut)
-        return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], own_pool, edge=cut)
+            return Shape(is_map, features.shape[1], tuple(unused), cut)
+        return Shape(is_map, model.forward_head(features, pre_logits=True).shape[1], edge=cut)
 
 
 def _parameters_of(result: Tensor) -> set[int]:
@@ -162,10 +158,7 @@ def problems(config: Config) -> list[str]:
             f"{type(error).__name__}: {reason}"
         ]
     if not found.is_map and config.head.pool != "auto":
-        return [
-            f"head.pool={config.head.pool}: {name} works on tokens and keeps its own pooling ({found.own_pool}); "
-            "set head.pool=auto"
-        ]
+        return [f"head.pool={config.head.pool}: {name} works on tokens and keeps its own pooling; set head.pool=auto"]
     thawed = config.training.epochs > config.training.freeze_epochs or config.training.find_learning_rate
     if config.training.batch_size == 1 and thawed and not _trains_on_one(config):
         return [

@@ -86,8 +86,8 @@ def _write_tables(result: Result, history: pd.DataFrame, folder: Path) -> list[P
         "per_class.csv": result.per_class,
         "curves.csv": history,
     }
-    if result.sweep is not None:
-        tables["thresholds.csv"] = result.sweep
+    if result.thresholds is not None:
+        tables["thresholds.csv"] = result.thresholds
     for name, table in tables.items():
         table.to_csv(folder / name, index=False)
     confusion = folder / "confusion.csv"  # its index says the true class; a column may have the same name

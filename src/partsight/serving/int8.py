@@ -59,10 +59,10 @@ class Comparison:
 
     figures: pd.DataFrame
     """what, float32, int8: metrics of the validation rows, p50 and p95 of one picture in ms, MB of the file."""
-    rows: int
-    changed: int
-    """Rows that are decided differently."""
-    changed_interval: tuple[float, float]
+    validation_rows: int
+    decided_otherwise: int
+    """Rows that int8 decides differently."""
+    decided_otherwise_interval: tuple[float, float]
     """95 % interval of their share."""
     largest_difference: float
     """Between the two probabilities of a class, over all rows."""
@@ -108,11 +108,11 @@ def quantized(model: Classifier, checkpoint: Path, graph: Path, out: Path, root:
 
 def refusal(found: Comparison) -> str | None:
     """Why the int8 graph must not replace the float32 one; None if it may."""
-    if found.changed > MOST_CHANGED * found.rows:
-        few = "" if MOST_CHANGED * found.rows >= 1 else " (of so few rows none may change)"
+    if found.decided_otherwise > MOST_CHANGED * found.validation_rows:
+        few = "" if MOST_CHANGED * found.validation_rows >= 1 else " (of so few rows none may change)"
         return (
-            f"int8 decides {found.changed} of {found.rows} validation rows differently from float32, "
-            f"more than {MOST_CHANGED:.1%}{few}: pack it in float32, without --int8"
+            f"int8 decides {found.decided_otherwise} of {found.validation_rows} validation rows differently from "
+            f"float32, more than {MOST_CHANGED:.1%}{few}: pack it in float32, without --int8"
         )
     if found.faster <= 1:
         return (
@@ -206,7 +206,7 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
         pd.DataFrame(columns).rename_axis("what").reset_index(),
         len(changed),
         int(changed.sum()),
-        share_interval(changed, groups.numbers(tables["float32"])),
+        share_interval(changed, groups.group_ids(tables["float32"])),
         float(np.abs(probabilities[0] - probabilities[1]).max()),
         float(np.median(times["float32"]) / np.median(times["int8"])),
     )

@@ -140,9 +140,9 @@ def _in_int8(model: Classifier, checkpoint: Path, work: Path, root: str | None) 
     """Replaces the graph with its int8 version, and prints the comparison."""
     graph_file, made = work / "model.onnx", work / "int8.onnx"
     compared = int8.quantized(model, checkpoint, graph_file, made, root)
-    title = f"int8 vs. float32: {compared.rows} validation rows, {compared.changed} decided differently"
-    console.table(compared.figures, title)
-    low, high = compared.changed_interval
+    rows, otherwise = compared.validation_rows, compared.decided_otherwise
+    console.table(compared.figures, f"int8 vs. float32: {rows} validation rows, {otherwise} decided differently")
+    low, high = compared.decided_otherwise_interval
     console.say(f"Of new pictures like these it may decide {low:.1%} to {high:.1%} differently (95 % interval).")
     if why := int8.refusal(compared):
         raise PartsightError(why)
@@ -185,9 +185,9 @@ def _write_pipeline(
     }
     if compared:
         pipeline["int8"] = {
-            "validation_rows": compared.rows,
-            "decided_otherwise": compared.changed,
-            "decided_otherwise_interval": compared.changed_interval,
+            "validation_rows": compared.validation_rows,
+            "decided_otherwise": compared.decided_otherwise,
+            "decided_otherwise_interval": compared.decided_otherwise_interval,
             "largest_difference": compared.largest_difference,
             "figures": compared.figures.to_dict("records"),
         }

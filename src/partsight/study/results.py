@@ -72,13 +72,13 @@ class Entry:
         parts = [given[["row", "image", "label", "group"]].astype(str) for given in self.tables]
         return Counter(pd.concat(parts).itertuples(index=False, name=None))
 
-    def right(self) -> paired.Right:
+    def right(self) -> paired.Correct:
         """How often its runs were right."""
         whole = pd.concat(
             [one.assign(right=scored.scored(one, self.task).right) for one in self.tables], ignore_index=True
         )
         groups = [whole["group"], whole["image"].where(whole["group"].isna())]
-        return paired.Right(
+        return paired.Correct(
             whole.groupby(groups, dropna=False)["right"].sum().to_numpy(dtype=np.int64),
             whole.groupby("repeat")["right"].sum().to_numpy(dtype=np.int64),
         )
