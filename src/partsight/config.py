@@ -127,6 +127,11 @@ class ImageConfig:
     normalization: str = one_of("simple", "channel", "image", "min_max", "inception", "imagenet", "none")
     """How 0..255 becomes the model's input; docs/config.md has the formulas."""
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)"""
+        return self.channels, self.height, self.width
+
 
 @dataclass
 class AugmentationConfig:

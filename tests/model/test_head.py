@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from partsight.config import HeadConfig
 from partsight.model.head import Head
 
 FEATURES = np.random.default_rng(1).normal(size=(3, 5, 4, 6)).astype(np.float32)
@@ -28,7 +29,7 @@ FORMULAS = {
 
 @pytest.mark.parametrize("pool", FORMULAS)
 def test_pooling_follows_its_formula(pool: str) -> None:
-    head = Head(5, 2, pool, [], 0.0, is_map=True)
+    head = Head(5, 2, is_map=True, settings=HeadConfig(pool))
     expected = FORMULAS[pool](FEATURES)
     pooled = head[0](torch.from_numpy(FEATURES))
     assert pooled.shape == expected.shape
@@ -37,7 +38,7 @@ def test_pooling_follows_its_formula(pool: str) -> None:
 
 @pytest.mark.parametrize("pool", FORMULAS)
 def test_the_last_layer_takes_what_pooling_gives(pool: str) -> None:
-    head = Head(5, 2, pool, [], 0.0, is_map=True)
+    head = Head(5, 2, is_map=True, settings=HeadConfig(pool))
     last = head[-1]
     assert isinstance(last, nn.Linear)
     assert last.in_features == (10 if pool == "catavgmax" else 5)
@@ -46,12 +47,14 @@ def test_the_last_layer_takes_what_pooling_gives(pool: str) -> None:
 
 
 def test_gem_of_large_half_precision_features_stays_finite() -> None:
-    pooled = Head(1, 1, "gem", [], 0.0, is_map=True)[0](torch.full((1, 1, 2, 2), 100.0, dtype=torch.float16))
+    pooled = Head(1, 1, is_map=True, settings=HeadConfig("gem"))[0](
+        torch.full((1, 1, 2, 2), 100.0, dtype=torch.float16)
+    )
     assert pooled.item() == pytest.approx(100, rel=1e-3)
 
 
 def test_hidden_layers_are_linear_and_relu() -> None:
-    head = Head(5, 2, "avg", [7, 3], 0.0, is_map=True).eval()
+    head = Head(5, 2, is_map=True, settings=HeadConfig("avg", [7, 3])).eval()
     layers = [layer for layer in head if isinstance(layer, nn.Linear)]
     assert [(layer.in_features, layer.out_features) for layer in layers] == [(5, 7), (7, 3), (3, 2)]
     x = FORMULAS["avg"](FEATURES)
@@ -62,12 +65,12 @@ def test_hidden_layers_are_linear_and_relu() -> None:
 
 
 def test_a_model_that_pools_by_itself_is_not_pooled_again() -> None:
-    head = Head(5, 2, "auto", [], 0.0, is_map=False)
+    head = Head(5, 2, is_map=False, settings=HeadConfig())
     assert head(torch.zeros(4, 5)).shape == (4, 2)
 
 
 def test_dropout_acts_before_the_last_layer_and_in_training_alone() -> None:
-    head = Head(1000, 1, "avg", [], 0.3, is_map=True)
+    head = Head(1000, 1, is_map=True, settings=HeadConfig("avg", dropout=0.3))
     assert isinstance(head[-2], nn.Dropout)
     dropped = (head[-2].train()(torch.ones(1, 1000)) == 0).float().mean()
     assert 0.2 < dropped < 0.4

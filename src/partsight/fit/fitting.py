@@ -203,8 +203,7 @@ def new_model(config: Config, data: FoldData, start: weights.Weights) -> Classif
     info, targets = data.examples.info, data.examples.targets[data.train_positions]
     weighted = config.training.class_weights == "balanced"
     model = Classifier(config, info, class_weights.balanced(targets, info.output) if weighted else None)
-    image = config.image
-    weights.load(model.backbone.model, start, config.backbone, image.channels, image.height, image.width)
+    weights.load(model.backbone.model, start, config.backbone, *config.image.shape)
     return model
 
 

@@ -55,7 +55,7 @@ class Backbone(nn.Module):
         super().__init__()
         found = shape(name, channels, height, width)
         self.model = create(name, channels, height, width)
-        self.is_map = found.is_map
+        self.is_map, self.width = found.is_map, found.width
         self.seen = found.edge.seen if found.edge else (height, width)
         for parameter in found.unused:
             owner, _, leaf = parameter.rpartition(".")
@@ -143,7 +143,7 @@ def problems(config: Config) -> list[str]:
     if new := timm.models.get_deprecated_models().get(name.split(".")[0]):  # timm knows no weights by the old name
         return [f"backbone={name}: timm has renamed it; write backbone={new}"]
     try:
-        found = shape(name, image.channels, image.height, image.width)
+        found = shape(name, *image.shape)
     except Exception as error:  # timm's models may raise anything
         if re.search("pretrained tag", str(error)):
             bare = name.split(".")[0]
@@ -180,7 +180,7 @@ def _never_one(name: str) -> bool:
 
 def _trains_on_one(config: Config) -> bool:
     """Whether BatchNorm has more than one value per channel of a single picture."""
-    size = (config.image.channels, config.image.height, config.image.width)
+    size = config.image.shape
     try:
         without_values(lambda: Backbone(config.backbone, *size).train()(torch.zeros(1, *size)))
     except Exception as error:  # timm's models may raise anything

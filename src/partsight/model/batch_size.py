@@ -60,7 +60,7 @@ def _train_two_steps(config: Config, computer: Machine, info: DataInfo, size: in
     model = Classifier(config, info).to(computer.device).train()
     beside = [torch.empty_like(part) for part in model.parameters() for _ in range(_copies(config, computer))]
     created = optimizer.create(model, config.training)
-    shape = (size, image.channels, image.height, image.width)
+    shape = (size, *image.shape)
     pictures = torch.zeros(shape, dtype=torch.uint8, device=computer.device).to(memory_format=torch.channels_last)
     targets = torch.zeros(size, info.outputs, device=computer.device)
     for _ in range(2):

@@ -54,14 +54,9 @@ class Classifier(LightningModule):
         self.config, self.info = config, info
         self.loss = loss.loss_for(config.training.loss, info.output)
         self.register_buffer("class_weights", class_weights, persistent=False)  # of the training rows, not of the model
-        image = config.image
-        size = (image.channels, image.height, image.width)
-        found = backbone.shape(config.backbone, *size)
-        self.normalization = Normalization(image.normalization, image.channels)
-        self.backbone = backbone.Backbone(config.backbone, *size)
-        self.head = Head(
-            found.width, info.outputs, config.head.pool, config.head.hidden, config.head.dropout, found.is_map
-        )
+        self.normalization = Normalization(config.image.normalization, config.image.channels)
+        self.backbone = backbone.Backbone(config.backbone, *config.image.shape)
+        self.head = Head(self.backbone.width, info.outputs, self.backbone.is_map, config.head)
         self.validation_loss = MeanMetric(nan_strategy="disable")  # looking for NaN would wait for the GPU
         task = info.task(config.prediction.threshold)
         self.validation_metrics = EpochMetrics(task)

@@ -1,9 +1,9 @@
 """From a feature map to logits: pooling, hidden layers, dropout, one linear layer."""
 
-from collections.abc import Sequence
-
 from timm.layers import SelectAdaptivePool2d
 from torch import Tensor, nn
+
+from partsight.config import HeadConfig
 
 
 class GeM(nn.Module):
@@ -17,17 +17,15 @@ class GeM(nn.Module):
 class Head(nn.Sequential):
     """Pooling (of feature maps), ReLU layers of the given widths, dropout, and the last linear layer."""
 
-    def __init__(
-        self, width: int, outputs: int, pool: str, hidden: Sequence[int], dropout: float, is_map: bool
-    ) -> None:
+    def __init__(self, width: int, outputs: int, is_map: bool, settings: HeadConfig) -> None:
         layers: list[nn.Module] = []
         if is_map:
-            layers.append(_pooling(pool))
-            width *= 2 if pool == "catavgmax" else 1
-        for hidden_width in hidden:
+            layers.append(_pooling(settings.pool))
+            width *= 2 if settings.pool == "catavgmax" else 1
+        for hidden_width in settings.hidden:
             layers += [nn.Linear(width, hidden_width), nn.ReLU()]
             width = hidden_width
-        super().__init__(*layers, nn.Dropout(dropout), nn.Linear(width, outputs))
+        super().__init__(*layers, nn.Dropout(settings.dropout), nn.Linear(width, outputs))
 
 
 def _pooling(pool: str) -> nn.Module:

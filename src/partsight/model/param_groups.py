@@ -85,16 +85,12 @@ def problems(config: Config) -> list[str]:
 
 def _skeleton(config: Config) -> nn.Module:
     """Backbone and head without memory, under the names they have in the classifier."""
-    size = (config.image.channels, config.image.height, config.image.width)
-    found, head = backbone.shape(config.backbone, *size), config.head
-    return backbone.without_values(
-        lambda: nn.ModuleDict(
-            {
-                "backbone": backbone.Backbone(config.backbone, *size),
-                "head": Head(found.width, 1, head.pool, head.hidden, head.dropout, found.is_map),
-            }
-        )
-    )
+
+    def made() -> nn.Module:
+        features = backbone.Backbone(config.backbone, *config.image.shape)
+        return nn.ModuleDict({"backbone": features, "head": Head(features.width, 1, features.is_map, config.head)})
+
+    return backbone.without_values(made)
 
 
 def _near(text: str, names: list[str]) -> str:
