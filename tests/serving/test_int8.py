@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, float32: float, eight: float) -> None
     def milliseconds(*given: Any) -> dict[str, list[float]]:
         return {"float32": [float32] * 3, "int8": [eight] * 3}
 
-    monkeypatch.setattr(int8, "_milliseconds", milliseconds)
+    monkeypatch.setattr(int8, "in_turns", milliseconds)
 
 
 def test_it_is_packed_tests_itself_and_decides_as_the_run(
@@ -119,16 +120,8 @@ def test_neither_graph_is_timed_beside_the_threads_of_the_other(monkeypatch: pyt
     """They spin for a while after each picture: turns are of many, after a pause."""
     done: list[str] = []
 
-    class Session:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def run(self, *given: Any) -> None:
-            done.append(self.name)
-
     monkeypatch.setattr(int8.time, "sleep", lambda seconds: done.append(f"{seconds:.1f} s"))
-    sessions = {name: Session(name) for name in ("float32", "int8")}
-    taken = int8._milliseconds(sessions, np.zeros((1, 8, 8, 3), np.uint8))
+    taken = int8.in_turns({name: partial(done.append, name) for name in ("float32", "int8")}, rounds=2)
     turns = [(name, len(list(group))) for name, group in itertools.groupby(done)]
     assert turns == [("0.3 s", 1), ("float32", 25), ("0.3 s", 1), ("int8", 25)] * 2
     assert {name: len(of) for name, of in taken.items()} == {"float32": 40, "int8": 40}

@@ -36,9 +36,10 @@ class ScoringGraph(nn.Module):
         return torch.stack([loss.probabilities(output, logits) for logits in seen]).mean(dim=0)
 
 
-def session(path: Path) -> Any:
-    """A graph opened by ONNX Runtime on the CPU, with its default threads, as the packed scorer opens it."""
+def session(path: Path, threads: int = 0) -> Any:
+    """A graph opened by ONNX Runtime on the CPU, as the packed scorer opens it. threads: 0 is its default."""
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3  # only errors
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

@@ -7,11 +7,11 @@ pictures. It is used only if it decides the run's validation rows as the float32
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -192,7 +192,7 @@ def _compared(data: FoldData, graph: Path, quantized: Path) -> Comparison:
     assert one is not None  # a fold without validation rows has been refused
     given = (data.config, data.examples, data.validation_positions)
     tables = {name: scoring.predictions_table(*given, of, "validation") for name, of in scores.items()}
-    times = _milliseconds(sessions, one)
+    times = in_turns({name: partial(of.run, None, {"pictures": one}) for name, of in sessions.items()}, ROUNDS)
     columns = {
         name: _figures(tables[name], data)
         | {f"ms/picture, p{q}": float(np.percentile(times[name], q)) for q in (50, 95)}
@@ -223,15 +223,20 @@ def _figures(of: pd.DataFrame, data: FoldData) -> dict[str, float]:
     return figures
 
 
-def _milliseconds(sessions: dict[str, Any], picture: NDArray[np.uint8]) -> dict[str, list[float]]:
-    """By session, one picture at a time, in turns, so that a change in the machine's speed affects both."""
-    taken: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(ROUNDS):
-        for name, of in sessions.items():
+def in_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of every timed call, by way; in turns, so that a change in the machine's speed affects all ways.
+
+    Args:
+        ways: each scores one picture.
+        rounds: turns of each way, of TIMED calls.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
             time.sleep(PAUSE)
             for number in range(WARM_UP + TIMED):
                 began = time.perf_counter()
-                of.run(None, {"pictures": picture})
+                way()
                 if number >= WARM_UP:
                     taken[name].append(1000 * (time.perf_counter() - began))
     return taken
