@@ -58,7 +58,7 @@ def test_what_the_server_of_jobs_imports_is_there(server: Server, tmp_path: Path
     assert done.stdout == "True True\n", done.stderr
 
 
-@pytest.mark.parametrize("module", ["insight.report", "insight.run_page", "study.results", "tracking.run"])
+@pytest.mark.parametrize("module", ["insight.run_pictures", "insight.run_page", "study.results", "tracking.run"])
 def test_what_is_made_of_tables_needs_no_model(module: str) -> None:
     program = f"import sys, partsight.{module}; print({{'torch', 'pytorch_lightning', 'timm'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

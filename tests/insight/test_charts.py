@@ -15,9 +15,12 @@ from matplotlib.text import Text
 
 from partsight.evaluation import thresholds
 from partsight.evaluation.task import Task
-from partsight.insight import charts, style
-from partsight.insight.confusion import confusion_chart
-from partsight.insight.metrics import metrics_chart
+from partsight.insight import style
+from partsight.insight.confusion_chart import confusion_chart
+from partsight.insight.curves_chart import chart_sheet, smoothed
+from partsight.insight.escape_chart import escape_overkill_chart
+from partsight.insight.metrics_chart import metrics_chart
+from partsight.insight.probability_chart import probability_histogram
 
 GOOD_OR_BAD = Task(("bad", "ok"), "softmax", good_classes=("ok",))
 HOSTILE = ["470R_1 -4 W", "$x_1$", r"$\frac$", "10% {a}^2 & #1", "Ω µ ü"]
@@ -70,7 +73,7 @@ def predictions(number: int = 60, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def sweep() -> pd.DataFrame:
+def rates() -> pd.DataFrame:
     threshold = np.linspace(0, 1, 21)
     table = pd.DataFrame({"threshold": threshold})
     for name, rate in [("escape", 0.2 * (1 - threshold)), ("overkill", 0.3 * threshold)]:
@@ -90,7 +93,7 @@ def summary(**changed: float) -> pd.DataFrame:
 
 
 def test_the_sheet_has_four_curves_with_the_samples_below() -> None:
-    figure = charts.chart_sheet(history(50), "a run", "ROC_AUC")
+    figure = chart_sheet(history(50), "a run", "ROC_AUC")
     headings = [axes.get_title(loc="left") for axes in figure.axes]
     assert headings == ["Learning rate", "Train batch loss", "Validation loss", "Validation ROC_AUC"]
     assert {axes.get_xlabel() for axes in figure.axes} == {"samples seen"}
@@ -99,7 +102,7 @@ def test_the_sheet_has_four_curves_with_the_samples_below() -> None:
 
 
 def test_one_point_is_a_visible_dot_on_an_axis_that_stops_at_one() -> None:
-    figure = charts.chart_sheet(history(1, ROC_AUC=0.97), "a run", "ROC_AUC")
+    figure = chart_sheet(history(1, ROC_AUC=0.97), "a run", "ROC_AUC")
     assert [line.get_marker() for axes in figure.axes for line in axes.lines] == ["o"] * 4
     assert figure.axes[3].get_ylim()[1] < 1.01
     assert_inside(figure)
@@ -107,36 +110,36 @@ def test_one_point_is_a_visible_dot_on_an_axis_that_stops_at_one() -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_a_run_of_no_epochs_has_an_axis_without_a_warning() -> None:
-    figure = charts.chart_sheet(history(1).assign(samples=0), "a run", "ROC_AUC")
+    figure = chart_sheet(history(1).assign(samples=0), "a run", "ROC_AUC")
     assert figure.axes[3].get_xlim() == (-0.02, 1.02)
 
 
 def test_a_missing_series_says_so() -> None:
     table = history(5)
-    figure = charts.chart_sheet(table[table["series"] != "validation_loss"], "a run", "F1")
+    figure = chart_sheet(table[table["series"] != "validation_loss"], "a run", "F1")
     assert texts(figure).count("no points") == 2
-    assert texts(charts.chart_sheet(table.head(0), "a run", "F1")).count("no points") == 4
+    assert texts(chart_sheet(table.head(0), "a run", "F1")).count("no points") == 4
 
 
 def test_a_diverged_loss_is_said_loudly() -> None:
-    shown = texts(charts.chart_sheet(history(20, train_loss=np.nan, validation_loss=np.inf), "a run", "ROC_AUC"))
+    shown = texts(chart_sheet(history(20, train_loss=np.nan, validation_loss=np.inf), "a run", "ROC_AUC"))
     assert sum(text.startswith("1 not finite!") for text in shown) == 2
 
 
 def test_the_best_log_loss_is_the_lowest() -> None:
     table = pd.DataFrame({"samples": [1, 2, 3], "series": "LogLoss", "value": [0.9, 0.2, 0.4]})
-    assert "lowest 0.2 · last 0.4" in texts(charts.chart_sheet(table, "a run", "LogLoss"))
-    shown = texts(charts.chart_sheet(table.assign(series="validation_LogLoss"), "a run", "validation_LogLoss"))
+    assert "lowest 0.2 · last 0.4" in texts(chart_sheet(table, "a run", "LogLoss"))
+    shown = texts(chart_sheet(table.assign(series="validation_LogLoss"), "a run", "validation_LogLoss"))
     assert {"Validation LogLoss", "lowest 0.2 · last 0.4"} <= set(shown)
 
 
 def test_of_a_few_training_losses_the_best_is_the_lowest() -> None:
     table = pd.DataFrame({"samples": [1, 2, 3], "series": "train_loss", "value": [0.9, 0.2, 0.4]})
-    assert "lowest 0.2 · last 0.4" in texts(charts.chart_sheet(table, "a run", "F1"))
+    assert "lowest 0.2 · last 0.4" in texts(chart_sheet(table, "a run", "F1"))
 
 
 def test_smoothing_keeps_length_and_level() -> None:
-    assert charts.smoothed(np.full(200, 0.7)) == pytest.approx(np.full(200, 0.7))
+    assert smoothed(np.full(200, 0.7)) == pytest.approx(np.full(200, 0.7))
 
 
 # Confusion
@@ -232,8 +235,8 @@ def test_escape_and_overkill_do_not_stretch_the_axis_of_the_metrics() -> None:
 def test_probabilities_are_split_in_right_and_wrong_and_in_good_and_bad() -> None:
     table = predictions()
     wrong = int((table["label"] != table["prediction"]).sum())
-    assert len(charts.probability_histogram(table, replace(GOOD_OR_BAD, good_classes=()), "t").axes) == 2
-    figure = charts.probability_histogram(table, GOOD_OR_BAD, "t")
+    assert len(probability_histogram(table, replace(GOOD_OR_BAD, good_classes=()), "t").axes) == 2
+    figure = probability_histogram(table, GOOD_OR_BAD, "t")
     notes = {axes.get_title(loc="left"): axes.get_title(loc="right") for axes in figure.axes}
     assert notes["Wrong"] == f"n = {wrong}"
     assert notes["Good parts"] == f"n = {(table['label'] == 'ok').sum()}"
@@ -244,7 +247,7 @@ def test_the_surest_good_parts_are_drawn_although_their_sum_is_rounded_above_one
     table = pd.DataFrame({"row": range(7), "label": "fine", "prediction": "fine"})
     table = table.assign(**{"prob_bad": 0.0, "prob_fine": 0.7, "prob_ok": 0.300000003})
     task = Task(("bad", "fine", "ok"), "softmax", good_classes=("fine", "ok"))
-    drawn = charts.probability_histogram(table, task, "t").axes[1]
+    drawn = probability_histogram(table, task, "t").axes[1]
     assert drawn.get_title(loc="left") == "Good parts"
     assert sum(bar.get_height() for bar in drawn.containers[0]) == 7
 
@@ -252,7 +255,7 @@ def test_the_surest_good_parts_are_drawn_although_their_sum_is_rounded_above_one
 def test_a_perfect_model_has_an_empty_chart_of_mistakes_and_keeps_its_axis() -> None:
     table = predictions()
     task = replace(GOOD_OR_BAD, good_classes=())
-    figure = charts.probability_histogram(table.assign(label=table["prediction"]), task, "t")
+    figure = probability_histogram(table.assign(label=table["prediction"]), task, "t")
     assert "none" in texts(figure)
     assert "0.2" in [label.get_text() for label in figure.axes[1].get_xticklabels()]
 
@@ -268,7 +271,7 @@ def test_multi_label_counts_each_class_as_a_decision_and_unlabelled_rows_are_lef
             "prob_b": [0.2, 0.7, 0.3, 0.1],
         }
     )
-    figure = charts.probability_histogram(table, Task(("a", "b"), "multilabel", good_classes=("a",)), "t")
+    figure = probability_histogram(table, Task(("a", "b"), "multilabel", good_classes=("a",)), "t")
     assert [axes.get_title(loc="right") for axes in figure.axes] == ["n = 5", "n = 1"]
 
 
@@ -276,11 +279,11 @@ def test_multi_label_counts_each_class_as_a_decision_and_unlabelled_rows_are_lef
 
 
 def test_escape_and_overkill_at_the_chosen_threshold_are_in_the_caption() -> None:
-    figure = charts.escape_overkill_chart(sweep(), 0.5, "t")
+    figure = escape_overkill_chart(rates(), 0.5, "t")
     caption = next(text for text in texts(figure) if "chosen threshold" in text)
     assert "0.5: escape 10.00% [5.00, 16.00], overkill 15.00% [7.50, 23.50]" in " ".join(caption.split())
     assert len(figure.axes[0].lines) == 3
-    assert len(charts.escape_overkill_chart(sweep(), None, "t").axes[0].lines) == 2
+    assert len(escape_overkill_chart(rates(), None, "t").axes[0].lines) == 2
     assert_inside(figure)
 
 
@@ -289,19 +292,19 @@ def test_the_rates_are_drawn_as_steps_and_a_threshold_has_those_of_its_step() ->
     task = Task(("bad", "ok"), "binary", positive_class="ok", good_classes=("ok",))
     table = pd.DataFrame({"label": ["bad"] * 4 + ["ok"], "prob_ok": [0.45, 0.46, 0.46, 0.46, 0.8], "row": range(5)})
     table = table.assign(prob_bad=1 - table["prob_ok"], prediction=["bad"] * 4 + ["ok"], image=table.index, group=None)
-    figure = charts.escape_overkill_chart(thresholds.steps(table, task), 0.2, "t")
+    figure = escape_overkill_chart(thresholds.steps(table, task), 0.2, "t")
     assert any("chosen threshold 0.2: escape 100.00%" in text for text in texts(figure))
     escape, overkill, _ = figure.axes[0].lines
     assert escape.get_drawstyle() == overkill.get_drawstyle() == "steps-pre"
     assert escape.get_xdata() == pytest.approx([0, 0.45, 0.46, 0.8, 1])
     assert escape.get_ydata() == pytest.approx([1, 1, 0.75, 0, 0])
-    between = next(t for t in texts(charts.escape_overkill_chart(sweep(), 0.52, "t")) if "chosen" in t)
+    between = next(t for t in texts(escape_overkill_chart(rates(), 0.52, "t")) if "chosen" in t)
     assert "chosen threshold 0.52: escape 9.00%" in between
 
 
 def test_without_bad_parts_the_escape_rate_says_so() -> None:
-    unknown = sweep().assign(escape_rate=np.nan, escape_low=np.nan, escape_high=np.nan)
-    figure = charts.escape_overkill_chart(unknown, 0.5, "t")
+    unknown = rates().assign(escape_rate=np.nan, escape_low=np.nan, escape_high=np.nan)
+    figure = escape_overkill_chart(unknown, 0.5, "t")
     assert any(text.startswith("escape rate") and text.endswith("no points") for text in texts(figure))
 
 
@@ -310,11 +313,11 @@ def test_without_bad_parts_the_escape_rate_says_so() -> None:
 
 def every_chart(title: str) -> list[Figure]:
     return [
-        charts.chart_sheet(history(30), title, "ROC_AUC"),
+        chart_sheet(history(30), title, "ROC_AUC"),
         confusion_chart(confusion(HOSTILE), title),
         metrics_chart(summary(), title),
-        charts.probability_histogram(predictions(), GOOD_OR_BAD, title),
-        charts.escape_overkill_chart(sweep(), 0.5, title),
+        probability_histogram(predictions(), GOOD_OR_BAD, title),
+        escape_overkill_chart(rates(), 0.5, title),
     ]
 
 

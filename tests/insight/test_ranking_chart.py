@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from partsight.evaluation.rankings import Ranking
 from partsight.insight import style
-from partsight.insight.rankings import ranking_chart
+from partsight.insight.ranking_chart import ranking_chart
 
 
 def ranking(name: str, auc: float) -> Ranking:

@@ -14,7 +14,7 @@ from partsight.config import MOST_IMAGES, Config, flat
 from partsight.data.datamodule import FoldData
 from partsight.evaluation.result import Result
 from partsight.fit import fitting
-from partsight.insight import interpretations, leak_sheet, report, sheets
+from partsight.insight import interpretations, leak_sheet, run_pictures, sheets
 from partsight.insight.run_page import run_page
 from partsight.insight.style import save
 from partsight.model import heatmaps
@@ -52,7 +52,7 @@ def write(
     if config.report.pictures:
         with _going_on("pictures", failures):
             metric, number = config.prediction.metric, config.report.number_of_images
-            report.draw(result, history, metric, data.examples.folder, number, title, pictures)
+            run_pictures.draw(result, history, metric, data.examples.folder, number, title, pictures)
             batch, labels = fitting.first_batch(config, data, number)
             save(sheets.batch_sheet(batch, labels, f"{title}: first training batch"), pictures / "train_batch.png")
             if len(about.leaks):

@@ -7,8 +7,13 @@ import pandas as pd
 from partsight.evaluation import thresholds
 from partsight.evaluation.rankings import rankings
 from partsight.evaluation.result import Result, ships_from
-from partsight.insight import charts, confusion, metrics, sheets, style
-from partsight.insight.rankings import ranking_chart
+from partsight.insight import sheets, style
+from partsight.insight.confusion_chart import confusion_chart
+from partsight.insight.curves_chart import chart_sheet
+from partsight.insight.escape_chart import escape_overkill_chart
+from partsight.insight.metrics_chart import metrics_chart
+from partsight.insight.probability_chart import probability_histogram
+from partsight.insight.ranking_chart import ranking_chart
 
 
 def draw(
@@ -26,17 +31,17 @@ def draw(
         folder: where the png files go; created.
     """
     figures = {
-        "chart_sheet": charts.chart_sheet(history, title, f"validation_{metric}"),
-        "metrics": metrics.metrics_chart(result.summary, title),
-        "probabilities": charts.probability_histogram(result.predictions, result.task, title),
+        "chart_sheet": chart_sheet(history, title, f"validation_{metric}"),
+        "metrics": metrics_chart(result.summary, title),
+        "probabilities": probability_histogram(result.predictions, result.task, title),
         "roc_precision_recall": ranking_chart(rankings(result.predictions, result.task), title),
     }
     if result.task.output != "multilabel":
-        figures["confusion"] = confusion.confusion_chart(result.confusion, title)
+        figures["confusion"] = confusion_chart(result.confusion, title)
     if result.task.good_classes:
         chosen = ships_from(result.task)
         steps = thresholds.steps(result.predictions, result.task, also=[] if chosen is None else [chosen])
-        figures["escape_overkill"] = charts.escape_overkill_chart(steps, chosen, title)
+        figures["escape_overkill"] = escape_overkill_chart(steps, chosen, title)
     choices: tuple[sheets.Choice, ...] = ("best", "worst", "random")
     for choice in choices:
         figures[f"validation_{choice}"] = sheets.prediction_sheet(
