@@ -1,8 +1,6 @@
 """Charts of an audit: rows per class, brightness per class, picture sizes."""
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -15,7 +13,7 @@ MOST = 60
 
 def class_chart(counts: pd.DataFrame) -> Figure:
     """Rows per class as bars, the largest class on top. counts: `Audit.counts`."""
-    shown = counts.nlargest(MOST, "rows").iloc[::-1]
+    shown = counts.nlargest(MOST, "rows")
     figure = _rows_figure(len(shown))
     axes = figure.subplots()
     style.dress(axes, "Rows per class", _cut(counts))
@@ -23,7 +21,8 @@ def class_chart(counts: pd.DataFrame) -> Figure:
     axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=style.SMALL_SIZE, color=style.MUTED)
     axes.grid(False, axis="y")
     axes.set_xlim(0, max(1, shown["rows"].max()) * 1.12)
-    _name_rows(axes, shown["class"])
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
+    style.name_rows(axes, shown["class"])
     return style.finish(figure)
 
 
@@ -32,7 +31,7 @@ def brightness_chart(brightness: pd.DataFrame) -> Figure:
 
     brightness: `Audit.brightness`.
     """
-    shown = brightness.nlargest(MOST, "pictures").sort_values("class", ascending=False)
+    shown = brightness.nlargest(MOST, "pictures").sort_values("class")
     figure = _rows_figure(len(shown))
     axes = figure.subplots()
     style.dress(axes, "Mean brightness of a picture", "median, middle half, 5 to 95 %")
@@ -42,7 +41,8 @@ def brightness_chart(brightness: pd.DataFrame) -> Figure:
     axes.plot(shown["median"], list(at), "o", color=style.INK, markersize=4)
     axes.set_xlim(0, 1)
     axes.set_xlabel("0 black, 1 white")
-    _name_rows(axes, shown["class"])
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
+    style.name_rows(axes, shown["class"])
     return style.finish(figure)
 
 
@@ -66,10 +66,3 @@ def _rows_figure(rows: int) -> Figure:
 
 def _cut(counts: pd.DataFrame) -> str:
     return f"the {MOST} largest of {len(counts)} classes" if len(counts) > MOST else f"{len(counts)} classes"
-
-
-def _name_rows(axes: Axes, names: "pd.Series[str]") -> None:
-    axes.set_yticks(np.arange(len(names)), [style.shorten(name, 28) for name in names])
-    axes.tick_params(axis="y", labelsize=style.SMALL_SIZE, labelcolor=style.INK, length=0)
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))

@@ -51,11 +51,8 @@ def hue_chart(table: pd.DataFrame) -> Figure:
     # Much of a hue is painted strongly, none is paper; scaled by the chart's largest, so that classes compare.
     strength = np.sqrt(shares / max(shares.max(), 1e-12))[..., None]
     axes.imshow(1 - strength * (1 - colours), aspect="auto", extent=(0, 360, len(table) - 0.5, -0.5))
-    names = [
-        f"{style.shorten(name, 24)}  ({grey:.0%} grey)"
-        for name, grey in zip(table["class"], table["grey"], strict=True)
-    ]
-    axes.set_yticks(range(len(table)), names)
+    grey = table["grey"].map("  ({:.0%} grey)".format)
+    style.name_rows(axes, table["class"] + grey)
     axes.set_xticks(range(0, 361, 60))
     axes.set_xlabel("hue, degrees")
     axes.grid(False)

@@ -29,7 +29,7 @@ def best_first(runs: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
     """The runs by `metric`, the best on top. runs: `tracking.comparison.runs`."""
-    shown = best_first(runs, metric).dropna(subset=metric).head(MOST).iloc[::-1]
+    shown = best_first(runs, metric).dropna(subset=metric).head(MOST)
     figure = style.new_figure(9.0, 0.9 + 0.28 * max(len(shown), 2))
     axes = figure.subplots()
     style.dress(axes, metric, f"{len(shown)} of {len(runs)} runs")
@@ -37,10 +37,7 @@ def figure_chart(runs: pd.DataFrame, metric: str) -> Figure:
     axes.plot(shown[metric], at, "o", color=style.BLUE)
     for y, value in zip(at, shown[metric], strict=True):
         axes.annotate(f"{value:.4f}", (value, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_yticks(
-        at, [style.shorten(f"{name}  {run[:6]}", 44) for name, run in zip(shown["name"], shown["run"], strict=True)]
-    )
-    axes.set_ylim(-0.6, len(shown) - 0.4)
+    style.name_rows(axes, shown["name"] + "  " + shown["run"].str[:6])
     axes.margins(x=0.15)
     return style.finish(figure)
 

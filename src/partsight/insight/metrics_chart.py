@@ -42,26 +42,15 @@ def _panel(axes: Axes, rows: pd.DataFrame, note: str) -> None:
     if not len(rows):
         style.write(axes, "no metrics")
         return
-    for position, (_, row) in enumerate(rows.iterrows()):
-        _dot(axes, position, float(row["value"]), float(row["low"]), float(row["high"]))
-    names = [style.shorten(name, 36) for name in rows["metric"]]
-    axes.set_yticks(range(len(rows)), labels=names, fontsize=style.TEXT_SIZE, color=style.INK)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
     values = rows[["value", "low", "high"]].to_numpy(np.float64)
+    for position, (value, low, high) in enumerate(values.tolist()):
+        style.interval_dot(axes, position, value, low, high, style.BLUE)
+        text, place = _with_interval(value, low, high), axes.get_yaxis_transform()
+        axes.text(1.02, position, text, transform=place, va="center", fontsize=style.SMALL_SIZE, color=style.INK)
+    style.name_rows(axes, rows["metric"])
     axes.set_xlim(*(_span_to_one(values) if note.startswith("higher") else _span_from_zero(values)))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=style.STEPS))
     axes.xaxis.set_major_formatter("{x:.6g}")
-
-
-def _dot(axes: Axes, position: int, value: float, low: float, high: float) -> None:
-    if np.isfinite([low, high]).all():
-        axes.plot([low, high], [position] * 2, color=style.BLUE, alpha=0.35, linewidth=8, solid_capstyle="butt")
-    if np.isfinite(value):
-        axes.plot([value], [position], color=style.BLUE, marker="o", markersize=6, linestyle="none", zorder=3)
-    text = _with_interval(value, low, high)
-    place = axes.get_yaxis_transform()
-    axes.text(1.02, position, text, transform=place, va="center", fontsize=style.SMALL_SIZE, color=style.INK)
 
 
 def _with_interval(value: float, low: float, high: float) -> str:

@@ -47,19 +47,18 @@ def history_chart(trials: pd.DataFrame, metric: str, higher_is_better: bool, tit
 
 def importance_chart(importances: Mapping[str, float], title: str) -> Figure:
     """One bar per setting, the most important on top. importances: shares that add up to 1."""
-    names, shares = list(importances)[::-1], list(importances.values())[::-1]
-    figure = style.new_figure(8.6, 1.3 + 0.34 * max(len(names), 2))
+    shares = list(importances.values())
+    figure = style.new_figure(8.6, 1.3 + 0.34 * max(len(shares), 2))
     axes = figure.subplots()
     style.dress(axes)
     axes.grid(False, axis="y")
-    at = np.arange(len(names))
-    axes.barh(at, shares, color=style.BLUE, height=0.62)
-    for y, share in zip(at, shares, strict=True):
+    axes.barh(range(len(shares)), shares, color=style.BLUE, height=0.62)
+    for y, share in enumerate(shares):
         axes.annotate(
             style.percent(share), (share, y), (5, 0), textcoords="offset points", va="center",
             fontsize=style.SMALL_SIZE, color=style.INK,
         )  # fmt: skip
-    axes.set_yticks(at, [style.shorten(name, 44) for name in names])
+    style.name_rows(axes, importances)
     axes.set_xlim(0.0, 1.12 * max(shares))
     axes.xaxis.set_major_formatter(lambda rate, _: style.percent(rate))
     axes.set_xlabel("share of the importance")

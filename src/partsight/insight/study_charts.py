@@ -41,8 +41,7 @@ def figure_chart(
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=style.STEPS))
         axes.xaxis.set_major_formatter(_percent if metric in in_percent else "{x:.4g}")
         axes.margins(x=0.06)
-    panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
-    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    style.name_rows(panels[0], names)
     _legend(figure, kinds, published_by if lines["published"].notna().any() else "")
     style.headline(figure, title)
     return style.finish(figure)
@@ -53,10 +52,7 @@ def _percent(share: float, _: object) -> str:
 
 
 def _line(axes: Axes, at: int, line: "pd.Series[float]", colour: str) -> None:
-    if np.isfinite([line["low"], line["high"]]).all():
-        axes.plot([line["low"], line["high"]], [at, at], color=colour, alpha=0.3, linewidth=7, solid_capstyle="butt")
-    if np.isfinite(line["mean"]):
-        axes.plot([line["mean"]], [at], "o", color=colour, markersize=6, zorder=3)
+    style.interval_dot(axes, at, line["mean"], line["low"], line["high"], colour)
     if np.isfinite(line["published"]):
         axes.plot([line["published"]], [at], "D", markerfacecolor="none", markeredgecolor=style.INK, markersize=6)
 
@@ -102,8 +98,7 @@ def speed_chart(speeds: pd.DataFrame, title: str) -> Figure:
             axes.plot(values, at, "o", color=colour, markersize=6, label=f"batch {size}")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(6, steps=style.STEPS))
-    panels[0].set_yticks(range(len(names)), labels=[style.shorten(n, 44) for n in names], fontsize=style.TEXT_SIZE)
-    panels[0].set_ylim(len(names) - 0.4, -0.6)
+    style.name_rows(panels[0], names)
     panels[1].legend(frameon=False, fontsize=style.SMALL_SIZE)
     style.headline(figure, title)
     return style.finish(figure)

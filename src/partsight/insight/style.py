@@ -8,9 +8,10 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -43,6 +44,8 @@ SMALL_SIZE = 8.5
 
 DPI = 150
 POINTS_PER_INCH = 72
+_NARROWEST = 0.2
+"""Width of the narrowest letters, as a share of the font's size."""
 
 STEPS = [1, 2, 2.5, 5, 10]
 """Steps between ticks, for MaxNLocator: by default it also counts by 1.5, 3 and 8."""
@@ -110,6 +113,59 @@ def write(axes: Axes, text: str, size: float = TEXT_SIZE) -> None:
     axes.grid(False)
     axes.set_yticks([])
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=size, color=MUTED)
+
+
+def line(
+    figure: Figure,
+    words: str,
+    left: float,
+    top: float,
+    width: float,
+    size: float,
+    colour: str,
+    weight: str = "normal",
+    align: Literal["left", "right"] = "left",
+) -> None:
+    """One line of text, inches from the top left corner, shortened in its middle until it fits `width` inches."""
+    words = " ".join(words.split("\n"))
+    text = figure.text(
+        left / figure.get_figwidth(),
+        1 - top / figure.get_figheight(),
+        words,
+        ha=align,
+        va="top",
+        fontsize=size,
+        color=colour,
+        fontweight=weight,
+        fontfamily=FONT,
+        parse_math=False,
+    )
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    letters = min(len(words), int(width * POINTS_PER_INCH / (_NARROWEST * size)))
+    if letters < len(words):
+        text.set_text(shorten(words, letters))
+    # Measuring takes a millisecond: the excess says about how many letters to leave out.
+    while letters > 4 and (excess := text.get_window_extent(renderer).width / (width * DPI)) > 1:
+        letters = max(4, min(letters - 1, int(letters / excess)))
+        text.set_text(shorten(words, letters))
+
+
+def name_rows(axes: Axes, names: Iterable[object]) -> None:
+    """Rows at the heights 0, 1, 2 ..., the first on top, each with its name."""
+    shown = [shorten(name, 44) for name in names]
+    axes.set_yticks(range(len(shown)), labels=shown, fontsize=SMALL_SIZE, color=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+
+
+def interval_dot(axes: Axes, row: int, value: float, low: float, high: float, colour: str) -> None:
+    """A dot and the bar of its interval; what is not finite is left out."""
+    if np.isfinite([low, high]).all():
+        axes.plot([low, high], [row] * 2, color=colour, alpha=0.35, linewidth=8, solid_capstyle="butt")
+    if np.isfinite(value):
+        axes.plot([value], [row], color=colour, marker="o", markersize=6, linestyle="none", zorder=3)
 
 
 def square_root(axes: Axes) -> None:
