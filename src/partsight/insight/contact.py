@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from partsight.insight import style
-from partsight.insight.sheets import WIDE, as_rgb
+from partsight.insight.sheets import HEADER, WIDE, as_rgb, sheet_header
 
 WIDTH = 12.0
 HEADING, CAPTION, GAP = 0.26, 0.19, 0.1
@@ -30,10 +30,10 @@ class Panels:
     """A picture, and the text below it."""
 
 
-def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
+def panel_sheet(groups: Sequence[Panels], columns: int = 6, title: str = "", note: str = "") -> Figure:
     """The groups one after the other, `columns` pictures per line, or half as many if pictures are wide.
 
-    Each picture keeps its proportions.
+    Each picture keeps its proportions. A title stands above them, with a quiet note below it.
     """
     aspects = [p.shape[1] / p.shape[0] for group in groups for p, _ in group.pictures if not isinstance(p, str)]
     aspect = float(np.median(aspects)) if aspects else 1.0
@@ -42,16 +42,19 @@ def panel_sheet(groups: Sequence[Panels], columns: int = 6) -> Figure:
     tall = min(cell / min(aspects, default=1.0), TALLEST)
     places, lines = _places([len(group.pictures) for group in groups], columns)
     line = HEADING + tall + CAPTION + GAP
-    figure = style.new_figure(WIDTH, max(lines, 1) * line + GAP, constrained=False)
+    above = HEADER if title else 0.0
+    figure = style.new_figure(WIDTH, above + max(lines, 1) * line + GAP, constrained=False)
     height = figure.get_figheight()
+    if title:
+        sheet_header(figure, title, note, GAP)
     box = round(cell * style.DPI), max(1, round(tall * style.DPI))
     for group, spots in zip(groups, places, strict=True):
         for number, ((picture, caption), (row, column)) in enumerate(zip(group.pictures, spots, strict=True)):
-            left, top = GAP + column * (cell + GAP), GAP / 2 + row * line
+            left, top = GAP + column * (cell + GAP), above + GAP / 2 + row * line
             if number == 0:
                 span = min(len(group.pictures), columns - column) * (cell + GAP) - GAP
-                _write(figure, group.heading, left, top, span, height, style.INK, "bold")
-            _write(figure, caption, left, top + HEADING + tall + 0.03, cell, height, style.MUTED, "normal")
+                style.line(figure, group.heading, left, top, span, style.SMALL_SIZE, style.INK, "bold")
+            style.line(figure, caption, left, top + HEADING + tall + 0.03, cell, 7.0, style.MUTED)
             place = (left / WIDTH, 1 - (top + HEADING + tall) / height, cell / WIDTH, tall / height)
             axes = figure.add_axes(place, frameon=False)
             axes.set_xticks([])
@@ -93,21 +96,3 @@ def _places(sizes: Sequence[int], columns: int) -> tuple[list[list[tuple[int, in
             column += 1
         places.append(spots)
     return places, row + 1
-
-
-def _write(
-    figure: Figure, words: str, left: float, top: float, width: float, height: float, colour: str, weight: str
-) -> None:
-    size = style.SMALL_SIZE if weight == "bold" else 7.0
-    letters = int(width * style.POINTS_PER_INCH / (0.62 * size))
-    figure.text(
-        left / WIDTH,
-        1 - top / height,
-        style.shorten(words, letters),
-        ha="left",
-        va="top",
-        fontsize=size,
-        color=colour,
-        fontweight=weight,
-        parse_math=False,
-    )

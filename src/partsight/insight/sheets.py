@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -26,8 +25,6 @@ WIDTH, MARGIN, GAP = 12.0, 0.2, 0.22
 HEADER = 0.8
 LINE = 0.19
 TALLEST = 3.6
-_NARROWEST = 0.2
-"""Width of the narrowest letters, as a share of the font's size."""
 
 # Above this, two columns of wide pictures show more than four columns of slivers.
 WIDE = 2.5
@@ -183,7 +180,7 @@ def sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
     tall = min(width / min(aspects, default=1.0), TALLEST)
     rows = max(-(-len(panels) // columns), 1)
     figure = style.new_figure(WIDTH, HEADER + rows * (text + tall + GAP) + 0.1, constrained=False)
-    _sheet_header(figure, title, note if panels else "no examples")
+    sheet_header(figure, title, note if panels else "no examples", MARGIN)
     for index, panel in enumerate(panels):
         left = MARGIN + (index % columns) * (width + GAP)
         top = HEADER + (index // columns) * (text + tall + GAP)
@@ -192,57 +189,22 @@ def sheet(panels: Sequence[Panel], title: str, note: str) -> Figure:
     return style.finish(figure)
 
 
-def _sheet_header(figure: Figure, title: str, note: str) -> None:
-    _line(figure, title, MARGIN, 0.16, WIDTH - 2 * MARGIN, style.TITLE_SIZE, style.INK, "bold")
-    _line(figure, note, MARGIN, 0.45, WIDTH - 2 * MARGIN, style.SMALL_SIZE, style.MUTED)
+def sheet_header(figure: Figure, title: str, note: str, left: float) -> None:
+    """A title and a quiet note in the upper HEADER inches of a sheet."""
+    style.line(figure, title, left, 0.16, WIDTH - 2 * left, style.TITLE_SIZE, style.INK, "bold")
+    style.line(figure, note, left, 0.45, WIDTH - 2 * left, style.SMALL_SIZE, style.MUTED)
 
 
 def _draw_lines(figure: Figure, panel: Panel, left: float, top: float, width: float) -> None:
     """The last line, which is short, shares its space with the mark; names get whole lines."""
     for number, line in enumerate(panel.lines):
         colour = style.WRONG if panel.wrong and number == 1 else style.INK
-        _line(figure, line, left, top + number * LINE, width, 9.0, colour)
+        style.line(figure, line, left, top + number * LINE, width, 9.0, colour)
     if panel.mark:
         colour = style.WRONG if panel.wrong else style.MUTED
         weight = "bold" if panel.wrong else "normal"
         at = top + (len(panel.lines) - 1) * LINE
-        _line(figure, panel.mark, left + width, at, width, 9.0, colour, weight, align="right")
-
-
-def _line(
-    figure: Figure,
-    content: str,
-    left: float,
-    top: float,
-    width: float,
-    size: float,
-    colour: str,
-    weight: str = "normal",
-    align: Literal["left", "right"] = "left",
-) -> None:
-    """One line of text, inches from the top left corner, shortened in its middle until it fits `width` inches."""
-    height = figure.get_figheight()
-    text = figure.text(
-        left / WIDTH,
-        1 - top / height,
-        " ".join(content.split("\n")),
-        ha=align,
-        va="top",
-        fontsize=size,
-        color=colour,
-        fontweight=weight,
-        fontfamily=style.FONT,
-        parse_math=False,
-    )
-    canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)
-    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    letters = min(len(content), int(width * style.POINTS_PER_INCH / (_NARROWEST * size)))
-    if letters < len(content):
-        text.set_text(style.shorten(content, letters))
-    while letters > 4 and text.get_window_extent(renderer).width > width * style.DPI:
-        letters -= 1
-        text.set_text(style.shorten(content, letters))
+        style.line(figure, panel.mark, left + width, at, width, 9.0, colour, weight, align="right")
 
 
 def _draw_picture(figure: Figure, panel: Panel, left: float, top: float, width: float, tall: float) -> None:
