@@ -60,7 +60,7 @@ def run(config: Config) -> float:
         earlier.prepare_folder(folder, earlier_run)
         data = resolved.fold_data()
         facts.announce(resolved, data, tags)
-        tags |= earlier.changes(earlier_run, config, tags) if earlier_run else {}
+        tags |= earlier.resume_tags(earlier_run, config, tags, folder) if earlier_run else {}
         tags |= earlier.place(folder) | trial.tags(folder)
         with earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None, study=tags.get("study")):
             keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
@@ -122,7 +122,7 @@ def _conclude_again(config: Config, earlier_run: Earlier, folder: Path, parent: 
     figures = earlier.fetch_result(config, earlier_run, folder, parent)
     name = f"{config.name}, {run_name(config, 'seen_in_training' in earlier_run.tags)}"
     console.table(figures[SHOWN], f"{name}: validation, 95 % intervals")
-    differing = earlier.changes(earlier_run, config, {}).get("drift")
+    differing = earlier.drift(earlier_run, config, {})
     console.say(
         f"Already finished as run {earlier_run.id}{f' in {place}' if own else ''}; not run again.{gone}"
         + (f" Differences that cannot affect the result: {differing}." if differing else "")

@@ -18,6 +18,7 @@ import pytest
 from mlflow import MlflowClient, entities
 from mlflow.exceptions import MlflowException
 from preloaded import Begin, Run
+from pytorch_lightning import Trainer
 from tiny import SMALL, ends, mlflow_runs, run, store, touched, tree
 
 from partsight.config import Config, TrackingConfig, TrainerConfig
@@ -51,11 +52,12 @@ def same(one: Path, other: Path) -> None:
 
 
 def points_once(home: Path, found: entities.Run) -> None:
-    """No point of any curve was told twice, and none is missing."""
+    """No point of any curve was told twice, none is missing, and all have the values of curves.csv."""
     curves = pd.read_csv(Path(found.data.tags["folder"]) / "curves.csv")
     for series, noted in curves.groupby("series"):
         history = store(home).get_metric_history(found.info.run_id, str(series))
-        assert sorted(point.step for point in history) == sorted(noted["step"]), series
+        points = sorted((point.step, point.value) for point in history)
+        assert points == sorted(zip(noted["step"], noted["value"], strict=True)), series
 
 
 def test_a_finished_run_is_not_made_again(
@@ -196,6 +198,20 @@ class Stop(Exception):
     """Interrupts a run where a test wants it."""
 
 
+@pytest.fixture
+def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The epochs, from 0, that runs in this process have trained, in their order."""
+    epochs: list[int] = []
+    original = Curves.on_train_epoch_start
+
+    def note(self: Curves, trainer: Trainer, *given: Any) -> None:
+        epochs.append(trainer.current_epoch)
+        original(self, trainer, *given)
+
+    monkeypatch.setattr(Curves, "on_train_epoch_start", note)
+    return epochs
+
+
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, *overrides: str) -> None:
     """A run that is stopped at its `after`th evaluation, from 1."""
     handed_on = 0
@@ -229,19 +245,28 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.parametrize(("after", "workers"), [(2, 0), (5, 0), (5, 1), (8, 1)])
+@pytest.mark.parametrize(("after", "workers", "left"), [(2, 0, 4), (5, 0, 3), (5, 1, 3), (8, 1, 1)])
 def test_what_a_callback_remembers_outlives_the_stop(
-    tmp_path: Path, pictures: str, monkeypatch: pytest.MonkeyPatch, after: int, workers: int
+    tmp_path: Path,
+    pictures: str,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs_trained: list[int],
+    after: int,
+    workers: int,
+    left: int,
 ) -> None:
-    """Nor can the number of loader processes change anything: they begin to read before an epoch does."""
+    """Only the epochs that are left are trained. The number of loader processes changes nothing either: they begin to
+    read before an epoch does."""
     unbroken = run(tmp_path, pictures, *EVERYTHING)
     again = (pictures, *EVERYTHING, AGAIN, "tracking.experiment=other", f"data.workers={workers}")
     interrupted(tmp_path, monkeypatch, after, *again)
+    epochs_trained.clear()
     run(tmp_path, *again, "hydra.run.dir=resumed")
+    assert epochs_trained == [0, 1, 2, 3][4 - left :]
     same(unbroken, tmp_path / "resumed")
     (only,) = mlflow_runs(tmp_path, "other")
     assert only.info.status == "FINISHED"
-    assert only.data.tags["resumed"] == "1"
+    assert only.data.tags.get("resumed") == ("1" if left < 4 else None)
     points_once(tmp_path, only)
 
 
@@ -407,9 +432,9 @@ def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, start:
     ended_well(start(alone, *EVERYTHING, "hydra.run.dir=run"))
     seconds = time.monotonic() - began
 
-    moments, killed = random.Random(20), 0
+    moments, killed, resumed = random.Random(20), 0, list[str]()
     while killed < 10:
-        folder = tmp_path / f"{killed}"
+        folder, said = tmp_path / f"{killed}", list[str]()
         for attempt in range(20):
             with start(folder, *EVERYTHING, f"hydra.run.dir={attempt}") as process:
                 try:
@@ -418,11 +443,16 @@ def test_killed_at_any_moment_it_ends_as_if_never_stopped(tmp_path: Path, start:
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     killed += 1
+                finally:
+                    said.append(process.rest(timeout=60))
         assert process.returncode == 0
         same(alone / "run", folder / f"{attempt}")
         (only,) = mlflow_runs(folder)
         assert only.info.status == "FINISHED"
         points_once(folder, only)
+        resumed += [text for text in said if "resuming from its last checkpoint" in text]
+    assert resumed
+    assert not [text for text in resumed if "epoch 1/" in text]
 
 
 def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, start: Callable[..., Run]) -> None:

@@ -32,6 +32,19 @@ def test_a_run_goes_on_from_a_folder_that_it_sees(
     assert "resuming from its last checkpoint" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("before", "checkpoint", "resumed"), [("0", True, "1"), ("1", True, "2"), ("0", False, None)])
+def test_a_run_counts_as_resumed_where_there_was_a_checkpoint(
+    tmp_path: Path, before: str, checkpoint: bool, resumed: str | None
+) -> None:
+    """A run that starts from scratch because there was none is not tagged."""
+    one = interrupted(tmp_path / "old", platform.node())
+    one = replace(one, tags={**one.tags, "resumed": before})
+    if not checkpoint:
+        (tmp_path / "old" / "checkpoints" / LAST).unlink()
+    earlier.prepare_folder(tmp_path / "new", one)
+    assert earlier.resume_tags(one, Config(), {}, tmp_path / "new").get("resumed") == resumed
+
+
 def test_how_a_run_ended_that_is_gone_on_with_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stopped = interrupted(tmp_path / "old", platform.node())
     failed = replace(stopped, tags={**stopped.tags, "error": "Problems: parts: 1 problem\n  1. no rows"})

@@ -112,8 +112,7 @@ def told_if_stopped(
 
 
 def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:
-    begun = any((folder / name).is_file() for name in leftovers.GONE_ON_FROM if name.endswith(LAST))
-    if config.resume == "never" or not begun:
+    if config.resume == "never" or not leftovers.has_checkpoint(folder):
         return "The same command begins anew"
     if drawn and in_sweep:
         return "The same command starts this job anew, with another seed"
@@ -220,12 +219,11 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
         place = f"Its folder {earlier.tags['folder']} {gone}"
         console.say(f"Run {earlier.id} {ended}. {place}; starting from scratch.")
         return
-    found = [name for name in leftovers.GONE_ON_FROM if (source / name).is_file()]
-    goes_on = any(name.endswith(LAST) for name in found)
-    how = "resuming from its last checkpoint" if goes_on else "it had no checkpoint yet, starting from scratch"
+    begun = leftovers.has_checkpoint(source)
+    how = "resuming from its last checkpoint" if begun else "it had no checkpoint yet, starting from scratch"
     console.say(f"Run {earlier.id} {ended} in {source}: {how}")
     if source != folder.resolve():
-        for name in found:
+        for name in (name for name in leftovers.GONE_ON_FROM if (source / name).is_file()):
             part = folder / f"{name}.part"
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, part)
@@ -244,17 +242,25 @@ def lost(earlier: Earlier) -> str:
     return "has since been used by another run" if _identity(folder) else f"holds no {FACTS}"
 
 
-def changes(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags of a resumed run: how many times it was resumed, and what differs from its first start (not its result)."""
+def resume_tags(earlier: Earlier, config: Config, tags: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Tags of an interrupted run that is taken up again in `folder`: `resumed` and `drift`, where they apply.
+
+    resumed: how many times it went on from a checkpoint, and did not start from scratch.
+    """
+    times = int(earlier.tags.get("resumed", "0")) + leftovers.has_checkpoint(folder)
+    found = {"resumed": str(times) if times else "", "drift": drift(earlier, config, tags)}
+    return {name: value for name, value in found.items() if value}
+
+
+def drift(earlier: Earlier, config: Config, tags: Mapping[str, str]) -> str:
+    """What differs from a run's first start, though not in its result; empty if nothing does."""
     then = {**earlier.parameters, **earlier.tags}
     settings = {key: as_parameter(value) for key, value in flat(dataclasses.asdict(config))}
     without = ["resume", "rerun", "tracking.run_name"]
     for key in [*without, *(["training.learning_rate"] if config.training.find_learning_rate else [])]:
         del settings[key]
     now = {**settings, **tags}
-    drift = [f"{key}: {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value]
-    times = int(earlier.tags.get("resumed", "0")) + 1
-    return {"resumed": str(times)} | ({"drift": "; ".join(drift)} if drift else {})
+    return "; ".join(f"{key}: {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value)
 
 
 def fetch_result(config: Config, earlier: Earlier, folder: Path, parent: str | None) -> pd.DataFrame:

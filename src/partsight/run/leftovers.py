@@ -42,6 +42,11 @@ _PICTURES = (
 )
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run in `folder` is resumed after an epoch, and does not start from scratch."""
+    return any((folder / name).is_file() for name in GONE_ON_FROM if name.endswith(LAST))
+
+
 def remove(folder: Path) -> None:
     """Removes all that a run has left in `folder`, by name: other files there may be the user's own.
 
