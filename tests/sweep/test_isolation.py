@@ -1,6 +1,7 @@
 """A job of a sweep is a process of its own: what happens to it happens to it alone."""
 
 import io
+import json
 import multiprocessing
 import os
 import signal
@@ -18,7 +19,7 @@ import pandas as pd
 import pytest
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf
-from preloaded import Begin
+from preloaded import Begin, Server, environment
 from tiny import SMALL, ends, mlflow_runs, tree
 
 from hydra_plugins.partsight_plugins.isolated import IsolatedLauncher
@@ -83,16 +84,55 @@ def test_ctrl_c_while_the_server_imports_ends_it_without_a_traceback(tmp_path: P
     assert said == b""
 
 
+OBSERVED = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path=None)
+def task(config):
+    import json, os, time
+    from pathlib import Path
+    import torch
+    begin = time.monotonic()
+    time.sleep(1)
+    share = {"cores": sorted(os.sched_getaffinity(0)), "threads": torch.get_num_threads()}
+    share |= {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "begin": begin, "end": time.monotonic()}
+    Path(f"share{config.job}.json").write_text(json.dumps(share))
+
+if __name__ == "__main__":
+    task()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="jobs cannot but share a single core")
+def test_two_at_a_time_have_cores_and_gpus_of_their_own(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "observed.py").write_text(OBSERVED)
+    command = [str(tmp_path / "observed.py"), "-m", "+job=0,1,2,3"]
+    command += ["hydra/launcher=isolated", "hydra.launcher.n_jobs=2"]
+    machine = {"CUDA_VISIBLE_DEVICES": "0,1", "OMP_NUM_THREADS": "3"}
+    done = server.run(command, tmp_path, {**environment(), **machine}, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shares = [json.loads((tmp_path / f"share{job}.json").read_text()) for job in range(4)]
+    assert {share["gpus"] for share in shares} == {"0", "1"}
+    assert [share["threads"] for share in shares] == [len(share["cores"]) for share in shares]
+    at_once = [[other for other in shares if other["begin"] <= one["begin"] < other["end"]] for one in shares]
+    assert max(map(len, at_once)) == 2
+    for first, second in (pair for pair in at_once if len(pair) == 2):
+        assert not set(first["cores"]) & set(second["cores"])
+        assert first["gpus"] != second["gpus"]
+
+
 @pytest.mark.slow
 def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Train, tmp_path: Path) -> None:
     root = tree(tmp_path / "data", {"a": 10, "b": 10})
-    deaths = {"crash": "os.kill(os.getpid(), signal.SIGSEGV)", "memory": "os.kill(os.getpid(), signal.SIGKILL)"}
+    killed = "print('dying'); os.kill(os.getpid(), signal.{})"
+    deaths = {"crash": killed.format("SIGSEGV"), "memory": killed.format("SIGKILL")}
     deaths |= {"leave": LEAVING}
     for name, death in deaths.items():
         (tmp_path / f"{name}.py").write_text(TROUBLE.format(death))
     plugins = "plugins=" + ",".join(f"[{name}]" for name in [*deaths, ""])
 
-    done = train(*SWEEP, f"data.root={root}", "training.epochs=1", plugins)
+    done = train(*SWEEP, f"data.root={root}", "training.epochs=1", plugins, "hydra.launcher.n_jobs=2")
     assert done.returncode == 1, done.stdout + done.stderr
     jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("plugins")
     assert jobs["status"].to_dict() == {
@@ -102,8 +142,8 @@ def test_jobs_that_end_badly_are_recorded_and_cost_the_others_nothing(train: Tra
         "[]": "finished",
     }
     assert jobs["Accuracy"].isna().tolist() == [True, True, True, False]
-    assert "leaving" in (tmp_path / "sweep" / "2" / "job.log").read_text()
-    assert "validation" in (tmp_path / "sweep" / "3" / "job.log").read_text()
+    for number, said in enumerate(["dying", "dying", "leaving", "validation"]):
+        assert said in (tmp_path / "sweep" / str(number) / "job.log").read_text()
     parent = next(run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") == "sweep")
     assert parent.info.status == "FAILED"
 

@@ -351,7 +351,10 @@ def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pruner", "evaluations"), [("median", 2), ("successive_halving", 1)])
+def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(
+    train: Train, tmp_path: Path, pruner: str, evaluations: int
+) -> None:
     parts, broken = tree(tmp_path / "parts", {"good": 10, "scratch": 10}), tmp_path / "broken.pth"
     broken.write_text("no weights")
     drawn = CategoricalDistribution([str(broken), "null"])
@@ -359,11 +362,13 @@ def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train
     for _ in range(5):  # better than any trial can be
         steps = dict.fromkeys(range(1, 51), 2.0)
         good = {"params": {"model.weights": "null"}, "distributions": {"model.weights": drawn}}
+        good["system_attrs"] = {"completed_rung_0": 2.0}  # what successive halving notes at evaluation 1
         begun.add_trial(optuna.create_trial(**good, value=2.0, intermediate_values=steps))
     for weights in (str(broken), "null"):
         begun.enqueue_trial({"model.weights": weights})
 
     asked = ("hydra/sweeper=search", "hydra.sweeper.study_name=rates", "hydra.sweeper.n_trials=7")
+    asked = (*asked, f"hydra.sweeper.pruner={pruner}")
     small = [text for text in SMALL if not text.startswith("training.epochs")]
     searched = (f"data.root={parts}", f"model.weights={broken},null")
     done = train(
@@ -377,13 +382,13 @@ def test_a_hopeless_trial_ends_early_and_a_failed_one_costs_nothing(train: Train
     assert jobs_done[6] == "pruned"
     trials = pd.read_csv(tmp_path / "sweep" / "trials.csv").set_index("trial")
     assert trials["state"].tolist() == ["complete"] * 5 + ["failed", "pruned"]
-    assert trials.loc[6, "evaluations"] == 2  # of 50; the first is left alone
+    assert trials.loc[6, "evaluations"] == evaluations  # of 50; the median pruner leaves the first alone
     assert not (tmp_path / "sweep" / "6" / "metrics.csv").exists()
 
     parent, only = mlflow_runs(tmp_path)
     assert parent.info.status == "FAILED"  # for the sake of trial 5
     assert (only.info.status, only.data.tags["study"], only.data.tags["trial"]) == ("KILLED", "rates", "6")
-    assert only.data.tags["pruned"].startswith("pruned at evaluation 2, Accuracy")
+    assert only.data.tags["pruned"].startswith(f"pruned at evaluation {evaluations}, Accuracy")
 
 
 def test_a_trial_that_never_begins_has_its_settings(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A sweep is one result: checked as a whole before it starts, complete though a job fails, one parent in the store."""
 
 import os
+import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,3 +173,29 @@ def test_a_killed_sweep_started_again_ends_in_the_same_table(train: Train, begin
         assert (tmp_path / "again" / name).read_text() == (tmp_path / "unbroken" / name).read_text()
     parent, children = runs(tmp_path, "casting")
     assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_jobs", "parts"), [(1, [(0, 0.2), (0.8, 1)]), (2, [(0.2, 0.6), (0.6, 1)])])
+def test_a_sweep_killed_at_any_moment_ends_in_the_same_tables(
+    train: Train, begin: Begin, tmp_path: Path, n_jobs: int, parts: list[tuple[float, float]]
+) -> None:
+    """Before its first job and near its end too."""
+    sweep = ["-m", "usecase=casting", "data.sample_count=20", "data.folds=4", "fold=0,1,2", *SHORT[:-1]]
+    sweep += ["training.epochs=3", f"hydra.launcher.n_jobs={n_jobs}"]
+    began = time.monotonic()
+    done = train(*sweep, "hydra.sweep.dir=unbroken", "tracking.uri=sqlite:///unbroken.db")
+    seconds = time.monotonic() - began
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    moments = random.Random(n_jobs)
+    for number, (low, high) in enumerate(parts):
+        given = [*sweep, f"tracking.uri=sqlite:///{number}.db"]
+        with begin(*given, f"hydra.sweep.dir=killed{number}") as process:
+            time.sleep(seconds * moments.uniform(low, high))
+            process.send_signal(signal.SIGKILL)
+        done = train(*given, f"hydra.sweep.dir=again{number}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        for name in ("sweep.csv", "folds.csv"):
+            again, unbroken = (tmp_path / folder / name for folder in (f"again{number}", "unbroken"))
+            assert again.read_text() == unbroken.read_text(), number
