@@ -128,19 +128,18 @@ def test_a_value_that_a_setting_cannot_have_is_named(
 
 
 @pytest.mark.parametrize(
-    ("override", "mend"),
+    ("override", "shown"),
     [
-        ("plugins=[[my_plug]]", "plugins=[my_plug]"),
-        ("plugins=[[my_plug, [other]], third]", "plugins=[my_plug,other,third]"),
-        ("plugins=[{my_plug: 1}]", "plugins=[my_plug]"),
-        ("data.label_columns=[[class]]", "data.label_columns=[class]"),
-        ("head.hidden=[[64]]", "head.hidden=[64]"),
+        ("plugins=[[my_plug]]", "plugins=[['my_plug']]"),
+        ("plugins=[{my_plug: 1}]", "plugins=[{'my_plug': 1}]"),
+        ("data.label_columns=[[class]]", "data.label_columns=[['class']]"),
+        ("head.hidden=[[64]]", "head.hidden=[[64]]"),
     ],
 )
-def test_a_list_within_a_list_is_answered_with_the_plain_one(config: Compose, override: str, mend: str) -> None:
+def test_a_list_within_a_list_is_refused(config: Compose, override: str, shown: str) -> None:
     with pytest.raises(Problems) as caught:
         config("usecase=casting", override)
-    assert caught.value.problems == [f"{override}: write {mend}"]
+    assert caught.value.problems == [f"{shown}: must be a plain list, without lists or mappings in it"]
 
 
 @pytest.mark.parametrize(
@@ -209,27 +208,20 @@ def test_several_values_need_a_sweep(problems: Callable[..., list[str]], overrid
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    "override",
     [
-        ("training.loss=glob(*focal)", "write the names: training.loss=sigmoid_focal,softmax_focal"),
-        ("training.loss=glob(resnet*)", "fits no name; training.loss is one of cross_entropy, bce, "),
-        ("head=glob(resnet*)", "fits no name; head is one of dense, dropout, "),
-        ("backbone=glob(resnet*)", "glob() chooses among the files of a group, such as head; write the values"),
+        "backbone=shuffle(resnet18,resnet34)",
+        "training.epochs=shuffle(range(1,4))",
+        "head=glob(*)",
+        "training.loss=glob(*focal)",
     ],
 )
-def test_names_that_glob_would_find_are_to_be_written(
-    problems: Callable[..., list[str]], override: str, said: str
+def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(
+    problems: Callable[..., list[str]], override: str
 ) -> None:
-    assert one(problems("usecase=casting", override, multirun=True)).startswith(f"{override}: {said}")
-
-
-def test_a_sweep_whose_values_are_found_anew_at_each_look_is_refused(problems: Callable[..., list[str]]) -> None:
     """Hydra shuffles again for each list of the jobs, so that a table would name other jobs than those that ran."""
-    found = problems("usecase=casting", "backbone=shuffle(resnet18,resnet34)", "head=glob(*)", multirun=True)
-    assert found == [
-        "backbone=shuffle(resnet18,resnet34): the order would be drawn again at each look; leave shuffle() out",
-        "head=glob(*): write the names: head=dense,dropout,gem,linear",
-    ]
+    said = f"{override}: Hydra finds these values, or their order, anew at each look; write them out"
+    assert problems("usecase=casting", override, multirun=True) == [said]
 
 
 @pytest.mark.parametrize(

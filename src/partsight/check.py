@@ -7,7 +7,7 @@ problems; an empty list means no problems.
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,26 +31,15 @@ def to_config(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise Problems("The settings cannot run", [why_unresolved(error)]) from None
     assert isinstance(config, Config)
-    if problems := [problem for key, value, _ in leaves(config) if (problem := _nesting_problem(key, value))]:
-        raise Problems("The settings cannot run", problems)
+    # OmegaConf lets a list or a mapping through where a list of texts or numbers is declared.
+    nested = [
+        f"{key}={value}: must be a plain list, without lists or mappings in it"
+        for key, value, _ in leaves(config)
+        if isinstance(value, list) and any(isinstance(entry, list | dict) for entry in value)
+    ]
+    if nested:
+        raise Problems("The settings cannot run", nested)
     return config
-
-
-def _nesting_problem(key: str, value: Any) -> str | None:
-    """OmegaConf lets a list or a mapping through where a list of texts or numbers is declared."""
-    if not isinstance(value, list) or not any(isinstance(entry, list | dict) for entry in value):
-        return None
-    shown = str(value).replace("'", "")
-    return f"{key}={shown}: write {key}=[{','.join(map(str, _single(value)))}]"
-
-
-def _single(entries: Iterable[Any]) -> Iterator[Any]:
-    """The entries without the lists and mappings around them; of a mapping its keys."""
-    for entry in entries:
-        if isinstance(entry, list | dict):
-            yield from _single(entry)
-        else:
-            yield entry
 
 
 def unresolved(composed: DictConfig) -> list[str]:

@@ -191,8 +191,10 @@ def _override_problems(override: Override, folders: Sequence[Path], multirun: bo
             return [f"{override.input_line}: {several}"]
         if not override.is_discrete_sweep():
             return []  # an interval: the sweeper draws from it
-        if problem := _unsettled(override, folders):
-            return [problem]
+        if not _is_settled(override):
+            return [
+                f"{override.input_line}: Hydra finds these values, or their order, anew at each look; write them out"
+            ]
     values = _values(override)
     if _is_group(override, folders):
         return [p for v in values if (p := _option_problem(key, str(v), folders))]
@@ -218,19 +220,10 @@ def _combined(groups: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     return [first, *({**first, group: option} for group, options in groups.items() for option in options[1:])]
 
 
-def _unsettled(override: Override, folders: Sequence[Path]) -> str | None:
-    """What is wrong with a sweep whose values or order Hydra finds anew at each look: no table would fit its jobs."""
-    key, value = override.key_or_group, override.value()
-    if isinstance(value, Glob):
-        named = _options(key, folders) if _is_group(override, folders) else _choices(key)
-        if found := value.filter(named):
-            return f"{override.input_line}: write the names: {key}={','.join(found)}"
-        if named:
-            return f"{override.input_line}: fits no name; {key} is one of {', '.join(named)}"
-        return f"{override.input_line}: glob() chooses among the files of a group, such as head; write the values"
-    if getattr(value, "shuffle", False):
-        return f"{override.input_line}: the order would be drawn again at each look; leave shuffle() out"
-    return None
+def _is_settled(override: Override) -> bool:
+    """Whether a sweep has the same values in the same order at each look: else no table would fit its jobs."""
+    value = override.value()
+    return not isinstance(value, Glob) and not getattr(value, "shuffle", False)
 
 
 def _is_group(override: Override, folders: Sequence[Path]) -> bool:
@@ -245,11 +238,6 @@ def _groups(folders: Sequence[Path]) -> list[str]:
 
 def _options(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
-
-
-def _choices(key: str) -> list[str]:
-    """The texts that a setting of a closed list may have; none of another."""
-    return [text for name, _, metadata in leaves(Config()) if name == key for text in metadata.get("choices", ())]
 
 
 def _option_problem(group: str, option: str, folders: Sequence[Path]) -> str | None:

@@ -13,7 +13,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,10 +137,10 @@ def claimed(
         drawn: whether the seed was drawn, so that there can be no earlier run.
         in_sweep: whether the run is a job of a sweep, which has already reached the store.
     """
-    run = f"{store.uri(config.tracking)} {config.tracking.experiment} {identity}"
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
-        _take(held, run, WAITING, others)
+        # By its identity alone: the same store may be reached by two addresses.
+        _take(held, identity, WAITING, others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
@@ -180,18 +180,8 @@ def _find(config: Config, identity: str, in_sweep: bool) -> Earlier | None:
                 "separate run starts here. If that run has died, end it in MLflow and repeat this command to resume it."
             )
             continue
-        return _earlier(_ended(client, run, identity))
+        return _earlier(run)
     return None
-
-
-def _ended(client: MlflowClient, run: Run, identity: str) -> Run:
-    """The run as it ends. It may still be at work, if its command names the store by another address than this one."""
-    folder = Path(run.data.tags["folder"])
-    if run.info.status != "RUNNING" or _identity(folder) != identity:
-        return run
-    with suppress(OSError), turn(_lock(str(folder)), WAITING):
-        pass
-    return client.get_run(run.info.run_id)
 
 
 def _earlier(run: Run) -> Earlier:
