@@ -486,7 +486,9 @@ def test_a_disk_that_is_full_when_the_result_is_written_says_where_and_how_the_r
         with pytest.raises(SystemExit):
             run(tmp_path, *settings)
     said = capsys.readouterr().err
-    assert "predictions.parquet: cannot be written: No space left on device. Make room. The same command goes" in said
+    assert (
+        "predictions.parquet: cannot be written: No space left on device. Make room. The same command resumes" in said
+    )
     (only,) = mlflow_runs(tmp_path)
     assert only.info.status == "FAILED"
     assert figures_of(run(tmp_path, *settings))

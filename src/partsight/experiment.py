@@ -14,7 +14,7 @@ from partsight.evaluation.result import Result
 from partsight.fit import fitting, processes, range_test
 from partsight.fit.fitting import Fitted
 from partsight.model.weights import Weights
-from partsight.run import earlier, facts, keeping, pseudo_training, training
+from partsight.run import earlier, facts, keeping, pseudo_training, stopping, training
 from partsight.run.context import RunContext, named_apart, run_name
 from partsight.run.earlier import Earlier
 from partsight.run.resolved import resolve
@@ -61,8 +61,8 @@ def run(config: Config) -> float:
         data = resolved.fold_data()
         facts.announce(resolved, data, tags)
         tags |= earlier.resume_tags(earlier_run, config, tags, folder) if earlier_run else {}
-        tags |= earlier.place(folder) | trial.tags(folder)
-        with earlier.told_if_stopped(config, folder, drawn, in_sweep=parent is not None, study=tags.get("study")):
+        tags |= earlier.whereabouts(folder) | trial.tags(folder)
+        with stopping.told_if_stopped(config, folder, drawn, in_sweep=parent is not None, study=tags.get("study")):
             keeping.write_facts(folder, tags)  # first: they mark the folder as this run's
             with tracked(config.tracking, name, parent, tags, earlier_run.id if earlier_run else None) as track:
                 context = _with_found_rate(RunContext(config, computer, folder, track, name), data, start)
@@ -116,7 +116,11 @@ def _test(context: RunContext, data: FoldData, fitted: Fitted, result: Result) -
 def _conclude_again(config: Config, earlier_run: Earlier, folder: Path, parent: str | None) -> float:
     """The result of a finished run of the same identity, instead of another run."""
     place, own = earlier_run.tags["folder"], earlier_run.folder
-    gone = "" if own else f" Its folder {place} {earlier.lost(earlier_run)}: what is left of it is in MLflow."
+    gone = (
+        ""
+        if own
+        else f" Its folder {place} {earlier.why_folder_is_lost(earlier_run)}: what is left of it is in MLflow."
+    )
     if own != folder.resolve():
         earlier.prepare_folder(folder, None)
     figures = earlier.fetch_result(config, earlier_run, folder, parent)

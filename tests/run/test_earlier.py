@@ -1,6 +1,5 @@
 """A run that has been made before is not made again; one that was interrupted goes on as if it never had been."""
 
-import errno
 import json
 import random
 import shutil
@@ -19,11 +18,10 @@ from mlflow import MlflowClient, entities
 from mlflow.exceptions import MlflowException
 from preloaded import Begin, Run
 from pytorch_lightning import Trainer
-from tiny import SMALL, ends, mlflow_runs, run, store, touched, tree
+from tiny import SMALL, ends, mlflow_runs, run, store, tree
 
 from partsight.config import Config, TrackingConfig, TrainerConfig
 from partsight.data.datamodule import FoldData
-from partsight.errors import PartsightError
 from partsight.fit import processes
 from partsight.fit.curves import Curves
 from partsight.fit.fitting import Fitted
@@ -279,7 +277,7 @@ def test_a_trial_that_is_tried_again_knows_its_evaluations_before_the_stop(
 
     def announced(folder: str) -> None:
         new = trials.ask()
-        trial.announce(tmp_path / folder, trial.Announced(url, "rates", new.number, new._trial_id, "none", []))
+        trial.announce(tmp_path / folder, trial.TrialInfo(url, "rates", new.number, new._trial_id, "none", []))
 
     announced("unbroken")
     run(tmp_path, pictures, *EVERYTHING, "hydra.run.dir=unbroken")
@@ -459,7 +457,7 @@ def test_two_that_begin_the_same_run_at_once_make_it_once(tmp_path: Path, start:
     both = [start(tmp_path, f"hydra.run.dir=run{number}") for number in (0, 1)]
     said = [ended_well(process) for process in both]
     assert len(mlflow_runs(tmp_path)) == 1
-    assert "Another process is already running this experiment" in "".join(said)
+    assert "Another process is already doing this run" in "".join(said)
     same(tmp_path / "run0", tmp_path / "run1")
 
 
@@ -486,78 +484,3 @@ def test_two_processes_go_on_together(
     same(tmp_path / "unbroken", tmp_path / "resumed")
     (only,) = mlflow_runs(tmp_path)
     assert only.data.tags["resumed"] == "1"
-
-
-@pytest.mark.parametrize(
-    ("changes", "drawn", "in_sweep", "said"),
-    [
-        ({"name": "before its first checkpoint"}, False, False, "The same command begins anew"),
-        ({}, False, True, "The same command goes on from the end of the last whole epoch"),
-        ({}, True, False, "The same command with seed=7 goes on from the end of the last whole epoch"),
-        ({}, True, True, "The same command starts this job anew, with another seed"),
-        ({"resume": "never"}, False, False, "The same command begins anew"),
-        ({"rerun": True}, False, False, "without rerun=true and if no such run has finished before, goes on"),
-    ],
-)
-def test_how_a_stopped_run_goes_on_is_said(
-    changes: dict[str, Any],
-    drawn: bool,
-    in_sweep: bool,
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    config = Config(seed=7, **changes)
-    if config.name != "before its first checkpoint":
-        touched(tmp_path, ["run/checkpoints/last.ckpt"])
-    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
-        raise KeyboardInterrupt
-    assert said in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(config, Path("run"), drawn, in_sweep):
-        raise OSError(errno.ENOSPC, "as another library says it")
-    assert str(raised.value).startswith(
-        "A disk is full: that of run, of the temporary folder or of /dev/shm: No space "
-    )
-    assert said in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (
-            "DataLoader worker (pid 206) is killed by signal: Killed. ",
-            "(pid 206) is killed by signal: Killed. Was it short of memory? Set data.workers lower. The same command ",
-        ),
-        ("DataLoader worker (pid(s) 206, 207) exited unexpectedly", "(pid(s) 206, 207) exited unexpectedly. Was it "),
-        (
-            "Caught RuntimeError in DataLoader worker process 0.\nunable to allocate shared memory(shm) for file",
-            "/dev/shm is full: make it larger (docker run --shm-size=1g), or set data.workers=0. The same command ",
-        ),
-    ],
-)
-def test_a_lost_loader_process_says_what_to_do(text: str, said: str) -> None:
-    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(Config(seed=7), Path("run"), False, False):
-        raise RuntimeError(text)
-    assert said in str(raised.value)
-    with pytest.raises(RuntimeError), earlier.told_if_stopped(Config(seed=7), Path("run"), False, False):
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-
-
-def test_a_stopped_trial_says_how_its_search_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), earlier.told_if_stopped(Config(), Path("run"), False, True, "rates"):
-        raise KeyboardInterrupt
-    said = " ".join(capsys.readouterr().out.split())
-    assert said == "Stopped. The same command with hydra.sweeper.study_name=rates resumes the search"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        RuntimeError("DataLoader worker (pid 206) is killed by signal: Killed. "),
-    ],
-)
-def test_a_trial_that_fails_says_that_its_search_goes_on(error: Exception) -> None:
-    with pytest.raises(PartsightError) as raised, earlier.told_if_stopped(Config(), Path("run"), False, True, "rates"):
-        raise error
-    assert str(raised.value).endswith(". This trial counts as failed, and the search goes on with others")

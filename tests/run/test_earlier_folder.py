@@ -136,7 +136,7 @@ def test_a_folder_that_may_not_be_looked_into_is_no_error(tmp_path: Path, monkey
     of_here = interrupted(tmp_path / "old", platform.node())
     (tmp_path / "old").rename(tmp_path / "away")
     monkeypatch.setattr(Path, "is_dir", refused)
-    assert earlier.lost(of_here) == "is gone or cannot be read"
+    assert earlier.why_folder_is_lost(of_here) == "is gone or cannot be read"
 
 
 def test_without_a_cache_folder_a_run_begins_all_the_same(

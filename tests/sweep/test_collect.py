@@ -83,7 +83,7 @@ def test_the_jobs_of_a_sweep_are_its_own_and_all_of_them(tmp_path: Path) -> None
 def test_the_trials_of_a_search_are_those_of_its_study_begun_or_not(tmp_path: Path) -> None:
     for number, name, rate in ((0, "other", "1"), (1, "rates", "2"), (2, "rates", "3")):
         given = ("usecase=casting", f"training.learning_rate={rate}")
-        trial.announce(tmp_path / str(number), trial.Announced("sqlite://", name, number, number, "none", given))
+        trial.announce(tmp_path / str(number), trial.TrialInfo("sqlite://", name, number, number, "none", given))
     job(tmp_path, 0, "usecase=custom")
     job(tmp_path, 1, "usecase=casting", "training.learning_rate=2")
     failure.record(tmp_path / "2", "could not be started: no space left")
@@ -99,7 +99,7 @@ def test_the_trials_of_a_search_are_those_of_its_study_begun_or_not(tmp_path: Pa
 def trial_in(sweep: Path, number: int, rate: str, study: str = "rates") -> Path:
     """The folder of a trial that left its figures."""
     given = ("usecase=casting", f"training.learning_rate={rate}")
-    trial.announce(sweep / str(number), trial.Announced("sqlite://", study, number, number, "none", given))
+    trial.announce(sweep / str(number), trial.TrialInfo("sqlite://", study, number, number, "none", given))
     (sweep / str(number) / "metrics.csv").write_text("metric,value\nAccuracy,0.75\n")
     return sweep / str(number)
 
@@ -138,7 +138,7 @@ def test_what_is_searched_is_in_the_table_of_a_single_trial(tmp_path: Path) -> N
 
 def test_a_trial_whose_values_were_tried_again_is_no_job_without_a_result(tmp_path: Path) -> None:
     for number in (0, 1):
-        trial.announce(tmp_path / str(number), trial.Announced("sqlite://", "rates", number, number, "none", ()))
+        trial.announce(tmp_path / str(number), trial.TrialInfo("sqlite://", "rates", number, number, "none", ()))
     job(tmp_path, 1, "usecase=casting")
     announced = parent.Parent("sqlite://", "0123", ("training.learning_rate",), study="rates")
     (tmp_path / parent.FILE).write_text(json.dumps(dataclasses.asdict(announced)))

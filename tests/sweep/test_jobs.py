@@ -32,7 +32,7 @@ def test_jobs_of_params_are_checked_before_the_first_starts() -> None:
     with pytest.raises(Problems, match=r"fold=9: .*\[job: fold=9 training.epochs=1 usecase=casting"):
         jobs.checked(multirun(*SMALL, **{"fold": "0,9", "training.epochs": "1"}))
     config = multirun(*SMALL, "training.epochs=3", fold="0,1", backbone="resnet18")
-    assert [(job.fold, job.training.epochs, job.backbone) for job in jobs.checked(config).settings] == [
+    assert [(job.fold, job.training.epochs, job.backbone) for job in jobs.checked(config).configs] == [
         (0, 3, "test_resnet"),
         (1, 3, "test_resnet"),
     ]
@@ -110,7 +110,7 @@ def test_of_two_files_of_one_name_the_one_that_hydra_reads_is_checked(tmp_path: 
     places = f"hydra.searchpath=[{tmp_path / 'first'},{tmp_path / 'second'}]"
     small = [text for text in SMALL if "usecase" not in text]
     config = multirun("usecase=mine", places, f"hydra/sweeper={sweeper}", *small, **{"training.epochs": "1,2"})
-    assert [job.training.epochs for job in jobs.checked(config).settings] == [1, 2]
+    assert [job.training.epochs for job in jobs.checked(config).configs] == [1, 2]
 
 
 def test_a_sweep_is_made_by_params_and_overrides() -> None:

@@ -49,7 +49,7 @@ def test_a_run_of_its_own_has_the_usual_name(sweep: Path) -> None:
 
 
 def test_a_sweep_in_the_folder_of_a_search_reports_to_none_of_its_trials(tmp_path: Path) -> None:
-    announced = trial.Announced("sqlite:///optuna.db", "rates", 0, 1, "median", ["a=1"])
+    announced = trial.TrialInfo("sqlite:///optuna.db", "rates", 0, 1, "median", ["a=1"])
     for number in ("0", "1"):
         trial.announce(tmp_path / number, announced)
         trial.record_pruned(tmp_path / number, "pruned at evaluation 2")

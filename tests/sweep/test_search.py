@@ -338,7 +338,7 @@ def test_a_group_that_sets_how_trials_are_judged_cannot_be_searched(tmp_path: Pa
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith("trainer.limit_val_batches: null in some trials, 2 in others")
     assert not (tmp_path / "optuna.db").exists()
-    assert len(jobs.checked(fixed).settings) == 2
+    assert len(jobs.checked(fixed).configs) == 2
 
 
 def test_wrong_settings_of_the_search_are_said_together(tmp_path: Path) -> None:
@@ -400,17 +400,17 @@ def test_a_trial_that_never_begins_has_its_settings(tmp_path: Path) -> None:
 
 
 def test_a_pruned_trial_is_no_failure(tmp_path: Path) -> None:
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
+    trial.announce(tmp_path / "0", trial.TrialInfo("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
     assert collect.conclude(tmp_path, [])
 
 
 def test_a_folder_that_is_used_again_forgets_how_its_last_trial_ended(tmp_path: Path) -> None:
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
+    trial.announce(tmp_path / "0", trial.TrialInfo("sqlite:///optuna.db", "s", 0, 1, "median", ["a=1"]))
     trial.record_pruned(tmp_path / "0", "pruned at evaluation 2")
     (tmp_path / "0" / "metrics.csv").write_text("metric,value\nROC_AUC,0.9\n")
     failure.record(tmp_path / "0", "killed by SIGKILL")
-    trial.announce(tmp_path / "0", trial.Announced("sqlite:///optuna.db", "other", 0, 2, "median", ["a=1"]))
+    trial.announce(tmp_path / "0", trial.TrialInfo("sqlite:///optuna.db", "other", 0, 2, "median", ["a=1"]))
     assert trial.pruned(tmp_path / "0") is None
     assert failure.reason(tmp_path / "0") is None
     assert not (tmp_path / "0" / "metrics.csv").exists()

@@ -158,7 +158,7 @@ def test_a_trial_shows_a_sign_of_life_from_its_first_moment(tmp_path: Path) -> N
 def test_ctrl_c_tells_what_had_ended_and_hands_back_the_rest(tmp_path: Path) -> None:
     def interrupted(job: dict[str, str]) -> float:
         for number in ("0", "1", "2", "3"):
-            trial.announce(tmp_path / "sweep" / number, trial.Announced("", "rates", 0, 1, "median", ["a=1"]))
+            trial.announce(tmp_path / "sweep" / number, trial.TrialInfo("", "rates", 0, 1, "median", ["a=1"]))
         (tmp_path / "sweep" / "0" / "metrics.csv").write_text("metric,value\nROC_AUC,0.75\n")
         trial.record_pruned(tmp_path / "sweep" / "1", "pruned at evaluation 2")
         failure.record(tmp_path / "sweep" / "2", "killed by SIGKILL")
@@ -285,7 +285,7 @@ def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, m
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path / 'mlflow.db'}", experiment="parts")
     opened = parent.open_run(Sweep([Config(seed=1, tracking=tracking)], ["a=1"], ["a"], study="rates"), tmp_path)
     (tmp_path / "0").mkdir()
-    trial.announce(tmp_path / "0", trial.Announced("sqlite://", "rates", 0, 0, "none", ["a=1"]))
+    trial.announce(tmp_path / "0", trial.TrialInfo("sqlite://", "rates", 0, 0, "none", ["a=1"]))
     (tmp_path / "0" / FIGURES).write_text("metric,value\nROC_AUC,0.5\n")
     assert not collect.conclude(tmp_path, ["a=1"], stopped=True)
     ended = MlflowClient(opened.uri).get_run(opened.run_id)
@@ -301,7 +301,7 @@ def test_a_search_that_stops_has_failed_whatever_its_jobs_have(tmp_path: Path, m
 def test_a_storage_that_a_job_cannot_reach_costs_no_training(
     tmp_path: Path, storage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    announced = trial.Announced(storage, "rates", 0, 1, "median", ["a=1"])
+    announced = trial.TrialInfo(storage, "rates", 0, 1, "median", ["a=1"])
     report = reports.Reports(announced, tmp_path, Config(prediction=ROC_AUC))
     batches = SimpleNamespace(total_batch_idx=0)
     trainer: Any = SimpleNamespace(
@@ -320,7 +320,7 @@ def test_a_storage_that_a_job_cannot_reach_costs_no_training(
 def test_a_training_that_is_resumed_after_its_last_evaluation_reports_all_to_its_new_trial(tmp_path: Path) -> None:
     search.open_study(composed(tmp_path), [Config(prediction=ROC_AUC)])
     url, begun = f"sqlite:///{tmp_path / 'optuna.db'}", study(tmp_path).ask()
-    announced = trial.Announced(url, "rates", begun.number, begun._trial_id, "median", ["a=1"])
+    announced = trial.TrialInfo(url, "rates", begun.number, begun._trial_id, "median", ["a=1"])
     curves = Curves(lambda points: None)
     curves.points = [
         Point("validation_ROC_AUC", step, 8 * step, value) for step, value in ((0, 0.5), (2, 0.6), (4, 0.7))

@@ -5,12 +5,10 @@ machine it uses; its checkpoints are in that folder.
 """
 
 import dataclasses
-import errno
 import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,15 +25,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from partsight import console, failure
 from partsight.config import Config, flat
-from partsight.errors import PartsightError
 from partsight.run import leftovers
 from partsight.run_files import COPIED_FROM, FACTS, FIGURES, LAST
 from partsight.tracking import store
 from partsight.tracking.run import as_parameter
 from partsight.turns import turn
-
-WAITING = "Another process is already running this experiment; waiting until it ends"
-_FAILED_TRIAL = "This trial counts as failed, and the search goes on with others"
 
 
 @dataclass(frozen=True)
@@ -67,58 +61,9 @@ def _identity(folder: Path) -> str | None:
     return told.get("identity") if isinstance(told, dict) else None  # empty if the machine died while writing it
 
 
-def place(folder: Path) -> dict[str, str]:
+def whereabouts(folder: Path) -> dict[str, str]:
     """The tags by which a run is found again."""
     return {"folder": str(folder.resolve()), "host": platform.node()}
-
-
-@contextmanager
-def told_if_stopped(
-    config: Config, folder: Path, drawn: bool, in_sweep: bool, study: str | None = None
-) -> Iterator[None]:
-    """Around a run: says how it goes on if Ctrl-C, a signal, a full disk or a lost loader process ends it.
-
-    drawn: the command gives no seed.
-    study: of which the run is a trial; without its name the same command begins another.
-
-    Raises:
-        PartsightError: a disk is full, or a loader process was killed or found no shared memory.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        resumed = f"The same command with hydra.sweeper.study_name={study} resumes the search"
-        console.say(f"Stopped. {resumed if study else _how_it_goes_on(config, folder, drawn, in_sweep)}")
-        raise
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        what = (
-            f"{error.filename}: cannot be written"
-            if error.filename
-            else f"A disk is full: that of {folder}, of the temporary folder or of /dev/shm"
-        )
-        how = _FAILED_TRIAL if study else _how_it_goes_on(config, folder, drawn, in_sweep)
-        raise PartsightError(f"{what}: {os.strerror(error.errno)}. Make room. {how}") from error
-    except RuntimeError as error:  # PyTorch has no kinds of its own for these
-        if "unable to allocate shared memory" in str(error):
-            what = "/dev/shm is full: make it larger (docker run --shm-size=1g), or set data.workers=0"
-        elif re.search(r"DataLoader worker \(pid.*\) (is killed|exited)", str(error)):
-            what = f"{str(error).strip().rstrip('.')}. Was it short of memory? Set data.workers lower"
-        else:
-            raise
-        how = _FAILED_TRIAL if study else _how_it_goes_on(config, folder, drawn, in_sweep)
-        raise PartsightError(f"{what}. {how}") from error
-
-
-def _how_it_goes_on(config: Config, folder: Path, drawn: bool, in_sweep: bool) -> str:
-    if config.resume == "never" or not leftovers.has_checkpoint(folder):
-        return "The same command begins anew"
-    if drawn and in_sweep:
-        return "The same command starts this job anew, with another seed"
-    command = f"The same command{f' with seed={config.seed}' if drawn else ''}"
-    first = ", without rerun=true and if no such run has finished before," if config.rerun else ""
-    return f"{command}{first} goes on from the end of the last whole epoch"
 
 
 @contextmanager
@@ -140,7 +85,7 @@ def claimed(
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
         # By its identity alone: the same store may be reached by two addresses.
-        _take(held, identity, WAITING, others)
+        _take(held, identity, "Another process is already doing this run; waiting for it to end", others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
@@ -198,7 +143,7 @@ def child(client: MlflowClient, parent: str, tags: Mapping[str, str]) -> str | N
 def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     """Prepares a run's folder: adds the files to resume from, and removes what another run left in it."""
     source = earlier.folder if earlier else None
-    gone = lost(earlier) if earlier and source is None else ""
+    gone = why_folder_is_lost(earlier) if earlier and source is None else ""
     if source != folder.resolve():
         leftovers.remove(folder)
     if earlier is None:
@@ -213,14 +158,14 @@ def prepare_folder(folder: Path, earlier: Earlier | None) -> None:
     how = "resuming from its last checkpoint" if begun else "it had no checkpoint yet, starting from scratch"
     console.say(f"Run {earlier.id} {ended} in {source}: {how}")
     if source != folder.resolve():
-        for name in (name for name in leftovers.GONE_ON_FROM if (source / name).is_file()):
+        for name in (name for name in leftovers.RESUMED_FROM if (source / name).is_file()):
             part = folder / f"{name}.part"
             part.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, part)
             part.replace(folder / name)
 
 
-def lost(earlier: Earlier) -> str:
+def why_folder_is_lost(earlier: Earlier) -> str:
     """Why a run's folder is no longer its own, or cannot be seen from here."""
     folder = Path(earlier.tags["folder"])
     if earlier.tags["host"] != platform.node():

@@ -19,7 +19,7 @@ from partsight.run_files import (
     TIMING,
 )
 
-GONE_ON_FROM = (
+RESUMED_FROM = (
     *(f"{kept}/{name}" for kept in ("first/checkpoints", "checkpoints") for name in (BEST, LAST)),
     "learning_rate_range.csv",
 )
@@ -44,7 +44,7 @@ _PICTURES = (
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether a run in `folder` is resumed after an epoch, and does not start from scratch."""
-    return any((folder / name).is_file() for name in GONE_ON_FROM if name.endswith(LAST))
+    return any((folder / name).is_file() for name in RESUMED_FROM if name.endswith(LAST))
 
 
 def remove(folder: Path) -> None:
@@ -65,7 +65,7 @@ def remove(folder: Path) -> None:
         for name in _TABLES:
             for place in (folder / "first", folder):
                 (place / name).unlink(missing_ok=True)
-    for name in (*GONE_ON_FROM, *(f"first/{name}" for name in _RESULT), *_RESULT, FACTS):  # facts last: see above
+    for name in (*RESUMED_FROM, *(f"first/{name}" for name in _RESULT), *_RESULT, FACTS):  # facts last: see above
         (folder / name).unlink(missing_ok=True)
     if was_a_runs:
         for name in ("pictures", "first/checkpoints", "first", "checkpoints", "scorer"):

@@ -87,7 +87,7 @@ def read_jobs(folder: Path) -> list[JobRecord]:
     return [_job(sub, one.overrides) for number, (sub, one) in sorted(trials.items()) if number not in again]
 
 
-def _announced(folder: Path) -> trial.Announced | None:
+def _announced(folder: Path) -> trial.TrialInfo | None:
     with suppress(OSError):  # another user's, below a folder that may not be looked into
         return trial.of_run(folder)
     return None

@@ -145,14 +145,14 @@ class _Running:
     slot: Slot
     process: ForkServerProcess
     result: Connection
-    """Delivers an `JobOutcome`, or is closed without one."""
+    """Delivers a `JobOutcome`, or is closed without one."""
     printing: threading.Thread
 
 
 def _start(job: JobSpec, shared: Shared, slot: Slot, server: ForkServerContext, named: bool) -> _Running:
     job.folder.mkdir(parents=True, exist_ok=True)
     failure.forget(job.folder)
-    log = (job.folder / LOG).absolute()  # hydra.job.chdir changes the job's folder
+    log = (job.folder / LOG).absolute()
     kept = log.open("a", encoding="utf-8", buffering=1)  # here: if it fails, the job does not start
     result, its_result = server.Pipe(duplex=False)
     printed, its_output = server.Pipe(duplex=False)

@@ -22,7 +22,7 @@ _BY_NUMBER = "${hydra.job.num}"
 class Sweep:
     """A multirun, its jobs checked."""
 
-    settings: Sequence[Config]
+    configs: Sequence[Config]
     """Of every job; of some if a sweeper chooses its jobs as it goes."""
     overrides: Sequence[str]
     """What defines the jobs: hydra.sweeper.params, then the overrides of the command line, which win."""

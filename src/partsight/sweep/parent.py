@@ -57,7 +57,7 @@ def open_run(sweep: Sweep, folder: Path) -> Parent:
     Raises:
         PartsightError: another worker of the same study is at work in the same folder.
     """
-    settings, study, text = sweep.settings, sweep.study, " ".join(sweep.overrides)
+    settings, study, text = sweep.configs, sweep.study, " ".join(sweep.overrides)
     tracking = settings[0].tracking
     what = {"study": study} if study else {"settings": _digest(settings)}  # a study has checked the settings itself
     what = {"overrides": text[:MAX_TAG_VAL_LENGTH], "kind": "sweep"} | what

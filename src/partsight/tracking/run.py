@@ -189,9 +189,8 @@ def tracked(
         why = {"pruned": str(reason)}
         raise
     except BaseException as error:
-        if (
-            signals.exit_code is not None
-        ):  # loader processes that died of the same signal can raise before our exit does
+        # Loader processes that died of the same signal can raise before our exit does.
+        if signals.exit_code is not None:
             status = "KILLED"
             raise SystemExit(signals.exit_code) from error
         why = {"error": f"{type(error).__name__}: {error}"}

@@ -39,7 +39,7 @@ class Reports(Callback):
         Pruned: in every process of the job. Never after the last batch: a complete training is kept.
     """
 
-    def __init__(self, announced: trial.Announced | None, folder: Path, config: Config) -> None:
+    def __init__(self, announced: trial.TrialInfo | None, folder: Path, config: Config) -> None:
         self._announced, self._folder = announced, folder
         self._metric, self._every = config.prediction.metric, config.training.evaluation_epochs
         self._trial: Trial | None = None

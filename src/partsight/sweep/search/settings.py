@@ -74,7 +74,7 @@ def study_name(settings: SearchSettings, config: DictConfig) -> str:
 
 
 def storage_url(settings: SearchSettings) -> str:
-    """The storage with an absolute path, because jobs may run in their own folders."""
+    """The storage with an absolute path: trials may be started from another folder."""
     given = settings.storage or "sqlite:///optuna.db"
     file = given.removeprefix("sqlite:///")
     return given if file == given else f"sqlite:///{Path(file).absolute()}"

@@ -18,7 +18,7 @@ AGAIN = "again"
 
 
 @dataclass(frozen=True)
-class Announced:
+class TrialInfo:
     """What a job needs to know about its trial."""
 
     storage: str
@@ -31,7 +31,7 @@ class Announced:
     """Of the job."""
 
 
-def announce(folder: Path, trial: Announced) -> None:
+def announce(folder: Path, trial: TrialInfo) -> None:
     """Tells the job that will run in `folder`, in whatever process, which trial it is.
 
     Removes files in a reused sweep folder that say how another trial ended: they would be read as the end of this one.
@@ -49,10 +49,10 @@ def forget(folder: Path) -> None:
         (folder / stale).unlink(missing_ok=True)
 
 
-def of_run(folder: Path) -> Announced | None:
+def of_run(folder: Path) -> TrialInfo | None:
     """The trial of the run in `folder`; None outside a search."""
     path = folder / ANNOUNCED
-    return Announced(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return TrialInfo(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def tags(folder: Path) -> dict[str, str]:

@@ -65,7 +65,7 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     commands = []
     for one in trials:
         own, name, given = worker.own(one), worker.study.study_name, worker.searched.overrides(one.params)
-        trial.announce(own, trial.Announced(worker.url, name, one.number, one._trial_id, worker.pruner, given))
+        trial.announce(own, trial.TrialInfo(worker.url, name, one.number, one._trial_id, worker.pruner, given))
         with suppress(OptunaError):  # only for people to read
             one.set_user_attr("folder", str(own))
             one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
