@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from ready_store import TABLES
 
 from partsight import check
-from partsight.config import Config, conf_folder, register
+from partsight.config import Config, conf_folder
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = "PARTSIGHT_TEST_DATA"
@@ -162,7 +162,6 @@ def config() -> Callable[..., Config]:
     """config("usecase=casting", ...): the settings that these overrides of conf/train.yaml give, typed, unchecked."""
 
     def composed(*overrides: str) -> Config:
-        register()
         with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
             return check.to_config(compose("train", overrides=list(overrides)))
 

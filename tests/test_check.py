@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from partsight import check, overrides
-from partsight.config import METRICS, Config, conf_folder, register
+from partsight.config import METRICS, Config, conf_folder
 from partsight.data.samples import SAMPLES
 from partsight.errors import Problems
 
@@ -19,7 +19,6 @@ def problems() -> Callable[..., list[str]]:
     """problems("usecase=casting", ...): stage one's answer to a command line with the shipped conf/."""
 
     def found(*given: str, folders: tuple[Path, ...] = (), multirun: bool = False) -> list[str]:
-        register()
         places = [conf_folder(), *folders]
         return overrides.problems(given, places, multirun) or overrides.unresolved(given, places)
 

@@ -9,7 +9,7 @@ import pytest
 from tiny import run, tree
 
 from partsight import command, overrides
-from partsight.config import conf_folder, register
+from partsight.config import conf_folder
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,7 +48,6 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("line", train_lines())
 def test_commands_name_settings_that_there_are(line: str) -> None:
-    register()
     given = [argument for argument in shlex.split(line, comments=True) if "=" in argument and argument[:2] != "--"]
     given = [argument for argument in given if not argument.startswith("hydrogen_torch=")]
     problems = overrides.problems(given, [conf_folder()], multirun=True)

@@ -35,7 +35,6 @@ def train(arguments: Sequence[str] | None = None) -> None:
     """Runs a command line (default: the process's); mistakes are shown all together, and exit with status 2."""
     output.prepare()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    config.register()
     if {"--help", "-h"} & set(given):
         print(help_text())
         return
@@ -90,7 +89,6 @@ def settings(arguments: Sequence[str]) -> config.Config:
         PartsightError: every mistake, together; or a sweep; or there is no home folder.
     """
     home.require()
-    config.register()
     # --cfg says that nothing runs: folds that a Hydrogen Torch yaml names do not become a sweep.
     args = _parsed(_with_use_case([*arguments, "--cfg=job"]))
     if args.multirun:

@@ -356,6 +356,9 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
 
 
+ConfigStore.instance().store(name="schema", node=Config, provider="partsight")  # the first of train.yaml's defaults
+
+
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted key, value) of every leaf of nested settings; an empty mapping is a leaf."""
     for name, value in settings.items():
@@ -374,11 +377,6 @@ def conf_folder() -> Path:
     """conf/ inside an installed package, else beside src/ in a checkout."""
     packaged = Path(__file__).parent / "conf"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
-
-
-def register() -> None:
-    """Makes the schema known to Hydra as `schema`, the first entry of train.yaml's defaults."""
-    ConfigStore.instance().store(name="schema", node=Config)
 
 
 def transforms_in_order(config: Config) -> list[list[str]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny import noise, tree
 
 from partsight import check, overrides
-from partsight.config import AugmentationConfig, Config, DataConfig, conf_folder, register
+from partsight.config import AugmentationConfig, Config, DataConfig, conf_folder
 from partsight.data import augmentation, inspection, picture_cache, pictures, prepared, table
 from partsight.data.datamodule import FoldData
 from partsight.data.dataset import PictureDataset
@@ -198,7 +198,6 @@ def test_off_means_off(root: Path) -> None:
 
 def test_off_in_a_file_means_off_with_quotes_and_without(tmp_path: Path) -> None:
     (tmp_path / "usecase").mkdir()
-    register()
     for number, cache in enumerate(("off", "'off'", "false")):
         file = tmp_path / "usecase" / f"mine_{number}.yaml"
         file.write_text(f"# @package _global_\ndata: {{cache: {cache}}}\n")

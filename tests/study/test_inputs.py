@@ -30,7 +30,6 @@ protocols: {own: []}
 
 
 def planned(*given: str, text: str = STUDY) -> planning.Plan:
-    config.register()
     Path("mine.yaml").write_text(text)
     return planning.plan(
         read_study("mine.yaml", CONF), read_protocol("own", CONF), ["data.root=parts", *given], CONF, Path("out"),

@@ -71,7 +71,6 @@ def test_a_timed_run_knows_the_models_of_plugins(
 
 
 def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    config.register()
     conf = [config.conf_folder()]
     (tmp_path / "mine.yaml").write_text(
         "settings: [usecase=casting, seed=1, fold=2]\nrepeats: 2\n"
@@ -106,7 +105,6 @@ def planned(
     monkeypatch: pytest.MonkeyPatch, folder: Path, text: str = "variants: {a: {}}", given: Sequence[str] = ()
 ) -> Plan:
     """A study in a file of `folder`, which is the current one, and no signals taken over."""
-    config.register()
     monkeypatch.chdir(folder)
     monkeypatch.setattr(launch, "exit_on_signals", lambda: None)
     conf = [config.conf_folder()]

@@ -33,7 +33,6 @@ repeats: 2
 
 
 def planned(folder: Path, *given: str, text: str = SMALL, protocol: str = "cpu", repeats: int | None = None) -> Plan:
-    config.register()
     path = folder / "mine.yaml"
     path.write_text(text)
     return plan(read_study(str(path), CONF), read_protocol(protocol, CONF), given, CONF, repeats=repeats)
@@ -197,7 +196,6 @@ def test_a_softmax_has_no_thresholds(tmp_path: Path) -> None:
 
 
 def test_folds_are_those_of_the_settings() -> None:
-    config.register()
     study, own = read_study("kfold", CONF), read_protocol("own", CONF)
     runs = plan(study, own, ["usecase=steel", "data.folds=3"], CONF).runs
     assert [(run.fold, run.config.name) for run in runs] == [(0, "steel"), (1, "steel"), (2, "steel")]
@@ -213,7 +211,6 @@ def by_column(folder: Path, column: str = "batch") -> list[str]:
 
 
 def folds_of(given: list[str], out: Path, paths: bool = True) -> list[int]:
-    config.register()
     study, own = read_study("kfold", CONF), read_protocol("own", CONF)
     return [run.fold for run in plan(study, own, given, CONF, out, paths=paths).runs]
 
@@ -295,7 +292,6 @@ def test_the_shipped_studies_are_those_the_tests_think_of() -> None:
 def test_a_shipped_study_composes_under_each_of_its_protocols(name: str) -> None:
     study = read_study(name, CONF)
     assert list(study.protocols) == (["own"] if name == "kfold" else ["cpu", "gpu", "paper"])
-    config.register()
     for protocol in study.protocols:
         runs = plan(study, read_protocol(protocol, CONF), [], CONF).runs
         assert len(runs) == SHIPPED[name]
@@ -309,7 +305,6 @@ def test_a_shipped_study_composes_under_each_of_its_protocols(name: str) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["casting_architecture", "casting_augmentation", "casting_backbone"])
 def test_the_papers_settings_are_what_the_libraries_take(name: str) -> None:
-    config.register()
     runs = plan(read_study(name, CONF), read_protocol("paper", CONF), [], CONF).runs
     assert {run.variant: check.with_libraries(run.config) for run in runs} == {run.variant: [] for run in runs}
 

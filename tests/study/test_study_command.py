@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from tiny import mlflow_runs
 
-from partsight import RESULTS_VERSION, config, launchers
+from partsight import RESULTS_VERSION, launchers
 from partsight.config import conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.study import command, launch, writing
@@ -146,7 +146,6 @@ def test_a_folder_of_configs_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def finished(*given: str) -> Run:
     """The one run of rates.yaml under these settings, which came to its end."""
-    config.register()
     conf = [conf_folder()]
     (run,) = plan(read_study("rates.yaml", conf), read_protocol("own", conf), given, conf).runs
     run.folder.mkdir(parents=True)
@@ -184,7 +183,6 @@ def test_a_study_takes_a_use_case_that_is_also_swept_by_itself(tmp_path: Path) -
         "# @package _global_\nname: mine\ndata: {sample: casting}\nhydra: {sweeper: {params: {fold: '0,1'}}}\n"
     )
     (tmp_path / "rates.yaml").write_text(STUDY.replace("usecase=casting", "usecase=mine"))
-    config.register()
     folders = [conf_folder(), tmp_path]
     given = plan(read_study(str(tmp_path / "rates.yaml"), folders), read_protocol("own", folders), [], folders)
     launch.check_launcher(given, [], folders)

@@ -46,7 +46,6 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> planning.Plan:
 
 
 def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task) -> planning.Plan:
-    config.register()
     path = folder / "mine.yaml"
     path.write_text(text)
     seen = pd.DataFrame({"row": [0], "kind": ["copy"]})
@@ -348,7 +347,6 @@ def test_a_softmax_is_tabulated_as_it_decided_where_a_study_has_thresholds(
 
 
 def test_timed_rows_of_different_machines_say_which(tmp_path: Path) -> None:
-    config.register()
     (tmp_path / "speed.yaml").write_text(
         "kind: time\nsettings: [usecase=casting, seed=1]\nvariants: {one: {}}\nbatch_sizes: [2, 4]\n"
         "protocols: {own: []}\n"

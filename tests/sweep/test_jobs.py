@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight.config import conf_folder, register
+from partsight.config import conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import jobs
 
@@ -20,7 +20,6 @@ SMALL = ("usecase=casting", "backbone=test_resnet", "model.pretrained=false", "h
 
 def multirun(*given: str, **params: str) -> DictConfig:
     """The config of a multirun, its hydra section included; params: of its sweeper, as a file has them."""
-    register()
     with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
         config = GlobalHydra.instance().config_loader().load_configuration("train", list(given), RunMode.MULTIRUN)
     if params:

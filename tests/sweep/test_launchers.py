@@ -15,7 +15,6 @@ Train = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launchers, "find_spec", lambda name: None)
-    config.register()
     for name, extra in {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}.items():
         given = ["usecase=casting", "fold=0,1", f"hydra/launcher={name}"]
         (problem,) = overrides.problems(given, [config.conf_folder()], multirun=True)

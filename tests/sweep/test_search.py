@@ -26,7 +26,7 @@ from searches import RATE, composed, near_a_hundredth, search_for, states, study
 from tiny import SMALL, mlflow_runs, store, tree
 
 from partsight import console, failure
-from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder, register
+from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, jobs, parent
 from partsight.sweep.search import outcome, search, studies, trial, worker
@@ -310,7 +310,6 @@ def test_equal_results_have_no_importance(tmp_path: Path) -> None:
 
 
 def test_a_wrong_choice_is_an_error_before_the_first_trial(tmp_path: Path) -> None:
-    register()
     given = ["usecase=casting", "hydra/sweeper=search", "hydra.sweeper.study_name=s", "backbone=resnet18,resnet81"]
     given += ["training.label_smoothing=interval(0,1.5)", "model.pretrained=false", "hydra.sweep.dir=sweep"]
     with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
@@ -326,7 +325,6 @@ def test_a_wrong_choice_is_an_error_before_the_first_trial(tmp_path: Path) -> No
 
 def test_a_group_that_sets_how_trials_are_judged_cannot_be_searched(tmp_path: Path) -> None:
     """trainer=debug validates on two batches only."""
-    register()
     given = ["usecase=casting", "hydra/sweeper=search", "hydra.sweeper.study_name=s", "trainer=auto,debug"]
     given += ["model.pretrained=false", "hydra.sweep.dir=sweep"]
     with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):

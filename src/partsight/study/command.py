@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from partsight import command, config, console, home, launchers
+from partsight import command, console, home, launchers
 from partsight.errors import PartsightError, Problems
 from partsight.overrides import key_of
 from partsight.study import definition
@@ -49,7 +49,6 @@ def main(given: Sequence[str]) -> int:
         return 0
     if parsed.repeats is not None and parsed.repeats < 1:
         raise PartsightError(f"--repeats {parsed.repeats}: must be at least 1")
-    config.register()
     settings = [*parsed.settings, *rest]
     of_hydra = [text for text in settings if key_of(text).split(".")[0].split("/")[0] == "hydra"]
     if problems := [*_not_of_a_study(of_hydra), *_missing_launchers(of_hydra)]:

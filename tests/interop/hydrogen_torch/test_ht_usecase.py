@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from partsight import check, cli, command, overrides
-from partsight.config import Config, conf_folder, flat, leaves, register
+from partsight.config import Config, conf_folder, flat, leaves
 from partsight.errors import PartsightError
 from partsight.interop.hydrogen_torch import usecase
 from partsight.interop.hydrogen_torch.command import write
@@ -43,7 +43,6 @@ NOT_IN_A_YAML = {
 
 
 def composed(folder: Path, option: str, *given: str) -> Config:
-    register()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         search = f"hydra.searchpath=['file://{folder}']"
         return check.to_config(compose("train", overrides=[f"usecase={option}", *given, search]))

@@ -67,7 +67,6 @@ def _refuse_bad_place(out: Path, content: dict[str, str]) -> None:
 def _problems(out: Path) -> list[str]:
     """Both stages of the checks on the written use case, with a made sample instead of the data."""
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
-    config.register()
     try:
         settings = check.to_config(overrides.composed(given, [config.conf_folder(), out.parent.parent.resolve()]))
     except Problems as error:
