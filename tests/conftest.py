@@ -13,7 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from ready_store import TABLES
 
-from partsight import check
+from partsight import composing
 from partsight.config import Config, conf_folder
 
 ROOT = Path(__file__).parents[1]
@@ -163,6 +163,6 @@ def config() -> Callable[..., Config]:
 
     def composed(*overrides: str) -> Config:
         with initialize_config_dir(config_dir=str(conf_folder()), version_base="1.3"):
-            return check.to_config(compose("train", overrides=list(overrides)))
+            return composing.to_config(compose("train", overrides=list(overrides)))
 
     return composed

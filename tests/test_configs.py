@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from partsight import check, overrides
+from partsight import check, composing, overrides
 from partsight.config import Config, conf_folder, leaves
 from partsight.data.samples import SAMPLES
 
@@ -72,7 +72,7 @@ def test_debug_shortens_a_use_case_that_warms_up(tmp_path: Path) -> None:
     (tmp_path / "usecase").mkdir()
     mine = "# @package _global_\ndata: {sample: casting}\ntraining: {epochs: 9, warmup_epochs: 1}\n"
     (tmp_path / "usecase" / "mine.yaml").write_text(mine)
-    debug = check.to_config(overrides.composed(["usecase=mine", "trainer=debug"], [CONF, tmp_path]))
+    debug = composing.config(["usecase=mine", "trainer=debug"], [CONF, tmp_path])
     assert check.rules(debug) == []
     assert (debug.training.epochs, debug.training.warmup_epochs) == (1, 0)
 
@@ -81,7 +81,7 @@ def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path
     folder = tmp_path / 'Müller\'s conf, [new] = "a" $b\\c\\'  # a folder's name may hold all that Hydra's grammar knows
     (folder / "usecase").mkdir(parents=True)
     (folder / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true, devices: 2}\n")
-    composed = check.to_config(overrides.composed(["usecase=mine"], [CONF, folder]))
+    composed = composing.config(["usecase=mine"], [CONF, folder])
     assert (composed.trainer.precision, composed.trainer.devices) == ("32-true", 2)
 
 
@@ -89,7 +89,7 @@ def test_what_a_use_case_of_ones_own_says_about_the_trainer_holds(tmp_path: Path
 def test_a_trainer_says_where_to_compute_and_leaves_the_precision_to_the_use_case(tmp_path: Path, trainer: str) -> None:
     (tmp_path / "usecase").mkdir()
     (tmp_path / "usecase" / "mine.yaml").write_text("# @package _global_\ntrainer: {precision: 32-true}\n")
-    composed = check.to_config(overrides.composed(["usecase=mine", f"trainer={trainer}"], [CONF, tmp_path]))
+    composed = composing.config(["usecase=mine", f"trainer={trainer}"], [CONF, tmp_path])
     assert composed.trainer.precision == "32-true"
 
 

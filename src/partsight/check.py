@@ -11,63 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, DataConfig, TrainingConfig, flat, leaves
-from partsight.errors import PartsightError, Problems, did_you_mean
-
-
-def to_config(composed: DictConfig) -> Config:
-    """The typed config of a composed one, interpolations resolved.
-
-    Raises:
-        Problems: interpolations that cannot be resolved, or lists within lists, all together.
-    """
-    if problems := unresolved(composed):
-        raise Problems("The settings cannot run", problems)
-    try:
-        config = OmegaConf.to_object(composed)
-    except OmegaConfBaseException as error:
-        raise Problems("The settings cannot run", [why_unresolved(error)]) from None
-    assert isinstance(config, Config)
-    # OmegaConf lets a list or a mapping through where a list of texts or numbers is declared.
-    nested = [
-        f"{key}={value}: must be a plain list, without lists or mappings in it"
-        for key, value, _ in leaves(config)
-        if isinstance(value, list) and any(isinstance(entry, list | dict) for entry in value)
-    ]
-    if nested:
-        raise Problems("The settings cannot run", nested)
-    return config
-
-
-def unresolved(composed: DictConfig) -> list[str]:
-    """Settings whose interpolation cannot be resolved (only the root causes), and mandatory settings still at `???`."""
-    faults: dict[str, tuple[str, str]] = {}
-    written = OmegaConf.to_container(composed, resolve=False)
-    assert isinstance(written, dict)
-    for key, value in flat({str(k): v for k, v in written.items()}):
-        if value == "???":  # Hydra's mark
-            faults[key] = ("???", f"must be given; add {key}=VALUE")
-        if "${" not in str(value):
-            continue
-        try:
-            found = OmegaConf.select(composed, key)
-            if OmegaConf.is_config(found):
-                OmegaConf.to_container(found, resolve=True)
-        except OmegaConfBaseException as error:
-            faults[key] = (str(value), why_unresolved(error))
-    first = [key for key in faults if not any(f"${{{o}}}" in faults[key][0] for o in faults if o != key)]
-    return [f"{key}={faults[key][0]}: {faults[key][1]}" for key in first or faults]  # in a circle none is first
-
-
-def why_unresolved(error: OmegaConfBaseException) -> str:
-    """OmegaConf's reason, without `KeyError raised while resolving interpolation:` before that of a resolver."""
-    first, _, of_resolver = str(error).splitlines()[0].partition(" raised while resolving interpolation: ")
-    if "HydraConfig was not set" in first + of_resolver:
-        return "is known only within a single run; write what it stands for, or take ${oc.env:PWD}"
-    return of_resolver.strip('"') or first
+from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, DataConfig, TrainingConfig, leaves
+from partsight.errors import PartsightError, did_you_mean
 
 
 def rules(config: Config, paths: bool = True) -> list[str]:

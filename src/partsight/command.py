@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, config, failure, home, importing, output, overrides
+from partsight import check, composing, config, failure, home, importing, output, overrides
 from partsight.errors import PartsightError, Problems, Pruned
 
 USAGE = """\
@@ -94,7 +94,7 @@ def settings(arguments: Sequence[str]) -> config.Config:
     if args.multirun:
         raise PartsightError("One command at a time: leave --multirun (-m) out")
     folders = _refuse_mistakes(args.config_dir, args.overrides)
-    settings = check.to_config(overrides.composed(args.overrides, folders))
+    settings = composing.config(args.overrides, folders)
     if problems := check.rules(settings):
         raise Problems("The settings cannot run", problems)
     return settings
@@ -137,7 +137,7 @@ def _parsed(given: Sequence[str]) -> argparse.Namespace:
 
 def _with_use_case(given: list[str]) -> list[str]:
     """The command as it is, or with a Hydrogen Torch yaml as its use case."""
-    if not overrides.values_of("hydrogen_torch", given):
+    if not composing.values_of("hydrogen_torch", given):
         return given
     from partsight.interop.hydrogen_torch import override
 
@@ -165,7 +165,7 @@ def config_folders(own: str | None, given: Sequence[str] = ()) -> list[Path]:
     if own and not Path(own).is_dir():
         raise PartsightError(f"--config-dir {own}: there is no such folder")
     named = [Path(own).resolve()] if own else []
-    return [config.conf_folder(), *named, *overrides.searched_folders(given)]
+    return [config.conf_folder(), *named, *composing.searched_folders(given)]
 
 
 def train_one(composed: DictConfig) -> float:
@@ -179,7 +179,7 @@ def train_one(composed: DictConfig) -> float:
         failure.forget(Path(hydra.runtime.output_dir))
     try:
         check.refuse_chdir(hydra)
-        settings = check.to_config(composed)
+        settings = composing.to_config(composed)
         if problems := check.rules(settings):
             raise Problems("The settings cannot run", problems)
         with importing.for_good():  # torch and Lightning are imported only for settings that are right

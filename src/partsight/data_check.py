@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partsight import command, console, whole_file
+from partsight.composing import quoted, values_of
 from partsight.config import Config
 from partsight.errors import PartsightError
-from partsight.overrides import quoted, values_of
 
 DESCRIPTION = """\
 Looks at a whole data set, every picture decoded once, and writes what it found as one html page.

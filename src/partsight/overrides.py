@@ -10,21 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
-from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
-from partsight import check, launchers
+from partsight import check, composing, launchers
 from partsight.config import AugmentationConfig, Config, flat, leaves
 from partsight.errors import Problems, did_you_mean
-
-_SEARCH_PATH = "hydra.searchpath="
 
 _SEVERAL = "several values need a sweep: add -m"
 _UNREADABLE = (
@@ -50,14 +44,14 @@ def problems(
     found: list[str] = []
     good: list[Override] = []
     for text in overrides:
-        override = _parsed(text)
+        override = composing.parsed(text)
         if override is None:
             found.append(f"{text}: {_UNREADABLE if '=' in text else 'not of the form key=value'}")
             continue
         faults = _override_problems(override, folders, multirun, several)
         found += faults
         good += [] if faults else [override]
-    if not values_of("usecase", overrides):
+    if not composing.values_of("usecase", overrides):
         options = ", ".join(_options("usecase", folders))
         found.append(f"usecase: choose one of {options}, for example usecase=casting")
     groups = {o.key_or_group: [str(value) for value in _values(o)] for o in good if _is_group(o, folders)}
@@ -69,7 +63,7 @@ def problems(
     if found and not in_files:
         rules = _rules_of([o.input_line or "" for o in good if not o.is_sweep_override()], folders)
         lines = {override.input_line for override in good}
-        wrong = {key_of(text) for text in overrides if text not in lines}
+        wrong = {composing.key_of(text) for text in overrides if text not in lines}
         found += [one for one in rules if re.split("[=:]", one, maxsplit=1)[0] not in wrong]  # their values are missing
     return found
 
@@ -79,93 +73,17 @@ def unresolved(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
 
     Composes only if the command or its use case holds any. `${hydra:...}` is known only within the run.
     """
-    files = [path for option in values_of("usecase", overrides) if (path := _find(option, "usecase", folders))]
+    files = [
+        path for option in composing.values_of("usecase", overrides) if (path := _find(option, "usecase", folders))
+    ]
     texts = [*overrides, *(path.read_text(encoding="utf-8") for path in files)]
     if not any(mark in text for text in texts for mark in ("${", "???")):
         return []
-    settings = composed(overrides, folders)
-    if found := check.unresolved(settings):
+    settings = composing.composed(overrides, folders)
+    if found := composing.unresolved(settings):
         return [text for text in found if "${hydra:" not in text]
     problem = check.name_problem(str(settings.name))
     return [problem] if problem else []
-
-
-def composed(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    """What Hydra makes of overrides, without a run. folders: of configs, the first is partsight's own.
-
-    Hydra's own state, which a sweep that is being checked still needs, stays as it is.
-
-    Raises:
-        Problems: what only composing finds, such as a transform that is changed and not there.
-    """
-    own = [f"file://{folder}" for folder in folders[1:]]
-    path = search_path(dict.fromkeys([*own, *_searched(overrides)]))  # Hydra reads only one such override
-    others = [text for text in overrides if not text.startswith(_SEARCH_PATH)]
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
-            return compose("train", overrides=[*others, *path])
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        reasons = dict.fromkeys([str(error), str(error.__cause__ or "")])
-        raise Problems("The settings cannot be composed", [" ".join(" ".join(reasons).split())]) from None
-    finally:
-        GlobalHydra.instance().hydra = running
-
-
-def key_of(text: str) -> str:
-    """`head` of the override `head=gem`, `augmentation.train.X` of `~augmentation.train.X`."""
-    return text.lstrip("+~").partition("=")[0]
-
-
-def values_of(key: str, overrides: Sequence[str]) -> list[str]:
-    """What the overrides `key=...` and `+key=...` hold, as typed and in their order."""
-    bare = [text.lstrip("+") for text in overrides]
-    return [text.removeprefix(f"{key}=") for text in bare if text.startswith(f"{key}=")]
-
-
-def quoted(text: str) -> str:
-    """Any text, except with `${`, as the value of an override. Hydra keeps a backslash as is, except before a quote."""
-    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
-    return f"'{escaped}'"
-
-
-def search_path(urls: Iterable[str]) -> list[str]:
-    """The override, if any, that adds these places of config files (file://FOLDER, pkg://MODULE) to Hydra's own."""
-    places = ",".join(map(quoted, urls))
-    return [f"{_SEARCH_PATH}[{places}]"] if places else []
-
-
-def own_configs(hydra: Any) -> list[str]:
-    """What a command needs to find the configs of the user and of an import: --config-dir and hydra.searchpath.
-
-    hydra: the composed hydra section of a run or sweep that has found them.
-    """
-    sources = hydra.runtime.config_sources
-    flags = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
-    places = [f"{source.schema}://{source.path}" for source in sources if source.provider.startswith("hydra.search")]
-    return [*flags, *search_path(places)]
-
-
-def searched_folders(overrides: Sequence[str]) -> list[Path]:
-    """The folders among the places of config files that a command line adds to Hydra's own."""
-    folders = [Path(place.removeprefix("file://")).resolve() for place in _searched(overrides) if "pkg://" not in place]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _searched(overrides: Sequence[str]) -> list[str]:
-    """The places that `hydra.searchpath=` names; none if its value is no list, which `problems` says."""
-    parsed = [override for text in overrides if text.startswith(_SEARCH_PATH) and (override := _parsed(text))]
-    value = parsed[0].value() if parsed else []  # of several, Hydra takes the first
-    return [str(place) for place in value] if isinstance(value, list) else []
-
-
-def _parsed(text: str) -> Override | None:
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        return None
-    return override if override.key_or_group else None
 
 
 def _override_problems(override: Override, folders: Sequence[Path], multirun: bool, several: str) -> list[str]:
@@ -210,7 +128,7 @@ def _values(override: Override) -> list[Any]:
     if not override.is_discrete_sweep():
         return []
     texts = override.sweep_string_iterator()
-    each = (_parsed(f"{override.key_or_group}={text}") for text in texts)  # which unquotes them
+    each = (composing.parsed(f"{override.key_or_group}={text}") for text in texts)  # which unquotes them
     return [one.value() for one in each if one]
 
 
@@ -387,9 +305,9 @@ def _rules_of(overrides: list[str], folders: Sequence[Path]) -> list[str]:
     if not any(text.startswith("usecase=") for text in overrides):
         overrides = ["usecase=custom", "data.root=.", *overrides]  # a stand-in, to see the other settings
     try:
-        settings = composed(overrides, folders)
-        if found := check.unresolved(settings):
+        settings = composing.composed(overrides, folders)
+        if found := composing.unresolved(settings):
             return [text for text in found if "${hydra:" not in text]  # which is known only within the run
-        return check.rules(check.to_config(settings))
+        return check.rules(composing.to_config(settings))
     except Problems as error:
         return error.problems

@@ -16,7 +16,7 @@ from filelock import FileLock
 from PIL import Image
 from tiny import noise, tree
 
-from partsight import check, overrides
+from partsight import composing
 from partsight.config import AugmentationConfig, Config, DataConfig, conf_folder
 from partsight.data import augmentation, inspection, picture_cache, pictures, prepared, table
 from partsight.data.datamodule import FoldData
@@ -201,8 +201,8 @@ def test_off_in_a_file_means_off_with_quotes_and_without(tmp_path: Path) -> None
     for number, cache in enumerate(("off", "'off'", "false")):
         file = tmp_path / "usecase" / f"mine_{number}.yaml"
         file.write_text(f"# @package _global_\ndata: {{cache: {cache}}}\n")
-        given = overrides.composed([f"usecase=mine_{number}"], [conf_folder(), tmp_path])
-        assert picture_cache.root(check.to_config(given).data) is None
+        given = composing.config([f"usecase=mine_{number}"], [conf_folder(), tmp_path])
+        assert picture_cache.root(given.data) is None
 
 
 def test_the_limit_holds(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from partsight import check, command, config, failure
+from partsight import check, command, composing, config, failure
 from partsight.errors import Problems, Pruned
 from partsight.run_files import FIGURES
 from partsight.study import launch, timing
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("kind", ["train", "time"])
 def test_a_run_that_failed_once_can_be_finished(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(command, "train_one", lambda composed: float((folder / FIGURES).write_text("metric,value\n")))
-    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=[]))
+    monkeypatch.setattr(composing, "to_config", lambda composed: SimpleNamespace(plugins=[]))
     monkeypatch.setattr(timing, "run", lambda config, folder: None)
     launch.task_of(kind)(DictConfig({}))
     assert (folder / FINISHED).is_file()
@@ -51,7 +51,7 @@ def test_a_job_of_any_sweep_that_starts_again_has_not_failed_yet(folder: Path, m
     def prunes(composed: DictConfig) -> None:
         raise Pruned("pruned at evaluation 1")
 
-    monkeypatch.setattr(check, "to_config", prunes)
+    monkeypatch.setattr(composing, "to_config", prunes)
     command.train_one(DictConfig({}))
     assert failure.reason(folder) is None
 
@@ -62,10 +62,10 @@ def test_a_timed_run_knows_the_models_of_plugins(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(timing, "run", lambda config, folder: None)
     (folder / "my_models_of_time.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
-    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=["my_models_of_time"]))
+    monkeypatch.setattr(composing, "to_config", lambda composed: SimpleNamespace(plugins=["my_models_of_time"]))
     launch.time_one(DictConfig({}))
     assert (folder / "imported").is_file()
-    monkeypatch.setattr(check, "to_config", lambda composed: SimpleNamespace(plugins=["no_such_module"]))
+    monkeypatch.setattr(composing, "to_config", lambda composed: SimpleNamespace(plugins=["no_such_module"]))
     launch.time_one(DictConfig({}))
     assert "no_such_module cannot be imported" in (folder / failure.FILE).read_text()
 

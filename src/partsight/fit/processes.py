@@ -17,9 +17,9 @@ from omegaconf import flag_override
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from partsight import console, failure, ranks
+from partsight.composing import own_configs
 from partsight.config import Config
 from partsight.errors import PartsightError
-from partsight.overrides import own_configs
 
 _FIRST = "PARTSIGHT_FIRST_PROCESS"
 """Environment variable: id of the process that started this one. Unset if torchrun or Slurm starts processes."""

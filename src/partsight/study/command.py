@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from partsight import command, console, home, launchers
+from partsight.composing import key_of
 from partsight.errors import PartsightError, Problems
-from partsight.overrides import key_of
 from partsight.study import definition
 from partsight.study import plan as planning
 from partsight.study.plan import Plan, Run

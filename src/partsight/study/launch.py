@@ -20,9 +20,9 @@ from mlflow.entities import Run
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from partsight import RESULTS_VERSION, check, command, failure, whole_file
+from partsight import RESULTS_VERSION, check, command, composing, failure, whole_file
+from partsight.composing import quoted, search_path
 from partsight.errors import PartsightError, Problems
-from partsight.overrides import quoted, search_path
 from partsight.run_files import FIGURES
 from partsight.study.plan import FINISHED, Plan
 from partsight.sweep import isolation
@@ -84,7 +84,7 @@ def time_one(composed: DictConfig) -> float:
     from partsight.study import timing
 
     try:
-        settings = check.to_config(composed)
+        settings = composing.to_config(composed)
         if problems := plugins.load(settings.plugins):
             raise Problems("The settings cannot run", problems)
         timing.run(settings, folder)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partsight import RESULTS_VERSION, check, overrides
+from partsight import RESULTS_VERSION, check, composing, overrides
+from partsight.composing import key_of
 from partsight.config import Config, transforms_in_order
 from partsight.errors import PartsightError, Problems, did_you_mean
-from partsight.overrides import key_of
 from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
@@ -127,7 +127,7 @@ def plan(
     configs = {}
     for name, line in lines.items():
         try:
-            configs[name] = check.to_config(overrides.composed(line, folders))
+            configs[name] = composing.config(line, folders)
         except Problems as error:
             problems += [f"{p} [variant: {name}]" for p in error.problems if not any(q.startswith(p) for q in problems)]
     for name, config in configs.items():

@@ -10,8 +10,8 @@ import yaml
 from mlflow import MlflowClient
 
 from partsight import console, failure
+from partsight.composing import key_of
 from partsight.evaluation import predictions, summary, task_file
-from partsight.overrides import key_of
 from partsight.run_files import FIGURES, PREDICTIONS, TASK
 from partsight.sweep import parent
 from partsight.sweep.search import trial

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from partsight import check
+from partsight import check, composing
 from partsight import overrides as command_line
 from partsight.config import Config
 from partsight.errors import PartsightError, Problems
@@ -80,7 +80,7 @@ def in_one_folder(config: DictConfig) -> None:
     or `name`, and neither the parent run nor the table would find them.
     """
     with read_write(config):
-        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={command_line.quoted(config.hydra.sweep.dir)}")
+        config.hydra.overrides.hydra.append(f"hydra.sweep.dir={composing.quoted(config.hydra.sweep.dir)}")
 
 
 def is_a(plugin: DictConfig, name: str) -> bool:
@@ -143,7 +143,7 @@ def _unresolved(config: DictConfig) -> list[str]:
             task[number]
         except OmegaConfBaseException as error:
             written = task._get_node(number)._value()
-            found.append(f"{written}: {check.why_unresolved(error)}")
+            found.append(f"{written}: {composing.why_unresolved(error)}")
     return found
 
 
@@ -166,7 +166,7 @@ def _all_composed(jobs: list[list[str]], folders: Sequence[Path]) -> list[Config
     faults: dict[str, str] = {}
     for job in jobs:
         try:
-            settings.append(check.to_config(command_line.composed(job, folders)))
+            settings.append(composing.config(job, folders))
         except Problems as error:
             for problem in error.problems:
                 faults.setdefault(problem, " ".join(job))

@@ -21,9 +21,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from partsight import console, failure, whole_file
+from partsight.composing import key_of
 from partsight.config import Config
 from partsight.errors import PartsightError
-from partsight.overrides import key_of
 from partsight.run_files import FIGURES
 from partsight.sweep.jobs import Sweep
 from partsight.sweep.search import trial

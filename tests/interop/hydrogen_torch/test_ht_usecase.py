@@ -13,7 +13,7 @@ from exported import RESIZE, exported
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from partsight import check, cli, command, overrides
+from partsight import check, cli, command, composing, overrides
 from partsight.config import Config, conf_folder, flat, leaves
 from partsight.errors import PartsightError
 from partsight.interop.hydrogen_torch import usecase
@@ -45,7 +45,7 @@ NOT_IN_A_YAML = {
 def composed(folder: Path, option: str, *given: str) -> Config:
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         search = f"hydra.searchpath=['file://{folder}']"
-        return check.to_config(compose("train", overrides=[f"usecase={option}", *given, search]))
+        return composing.to_config(compose("train", overrides=[f"usecase={option}", *given, search]))
 
 
 def written(folder: Path, changes: dict[str, Any] | None = None) -> Path:

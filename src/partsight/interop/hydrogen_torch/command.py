@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from partsight import check, config, overrides
+from partsight import check, composing, config
 from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import report, usecase
 from partsight.interop.hydrogen_torch.convert import Import, imported
@@ -68,7 +68,7 @@ def _problems(out: Path) -> list[str]:
     """Both stages of the checks on the written use case, with a made sample instead of the data."""
     given = [f"usecase={out.stem}", "data.root=null", "data.sample=casting"]
     try:
-        settings = check.to_config(overrides.composed(given, [config.conf_folder(), out.parent.parent.resolve()]))
+        settings = composing.config(given, [config.conf_folder(), out.parent.parent.resolve()])
     except Problems as error:
         return error.problems
     return check.rules(settings) or check.with_libraries(settings)

@@ -10,11 +10,11 @@ import platformdirs
 from hydra._internal.utils import get_args_parser
 
 from partsight import __version__, whole_file
+from partsight.composing import search_path, values_of
 from partsight.errors import PartsightError, Problems
 from partsight.interop.hydrogen_torch import report, usecase
 from partsight.interop.hydrogen_torch.convert import Import, imported
 from partsight.interop.hydrogen_torch.translate import Status
-from partsight.overrides import search_path, values_of
 
 KEY = "hydrogen_torch"
 

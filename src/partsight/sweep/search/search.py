@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from partsight import console, overrides
+from partsight import composing, console, overrides
 from partsight.config import Config, leaves, within
 from partsight.errors import PartsightError, Problems
 from partsight.run.identity import WITHOUT_EFFECT
@@ -101,7 +101,7 @@ def run(config: DictConfig, launcher: Launcher) -> list[JobReturn]:
     OmegaConf.save(config, folder / "multirun.yaml")
     _greet(study, asked, url)
     worker = Worker(study, studies.metric(study), url, searched, folder, launcher, asked.pruner)
-    conclude = partial(outcome.conclude, study, searched, folder, overrides.own_configs(config.hydra))
+    conclude = partial(outcome.conclude, study, searched, folder, composing.own_configs(config.hydra))
     try:
         returned, fault = _work(worker, asked.n_trials, settings.batch(asked, config.hydra.launcher))
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
