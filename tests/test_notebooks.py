@@ -1,15 +1,19 @@
 """The notebooks: stored without outputs, free of logic, and running from the first cell to the last."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 import nbclient
 import nbformat
+import pandas as pd
 import pytest
 from tiny import run, tree
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RESULTS = ROOT / "docs" / "results"
 
 
 def code(path: Path) -> list[Any]:
@@ -30,6 +34,17 @@ def test_a_notebook_holds_no_logic(path: Path) -> None:
     logic = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.If, ast.Try, ast.With, ast.Lambda)
     text = "\n".join(cell.source for cell in code(path)).replace("%matplotlib inline", "")
     assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, logic)]
+
+
+def test_the_text_on_the_recipe_is_that_of_its_table() -> None:
+    cells = nbformat.read(NOTEBOOKS[0], 4).cells
+    text = next(cell.source for cell in cells if cell.id == "recipe-text")
+    figures = pd.read_csv(RESULTS / "casting_recipe_cpu" / "figures.csv")
+    assert set(re.findall(r"([\d.]+) %", text)) <= {f"{100 * mean:.2f}" for mean in figures["mean"]}
+    assert set(re.findall(r"(\d+) rows", text)) <= {str(n) for n in figures["n"]}
+    accuracy = figures.query("metric == 'Accuracy' and rows == 'test'").set_index("threshold")
+    assert re.findall(r"([\d.]+) is the most accurate", text) == [str(accuracy["mean"].idxmax())]
+    assert not accuracy["best"].any(), "its lead is within chance"
 
 
 def executed(name: str, settings: str, folder: Path) -> list[Any]:
@@ -74,10 +89,9 @@ def test_runs_are_compared(tmp_path: Path) -> None:
 def test_the_casting_study_is_walked_through(tmp_path: Path) -> None:
     root = tree(tmp_path / "castings" / "train", {"def_front": 8, "ok_front": 8}).parent
     tree(root / "test", {"def_front": 3, "ok_front": 3})  # the same pictures: copies
-    docs = Path(__file__).parents[1] / "docs" / "results"
     settings = f"""from pathlib import Path
 settings = ["usecase=casting", "data.root={root}"]
-results, protocol = Path("{docs}"), "cpu\""""
+results, protocol = Path("{RESULTS}"), "cpu\""""
     outputs = executed("casting_study", settings, tmp_path)
     assert not [output for output in outputs if output.output_type == "error"]
     assert pictures(outputs) == 11
