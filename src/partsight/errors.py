@@ -23,5 +23,14 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def once(found: Iterable[tuple[str, str]], of: str) -> list[str]:
+    """Each problem once, with the first that has it. `found`: problem and name of what has it, which is a job or a
+    variant, as `of` says."""
+    first: dict[str, str] = {}
+    for problem, name in found:
+        first.setdefault(problem, name)
+    return [f"{problem} [{of}: {name}]" for problem, name in first.items()]
+
+
 class Pruned(Exception):
     """A trial of a search was ended before its last epoch, because it lags behind the others. Not a failure."""

@@ -17,7 +17,6 @@ from partsight.run_files import FIGURES
 from partsight.study import launch, timing
 from partsight.study.definition import read_protocol, read_study
 from partsight.study.plan import FINISHED, Plan, plan
-from partsight.sweep import isolation
 
 
 @pytest.fixture
@@ -83,7 +82,6 @@ def test_names_are_checked_whatever_the_fold(monkeypatch: pytest.MonkeyPatch, tm
         asked.append((one.training.optimizer, one.fold, one.repeat))
         return ["training.optimizer=adamww: unknown"] if one.training.optimizer == "adamww" else []
 
-    monkeypatch.setattr(isolation, "start_server", lambda: None)
     monkeypatch.setattr(check, "with_libraries", unknown)
     with pytest.raises(Problems, match=r"adamww: unknown \[variant: b\]"):
         launch.check_names(study)

@@ -176,6 +176,26 @@ def test_what_cannot_begin_costs_no_finished_run(
     assert run.done
 
 
+@pytest.mark.parametrize(
+    ("of_hydra", "started"),
+    [([], 1), (["hydra/launcher=basic", "hydra/launcher=isolated"], 1), (["hydra/launcher=basic"], 0)],
+)
+def test_only_the_launcher_that_forks_jobs_from_a_server_has_one_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_hydra: list[str], started: int
+) -> None:
+    starts: list[None] = []
+
+    def refuse(plan: Plan) -> None:
+        raise PartsightError("a name")
+
+    monkeypatch.setattr(isolation, "start_server", lambda: starts.append(None))
+    monkeypatch.setattr(launch, "check_names", refuse)
+    (tmp_path / "rates.yaml").write_text(STUDY)
+    with pytest.raises(PartsightError, match="a name"):
+        command.main(["rates.yaml", "protocol=own", *of_hydra])
+    assert len(starts) == started
+
+
 def test_a_study_takes_a_use_case_that_is_also_swept_by_itself(tmp_path: Path) -> None:
     """Its hydra.sweeper.params are of that sweep, and no setting of the sweeper of a study's jobs."""
     (tmp_path / "usecase").mkdir()

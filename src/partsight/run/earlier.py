@@ -136,7 +136,7 @@ def _earlier(run: Run) -> Earlier:
 def child(client: MlflowClient, parent: str, tags: Mapping[str, str]) -> str | None:
     """The child run with these tags that an interrupted run had begun, whatever its status and name."""
     experiment = client.get_run(parent).info.experiment_id
-    runs = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{parent}'")
+    runs = store.children(client, [experiment], parent)
     return next((run.info.run_id for run in runs if tags.items() <= run.data.tags.items()), None)
 
 

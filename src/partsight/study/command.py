@@ -98,11 +98,17 @@ def _missing_launchers(of_hydra: Sequence[str]) -> list[str]:
     return [problem for name in chosen if (problem := launchers.missing(name))]
 
 
+def _launcher(of_hydra: Sequence[str]) -> str:
+    """The last that is given, else that of conf/train.yaml."""
+    chosen = [text.partition("=")[2] for text in of_hydra if key_of(text) == "hydra/launcher"]
+    return chosen[-1] if chosen else "isolated"
+
+
 def _side_by_side(of_hydra: Sequence[str]) -> str | None:
     """Why runs that measure time would not have machine and process for themselves."""
     given = {key_of(text): text.partition("=")[2] for text in of_hydra}
     why = "runs of kind: time must not share a machine, or a process; leave it out"
-    jobs, launcher = given.get("hydra.launcher.n_jobs", "1"), given.get("hydra/launcher", "isolated")
+    jobs, launcher = given.get("hydra.launcher.n_jobs", "1"), _launcher(of_hydra)
     if jobs != "1":
         return f"hydra.launcher.n_jobs={jobs}: {why}"
     return None if launcher == "isolated" else f"hydra/launcher={launcher}: {why}"
@@ -135,10 +141,12 @@ def _options(parsed: argparse.Namespace) -> list[str]:
 
 def _run(plan: Plan, again: Sequence[Run], hydra: Sequence[str], folders: Sequence[Path]) -> None:
     from partsight.study import launch
-    from partsight.sweep import parent
+    from partsight.sweep import isolation, parent
 
     count = len({run.folder for run in (*plan.missing, *again)})
     console.say(f"{plan.study.name}: running {count} of {len(plan.runs)} runs in {plan.folder}")
+    if _launcher(hydra) == "isolated":
+        isolation.start_server()  # it imports while the variants are checked
     launch.check_names(plan)
     launch.check_launcher(plan, hydra, folders)
     with launch.parent_run(plan) as (client, run_id):

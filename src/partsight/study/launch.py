@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -16,16 +15,14 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from partsight import RESULTS_VERSION, check, command, composing, failure, whole_file
 from partsight.composing import quoted, search_path
-from partsight.errors import PartsightError, Problems
+from partsight.errors import PartsightError, Problems, once
 from partsight.run_files import FIGURES
 from partsight.study.plan import FINISHED, Plan
-from partsight.sweep import isolation
 from partsight.sweep.parent import (
     FILE,
     Parent,
@@ -69,17 +66,17 @@ def task_of(kind: str) -> TaskFunction:
 
 def train_one(composed: DictConfig) -> float:
     """A job: trains, and marks its folder as finished."""
-    folder, began = _forgotten(), time.monotonic()
+    folder = _forgotten()
     value = command.train_one(composed)
     # A full disk can swallow the reason of a failure; then there are no figures either.
     if failure.reason(folder) is None and (folder / FIGURES).is_file():
-        _finish(folder, began)
+        _finish(folder)
     return value
 
 
 def time_one(composed: DictConfig) -> float:
     """A job: measures how fast training and inference are."""
-    folder, began = _forgotten(), time.monotonic()
+    folder = _forgotten()
     from partsight.model import plugins
     from partsight.study import timing
 
@@ -92,7 +89,7 @@ def time_one(composed: DictConfig) -> float:
         failure.record(folder, f"{type(error).__name__}: {error}")
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return float("nan")
-    _finish(folder, began)
+    _finish(folder)
     return 0.0
 
 
@@ -103,9 +100,8 @@ def _forgotten() -> Path:
     return folder
 
 
-def _finish(folder: Path, began: float) -> None:
-    told = {"seconds": round(time.monotonic() - began, 1), "results_version": RESULTS_VERSION}
-    (folder / FINISHED).write_text(json.dumps(told), encoding="utf-8")
+def _finish(folder: Path) -> None:
+    (folder / FINISHED).write_text(json.dumps({"results_version": RESULTS_VERSION}), encoding="utf-8")
 
 
 def check_names(plan: Plan) -> None:
@@ -114,15 +110,12 @@ def check_names(plan: Plan) -> None:
     Raises:
         Problems: names that the libraries do not know, of all variants together.
     """
-    isolation.start_server()  # it imports while the variants are checked
-    problems: dict[str, str] = {}
     first = {run.variant: run for run in reversed(plan.runs)}  # all runs of a variant name the same
     # Those with plugins last, as in `sweep.jobs.checked`.
-    for run in sorted((first[v] for v in plan.study.variants), key=lambda run: len(run.config.plugins)):
-        for problem in check.with_libraries(run.config):
-            problems.setdefault(problem, run.variant)
+    ordered = sorted((first[v] for v in plan.study.variants), key=lambda run: len(run.config.plugins))
+    problems = [(problem, run.variant) for run in ordered for problem in check.with_libraries(run.config)]
     if problems:
-        raise Problems("The study cannot run", [f"{text} [variant: {name}]" for text, name in problems.items()])
+        raise Problems("The study cannot run", once(problems, "variant"))
 
 
 def check_launcher(plan: Plan, hydra: Sequence[str], folders: Sequence[Path]) -> None:
@@ -163,13 +156,12 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
             tags = {"kind": "study", "study": plan.study.name, "protocol": plan.protocol.name}
             name = f"study {plan.study.name} ({plan.protocol.name})"[: store.LONGEST_NAME]
             found = Parent(uri, client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-            for child in _children(client, before, experiment):
+            # MLflow shows a run below another only within an experiment.
+            for child in store.children(client, [experiment], before.run_id) if before else ():
                 client.set_tag(child.info.run_id, "mlflow.parentRunId", found.run_id)
     if found is not before:
         whole_file.write(runs / FILE, json.dumps(asdict(found)))
-    client.update_run(found.run_id, "RUNNING")
-    if "error" in client.get_run(found.run_id).data.tags:  # how it ended before is not how it ends now
-        client.delete_tag(found.run_id, "error")
+    store.reopen(client, found.run_id)
     exit_on_signals()
     status, why = "KILLED", ""
     try:
@@ -189,16 +181,3 @@ def parent_run(plan: Plan) -> Iterator[tuple[MlflowClient, str]]:
             if plan.study.kind == "time":  # what measures has no folder to go on from: it begins anew, as another run
                 for run in running_children(client, found.run_id):
                     client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _children(client: MlflowClient, parent: Parent | None, experiment: str) -> list[Run]:
-    """The runs in this experiment below an earlier parent, which MLflow does not show there."""
-    if parent is None:
-        return []
-    below = f"tags.mlflow.parentRunId = '{parent.run_id}'"
-    page = client.search_runs([experiment], below)
-    found = [*page]
-    while page.token:
-        page = client.search_runs([experiment], below, page_token=page.token)
-        found += page
-    return found

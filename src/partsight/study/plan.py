@@ -13,7 +13,7 @@ from typing import Any
 from partsight import RESULTS_VERSION, check, composing, overrides
 from partsight.composing import key_of
 from partsight.config import Config, transforms_in_order
-from partsight.errors import PartsightError, Problems, did_you_mean
+from partsight.errors import PartsightError, Problems, did_you_mean, once
 from partsight.study import folds
 from partsight.study.definition import Protocol, Study, Variant
 
@@ -125,16 +125,15 @@ def plan(
     if problems:
         raise Problems("The study cannot run", problems)
     configs = {}
+    found: list[tuple[str, str]] = []
     for name, line in lines.items():
         try:
             configs[name] = composing.config(line, folders)
         except Problems as error:
-            problems += [f"{p} [variant: {name}]" for p in error.problems if not any(q.startswith(p) for q in problems)]
+            found += [(problem, name) for problem in error.problems]
     for name, config in configs.items():
-        faults = [*check.rules(config, paths), *_run_problems(study, config)]
-        problems += [f"{p} [variant: {name}]" for p in faults if not any(q.startswith(p) for q in problems)]
-    problems += _of_unused_rates(configs)
-    if problems:
+        found += [(fault, name) for fault in (*check.rules(config, paths), *_run_problems(study, config))]
+    if problems := [*once(found, "variant"), *_of_unused_rates(configs)]:
         raise Problems("The study cannot run", problems)
     first = next(iter(configs.values()))
     folder = out or Path("studies") / study.name / first.name / protocol.name
@@ -231,14 +230,14 @@ def _folds(study: Study, configs: Mapping[str, Config]) -> dict[str, Sequence[in
     if not study.folds:
         return {name: [config.fold] for name, config in configs.items()}
     found: dict[str, Sequence[int]] = {}
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for name, config in configs.items():
         try:
             found[name] = folds.of(config.data)
         except PartsightError as error:
-            problems.append(f"{error} [variant: {name}]")
+            problems.append((str(error), name))
     if problems:
-        raise Problems("The study cannot run", problems)
+        raise Problems("The study cannot run", once(problems, "variant"))
     return found
 
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from partsight import check, composing
 from partsight import overrides as command_line
 from partsight.config import Config
-from partsight.errors import PartsightError, Problems
+from partsight.errors import PartsightError, Problems, once
 
 _BY_NUMBER = "${hydra.job.num}"
 
@@ -58,12 +58,14 @@ def checked(config: DictConfig) -> Sweep:
     folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
     jobs = _job_overrides(config, folders)
     settings = _all_composed(jobs, folders)
-    faults: dict[str, str] = {}
     # Those with plugins last: what a plugin has made known stays known in this process, but not in another job's.
-    for job, one in sorted(zip(jobs, settings, strict=True), key=lambda pair: len(pair[1].plugins)):
-        for fault in [*_unused_rates(config, one), *(check.rules(one) or check.with_libraries(one))]:
-            faults.setdefault(fault, " ".join(job))
-    _refuse(faults)
+    faults = [
+        (fault, " ".join(job))
+        for job, one in sorted(zip(jobs, settings, strict=True), key=lambda pair: len(pair[1].plugins))
+        for fault in (*_unused_rates(config, one), *(check.rules(one) or check.with_libraries(one)))
+    ]
+    if faults:
+        raise Problems("The sweep cannot run", once(faults, "job"))
     study = None
     if _searches(config):
         from partsight.sweep.search import search
@@ -155,20 +157,14 @@ def _unused_rates(config: DictConfig, job: Config) -> list[str]:
     return ["training.learning_rate: is swept, but training.find_learning_rate=true finds a rate; use one of them"]
 
 
-def _refuse(faults: dict[str, str]) -> None:
-    """faults: each with the first job that has it."""
-    if faults:
-        raise Problems("The sweep cannot run", [f"{text} [job: {job}]" for text, job in faults.items()])
-
-
 def _all_composed(jobs: list[list[str]], folders: Sequence[Path]) -> list[Config]:
     settings: list[Config] = []
-    faults: dict[str, str] = {}
+    faults: list[tuple[str, str]] = []
     for job in jobs:
         try:
             settings.append(composing.config(job, folders))
         except Problems as error:
-            for problem in error.problems:
-                faults.setdefault(problem, " ".join(job))
-    _refuse(faults)
+            faults += [(problem, " ".join(job)) for problem in error.problems]
+    if faults:
+        raise Problems("The sweep cannot run", once(faults, "job"))
     return settings

@@ -80,9 +80,7 @@ def open_run(sweep: Sweep, folder: Path) -> Parent:
     worker = {"host": platform.node(), "process": str(os.getpid())}
     if earlier:
         run_id = earlier.info.run_id
-        client.update_run(run_id, status="RUNNING")
-        if "error" in earlier.data.tags:  # how it ended before is not how it ends now
-            client.delete_tag(run_id, "error")
+        store.reopen(client, run_id)
         for name, value in worker.items():
             client.set_tag(run_id, name, value)
     else:
@@ -163,8 +161,7 @@ def _end_killed_if_running(client: MlflowClient, run_id: str) -> None:
 def running_children(client: MlflowClient, run_id: str) -> list[Run]:
     """The runs below this one that are marked RUNNING; jobs may have experiments of their own."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    children = f"tags.mlflow.parentRunId = '{run_id}' and attributes.status = 'RUNNING'"
-    return list(client.search_runs(experiments, children))
+    return store.children(client, experiments, run_id, also=" and attributes.status = 'RUNNING'")
 
 
 def end_left_open(client: MlflowClient, parent_id: str, folders: Sequence[Path]) -> None:

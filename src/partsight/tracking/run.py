@@ -204,10 +204,8 @@ def tracked(
 def _reopened(run: TrackedRun, tags: Mapping[str, str]) -> TrackedRun:
     stored = run.client.get_run(run.id).data
     known = {(name, point.step) for name in stored.metrics for point in run.client.get_metric_history(run.id, name)}
-    for ended in {"error", "pruned"} & stored.tags.keys():  # how it ended before is not how it ends now
-        run.client.delete_tag(run.id, ended)
     run.tags(tags)
-    run.client.update_run(run.id, status="RUNNING")
+    store.reopen(run.client, run.id)
     return replace(run, known_points=frozenset(known), logged=frozenset(stored.params))
 
 

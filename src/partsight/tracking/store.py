@@ -5,13 +5,15 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 from sqlalchemy.exc import SQLAlchemyError
 
 from partsight.config import TrackingConfig
@@ -158,6 +160,19 @@ def experiment_of(client: MlflowClient, run_id: str) -> str | None:
             raise
         return None
     return str(info.experiment_id) if info.lifecycle_stage == "active" else None
+
+
+def reopen(client: MlflowClient, run_id: str) -> None:
+    """Marks a run as RUNNING again, without the tags of how it ended before."""
+    for ended in {"error", "pruned"} & client.get_run(run_id).data.tags.keys():
+        client.delete_tag(run_id, ended)
+    client.update_run(run_id, status="RUNNING")
+
+
+def children(client: MlflowClient, experiments: Sequence[str], parent: str, also: str = "") -> list[Run]:
+    """All runs below `parent` in these experiments (ids). `also`: more of MLflow's filter."""
+    below = f"tags.mlflow.parentRunId = '{parent}'{also}"
+    return list(client.search_runs(list(experiments), below, max_results=SEARCH_MAX_RESULTS_THRESHOLD))
 
 
 def ui_command(tracking: TrackingConfig) -> str:
