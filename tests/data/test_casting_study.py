@@ -105,10 +105,11 @@ def test_zoom_is_by_1_over_0_9_to_1_1_each_axis_by_itself(only: Callable[..., li
 def test_what_comes_into_view_is_black_and_with_nearest_the_border(
     only: Callable[..., list[np.ndarray]], config: Callable[..., Config]
 ) -> None:
+    study = read_study("casting_augmentation", [conf_folder()])
     white = np.full((SIZE, SIZE, 3), 255, np.uint8)
     corners = [one[0, 0, 0] for one in only(white, "Affine.rotate")]
     assert min(corners) == 0
-    nearest = config("usecase=casting", "augmentation=casting_study", "augmentation.train.Affine.border_mode=1")
+    nearest = config("usecase=casting", *study.variants["No fill mode"].settings)
     transforms = nearest.augmentation.train | OFF | {"Affine": nearest.augmentation.train["Affine"]}
     del transforms["ColorJitter"]
     made = augmentation.pipeline(transforms)
@@ -156,6 +157,10 @@ def test_hue_turns_all_the_way_round_and_leaves_grey_alone(only: Callable[..., l
         "No brightness": ["ColorJitter.brightness"],
         "No hue and contrast": ["ColorJitter.hue", "ColorJitter.contrast"],
         "No flip": ["HorizontalFlip.p", "VerticalFlip.p"],
+        "Default, hue and contrast only": [
+            *(f"Affine.{effect}" for effect in OFF["Affine"]),
+            *("ColorJitter.brightness", "HorizontalFlip.p", "VerticalFlip.p"),
+        ],
     }.items(),
 )
 def test_what_a_variant_leaves_out_is_out(variant: str, effects: list[str], config: Callable[..., Config]) -> None:
@@ -175,3 +180,12 @@ def test_what_a_variant_leaves_out_is_out(variant: str, effects: list[str], conf
 
     assert unchanged(variant)
     assert not unchanged("Additional")
+
+
+def test_hue_and_contrast_alone_have_the_strengths_that_they_have_among_all(config: Callable[..., Config]) -> None:
+    variants = read_study("casting_augmentation", [conf_folder()]).variants
+    alone, among = (
+        config("usecase=casting", *variants[name].settings).augmentation.train["ColorJitter"]
+        for name in ("Default, hue and contrast only", "Additional")
+    )
+    assert alone == among | {"brightness": [1.0, 1.0]}

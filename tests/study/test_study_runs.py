@@ -129,6 +129,18 @@ def test_one_parent_in_mlflow_whose_children_are_named_by_variant(made: Path) ->
     assert {run.info.run_name for run in children} >= {"slow", "slow, repeat 1", "fast", "fast, repeat 1"}
 
 
+def test_the_score_of_all_folds_is_that_of_all_their_rows_together(tmp_path: Path) -> None:
+    tree(tmp_path / "parts", {"bad": 11, "good": 9}, 32)  # folds of different sizes
+    settings = [text for text in SMALL if text != "rerun=true"]
+    assert study(tmp_path, "kfold", "data.root=parts", "data.folds=3", *settings, "training.epochs=1") == 0
+    made = tmp_path / "studies" / "kfold" / "custom" / "own"
+    rows = pd.concat([pd.read_parquet(path) for path in made.glob("runs/*/predictions.parquet")])
+    assert sorted(rows["row"]) == list(range(20))
+    line = pd.read_csv(made / "figures.csv").set_index("metric").loc["Accuracy"]
+    assert (line["runs"], line["n"]) == (3, 20)
+    assert line["pooled"] == pytest.approx((rows["prediction"] == rows["label"]).mean())
+
+
 def test_the_page_opens_in_a_browser(made: Path, tmp_path: Path) -> None:
     seen = in_browser((result(made) / "study.html").read_text(encoding="utf-8"), tmp_path)
     assert seen["errors"] == []

@@ -15,7 +15,7 @@ from partsight.errors import PartsightError
 from partsight.evaluation import predictions
 from partsight.evaluation.task import Task, label_texts
 from partsight.run_files import PREDICTIONS, TEST_PREDICTIONS
-from partsight.study import inputs, results, speed_tables, tables, timing, writing
+from partsight.study import command, inputs, results, speed_tables, tables, timing, writing
 from partsight.study import plan as planning
 from partsight.study.definition import read_protocol, read_study
 
@@ -92,6 +92,27 @@ def test_runs_of_the_same_data_are_compared(plan: planning.Plan) -> None:
     ]
 
 
+def test_the_most_accurate_is_not_called_the_best_where_chance_explains_its_lead(plan: planning.Plan) -> None:
+    right, wrong = plan.runs
+    table = predictions.read(right.folder / TEST_PREDICTIONS)
+    one = table["row"] == 1
+    table.loc[one, ["prob_bad", "prob_good"]] = table.loc[one, ["prob_good", "prob_bad"]].to_numpy()
+    predictions.write(predictions.redecide(table, BINARY), wrong.folder / TEST_PREDICTIONS)
+    told = writing.result(plan)
+    assert told.parts[0].table["Accuracy %"].str[:6].tolist() == ["100.00", "90.00 "]
+    assert told.parts[0].table["variant"].tolist() == ["right", "wrong"]
+    assert told.parts[0].table["p"].tolist() == ["", "1.000"]
+    assert not told.figures["best"].any()
+
+
+def test_the_table_is_printed(plan: planning.Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    command._conclude(plan)
+    said = capsys.readouterr().out
+    assert "mine: Test rows, as published (10)" in said
+    assert "right (best)" in said
+    assert "100.00 [72.25, 100.00]" in said
+
+
 def test_the_best_is_marked_on_the_page_too_and_figures_of_the_published_test_stand_beside_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +170,13 @@ def test_a_line_that_was_compared_with_none_says_so(tmp_path: Path, monkeypatch:
     plan = planned(tmp_path, monkeypatch, three, BINARY)
     changed(plan.runs[2], weights="random")
     assert writing.result(plan).parts[0].table["p"].tolist() == ["", "0.002", "–"]
+
+
+def test_random_weights_beside_others_are_marked(plan: planning.Plan) -> None:
+    changed(plan.runs[1], weights="random")
+    told = writing.result(plan)
+    assert told.parts[0].table["variant"].tolist() == ["right", "wrong †"]
+    assert sum(note.startswith("† starts from random weights") for note in told.notes) == 1
 
 
 def test_p_is_of_the_accuracy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
