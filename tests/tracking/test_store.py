@@ -1,6 +1,7 @@
 """The MLflow store is ready before anyone writes to it, or says why it cannot be."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ready_store
@@ -38,3 +39,9 @@ def test_a_store_that_does_not_answer_has_not_deleted_a_run() -> None:
     client.code = TEMPORARILY_UNAVAILABLE
     with pytest.raises(MlflowException, match="1: no"):
         store.experiment_of(client, "1")
+
+
+def test_more_runs_below_another_than_mlflow_gives_unasked_are_all_found() -> None:
+    runs = list(range(1500))
+    client = SimpleNamespace(search_runs=lambda experiments, below, max_results=1000: runs[:max_results])
+    assert store.children(client, ["1"], "parent") == runs  # type: ignore[arg-type, comparison-overlap]
