@@ -1,12 +1,16 @@
 """Prepared pictures are what each epoch would have made of the files, whatever happens to their makers."""
 
 import hashlib
+import itertools
 import multiprocessing
 import os
 import shutil
+import signal
+import time
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import FileIO
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from filelock import FileLock
 from PIL import Image
 from tiny import noise, tree
 
-from partsight import composing
+from partsight import composing, console
 from partsight.config import AugmentationConfig, Config, DataConfig, conf_folder
 from partsight.data import augmentation, inspection, picture_cache, pictures, prepared, table
 from partsight.data.datamodule import FoldData
@@ -40,12 +44,20 @@ def root(tmp_path: Path) -> Path:
     return tree(tmp_path / "pictures", {"a": 5, "b": 4}, size=16)
 
 
-def prepare(root: Path, transforms: augmentation.Transforms = SOFT, **settings: Any) -> Prepared | None:
+def images_of(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+
+
+def prepare(
+    root: Path, transforms: augmentation.Transforms = SOFT, channels: int = 3, **settings: Any
+) -> Prepared | None:
     """None, and the reason is printed, if they cannot be kept."""
-    images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+    images = images_of(root)
     cache = {"cache": str(root.parent / "cache"), **settings}
     try:
-        return prepared.prepare(root, images, inspection.inspect(root, images), transforms, 3, DataConfig(**cache))
+        return prepared.prepare(
+            root, images, inspection.inspect(root, images), transforms, channels, DataConfig(**cache)
+        )
     except prepared.NotKept as error:
         print(error)
         return None
@@ -85,7 +97,7 @@ def test_data_sets_that_end_with_different_shapes_are_two_files(tmp_path: Path) 
 @pytest.mark.parametrize("transforms", [SOFT, RESIZE, {**RESIZE, "CenterCrop": {"height": 4, "width": 4}}])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_examples_are_the_same_with_and_without(root: Path, transforms: augmentation.Transforms, channels: int) -> None:
-    images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+    images = images_of(root)
     rows, targets = np.arange(len(images)), np.zeros((len(images), 2), np.float32)
     found = prepared.prepare(root, images, inspection.inspect(root, images), transforms, channels, DataConfig())
     assert found is not None
@@ -136,12 +148,18 @@ def test_files_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_can_change_a_pixel_is_another_way_of_making_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {file_of(prepare(root))}
-    files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 10, "interpolation": 0}})))
-    files.add(file_of(prepare(root, {"Resize": {"height": 8, "width": 9}})))
-    monkeypatch.setattr(pictures.cv2, "getBuildInformation", lambda: "another")
-    files.add(file_of(prepare(root)))
-    assert len(files) == 4
+    files = [file_of(prepare(root))]
+    files.append(file_of(prepare(root, {"Resize": {"height": 8, "width": 10, "interpolation": 0}})))
+    files.append(file_of(prepare(root, {"Resize": {"height": 8, "width": 9}})))
+    files.append(file_of(prepare(root, channels=1)))
+    for changed, value in (
+        ("cv2.getBuildInformation", lambda: "another"),
+        ("PIL.__version__", "another"),
+        ("albumentations.__version__", "another"),
+    ):
+        monkeypatch.setattr(changed, value)
+        files.append(file_of(prepare(root)))
+    assert len(set(files)) == len(files)
 
 
 def test_a_changed_and_a_new_picture_are_made(root: Path) -> None:
@@ -272,17 +290,71 @@ def test_a_cache_that_cannot_be_written_costs_the_run_nothing(root: Path, capsys
     assert capsys.readouterr().out.count("cannot be kept") == 1  # for training and for validation
 
 
-def _prepare_all(root: Path) -> None:
-    right(root, prepare(root))
+FORKS = multiprocessing.get_context("fork")
 
 
-def test_several_may_prepare_at_once(root: Path) -> None:
-    processes = [multiprocessing.get_context("fork").Process(target=_prepare_all, args=(root,)) for _ in range(4)]
+def in_forks(*works: Callable[[], None]) -> list[BaseProcess]:
+    """Processes that have begun, one for each."""
+    processes = [FORKS.Process(target=work, daemon=True) for work in works]
     for process in processes:
         process.start()
+    return processes
+
+
+def test_several_that_prepare_at_once_decode_each_picture_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together, decoded, decode = FORKS.Barrier(4), FORKS.Value("i"), pictures.decode
+
+    def counted(encoded: bytes, channels: int) -> np.ndarray:
+        with decoded:
+            decoded.value += 1
+        time.sleep(0.05)  # so that the others come meanwhile
+        return decode(encoded, channels)
+
+    def work() -> None:
+        inspection.inspect(root, images_of(root))  # which decodes them too
+        together.wait(60)
+        with monkeypatch.context() as patch:
+            patch.setattr(pictures, "decode", counted)
+            found = prepare(root)
+        right(root, found)
+
+    processes = in_forks(work, work, work, work)
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
+    assert decoded.value == 9
+    assert file_of(prepare(root)).stat().st_size == 9 * 8 * 10 * 3
+
+
+def test_who_waits_for_a_builder_that_is_killed_makes_what_it_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared, "_BATCH", 2)  # so that some pictures count by then
+    halfway, waiting, decode = FORKS.Event(), FORKS.Event(), pictures.decode
+
+    def killed() -> None:
+        begun = itertools.count(1)
+
+        def stuck(encoded: bytes, channels: int) -> np.ndarray:
+            if next(begun) > 5:
+                halfway.set()
+                time.sleep(600)
+            return decode(encoded, channels)
+
+        inspection.inspect(root, images_of(root))
+        pictures.decode = stuck
+        prepare(root)
+
+    def waits() -> None:
+        console.say = lambda text: waiting.set() if "Another process is preparing" in text else None
+        right(root, prepare(root))
+
+    (builder,) = in_forks(killed)
+    assert halfway.wait(60)
+    (waiter,) = in_forks(waits)
+    assert waiting.wait(60)
+    builder.kill()
+    for process in (builder, waiter):
+        process.join()
+    assert (builder.exitcode, waiter.exitcode) == (-signal.SIGKILL, 0)
     assert file_of(prepare(root)).stat().st_size == 9 * 8 * 10 * 3
 
 
