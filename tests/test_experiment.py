@@ -21,6 +21,7 @@ import yaml
 from browser import in_browser
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 from preloaded import Begin
 from tiny import SMALL, ends, mlflow_runs, noise, run, store, tree
 
@@ -329,6 +330,58 @@ def test_another_seed_or_repeat_is_another_run_on_the_same_rows(folder: Path, pi
         assert tables[one]["row"].tolist() == tables[other]["row"].tolist()
         assert (tables[one]["loss"] != tables[other]["loss"]).all()
     assert len(set(identities)) == 3
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of files that are decoded from now on."""
+    sizes, decode = [], pictures_module.decode
+
+    def noted(encoded: bytes, channels: int) -> np.ndarray:
+        sizes.append(len(encoded))
+        return decode(encoded, channels)
+
+    monkeypatch.setattr(pictures_module, "decode", noted)
+    return sizes
+
+
+def photographs(root: Path, count: int) -> Path:
+    """JPEGs of two classes, larger than a run's pictures."""
+    for number in range(count):
+        path = root / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(number, 50, 61) // 2 + np.uint8(120 * (number % 2))).save(path)
+    return root
+
+
+def test_prepared_pictures_change_no_bit_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[int]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root, tables, weights, counts = photographs(tmp_path / "data", 40), [], [], []
+    for cache in ("off", "auto"):
+        decoded.clear()
+        given = (f"data.root={root}", f"data.cache={cache}", "augmentation=medium", f"hydra.run.dir={tmp_path / cache}")
+        folder = run(tmp_path, *given)
+        counts.append(len(decoded))
+        tables.append(pd.read_parquet(folder / "predictions.parquet"))
+        weights.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert counts[1] <= 40 < 2 * 40 <= counts[0], "once; in each epoch, and looked at before"
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(one, weights[1][name]) for name, one in weights[0].items())
+
+
+def test_epochs_and_folds_share_prepared_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[int]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = photographs(tmp_path / "data", 20)
+    run(tmp_path, f"data.root={root}", "fold=0", "training.epochs=3")
+    assert 20 <= len(decoded) <= 2 * 20, "looked at, and prepared"
+    decoded.clear()
+    run(tmp_path, f"data.root={root}", "fold=1", "training.epochs=3", f"hydra.run.dir={tmp_path / 'other'}")
+    assert decoded == []
 
 
 # --- the checkpoint that is the result -------------------------------------------------------------------------------

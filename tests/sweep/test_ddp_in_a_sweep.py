@@ -43,6 +43,17 @@ def dies(self):
 Classifier.on_train_epoch_start = dies
 """
 )
+DECODED = """
+import os
+from pathlib import Path
+from partsight.data import pictures
+decode = pictures.decode
+def noted(encoded, channels):
+    with Path("decoded.txt").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+    return decode(encoded, channels)
+pictures.decode = noted
+"""
 
 
 @pytest.mark.slow
@@ -72,6 +83,20 @@ def test_the_processes_of_a_job_are_its_own_and_end_it_when_they_die(train: Trai
     assert done.returncode == 0, done.stdout + done.stderr
     alone, in_sweep = (pd.read_parquet(tmp_path / part / "predictions.parquet") for part in ("alone", "sweep/0"))
     pd.testing.assert_frame_equal(alone, in_sweep, check_exact=True)
+
+
+@pytest.mark.slow
+def test_jobs_and_their_processes_share_prepared_pictures(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = tree(tmp_path / "data", {"a": 10, "b": 10})
+    (tmp_path / "noting.py").write_text(DECODED)
+    done = train("-m", *DDP, f"data.root={root}", "plugins=[noting]", "fold=0,1", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    by = Counter((tmp_path / "decoded.txt").read_text().splitlines())
+    assert len(by) == 1, "the first process of the first job does it for all four"
+    assert 20 <= by.total() <= 2 * 20, "looked at, and prepared"
 
 
 @pytest.mark.slow
