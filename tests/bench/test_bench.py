@@ -1,6 +1,7 @@
 """`partsight bench` measures any settings, and nothing else happens."""
 
 import json
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -50,7 +51,23 @@ def test_the_figures_of_a_run(
     assert epoch["training"] == pytest.approx(40 * 0.8 / found["run"])
     assert min(epoch.values()) > 0, "training, validation, the rest and the model alone"
     assert "data.root" in " ".join(found["settings"])
-    assert "run, validation" in capsys.readouterr().out
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    assert 0.1 < found["peak_memory_gb"] <= own
+    said = capsys.readouterr().out
+    assert f"{found['peak_memory_gb']:.2f} GB of memory" in said
+    rows = [line.split("│")[1:-1] for line in said.splitlines() if line.count("│") == 4]
+    model = (found["model_before"] + found["model_after"]) / 2
+    rates = {
+        "model, before the run": "model_before",
+        "model, after it": "model_after",
+        "loader": "loader",
+        "run": "run",
+    }
+    of_model = {name: (found[key], found[key] / model) for name, key in rates.items()}
+    scoring = {"model, scoring": "scoring", "run, validation": "run_validation"}
+    of_model |= {name: (found[key], found[key] / found["scoring"]) for name, key in scoring.items()}
+    told = {what.strip(): (float(rate), float(ratio)) for what, rate, ratio in rows}
+    assert told == {name: pytest.approx(figures, abs=1e-5) for name, figures in of_model.items()}
     for after, said in ((1.2, False), (0.5, True)):
         same = {part.name: found[part.name] for part in fields(measuring.Measured)}
         command._tell(measuring.Measured(**{**same, "model_before": 1.0, "model_after": after}))

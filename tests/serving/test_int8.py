@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,33 @@ def test_it_is_packed_tests_itself_and_decides_as_the_run(
     assert 0 < largest < 0.2  # it is rounded, and it is the same model
     assert largest == pytest.approx(pipeline["int8"]["largest_difference"], abs=0.02)
     assert (found["prediction"] != own["prediction"]).sum() == pipeline["int8"]["decided_otherwise"]
+
+
+def test_the_figures_told_are_those_of_both_graphs(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def milliseconds(*_: Any) -> dict[str, list[float]]:
+        return {"float32": [8.0, 8.0, 16.0], "int8": [4.0, 4.0, 6.0]}
+
+    monkeypatch.setattr(int8, "_milliseconds", milliseconds)
+    monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)
+    export(home, tmp_path / "eight" / "scorer")
+    lines = [re.split("[│┃]", line)[1:-1] for line in capsys.readouterr().out.splitlines()]
+    told = {cells[0].strip(): cells[1:] for cells in lines if len(cells) == 3}
+    assert [cell.strip() for cell in told["what"]] == ["float32", "int8"]
+    checkpoint = home / "run" / "checkpoints" / "last.ckpt"
+    cli.main(["export", str(checkpoint), "--out", str(tmp_path / "single" / "scorer")])
+
+    labels = predictions.read(home / "run" / "predictions.parquet").set_index("image")["label"]
+    expected: dict[str, list[float]] = {"ms/picture, p50": [8, 4], "ms/picture, p95": [15.2, 5.8]}
+    for kind in ("single", "eight"):
+        found = scored(tmp_path / kind / "scorer", home / "parts").loc[labels.index]
+        right = [found.loc[image, f"prob_{label}"] for image, label in labels.items()]
+        expected.setdefault("Accuracy", []).append(float((found["prediction"] == labels).mean()))
+        expected.setdefault("LogLoss", []).append(float(-np.log(right).mean()))
+    assert expected["LogLoss"][0] != pytest.approx(expected["LogLoss"][1], abs=1e-4)  # by which the two are known
+    for name, values in expected.items():
+        assert [float(cell) for cell in told[name]] == pytest.approx(values, abs=2e-5), name
 
 
 def test_it_is_refused_where_it_decides_otherwise(

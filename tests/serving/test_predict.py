@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +69,40 @@ def test_a_checkpoint_alone_gives_the_probabilities_of_its_run(trained: Path, ch
 
 def test_the_best_checkpoint_serves_too(trained: Path, pictures: Path) -> None:
     assert len(predict(trained / "checkpoints" / "best.ckpt", pictures / "dent")) == COUNTS["dent"]
+
+
+PEAK = """
+from pathlib import Path
+from partsight import cli
+try:
+    cli.main()
+finally:
+    print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_pictures(checkpoint: Path, tmp_path: Path) -> None:
+    """3,000 pictures of 160 x 160 are 230 MB."""
+    stored = torch.load(checkpoint, weights_only=True)
+    resize = {"Resize": {"height": 160, "width": 160}}
+    stored["partsight"]["config"]["augmentation"]["inference"] = resize
+    torch.save(stored, checkpoint)
+    Image.fromarray(noise(1, 16, 16)).save(tmp_path / "one.png")
+
+    def peak(count: int) -> float:
+        """MB; as the system counts for this process alone: `ru_maxrss` begins with what its parent had."""
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"{number}.png").symlink_to(tmp_path / "one.png")
+        command = [sys.executable, "-c", PEAK, "predict", str(checkpoint), str(folder), "--accelerator", "cpu"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert len(pd.read_csv("predictions.csv")) == count
+        return int(done.stdout.split()[-2]) / 1e3
+
+    few, many = peak(100), peak(3000)
+    assert many - few < 60
 
 
 def test_nothing_is_known_of_new_pictures_but_their_scores(checkpoint: Path, pictures: Path) -> None:
