@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
+import this_machine
 
 from partsight.evaluation import paired, predictions, thresholds
 from partsight.evaluation.intervals import bootstrap_mean, share_interval
@@ -28,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
+    this_machine.show()
     cases = itertools.product(SIZES, CORRELATIONS, ACCURACIES)
     table = pd.DataFrame([grouped(*size, *rest, draws) for size, *rest in cases])
     show("Accuracy of groups: how often the interval covers, and its width", table)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import this_machine
 import timm
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write (default: the system's temporary folder)")
     parser.add_argument("--rounds", type=int, default=3)
     parsed = parser.parse_args()
+    this_machine.show()
     checkpoint = made(parsed.backbone)
     with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
         tempfile.tempdir = folder  # where Lightning writes first: on the same disk it does not copy

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import this_machine
 import timm
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ PARTS = {"forward": None, "gradient of the input": [True, False, False], "of the
 
 def main() -> None:
     """Prints one paragraph per backbone."""
+    this_machine.show()
     memory.keep()
     for backbone in sys.argv[1:]:
         totals, slow = Counter[str](), []

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import this_machine
 
 from partsight.config import Config, DataConfig
 from partsight.data import folds, lookalikes, table
@@ -56,6 +57,7 @@ def _say(what: str, began: float) -> None:
 
 
 if __name__ == "__main__":
+    this_machine.show()
     if sys.argv[1] == "read":
         read(int(sys.argv[2]), sys.argv[3])
     else:

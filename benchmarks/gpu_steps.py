@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 
+import this_machine
 import timm
 import torch
 from torch.nn.functional import cross_entropy
@@ -29,7 +30,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parsed = parser.parse_args()
-    print(torch.cuda.get_device_name(), "torch", torch.__version__)
+    this_machine.show()
+    print(torch.cuda.get_device_name())
     for way in parsed.ways:
         ready, rate, memory = measured(prepared(way, parsed.backbone, parsed.batch), parsed.batch, parsed.seconds)
         print(

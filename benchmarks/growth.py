@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import psutil
+import this_machine
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("counts", nargs="+", type=int)
     parser.add_argument("--out", type=Path, default=Path("growth"), help="name of the csv and png, without suffix")
     parsed = parser.parse_args()
+    this_machine.show()
     lines = []
     for count in parsed.counts:
         with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import this_machine
 import torch
 
 from partsight.config import Config
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pictures", type=int, default=120)
     parsed = parser.parse_args()
+    this_machine.show()
     torch.set_num_threads(parsed.threads)
     print(f"{'backbone':24}{'ONNX p50':>10}{'p95':>8}{'eager p50':>12}{'p95':>8}   ms; ratio of p50")
     for backbone in parsed.backbones:

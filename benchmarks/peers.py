@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import this_machine
 import training_speed
 from training_speed import BATCH, LIBRARIES, SIZE, divided, environment, read, rows
 
@@ -49,6 +50,7 @@ def main() -> None:
             )
         )
         return
+    this_machine.show()
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         parsed.given = divided(parsed, Path(folder, "rows.json"))

@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import this_machine
+
 TRAIN = Path(__file__).parents[1] / "train.py"
 FIRST_STEP = """
 import contextlib, os, runpy, sys, time
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("settings", nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parsed = parser.parse_args()
+    this_machine.show()
     parsed.settings = [_from_anywhere(text) for text in parsed.settings]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(parsed.rounds):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import this_machine
 import timm
 import torch
 from torch.nn.functional import cross_entropy
@@ -37,6 +38,7 @@ def main() -> None:
             memory.keep()
         loop(parsed.only, parsed.backbone, parsed.steps)
         return
+    this_machine.show()
     for _ in range(parsed.rounds):
         for way in parsed.ways:
             given = [parsed.backbone, "--only", way, "--steps", str(parsed.steps)]

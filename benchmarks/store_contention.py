@@ -10,6 +10,8 @@ import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import this_machine
+
 from partsight.config import TrackingConfig
 from partsight.tracking import store
 from partsight.tracking.point import Point
@@ -64,6 +66,7 @@ def at_once(jobs: int) -> list[str]:
 
 if __name__ == "__main__":
     jobs, times = int(sys.argv[1]), int(sys.argv[2])
+    this_machine.show()
     faults = 0
     for turn in range(times):
         began = time.monotonic()

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import this_machine
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("lightning", "bare", "partsight")
@@ -49,6 +50,7 @@ def main() -> None:
         figures = lightning(parsed) if parsed.only == "lightning" else bare(parsed)
         print(json.dumps(figures))
         return
+    this_machine.show()
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         parsed.given = divided(parsed, Path(folder, "rows.json"))

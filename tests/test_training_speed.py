@@ -1,6 +1,8 @@
 """The benchmarks beside other ways to train: each command finds an empty cache, and none divides rows in its time."""
 
+import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -75,3 +77,15 @@ def test_each_command_has_a_cache_of_its_own(
     assert len({cache for _, cache in started}) == 6
     for command, _ in started:
         assert "train.py" in command[1] or command[command.index("--given") + 1] == str(parsed.given)
+
+
+def test_each_script_says_once_on_which_machine_it_ran(
+    scripts: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for script in BENCHMARKS.glob("*.py"):
+        if script.stem != "this_machine":
+            assert script.read_text(encoding="utf-8").count("    this_machine.show()\n") == 1, script.name
+    scripts("this_machine").show()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f" {len(os.sched_getaffinity(0))} cores, " in line
+    assert f", torch {importlib.metadata.version('torch')}, commit " in line

@@ -1,4 +1,7 @@
-"""Imported once, by the server that a sweep's jobs are forked from: what each of them would otherwise do itself."""
+"""Imported once, by the server that a sweep's jobs are forked from: what each of them would otherwise do itself.
+
+With the collector's rest (importing.py) a job of some steps takes 2.8 s instead of 4.7 (docs/performance.md).
+"""
 
 import signal
 

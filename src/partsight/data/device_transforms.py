@@ -3,6 +3,9 @@
 Loader processes only draw: each transform draws what albumentations would have drawn from the same seed, and the
 numbers travel with the batch. So a picture is flipped, turned and covered just as albumentations would do it, and
 pixels differ by rounding alone: OpenCV's affine map rounds to a 32nd of a pixel, and its hues are whole numbers.
+
+Two loader processes give 6,500 to 6,600 pictures a second with `casting_study`, instead of 2,900 to 3,300
+(docs/performance.md).
 """
 
 from abc import ABC, abstractmethod

@@ -19,8 +19,9 @@ class Streams:
     """Threads that call a function on parts of a batch, within a `with` block.
 
     When PyTorch computes one batch on all cores, each layer waits for the slowest core, and a loader process that takes
-    one core for a moment stops the others too. Streams wait for each other only at the end (docs/performance.md,
-    prediction). Python's lock hardly matters: PyTorch releases it in every layer.
+    one core for a moment stops the others too. Streams wait for each other only at the end: MobileNetV2 takes 7.2 ms of
+    processor time per picture on two cores, not 9.7 (docs/performance.md, streams). Python's lock hardly matters:
+    PyTorch releases it in every layer.
 
     Args:
         threads: that PyTorch computes with; each stream gets the same number of them. With one stream, the function is
