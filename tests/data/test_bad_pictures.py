@@ -82,15 +82,16 @@ def test_a_pipe_and_a_link_to_itself_are_pictures_that_cannot_be_read(root: Path
 
 
 def test_pictures_that_are_not_there_are_skipped_too(root: Path) -> None:
-    images = ["bad/0000.png", "gone.png", "good/0000.png", "good/0003.png", "no\0file.png"]
-    pd.DataFrame({"image": images, "class": list("xxyyy")}).to_parquet(root / "labels.pq")
+    images = ["bad/0000.png", "gone.png", "good/0000.png", "good/0003.png", "no\0file.png", "no\0folder/1.png"]
+    pd.DataFrame({"image": images, "class": list("xxyyyy")}).to_parquet(root / "labels.pq")
     examples = usable(root, table="labels.pq", on_bad_image="skip")
     assert examples.frame["row"].tolist() == [0, 2]
-    assert examples.skipped["image"].tolist() == ["gone.png", "good/0003.png", "no\0file.png"]
-    assert examples.skipped["reason"].tolist()[::2] == [
-        "cannot be read: No such file or directory",
-        "cannot be read: no file can have this name",
-    ]
+    assert examples.skipped["image"].tolist() == ["gone.png", "good/0003.png", "no\0file.png", "no\0folder/1.png"]
+    reasons = examples.skipped["reason"].tolist()
+    assert reasons[0] == "cannot be read: No such file or directory"
+    assert reasons[2:] == ["cannot be read: no file can have this name"] * 2
+    with pytest.raises(Problems, match="pictures not found in"):
+        usable(root, table="labels.pq")
 
 
 def test_a_class_of_which_nothing_is_left_is_refused(root: Path) -> None:
@@ -101,11 +102,13 @@ def test_a_class_of_which_nothing_is_left_is_refused(root: Path) -> None:
 
 
 def test_a_class_whose_pictures_are_not_there_does_not_disappear(root: Path) -> None:
-    rows = {"image": ["bad/0000.png", "good/0000.png", "dent/1.png", "dent/2.png"], "class": list("xyzz")}
-    pd.DataFrame(rows).to_csv(root / "labels.csv", index=False)
+    (root / "good" / "broken.png").write_text("no picture")
+    images = ["bad/0000.png", "good/0000.png", "dent\\1.png", "dent\\2.png", "good/broken.png"]
+    pd.DataFrame({"image": images, "class": list("xyzzz")}).to_csv(root / "labels.csv", index=False)
     with pytest.raises(Problems, match="no picture of class 'z' can be used; repair some") as caught:
         usable(root, table="labels.csv", on_bad_image="skip")
-    assert "No such file or directory: rows 2, 3, first 'dent/1.png'" in str(caught.value)
+    assert f"not found in {root}: rows 2, 3, first 'dent\\\\1.png'; the names hold backslashes" in str(caught.value)
+    assert "row 4, first 'good/broken.png'" in str(caught.value)
 
 
 def test_sound_pictures_leave_nothing_to_say(tmp_path: Path) -> None:

@@ -251,7 +251,10 @@ def test_a_fold_column_says_which_value_became_which_fold(tmp_path: Path, capsys
 
 @pytest.mark.parametrize(
     ("values", "message"),
-    [(["1", "", "2", ""], "empty in rows 1, 3; every row needs a fold"), (["1", "1"], "holds only '1';")],
+    [
+        (["1", "", "2", ""], "empty in rows 1, 3; every row needs a fold"),
+        (["1", "1"], "the rows that can be used hold only '1';"),
+    ],
 )
 def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: str) -> None:
     with pytest.raises(PartsightError, match=message):
@@ -260,7 +263,9 @@ def test_a_fold_column_must_divide(tmp_path: Path, values: list[str], message: s
 
 def test_a_fold_column_of_which_no_row_can_be_used_is_told(tmp_path: Path) -> None:
     table, data = tabled(tmp_path, ["1", "2"])
-    with pytest.raises(PartsightError, match="holds no value; training and validating needs two"):
+    with pytest.raises(
+        PartsightError, match="the rows that can be used hold no value; training and validating needs two"
+    ):
         folds.assign(table.subset(np.zeros(2, bool)), data)
 
 

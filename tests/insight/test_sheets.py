@@ -89,6 +89,13 @@ def test_arrays_are_shown_as_pictures(tmp_path: Path, channels: int, dtype: str)
         assert np.array_equal(shown[..., 0], values[..., 0])
 
 
+def test_a_picture_with_the_name_of_an_array_is_shown(tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 30), (200, 100, 0, 255)).save(tmp_path / "a.npy", format="png")
+    shown = sheets.read_picture(tmp_path, "a.npy")
+    assert isinstance(shown, np.ndarray)
+    assert shown[0, 0].tolist() == [200, 100, 0]
+
+
 def test_a_broken_array_is_said_to_be_broken(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(b"nothing")
     assert sheets.read_picture(tmp_path, "a.npy") == "cannot be read:\na.npy"

@@ -104,16 +104,19 @@ def test_a_picture_that_is_replaced_during_a_run_is_told(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = shutil.copytree(pictures, tmp_path / "parts")
+    (root / "bad" / "late.png").write_text("half a picture")
     train = training.train
 
     def replaced_after(*given: Any) -> Any:
         done = train(*given)
         (root / "bad" / "1_a.png").touch()  # another time, the same picture
         shutil.copy(root / "good" / "0_a.png", root / "bad" / "2_a.png")
+        shutil.copy(root / "good" / "0_a.png", root / "bad" / "late.png")  # which was left out
         return done
 
     monkeypatch.setattr(training, "train", replaced_after)
-    run(tmp_path, "usecase=custom", f"data.root={root}", "data.validation_strategy=kfold")
+    settings = ["data.validation_strategy=kfold", "data.on_bad_image=skip"]
+    run(tmp_path, "usecase=custom", f"data.root={root}", *settings)
     assert "PICTURES CHANGED DURING THE RUN" in capsys.readouterr().out
     (only,) = mlflow_runs(tmp_path)
     assert only.data.tags["pictures_changed"].startswith("1 picture, first bad/2_a.png: ")

@@ -126,11 +126,11 @@ def test_data_that_cannot_be_read_leave_what_is_finished_finished(
     assert capsys.readouterr().out.count("Cannot check whether finished runs") == 2  # once a thing, not a run
 
 
-def test_of_too_many_pictures_it_is_not_known_which_a_model_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_many_pictures_it_is_not_known_which_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     data = inputs.read(planned().runs[0].config)
-    assert data.seen is not None
+    assert data.lookalikes_known
     monkeypatch.setattr("partsight.data.lookalikes.MOST_PICTURES", 3)
-    assert inputs.DataSet(data.examples, data.inspected, data.config).seen is None
+    assert not inputs.DataSet(data.examples, data.inspected, data.config).lookalikes_known
 
 
 def test_a_list_marks_what_is_of_other_data(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ def planned(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, task: Task
     path = folder / "mine.yaml"
     path.write_text(text)
     seen = pd.DataFrame({"row": [0], "kind": ["copy"]})
-    there = SimpleNamespace(fingerprint=FACTS["data_fingerprint"], seen=seen)
+    there = SimpleNamespace(fingerprint=FACTS["data_fingerprint"], seen=seen, lookalikes_known=True)
     monkeypatch.setattr(inputs, "read", lambda config: there)
     plan = planning.plan(read_study(str(path), CONF), read_protocol("own", CONF), [], CONF, folder / "out")
     for run in plan.runs:
@@ -312,6 +312,19 @@ def test_rows_seen_in_training_that_cannot_be_told_any_more_are_named(plan: plan
     assert len(told.parts) == 1
     assert any(text.startswith("PICTURES OR LABELS CHANGED SINCE THESE RUNS: right / wrong.") for text in told.notes)
     assert any(text.startswith("COPIES AND LOOK-ALIKES UNKNOWN for right, wrong") for text in told.notes)
+
+
+def test_copies_are_told_where_there_are_too_many_pictures_to_know_all_look_alikes(
+    plan: planning.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = pd.DataFrame({"row": [0, 1], "kind": ["same bytes", "look-alike"]})
+    large = SimpleNamespace(fingerprint=FACTS["data_fingerprint"], seen=seen, lookalikes_known=False)
+    monkeypatch.setattr(inputs, "read", lambda config: large)
+    told = writing.result(plan)
+    assert [part.heading for part in told.parts][1:] == ["Test rows without copies of training pictures (9)"]
+    assert any(
+        text.startswith("LOOK-ALIKES UNKNOWN for right, wrong: the data set is too large") for text in told.notes
+    )
 
 
 @pytest.mark.parametrize("tag", LOUD)

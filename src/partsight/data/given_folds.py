@@ -31,7 +31,9 @@ def of_column(examples: Examples, data: DataConfig) -> NDArray[np.int64]:
     codes, names = numbered(values)
     if len(names) < 2:
         held = f"only {str(names[0])!r}" if len(names) else "no value"
-        raise PartsightError(f"{where}: holds {held}; training and validating needs two values")
+        raise PartsightError(
+            f"{where}: the rows that can be used hold {held}; training and validating needs two values"
+        )
     said = [f"{name:.15g}" if isinstance(name, float) else str(name) for name in names]
     shown = [f"{number} is {name}" for number, name in enumerate(said)]
     console.say(f"{where}: {len(names)} folds, {', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}")

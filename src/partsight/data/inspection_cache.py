@@ -110,7 +110,7 @@ class InspectionCache:
                 self._connection = None
             if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
                 _remove(self.path)
-                console.say(f"{self.path} is damaged ({error}) and was deleted; the next run makes it anew")
+                console.say(f"{self.path} is damaged ({error}) and was deleted; the next look makes it anew")
             else:
                 console.say(f"{self.path}: the cache cannot be used ({error}); pictures are looked at again next time")
 

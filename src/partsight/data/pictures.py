@@ -38,7 +38,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MOST_PIXELS = 89_478_485
 """Larger pictures are refused before they are decoded. Pillow's own limit: a quarter of a GiB in colour."""
 
-_NUMPY = b"\x93NUMPY"
+NUMPY = b"\x93NUMPY"
+"""First bytes of an array."""
+
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG = b"\x89PNG"
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 0x0112
@@ -102,7 +104,7 @@ def header(encoded: bytes) -> Header:
     Raises:
         PartsightError: not a known kind of picture, or more than MOST_PIXELS.
     """
-    head = _array_header(encoded) if encoded.startswith(_NUMPY) else _picture_header(encoded)
+    head = _array_header(encoded) if encoded.startswith(NUMPY) else _picture_header(encoded)
     if head.width * head.height > MOST_PIXELS:
         size = f"{head.width} x {head.height} pixels"
         raise PartsightError(f"{size}, more than the {MOST_PIXELS:,} pixels that are allowed")
@@ -135,7 +137,7 @@ def decode(encoded: bytes, channels: int) -> NDArray[np.uint8]:
     Raises:
         PartsightError: without the file's name; see `read`.
     """
-    if encoded.startswith(_NUMPY):
+    if encoded.startswith(NUMPY):
         return _array(encoded, channels)
     if channels in (1, 3) and not encoded.startswith(_TIFF):  # here OpenCV follows our rule, and is faster
         flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB

@@ -79,7 +79,9 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
     linked: list[int] = []
     absent: list[int] = []
     for position, name in enumerate(names):
-        if name is not None and name.startswith("/"):
+        if name is not None and "\0" in name:  # no file can have this name
+            absent.append(position)
+        elif name is not None and name.startswith("/"):
             absolute.append(position)
         elif name is not None:
             parent, _, last = name.rpartition("/")
@@ -152,7 +154,7 @@ def _with_other_accents(folder: Path, name: str) -> bool:
         wanted = unicodedata.normalize("NFC", part)
         try:
             same = sorted(entry for entry in path.iterdir() if unicodedata.normalize("NFC", entry.name) == wanted)
-        except OSError:  # not a folder, or one that may not be listed
+        except (OSError, ValueError):  # not a folder, one that may not be listed, or a name with a NUL
             return False
         if not same:
             return False
@@ -175,7 +177,7 @@ def _listing(folder: Path) -> tuple[frozenset[str], frozenset[str]]:
                     files.append(entry.name)
                 if entry.is_symlink():
                     links.append(entry.name)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a name with a NUL is a ValueError
         pass
     except PermissionError:
         raise PartsightError(f"{folder}: permission denied; make it readable (chmod -R u+rX)") from None

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 
 from partsight.config import Config
-from partsight.data import bad_pictures, inspection, table
+from partsight.data import bad_pictures, inspection, row_checks, table
 from partsight.data.table import Examples
 from partsight.errors import Problems
 
@@ -56,7 +56,10 @@ def without_bad(examples: Examples, inspected: pd.DataFrame, config: Config) -> 
             trained = frame[frame["split"] == "train"]
             lost = trained[trained["label"].explode().isin(gone).groupby(level=0).any()]
             text = f"no picture of class {', '.join(map(repr, gone))} can be used; repair some, or leave the class out"
-            why = bad_pictures.messages(lost, bad, "repair or replace some")
+            images = lost.set_index("row")["image"]
+            absent = row_checks.find_pictures(images, examples.folder).absent
+            why = row_checks.absent_problem(images, absent, examples.folder)
+            why += bad_pictures.messages(lost.drop(lost.index[absent]), bad, "repair or replace some")
             raise Problems(str(examples.folder), [text, *why])
         if config.data.unlabeled_table and not (kept.frame["split"] == "unlabeled").any():
             text = f"data.unlabeled_table={config.data.unlabeled_table}: none of its pictures can be used; leave it out"

@@ -120,7 +120,9 @@ def prediction_panel(row: "pd.Series[Any]", picture: NDArray[np.uint8] | str) ->
 def read_picture(folder: Path, image: str) -> NDArray[np.uint8] | str:
     """The picture as (H, W, 3) uint8, at most `SIDE` pixels per side; if it cannot be read, a text that says so."""
     try:
-        if image.lower().endswith(".npy"):
+        with (folder / image).open("rb") as file:
+            is_array = file.read(len(pictures.NUMPY)) == pictures.NUMPY
+        if is_array:
             values = np.atleast_3d(np.load(folder / image, allow_pickle=False))
             return _reduced(as_rgb(values if values.dtype == np.uint8 else _to_8_bits(values.astype(np.float64))))
         with Image.open(folder / image) as opened:

@@ -115,9 +115,10 @@ def announce(of: Resolved, data: FoldData, tags: Mapping[str, str]) -> None:
 
 
 def changed_meanwhile(of: Resolved) -> dict[str, str]:
-    """A banner and the tag `pictures_changed` if pictures are no longer those of the run's fingerprint."""
-    now = inspection.inspect(of.examples.folder, of.inspected["image"])
-    changed = of.inspected["image"][(now["hash"] != of.inspected["hash"]).to_numpy()]
+    """A banner and the tag `pictures_changed` if pictures that are used are no longer those of the fingerprint."""
+    used = of.inspected[of.inspected["image"].isin(of.examples.frame["image"])]
+    now = inspection.inspect(of.examples.folder, used["image"])
+    changed = used["image"][now["hash"].to_numpy() != used["hash"].to_numpy()]
     if changed.empty:
         return {}
     words = (

@@ -40,13 +40,21 @@ class DataSet:
         return fingerprint.fingerprint(self.examples, self.inspected)
 
     @cached_property
-    def seen(self) -> pd.DataFrame | None:
+    def seen(self) -> pd.DataFrame:
         """The test rows that a model may have seen: those that resemble any other row, as `leaks.find` names them.
 
-        None if there are too many pictures, or too many of them are alike, to know every look-alike.
+        Copies are all there, look-alikes perhaps not: see `lookalikes_known`.
         """
-        same = leaks.alike(self.examples, self.inspected)
-        return leaks.of_test_rows(self.examples, same) if same.known else None
+        return leaks.of_test_rows(self.examples, self._alike)
+
+    @property
+    def lookalikes_known(self) -> bool:
+        """Not if there are too many pictures, or too many of them are alike, to know every look-alike."""
+        return self._alike.known
+
+    @cached_property
+    def _alike(self) -> leaks.Alike:
+        return leaks.alike(self.examples, self.inspected)
 
     @cached_property
     def fold(self) -> NDArray[np.int64]:

@@ -125,10 +125,15 @@ def _degraded(study: Study, found: Sequence[results.Finished]) -> list[str]:
     if len(where) > 1:
         told = "; ".join(f"{kind}: {some(titles)}" for kind, titles in where.items())
         notes.append(f"RUNS OF DIFFERENT DEVICES, PRECISION OR THREADS: differences may come from these ({told}).")
-    if changed := [one.run.title for one in found if not one.leaks_known]:
+    if changed := [one.run.title for one in found if not one.copies_known]:
         notes.append(
             f"COPIES AND LOOK-ALIKES UNKNOWN for {', '.join(changed)}: the data set has changed or cannot be read, "
-            "or is too large to know them all, so these runs are missing from the tables that exclude them."
+            "so these runs are missing from the tables that exclude them."
+        )
+    if large := [one.run.title for one in found if one.copies_known and not one.lookalikes_known]:
+        notes.append(
+            f"LOOK-ALIKES UNKNOWN for {', '.join(large)}: the data set is too large to know them all, so these runs "
+            "are missing from the table that excludes them."
         )
     return notes
 

@@ -29,9 +29,10 @@ class Finished:
     task: Task
     tables: Mapping[str, pd.DataFrame]
     """Predictions by kind of rows."""
-    leaks_known: bool
-    """Whether it is known which test rows the model may have seen: the data set can be read, is unchanged
-    and is not too large to compare all pictures."""
+    copies_known: bool
+    """Whether it is known which test rows are copies of others: the data set can be read and is unchanged."""
+    lookalikes_known: bool
+    """Whether, besides, the data set is not too large to know all look-alikes."""
     changed: tuple[str, ...]
     """`CurrentInputs.changed`."""
     facts: Mapping[str, str]
@@ -93,14 +94,17 @@ def _finished(run: Run, tested: bool, now: CurrentInputs) -> Finished:
     facts = inputs.facts(run)
     test = _labelled_test_rows(run) if tested else None
     if test is None:
-        tables, known = {VALIDATION: predictions.read(run.folder / PREDICTIONS)}, True
+        tables, copies, lookalikes = {VALIDATION: predictions.read(run.folder / PREDICTIONS)}, True, True
     else:
         data = now.data(run.config)
-        alike = data.seen if data and data.fingerprint == facts["data_fingerprint"] else None
-        tables, known = _of_test_rows(test, alike), alike is not None
+        if data and data.fingerprint == facts["data_fingerprint"]:
+            copies, lookalikes = True, data.lookalikes_known
+            tables = _of_test_rows(test, data.seen, lookalikes)
+        else:
+            tables, copies, lookalikes = {TEST: test}, False, False
     timing = inputs.read_mapping(run.folder / TIMING)
     task = task_file.read(run.folder / TASK)
-    return Finished(run, task, tables, known, now.changed(run), facts, timing)
+    return Finished(run, task, tables, copies, lookalikes, now.changed(run), facts, timing)
 
 
 def _labelled_test_rows(run: Run) -> pd.DataFrame | None:
@@ -111,12 +115,10 @@ def _labelled_test_rows(run: Run) -> pd.DataFrame | None:
     return labelled if len(labelled) else None
 
 
-def _of_test_rows(whole: pd.DataFrame, alike: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+def _of_test_rows(whole: pd.DataFrame, alike: pd.DataFrame, lookalikes_known: bool) -> dict[str, pd.DataFrame]:
     tables = {TEST: whole}
-    if alike is None:
-        return tables
     copies = alike[alike["kind"] != "look-alike"]
-    for name, seen in ((NO_COPIES, copies), (NO_LOOKALIKES, alike)):
+    for name, seen in ((NO_COPIES, copies), (NO_LOOKALIKES, alike if lookalikes_known else copies)):
         rest = whole[~whole["row"].isin(seen["row"])].reset_index(drop=True)
         if 0 < len(rest) < min(map(len, tables.values())):  # it differs from the tables before
             tables[name] = rest
