@@ -64,7 +64,7 @@ def whole_run(folder: Path, known: str) -> tuple[float, float]:
     settings = ["usecase=custom", f"data.root={folder / 'parts'}", "data.good_classes=[good]", "trainer=cpu", "seed=1"]
     settings += ["backbone=test_resnet", "model.pretrained=false", "image.height=32", "image.width=32"]
     settings += ["training.epochs=2", "training.batch_size=64", "rerun=true"]
-    settings += [f"data.cache={folder / 'cache'}", f"hydra.run.dir={known}"]
+    settings += ["report.build_scoring_pipelines=true", f"data.cache={folder / 'cache'}", f"hydra.run.dir={known}"]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "home")}  # inspection results are stored there
     began, most = time.perf_counter(), 0
     with Path(folder, "log").open("w") as log:

@@ -88,7 +88,7 @@ def test_the_figures_told_are_those_of_both_graphs(
     def milliseconds(*_: Any) -> dict[str, list[float]]:
         return {"float32": [8.0, 8.0, 16.0], "int8": [4.0, 4.0, 6.0]}
 
-    monkeypatch.setattr(int8, "_milliseconds", milliseconds)
+    monkeypatch.setattr(int8, "in_turns", milliseconds)
     monkeypatch.setattr(int8, "MOST_CHANGED", 1.0)
     export(home, tmp_path / "eight" / "scorer")
     lines = [re.split("[│┃]", line)[1:-1] for line in capsys.readouterr().out.splitlines()]

@@ -21,3 +21,4 @@ def test_the_table_of_the_docs_is_the_table_of_the_code() -> None:
     assert len(shown) == len(KEYS)
     for text, key in zip(shown, KEYS, strict=True):
         assert text.startswith(line(key))
+        assert ("since 1.3" in text) == (key.version == "1.3")
