@@ -613,7 +613,7 @@ def test_a_signal_ends_the_run_killed(pictures: Path, tmp_path: Path, begin: Beg
     assert only.info.status == "KILLED"
     assert process.returncode != 0
     assert only.data.metrics["train_loss"] > 0, rest  # what was known by then is kept
-    assert "Stopped. The same command, without rerun=true and if no such run has finished before, goes on from" in rest
+    assert "Stopped. The same command, without rerun=true and if no such run has finished before, resumes" in rest
     assert "Traceback" not in rest
 
 

@@ -84,8 +84,9 @@ def claimed(
     """
     with ExitStack() as held:
         others = "a second start of the same run will not wait for this one"
-        # By its identity alone: the same store may be reached by two addresses.
-        _take(held, identity, "Another process is already doing this run; waiting for it to end", others)
+        # Without the store: the same one may be reached by two addresses.
+        run = f"{config.tracking.experiment} {identity}"
+        _take(held, run, "Another process is already doing this run; waiting for it to end", others)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
