@@ -93,7 +93,7 @@ def task(config):
     from pathlib import Path
     import torch
     begin = time.monotonic()
-    time.sleep(1)
+    time.sleep(3)
     share = {"cores": sorted(os.sched_getaffinity(0)), "threads": torch.get_num_threads()}
     share |= {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "begin": begin, "end": time.monotonic()}
     Path(f"share{config.job}.json").write_text(json.dumps(share))
