@@ -22,10 +22,10 @@ REAL_DATA = "PARTSIGHT_TEST_DATA"
 
 
 LONGEST = (
-    *("test_experiment.py", "test_earlier.py", "test_ddp_in_a_sweep.py", "test_started_apart.py"),
+    *("test_experiment.py", "test_earlier.py", "test_ddp_in_a_sweep.py", "test_started_apart.py", "test_servers.py"),
     "test_training_settings.py",
     *("test_real_data.py", "test_sweep.py", "test_readme.py", "test_launchers.py"),
-    *("test_configs.py", "test_isolation.py", "test_notebooks.py"),
+    *("test_configs.py", "test_isolation.py", "test_notebooks.py", "test_machines.py"),
 )
 """Files that take minutes: first, so that no process is left alone with one at the end.
 

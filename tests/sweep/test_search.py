@@ -124,7 +124,7 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
 
 
 def test_a_server_leaves_no_file_behind(tmp_path: Path) -> None:
-    with studies.lock("postgresql://user@localhost/optuna"):
+    with studies.lock("mysql://user@localhost/optuna"):
         assert not list(tmp_path.iterdir())  # the current folder
 
 

@@ -8,8 +8,8 @@ by changing only the address. Optuna's journal file would serve one machine as w
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
 import optuna
@@ -21,8 +21,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import make_url
+from sqlalchemy import Connection, create_engine, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from partsight import RESULTS_VERSION, console, seeds
 from partsight.errors import PartsightError, Problems
@@ -43,6 +44,8 @@ _RAN_ON = "ran_on "
 """Prefix of the study's attributes that record what its trials actually ran on."""
 PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 5.0
 """How long, and at what interval, a storage that cannot be used for the moment is tried again."""
+_ADVISORY = 7_072_746_369
+"""Number of our lock in a PostgreSQL database; any that others are unlikely to use."""
 
 
 def opened(
@@ -100,14 +103,43 @@ def metric(study: Study) -> str:
     return str(json.loads(study.user_attrs[BEGUN_WITH])["prediction.metric"])
 
 
-def lock(url: str) -> AbstractContextManager[Any]:
-    """Held while workers of one machine must not overtake each other: they share the SQLite file.
+@contextmanager
+def lock(url: str) -> Iterator[None]:
+    """Held while workers must not overtake each other: while the storage is made, and while trials are drawn.
 
-    A database server has no such lock: its workers may start up to as many extra trials as there are workers.
+    With SQLite a file beside it is locked; its workers are on one machine. PostgreSQL has locks for such purposes,
+    which serve all machines and end with the connection. On other servers workers may start up to as many extra trials
+    as there are workers.
+
+    Raises:
+        StorageInternalError: the server cannot be used.
     """
-    if not url.startswith("sqlite:///"):
-        return nullcontext()
-    return FileLock(f"{url.removeprefix('sqlite:///')}.lock")
+    if url.startswith("sqlite:///"):
+        with FileLock(f"{url.removeprefix('sqlite:///')}.lock"):
+            yield
+    elif make_url(url).get_backend_name() == "postgresql":
+        with _advisory_lock(url):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _advisory_lock(url: str) -> Iterator[None]:
+    """Of a transaction, in which nothing else is done."""
+    with ExitStack() as stack:
+        try:
+            connection = create_engine(url, poolclass=NullPool).connect()
+            stack.callback(_closed, connection)
+            connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY)))
+        except SQLAlchemyError as error:
+            raise StorageInternalError(str(error)) from error
+        yield
+
+
+def _closed(connection: Connection) -> None:
+    with suppress(SQLAlchemyError):  # a server that is gone holds no lock either
+        connection.close()
 
 
 def sampler(name: str, seed: int) -> BaseSampler:
