@@ -29,7 +29,7 @@ from partsight import console, failure
 from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, jobs, parent
-from partsight.sweep.search import outcome, search, studies, trial, worker
+from partsight.sweep.search import locking, outcome, search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -124,7 +124,7 @@ def test_what_cannot_change_a_result_may_differ(tmp_path: Path) -> None:
 
 
 def test_a_server_leaves_no_file_behind(tmp_path: Path) -> None:
-    with studies.lock("mysql://user@localhost/optuna"):
+    with locking.lock("mysql://user@localhost/optuna"):
         assert not list(tmp_path.iterdir())  # the current folder
 
 

@@ -17,7 +17,7 @@ from partsight import composing, console, overrides
 from partsight.config import Config, leaves, within
 from partsight.errors import PartsightError, Problems
 from partsight.run.identity import WITHOUT_EFFECT
-from partsight.sweep.search import outcome, settings, space, studies
+from partsight.sweep.search import locking, outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space
 from partsight.sweep.search.worker import Worker, launched
@@ -142,7 +142,7 @@ def _work(worker: Worker, n_trials: int, batch: int) -> tuple[list[JobReturn], s
 def _begun(worker: Worker, watch: studies.Watch, n_trials: int, batch: int) -> tuple[list[Trial], int, int]:
     """At most `batch` new trials, how many run in other workers, and how many are left to start."""
     study = worker.study
-    with studies.lock(worker.url):
+    with locking.lock(worker.url):
         _take_back_silent(study, watch)
         others = len(studies.running(study))
         left = max(0, n_trials - len(studies.finished(study)) - others)

@@ -8,12 +8,11 @@ by changing only the address. Optuna's journal file would serve one machine as w
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import optuna
-from filelock import FileLock
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import OptunaError, StorageInternalError
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
@@ -21,13 +20,13 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, create_engine, func, make_url, select
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from partsight import RESULTS_VERSION, console, seeds
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation.metrics import METRICS
+from partsight.sweep.search import locking
 
 T = TypeVar("T")
 
@@ -44,8 +43,6 @@ _RAN_ON = "ran_on "
 """Prefix of the study's attributes that record what its trials actually ran on."""
 PATIENCE_SECONDS, _PAUSE_SECONDS = 60.0, 5.0
 """How long, and at what interval, a storage that cannot be used for the moment is tried again."""
-_ADVISORY = 7_072_746_369
-"""Number of our lock in a PostgreSQL database; any that others are unlikely to use."""
 
 
 def opened(
@@ -71,7 +68,7 @@ def opened(
     said |= {"prediction.metric": metric, "RESULTS_VERSION of partsight": str(RESULTS_VERSION)}
     said |= {key: _text(value) for key, value in settings.items()}
     try:
-        with lock(url):
+        with locking.lock(url):
             return _begun(url, name, direction, said, named)
     except ImportError as error:
         raise PartsightError(
@@ -101,45 +98,6 @@ def storage(url: str) -> RDBStorage:
 def metric(study: Study) -> str:
     """What a trial's value is."""
     return str(json.loads(study.user_attrs[BEGUN_WITH])["prediction.metric"])
-
-
-@contextmanager
-def lock(url: str) -> Iterator[None]:
-    """Held while workers must not overtake each other: while the storage is made, and while trials are drawn.
-
-    With SQLite a file beside it is locked; its workers are on one machine. PostgreSQL has locks for such purposes,
-    which serve all machines and end with the connection. On other servers workers may start up to as many extra trials
-    as there are workers.
-
-    Raises:
-        StorageInternalError: the server cannot be used.
-    """
-    if url.startswith("sqlite:///"):
-        with FileLock(f"{url.removeprefix('sqlite:///')}.lock"):
-            yield
-    elif make_url(url).get_backend_name() == "postgresql":
-        with _advisory_lock(url):
-            yield
-    else:
-        yield
-
-
-@contextmanager
-def _advisory_lock(url: str) -> Iterator[None]:
-    """Of a transaction, in which nothing else is done."""
-    with ExitStack() as stack:
-        try:
-            connection = create_engine(url, poolclass=NullPool).connect()
-            stack.callback(_closed, connection)
-            connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY)))
-        except SQLAlchemyError as error:
-            raise StorageInternalError(str(error)) from error
-        yield
-
-
-def _closed(connection: Connection) -> None:
-    with suppress(SQLAlchemyError):  # a server that is gone holds no lock either
-        connection.close()
 
 
 def sampler(name: str, seed: int) -> BaseSampler:
@@ -214,7 +172,7 @@ def differences(study: Study, url: str, facts: Mapping[str, str]) -> list[str]:
 
     If nothing differs, facts that the study did not have yet are stored for later trials.
     """
-    with lock(url):
+    with locking.lock(url):
         attributes = study.user_attrs
         known = {name: str(attributes[_RAN_ON + name]) for name in facts if _RAN_ON + name in attributes}
         apart = [
