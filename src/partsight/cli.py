@@ -209,6 +209,7 @@ def _ui(parsed: argparse.Namespace) -> None:
     except (OSError, OverflowError) as error:
         raise PartsightError(f"--host {parsed.host} --port {parsed.port}: {error}; name another") from None
     print(f"Runs of {where} on http://{parsed.host}:{parsed.port} (Ctrl-C ends it)", flush=True)
+    print("If MLflow opens with its pages for language models: press Model training, at the top left", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", where]
     try:
         status = subprocess.call([*command, "--host", parsed.host, "--port", str(parsed.port)])

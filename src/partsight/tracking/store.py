@@ -20,7 +20,7 @@ from partsight.config import TrackingConfig
 from partsight.errors import PartsightError
 
 TRAINING_VIEW = {"mlflow.experimentKind": "custom_model_development"}
-"""Opens the experiment in the UI with its training runs; without it MLflow 3 shows its page for language models."""
+"""Of an experiment of training runs. MLflow's UI went by it; that of 3.17 goes by what is chosen in the browser."""
 FAULTS = (MlflowException, SQLAlchemyError, OSError)
 """What a call raises when the store cannot be reached or refuses it."""
 REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
