@@ -25,7 +25,7 @@ SMALLER = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 LINKS = "[...document.querySelectorAll('a')]"
 ROWS = "[...document.querySelectorAll('.ag-pinned-left-cols-container [role=row]')]"
 """Of the list of runs: check box, `+`, name and start."""
-SIZE = (1040, 730)
+SIZE = (1040, 674)
 """Of the picture, in pixels."""
 
 
