@@ -44,9 +44,9 @@ def served(folder: Path, log: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):  # no process of it is left
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):  # none of its processes is left, or they hang
                 os.killpg(server.pid, number)
-            server.wait(60)
+                server.wait(60)
 
 
 def _wait(address: str, server: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
