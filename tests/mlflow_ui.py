@@ -1,10 +1,12 @@
 """The steps by which README.md compares the jobs of a sweep in MLflow, taken in a real browser; and its picture.
 
-python tests/mlflow_ui.py EXPERIMENT PICTURE: of the sweep that is alone in this experiment of the current folder.
+python tests/mlflow_ui.py EXPERIMENT JOBS PICTURE: of the sweep with so many jobs that is alone in this experiment of
+the current folder.
 """
 
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,16 +17,18 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+import pytest
+from browser import CHROMIUM
 from PIL import Image
-from tab import Tab
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 SMALLER = {"MLFLOW_WORKERS": "1", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Processes of MLflow's server: 3 instead of 13, which start in a third of the time."""
-LINKS = "[...document.querySelectorAll('a')]"
-ROWS = "[...document.querySelectorAll('.ag-pinned-left-cols-container [role=row]')]"
-"""Of the list of runs: check box, `+`, name and start."""
+ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+"""What MLflow's pages would fetch from other machines, they do without."""
+WAIT_SECONDS = 120
+"""For each step, on a busy machine."""
 SIZE = (1040, 674)
 """Of the picture, in pixels."""
 
@@ -59,96 +63,112 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path, seconds: flo
     raise AssertionError(f"the server does not answer:\n{log.read_text()[-3000:]}")
 
 
-def show_runs(tab: Tab, address: str, experiment: str) -> list[str]:
+@contextmanager
+def opened(width: int = 1800) -> Iterator[Page]:
+    """An empty page of a headless Chromium, so many pixels wide; without a Chromium the test is skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    expect.set_options(timeout=1000 * WAIT_SECONDS)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[ONLY_HERE])
+        page = chromium.new_page(viewport={"width": width, "height": 1100})
+        page.set_default_timeout(1000 * WAIT_SECONDS)
+        yield page
+        chromium.close()
+
+
+def show_runs(page: Page, address: str, experiment: str) -> list[str]:
     """From MLflow's first page to the runs of the experiment; the names that are listed."""
-    tab.open(address)
-    tab.click("[...document.querySelectorAll('[role=button]')].find((e) => e.innerText === 'Model training')")
-    tab.click(f"{LINKS}.find((e) => e.innerText === '{experiment}')")
-    return [name for name, _ in _listed(tab)]
+    page.goto(address)
+    page.get_by_role("button", name="Model training").click()
+    page.get_by_role("link", name=experiment, exact=True).click()
+    _listed(page).first.get_by_role("link").wait_for()
+    return _names(page)
 
 
-def open_jobs(tab: Tab) -> list[tuple[str, float]]:
-    """Presses the `+` before the first run; the names that are listed then, and how far to the right each begins."""
-    before = len(_listed(tab))
-    tab.click(f"{ROWS}[0].querySelector('button')")
-    return _listed(tab, before + 1)
+def open_jobs(page: Page, jobs: int) -> list[tuple[str, float]]:
+    """Presses the `+` before the only run; the names that are listed then, and how far to the right each begins."""
+    _listed(page).first.get_by_role("button").first.click()
+    expect(_listed(page)).to_have_count(1 + jobs)
+    left = "(all) => all.map((row) => row.querySelector('a').getBoundingClientRect().x)"
+    return list(zip(_names(page), _listed(page).evaluate_all(left), strict=True))
 
 
-def _listed(tab: Tab, least: int = 1) -> list[tuple[str, float]]:
-    """Name of each run and where it begins, as soon as there are so many and every row has its name."""
-    each = "(a) => a ? [a.innerText, a.getBoundingClientRect().x] : ['', 0]"
-    names = f"{ROWS}.map((row) => row.querySelector('a')).map({each})"
-    found = tab.wait(names, lambda rows: len(rows) >= least and all(name for name, _ in rows))
-    return [(name, left) for name, left in found]
-
-
-def compare(tab: Tab, names: Sequence[str]) -> list[str]:
+def compare(page: Page, names: Sequence[str]) -> list[str]:
     """Ticks these runs and presses *Compare*; the names over the columns of the comparison."""
     for name in names:
-        row = f"{ROWS}.find((row) => row.querySelector('a')?.innerText === '{name}')"
-        box = f"{row}?.querySelector('.ag-checkbox-input')"
-        tab.click(box)
-        tab.wait(f"{box}?.checked")
-    tab.click("[...document.querySelectorAll('button')].find((e) => e.innerText === 'Compare')")
-    tab.wait(f"{_metric_cells()}.length")
-    return list(cells(tab, "Run details")["Run Name:"])
+        row = _listed(page).filter(has=page.get_by_role("link", name=name, exact=True))
+        row.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    _metric_cells(page).first.wait_for()
+    return cells(page, "Run details")["Run Name:"]
 
 
-def cells(tab: Tab, title: str) -> dict[str, list[str]]:
+def cells(page: Page, title: str) -> dict[str, list[str]]:
     """The table below this title: of each row, what its first cell says, and what the others say."""
-    rows = tab.see(
-        f"[...{_section(title)}.querySelectorAll('tr')].map((row) => [...row.cells].map((c) => c.innerText))"
-    )
-    return {name.strip(): [value.strip() for value in values] for name, *values in rows}
+    each = "(rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText.trim()))"
+    return {name: values for name, *values in _section(page, title).locator("tr").evaluate_all(each)}
 
 
-def metrics(tab: Tab) -> dict[str, list[float]]:
+def metrics(page: Page) -> dict[str, list[float]]:
     """The table below *Metrics*, which is made of cells that are placed one by one."""
-    each = "(c) => [c.getBoundingClientRect().y, c.getBoundingClientRect().x, c.innerText]"
+    each = "(all) => all.map((c) => [c.getBoundingClientRect().y, c.getBoundingClientRect().x, c.innerText.trim()])"
     rows: dict[float, list[tuple[float, str]]] = {}
-    for top, left, said in tab.see(f"[...{_metric_cells()}].map({each})"):
-        rows.setdefault(round(top), []).append((left, said.strip()))
+    for top, left, said in _metric_cells(page).evaluate_all(each):
+        rows.setdefault(round(top), []).append((left, said))
     lines = [[said for _, said in sorted(row)] for row in rows.values()]
     return {name: [float(value) for value in values] for name, *values in lines}
 
 
-def _metric_cells() -> str:
-    return f"({_section('Metrics')}?.querySelectorAll('.ReactVirtualized__Grid__innerScrollContainer > div') ?? [])"
-
-
-def show_diff_only(tab: Tab) -> None:
+def show_diff_only(page: Page) -> None:
     """Switches it on below *Parameters*."""
-    switch = f"{_section('Parameters')}.querySelector('[role=switch]')"
-    assert tab.see(f"{switch}.parentElement.innerText").strip() == "Show diff only"
-    tab.click(switch)
-    tab.wait(f"{switch}.ariaChecked === 'true'")
+    switch = _section(page, "Parameters").get_by_role("switch")
+    expect(switch.locator("..")).to_have_text("Show diff only")
+    switch.click()
+    expect(switch).to_be_checked()
 
 
-def picture(tab: Tab) -> Image.Image:
+def picture(page: Page, path: Path) -> None:
     """Parameters and metrics, as they stand one above the other."""
-    tab.see(f"{_section('Parameters')}.scrollIntoView({{block: 'start', behavior: 'instant'}})")
-    box: dict[str, Any] = tab.see(f"{_section('Parameters')}.getBoundingClientRect().toJSON()")
-    return Image.open(io.BytesIO(tab.picture(box["x"], box["y"], *SIZE))).convert("RGB")
+    section = _section(page, "Parameters")
+    section.evaluate("(element) => element.scrollIntoView({block: 'start', behavior: 'instant'})")
+    place = section.bounding_box()
+    assert place is not None
+    shown = page.screenshot(clip={"x": place["x"], "y": place["y"], "width": SIZE[0], "height": SIZE[1]})
+    Image.open(io.BytesIO(shown)).convert("RGB").save(path, quality=80)
 
 
-def _section(title: str) -> str:
+def _listed(page: Page) -> Locator:
+    """The rows of the list of runs: check box, `+`, name and start."""
+    return page.locator(".ag-pinned-left-cols-container [role=row]")
+
+
+def _names(page: Page) -> list[str]:
+    return _listed(page).get_by_role("link").all_inner_texts()
+
+
+def _section(page: Page, title: str) -> Locator:
     """The element that holds this title and what can be folded away below it."""
-    return (
-        "[...document.querySelectorAll('[role=button][aria-expanded]')]"
-        f".find((e) => e.innerText.trim() === '{title}')?.parentElement"
-    )
+    titles = page.locator("[role=button][aria-expanded]")
+    return titles.filter(has_text=re.compile(f"^{title}$")).locator("xpath=..")
 
 
-def main(experiment: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory() as kept:
-        folder = Path(kept)
-        with served(Path.cwd(), folder / "ui.log") as address, Tab(folder / "profile", width=1310) as tab:
-            show_runs(tab, address, experiment)
-            tab.click("document.querySelector('[aria-label=Close]')")  # MLflow's assistant, beside the page
-            compare(tab, [name for name, _ in open_jobs(tab)[1:]])
-            show_diff_only(tab)
-            picture(tab).save(path, quality=80)
+def _metric_cells(page: Page) -> Locator:
+    return _section(page, "Metrics").locator(".ReactVirtualized__Grid__innerScrollContainer > div")
+
+
+def main(experiment: str, jobs: int, path: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory() as kept,
+        served(Path.cwd(), Path(kept, "ui.log")) as address,
+        opened(width=1310) as page,
+    ):
+        show_runs(page, address, experiment)
+        page.get_by_label("Close").first.click()  # MLflow's assistant, beside the page
+        compare(page, [name for name, _ in open_jobs(page, jobs)[1:]])
+        show_diff_only(page)
+        picture(page, path)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

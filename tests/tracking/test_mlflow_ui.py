@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow_ui
 import pandas as pd
 import pytest
-from tab import Tab
+from PIL import Image
 from tiny import SMALL, mlflow_runs, tree
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
@@ -20,17 +20,17 @@ def test_the_jobs_of_a_sweep_are_compared_as_the_readme_says(train: Train, tmp_p
     root = tree(tmp_path / "parts", {"bad": 12, "good": 12}, size=32)
     swept = ("backbone=test_resnet,test_efficientnet", "training.learning_rate=1e-2,1e-3")
     settings = [text for text in SMALL if not text.startswith("backbone=")]
-    with Tab(tmp_path / "profile") as tab:  # before the sweep: without a browser nothing is trained
+    with mlflow_ui.opened() as page:  # before the sweep: without a browser nothing is trained
         done = train("-m", *settings, f"data.root={root}", *swept, "data.good_classes=[good]", "hydra.sweep.dir=sweep")
         assert done.returncode == 0, done.stdout + done.stderr
         with mlflow_ui.served(tmp_path, tmp_path / "ui.log") as address:
-            listed = mlflow_ui.show_runs(tab, address, "custom")
-            opened = mlflow_ui.open_jobs(tab)
-            columns = mlflow_ui.compare(tab, [name for name, _ in opened[1:]])
-            every, metrics = mlflow_ui.cells(tab, "Parameters"), mlflow_ui.metrics(tab)
-            mlflow_ui.show_diff_only(tab)
-            differing = mlflow_ui.cells(tab, "Parameters")
-            drawn = mlflow_ui.picture(tab)
+            listed = mlflow_ui.show_runs(page, address, "custom")
+            opened = mlflow_ui.open_jobs(page, 4)
+            columns = mlflow_ui.compare(page, [name for name, _ in opened[1:]])
+            every, metrics = mlflow_ui.cells(page, "Parameters"), mlflow_ui.metrics(page)
+            mlflow_ui.show_diff_only(page)
+            differing = mlflow_ui.cells(page, "Parameters")
+            mlflow_ui.picture(page, tmp_path / "comparison.png")
 
     jobs = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("job")
     runs = {run.data.tags["folder"]: run.info.run_name for run in mlflow_runs(tmp_path) if "folder" in run.data.tags}
@@ -60,4 +60,4 @@ def test_the_jobs_of_a_sweep_are_compared_as_the_readme_says(train: Train, tmp_p
     assert figures["LogLoss"].nunique() == 4
     for metric in figures:  # MLflow rounds to three decimals
         assert metrics[metric] == pytest.approx(figures[metric].tolist(), abs=0.00051), metric
-    assert drawn.size == mlflow_ui.SIZE
+    assert Image.open(tmp_path / "comparison.png").size == mlflow_ui.SIZE
