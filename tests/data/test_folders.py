@@ -65,6 +65,18 @@ def test_a_download_nested_in_itself_is_found_from_every_folder(tmp_path: Path, 
     assert any("the data set is" in note for note in tree.notes) == (depth < 3)
 
 
+@pytest.mark.parametrize("depth", range(4))
+@pytest.mark.parametrize("files", [["bad/1.png", "good/2.png"], ["train/a/1.png", "train/b/2.png"]])
+def test_the_name_of_a_folder_around_the_data_set_makes_no_class_a_data_set(
+    tmp_path: Path, files: list[str], depth: int
+) -> None:
+    nested = ["x", "archive", "archive"]
+    touched(tmp_path.joinpath(*nested), files)
+    tree = folders.read(tmp_path.joinpath(*nested[:depth]))
+    within = tree.folder.relative_to(tmp_path.joinpath(*nested))
+    assert [str(within / image) for image in tree.rows["train"]["image"]] == files
+
+
 def test_classes_may_have_folders_of_their_own(tmp_path: Path) -> None:
     tree = folders.read(touched(tmp_path, ["bad/line1/1.png", "bad/line2/x/2.png", "good/line1/3.png"]))
     assert tree.rows["train"]["class"].tolist() == ["bad", "bad", "good"]
@@ -152,9 +164,14 @@ def test_a_folder_that_holds_two_data_sets_is_answered_with_the_choices(tmp_path
     [
         (["train/a/1.png", "Training/b/2.png"], "Training, train are both train"),
         (["val/a/1.png", "test/b/2.png"], "there is no train folder"),
+        (["test/a/1.png", "test/b/2.png"], "there is no train folder; to train on test"),
+        (["Val/a/1.png", "Val/b/2.png"], "there is no train folder; to train on val"),
         (["train/1.png", "test/b/2.png"], "pictures are in train itself"),
         (["train/a/1.png", "val/2.png"], "pictures are in val itself"),
-        (["bad/train/1.png", "bad/test/2.png", "good/train/3.png"], "Put the split first"),
+        (["bad/train/1.png", "bad/test/2.png", "good/train/3.png"], "bad, good are divided into test, train. Put the"),
+        (["bad/train/1.png", "bad/test/2.png", "good/3.png"], "bad is divided into test, train. Put the split first"),
+        (["bad/val/1.png", "bad/2.png", "good/3.png", "good/line1/4.png"], "bad is divided into val"),
+        (["bad/train/1.png", "good/2.png"], "bad is divided into train"),
     ],
 )
 def test_splits_that_make_no_sense_are_refused(tmp_path: Path, names: list[str], expected: str) -> None:
@@ -242,6 +259,12 @@ def test_what_the_user_names_is_taken_as_it_is(tmp_path: Path) -> None:
     assert len(table.read(Config(data=casting(tmp_path, table="mine.csv")))) == 2
     assert table.read(Config(data=casting(tmp_path, images="own"))).info.classes == ("c", "d")
     assert "none.csv" in refusal(lambda: table.read(Config(data=casting(tmp_path, table="none.csv"))))
+
+
+@pytest.mark.parametrize("beside", ["bad/1.png", "bad/line1/1.png"])
+def test_a_folder_of_a_class_may_be_called_train(tmp_path: Path, beside: str) -> None:
+    found = folders.read(touched(tmp_path, [beside, "bad/train/2.png", "good/3.png"]))
+    assert found.rows["train"]["class"].tolist() == ["bad", "bad", "good"]
 
 
 @pytest.mark.parametrize("others", [("train", "test", "old"), ("train", "old")])

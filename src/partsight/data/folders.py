@@ -64,10 +64,12 @@ def read(given: Path) -> Tree:
         rows, said = _splits(found, at, folder)
         divided = [own for name in names if _below(found, own := _joined(at, name))]
         return Tree(folder, rows, notes + said, _unread(found, passed, at, divided, folder))
-    if all((below := _below(found, _joined(at, name))) and _all_splits(below) for name in names):
+    if parted := {name: inner for name in names if (inner := _splits_within(found, _joined(at, name)))}:
+        classes, inner = [*parted], sorted({split for splits in parted.values() for split in splits})
         raise PartsightError(
-            f"{folder}: the folders {_listed(names)} are divided into {_listed(_below(found, _joined(at, names[0])))}. "
-            f"Put the split first ({folder}/train/{names[0]}/1.png), or write a table (data.table)."
+            f"{folder}: {_listed(classes)} {'is' if len(classes) == 1 else 'are'} divided into {_listed(inner)}. "
+            f"Put the split first ({folder}/train/{classes[0]}/1.png), rename folders that are no splits, or write a "
+            "table (data.table)."
         )
     splits = [name for name in names if name.lower() in SPLITS]
     of_classes = [name for name in splits if (own := _joined(at, name)) not in found and _below(found, own)]
@@ -168,10 +170,13 @@ def _data_set(found: _Folders, given: Path) -> str:
 
 
 def _through(found: _Folders, at: str) -> str:
-    """From `at` down as long as there is only one folder, and it holds folders."""
+    """From `at` down as long as there is only one folder, and it holds folders.
+
+    Not into a test or validation folder: what is kept apart would be trained on.
+    """
     while at not in found and len(names := _below(found, at)) == 1:
         inner = _joined(at, names[0])
-        if inner in found or not _below(found, inner):
+        if inner in found or not _below(found, inner) or SPLITS.get(names[0].lower(), "train") != "train":
             break
         at = inner
     return at
@@ -183,8 +188,20 @@ def _is_data_set(found: _Folders, at: str) -> bool:
     names = _below(found, end)
     if _all_splits(names) and any(_below(found, _joined(end, name)) for name in names):
         return True
-    parts = end.split("/")
+    parts = end[at.rfind("/") + 1 :].split("/")  # from its own name down: folders around it say nothing about it
     return any(one == other for one, other in itertools.pairwise(parts))
+
+
+def _splits_within(found: _Folders, at: str) -> list[str]:
+    """The split folders into which a class is divided; [] if it is not.
+
+    `test` and `val` always divide it; `train` alone only if nothing lies beside it, for a class may have a folder of
+    that name for reasons of its own.
+    """
+    names = _below(found, at)
+    splits = [name for name in names if name.lower() in SPLITS]
+    apart = any(SPLITS[name.lower()] != "train" for name in splits)
+    return splits if apart or (splits == names and at not in found) else []
 
 
 def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -193,7 +210,8 @@ def _splits(found: _Folders, at: str, folder: Path) -> tuple[dict[str, pd.DataFr
         by_split.setdefault(SPLITS[name.lower()], []).append(name)
     problems = [f"{_listed(names)} are both {split}" for split, names in by_split.items() if len(names) > 1]
     if "train" not in by_split:
-        problems.append("there is no train folder")
+        named = " or ".join(_below(found, at))
+        problems.append(f"there is no train folder; to train on {named}, name that folder itself")
     for name in [by_split[split][0] for split in ("train", "validation") if split in by_split]:
         if _joined(at, name) in found:
             problems.append(f"pictures are in {name} itself, in no class folder")
