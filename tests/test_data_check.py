@@ -378,3 +378,19 @@ def test_pictures_that_none_of_two_tables_finds_are_told_once_for_each(
         said = capsys.readouterr().out
         assert said.count("not found") == 2
         assert "nothing to tell apart" not in said
+
+
+@pytest.mark.parametrize("on_leak", ["error", "group"])
+def test_leaks_that_training_would_refuse_give_2(
+    on_leak: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(tmp_path / "parts" / "train", {"good": 30, "bad": 30}).parent
+    tree(root / "test", {"good": 3, "bad": 3}, size=9)
+    assert status(str(root), f"data.on_leak={on_leak}") == 0
+    shutil.copy(root / "train" / "good" / "0007.png", root / "test" / "good" / "copy.png")
+    assert status(str(root)) == 1
+    capsys.readouterr()
+    assert status(str(root), f"data.on_leak={on_leak}") == 2
+    out = capsys.readouterr().out
+    assert f"x data.on_leak={on_leak}: 1 test row (1 same bytes) with a look-alike among the training rows" in out
+    assert "! 1 set of identical pictures across splits or folds" in out

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from partsight.config import Config
-from partsight.data import bad_pictures, findings, fold_checks, folds, inspection, leaks, table
+from partsight.data import bad_pictures, division, findings, fold_checks, folds, inspection, leaks, table
 from partsight.data.findings import Finding, Level
 from partsight.data.leaks import Alike
 from partsight.data.messages import label_text
@@ -96,6 +96,10 @@ def _divided(
     notices.pop("groups_torn", None)  # of this fold; the audit finds them across all parts itself
     found = [Finding("note", key, text) for key, text in notices.items()]
     found += findings.of_sides(_lacking(examples, np.where(broken, -1, fold), config))
+    try:
+        division.kept(used, same.of_rows(kept), fold[kept], config)
+    except PartsightError as error:  # the rows are divided all the same, and can be shown so
+        found.append(Finding("unusable", "refused", str(error)))
     return parts(examples, fold, config.data.validation_strategy), found
 
 

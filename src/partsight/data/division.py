@@ -43,11 +43,8 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
     fold = folds.assign(examples, config.data, same.together if config.data.on_leak == "group" else None)
     fold_checks.refuse(examples, fold, config)
     notices = fold_checks.notices(examples, fold, config)
-    fold = sampling.keep_share(examples, fold, config)
-    fold_checks.refuse(examples, fold, config, shared=True)
+    fold, found = kept(examples, same, fold, config)
     notices |= fold_checks.not_validated(examples, fold, config)
-    found = leaks.find(examples, same, fold, config.fold)
-    _refuse(found, same, config)
     if len(found):
         remedy = _remedy(found, config)
         notices["leaks"] = (
@@ -71,6 +68,21 @@ def divide(examples: Examples, inspected: pd.DataFrame, config: Config) -> Divis
             + ("; ..." if len(conflicting) > 8 else "")
         )
     return Division(fold, found, notices)
+
+
+def kept(
+    examples: Examples, same: leaks.Alike, fold: NDArray[np.int64], config: Config
+) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """What data.share keeps of a division, and the leaks of that, from `leaks.find`.
+
+    Raises:
+        PartsightError: nothing is kept of a class, or data.on_leak forbids the leaks.
+    """
+    fold = sampling.keep_share(examples, fold, config)
+    fold_checks.refuse(examples, fold, config, shared=True)
+    found = leaks.find(examples, same, fold, config.fold)
+    _refuse(found, same, config)
+    return fold, found
 
 
 def _refuse(found: pd.DataFrame, same: leaks.Alike, config: Config) -> None:

@@ -1,6 +1,6 @@
 """Look-alikes on both sides of a split: a model can remember the one instead of understanding the other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,10 @@ class Alike:
     def known(self) -> bool:
         """Whether every look-alike is in `pairs`, so that leaks can be ruled out."""
         return self.complete and self.every_pair
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> "Alike":
+        """The same of the rows where `keep`, (rows,), is true."""
+        return replace(self, picture=self.picture[keep], content=self.content[keep])
 
     @property
     def together(self) -> Numbers:
