@@ -161,6 +161,20 @@ def test_test_rows_without_label_are_counted(tmp_path: Path, capsys: pytest.Capt
     assert said in (tmp_path / "data_check.html").read_text(encoding="utf-8")
 
 
+def test_unlabeled_rows_are_told_apart_from_test_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
+    images = sorted(str(path.relative_to(root)) for path in root.rglob("*.png"))
+    tables = {"labels": images[4:], "test": images[:1], "unlabeled": images[1:4]}
+    for name, listed in tables.items():
+        known = {"class": [image.split("/")[0] for image in listed]} if name == "labels" else {}
+        pd.DataFrame({"image": listed, **known}).to_csv(root / f"{name}.csv", index=False)
+    given = [f"data.{name}_table={name}.csv" for name in ("test", "unlabeled")]
+    assert status("usecase=custom", f"data.root={root}", "data.table=labels.csv", *given) == 0
+    said = capsys.readouterr().out
+    assert "- 1 test row without label" in said
+    assert "- 3 unlabeled rows: for pseudo-labels" in said
+
+
 def test_a_broken_picture_gives_2_and_is_named_on_the_page(tmp_path: Path) -> None:
     root = tree(tmp_path / "parts", {"good": 30, "bad": 30})
     (root / "good" / "0007.png").write_bytes(b"no picture")

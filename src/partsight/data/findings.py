@@ -141,12 +141,15 @@ def of_sides(lacking: Mapping[int, tuple[Sequence[str], Sequence[str]]]) -> list
 
 
 def of_unlabelled(rows: pd.DataFrame) -> list[Finding]:
-    """Rows without label, which only test rows may be: no class counts them. rows: label."""
-    count = int(rows["label"].isna().sum())
-    if not count:
-        return []
-    text = f"{counted(count, 'test row')} without label: predicted, but in no figure and in no class's count"
-    return [Finding("note", "unlabelled", text)]
+    """Rows without label, which no class counts: test rows, and those of data.unlabeled_table. rows: split, label."""
+    splits, found = rows.loc[rows["label"].isna(), "split"].value_counts(), []
+    if count := int(splits.get("test", 0)):
+        text = f"{counted(count, 'test row')} without label: predicted, but in no figure and in no class's count"
+        found.append(Finding("note", "unlabelled", text))
+    if count := int(splits.get("unlabeled", 0)):
+        text = f"{counted(count, 'unlabeled row')}: for pseudo-labels, in no class's count"
+        found.append(Finding("note", "pseudo_labels", text))
+    return found
 
 
 def of_sizes(pictures: pd.DataFrame) -> list[Finding]:
