@@ -374,8 +374,40 @@ def test_a_holdout_that_would_train_on_no_row_of_a_class_is_refused_too() -> Non
 
 
 def test_a_holdout_too_small_for_its_classes_is_refused_in_its_own_words() -> None:
-    with pytest.raises(PartsightError, match=r"data\.validation_share=0\.1: "):
+    with pytest.raises(Problems, match=r"data\.validation_share=0\.1: of 6 rows 1 would .* a row of each of 2 classes"):
         folds.assign(examples(6), DataConfig(validation_strategy="holdout", validation_share=0.1))
+
+
+def of_several(labels: list[list[str]]) -> Examples:
+    table = examples(len(labels))
+    table.frame["label"] = pd.Series(labels, dtype=object)
+    return dataclasses.replace(table, info=DataInfo(("dent", "scratch"), "multilabel", (1, 1), ()))
+
+
+@pytest.mark.parametrize("share", [0.03, 0.97])
+@pytest.mark.parametrize(
+    ("table", "column", "least", "greatest"),
+    [
+        (examples(24), None, 0.13, 0.87),
+        (examples(24, ["good"] * 18 + ["bad"] * 6), None, 0.17, 0.83),
+        (of_several([["scratch"]] * 20 + [["dent"]] * 2 + [["dent", "scratch"]] * 2), None, 0.13, 0.87),
+        (grouped_examples({"bad": [3] * 5, "good": [2] * 3}), "part", 0.13, 0.87),
+    ],
+    ids=["even", "uneven", "combinations", "groups"],
+)
+def test_a_holdout_out_of_bounds_is_told_the_bounds_and_they_hold(
+    table: Examples, column: str | None, least: float, greatest: float, share: float
+) -> None:
+    def assign(share: float) -> folds.Folds:
+        return folds.assign(
+            table, DataConfig(validation_strategy="holdout", validation_share=share, group_column=column)
+        )
+
+    if column is None or share > 0.5:  # of groups, the least share already takes one
+        with pytest.raises(Problems, match=f"Set a share from {least} to {greatest}, or add pictures"):
+            assign(share)
+    for bound in (least, greatest):
+        assert set(assign(bound)) == {0, 1}
 
 
 def test_the_digest_tells_divisions_apart() -> None:

@@ -24,7 +24,7 @@ from partsight.data import given_folds
 from partsight.data.lookalikes import united
 from partsight.data.messages import counted, named_rows
 from partsight.data.table import Examples
-from partsight.errors import PartsightError, Problems
+from partsight.errors import Problems
 
 Folds = NDArray[np.int64]
 Groups = NDArray[np.int64]
@@ -94,8 +94,11 @@ def _divided(examples: Examples, train: NDArray[np.int64], data: DataConfig, tog
     stratum = strata(frame["label"], least)
     if strategy == "holdout" and np.count_nonzero(stratum == -1) == 1:  # a stratum of one row cannot be divided
         stratum[stratum == -1] = np.bincount(stratum[stratum >= 0]).argmax()
+    several = examples.info.output == "multilabel"
+    if strategy == "holdout" and (outside := _outside(stratum, groups, data.validation_share, several)):
+        raise Problems("The rows cannot be divided into folds", [outside])
     fold = _split(strategy, stratum, groups, data)
-    if strategy == "holdout" and by_label and examples.info.output != "multilabel":
+    if strategy == "holdout" and by_label and not several:
         problems = _one_sided(frame["label"], fold, data.validation_share)
     if problems:
         raise Problems("The rows cannot be divided into folds", problems)
@@ -115,13 +118,8 @@ def _split(strategy: str, stratum: NDArray[np.int64], groups: Groups | None, dat
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # rare combinations of labels: see `strata`
-        try:
-            for turn, (_, validation) in enumerate(dividers[strategy]().split(stratum, stratum, groups)):
-                fold[validation] = turn
-        except ValueError as error:  # the holdout is so small that a class or a side gets nothing
-            raise PartsightError(
-                f"data.validation_strategy={strategy} data.validation_share={data.validation_share}: {error}"
-            ) from None
+        for turn, (_, validation) in enumerate(dividers[strategy]().split(stratum, stratum, groups)):
+            fold[validation] = turn
     return fold
 
 
@@ -158,6 +156,23 @@ def _rare_classes(labels: "pd.Series[Any]", least: int, part: str, strategy: str
         for name, count in sorted(counts.items())
         if count < least
     ]
+
+
+def _outside(stratum: NDArray[np.int64], groups: Groups | None, share: float, several: bool) -> str | None:
+    """What to say of a holdout's share that leaves one side fewer rows than classes, or no group; else None."""
+    sizes = np.unique(stratum, return_counts=True)[1]
+    needed, count = (len(sizes), len(stratum)) if groups is None else (1, len(np.unique(groups)))
+    validating = ceil(share * count)  # as scikit-learn rounds
+    if needed <= validating <= count - needed:
+        return None
+    what = "group" if groups is not None else "row"
+    every = f" of each of {needed} {'combinations of labels' if several else 'classes'}" if groups is None else ""
+    # Of classes, each needs its share (see `_one_sided`); of combinations, scikit-learn may leave some out.
+    percent = ceil(100 * needed / count if several or groups is not None else 100 / sizes.min())
+    return (
+        f"data.validation_share={share:g}: of {counted(count, what)} {validating} would validate, and each side needs "
+        f"a {what}{every}. Set a share from {percent / 100:g} to {(100 - percent) / 100:g}, or add pictures"
+    )
 
 
 def _one_sided(labels: "pd.Series[Any]", fold: Folds, share: float) -> list[str]:
