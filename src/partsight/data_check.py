@@ -20,7 +20,7 @@ Looks at a whole data set, every picture decoded once, and writes what it found 
 Exit status: 0 nothing that spoils a score; 1 usable, but look at the page first (identical or similar pictures across
 splits or folds, identical pictures with different labels, pictures that end early, are nearly black at 16 bits or are
 left out, rows of one picture or of one group that are divided, a class that has no validation rows, or none in some
-fold, or all in one, class names that differ only in blanks or case, class folders without pictures);
+fold, or all in one, class names that differ only in blanks, case or .0, class folders without pictures);
 2 training would refuse it (a class that no training row has, for instance), or the command is wrong."""
 
 EXIT = {None: 0, "look": 1, "unusable": 2}

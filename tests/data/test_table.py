@@ -319,11 +319,13 @@ def test_the_ending_of_a_table_may_be_in_capitals(tmp_path: Path, name: str) -> 
     assert len(table.read(settings(tmp_path, name))) == 2
 
 
-def test_classes_that_differ_only_in_blanks_or_case_are_said(tmp_path: Path) -> None:
+def test_classes_that_differ_only_in_blanks_case_or_point_zero_are_said(tmp_path: Path) -> None:
     examples = read(tmp_path, labelled(["good", "good ", "bad", "Good", "b ad"]))
     assert examples.info.classes == ("Good", "b ad", "bad", "good", "good ")
-    said = "'Good' and 'good' and 'good ' differ only in blanks or case and count as different classes"
+    said = "'Good' and 'good' and 'good ' differ only in blanks, case or .0 and count as different classes"
     assert examples.notes["similar_classes"] == said
+    beside_text = read(tmp_path, labelled(["3", "3.0", "1.1", "1.10", "none"])).notes["similar_classes"]
+    assert beside_text.startswith("'3' and '3.0' differ only")
     assert "similar_classes" not in read(tmp_path, labelled(["good", "bad"])).notes
 
 
@@ -665,7 +667,7 @@ def test_classes_that_are_not_trained_are_refused_in_other_splits(three: Path) -
 def test_a_class_of_another_split_that_is_only_spelt_differently_is_hinted_at(three: Path) -> None:
     pd.DataFrame({"image": ["4.png", "5.png"], "class": ["a", " A"]}).to_parquet(three / "held.parquet")
     text = refusal(lambda: read_three(three))
-    assert "row 1, first ' A'; 'a' and ' A' differ only in blanks or case and count as different classes" in text
+    assert "row 1, first ' A'; 'a' and ' A' differ only in blanks, case or .0 and count as different classes" in text
 
 
 def test_what_is_wrong_with_each_table_is_said_together(three: Path) -> None:

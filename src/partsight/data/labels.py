@@ -1,5 +1,6 @@
 """From label cells to classes, targets and the kind of output."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,14 +104,14 @@ def read(frame: pd.DataFrame, columns: list[str], config: Config) -> Labels:
 
 
 def similar_names(classes: Sequence[str]) -> str | None:
-    """Remark on classes whose names differ only in blanks or case, which is seldom meant."""
+    """Remark on classes whose names differ only in blanks, case or a `.0`, which is seldom meant."""
     names = pd.Series(list(classes), dtype=object)
     same = [" and ".join(map(repr, group)) for _, group in names.groupby(names.map(_spelt)) if len(group) > 1]
-    return f"{'; '.join(same)} differ only in blanks or case and count as different classes" if same else None
+    return f"{'; '.join(same)} differ only in blanks, case or .0 and count as different classes" if same else None
 
 
 def _spelt(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", " ".join(name.split()).casefold())
 
 
 def _one_column(frame: pd.DataFrame, column: str, config: Config) -> Labels:
