@@ -271,6 +271,21 @@ def test_pictures_outside_the_folder_are_refused(tmp_path: Path) -> None:
     assert "not found" not in text
 
 
+def test_what_lies_outside_the_folder_is_not_opened(tmp_path: Path) -> None:
+    """It would be called a picture that cannot be decoded, to be skipped."""
+    outside = tmp_path / "secret.txt"
+    outside.write_text("no picture")
+    touched(tmp_path / "pictures", ["1.png"])
+    (tmp_path / "pictures" / "link.png").symlink_to(outside)
+    frame = pd.DataFrame({"image": ["1.png", str(outside), "../secret.txt", "link.png"], "class": list("abab")})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    text = refusal(lambda: table.read(settings(tmp_path, images="pictures")))
+    assert "first '../secret.txt'" in text
+    assert "first 'link.png'" in text
+    assert "row 0, first '1.png'" in text  # which is empty
+    assert text.count("cannot be decoded") == 1
+
+
 def test_an_absolute_path_is_told_as_it_should_be(tmp_path: Path) -> None:
     inside = str(tmp_path / "bad" / "1.png")
     touched(tmp_path, ["bad/1.png", "2.png"])

@@ -64,7 +64,9 @@ class Pictures:
     """Result of looking for the pictures of a table."""
 
     problems: list[str]
-    """Paths that leave the folder."""
+    """What to say of paths that leave the folder."""
+    outside: NDArray[np.int64]
+    """Positions of their rows: what they name must not be opened."""
     absent: NDArray[np.int64]
     """Positions of the rows whose picture is not there."""
 
@@ -117,7 +119,8 @@ def find_pictures(images: pd.Series, folder: Path) -> Pictures:
             f"links lead out of {folder}: {named_rows(images.index[at])}, first {names[at[0]]!r}; copy the pictures, "
             "or choose data.root and data.images so that they hold them"
         )
-    return Pictures(problems, np.array(sorted(absent), dtype=np.int64))
+    outside = np.array(sorted([*absolute, *leaving, *linked]), dtype=np.int64)
+    return Pictures(problems, outside, np.array(sorted(absent), dtype=np.int64))
 
 
 def absent_problem(

@@ -97,7 +97,8 @@ def read(config: Config, audit: bool = False) -> Examples:
                 problems[-1] += _one_class_hint(found, config.data)
     folder = found.parts[0].folder
     if problems or (absent and (nothing_there or not audit)):
-        _raise(absent + problems, frame, folder, found, config)
+        inside = frame[~frame["image"].isin({name for part in parts for name in part.outside})]
+        _raise(absent + problems, inside, folder, found, config)
     if similar := labels.similar_names(label.classes):
         notes["similar_classes"] = similar
     kept = frame[["split", "row", "image", "group"]].reset_index(drop=True)
@@ -117,6 +118,8 @@ class _Checked:
 
     frame: pd.DataFrame
     problems: list[str]
+    outside: list[str]
+    """Names in `frame` that lead out of the folder, of which a problem tells."""
     absent: list[str]
     """What to say of the pictures that are not there."""
     nothing_there: bool
@@ -147,6 +150,7 @@ def _check(part: Source, found: Sources, data: DataConfig, texts: dict[str, pd.S
     return _Checked(
         frame,
         [prefix + problem for problem in problems],
+        frame["image"].iloc[pictures.outside].tolist(),
         [prefix + text for text in absent],
         part.split == "train" and 0 < len(raw) == len(pictures.absent),
     )
@@ -178,7 +182,7 @@ def _one_class_hint(found: Sources, data: DataConfig) -> str:
 
 
 def _raise(problems: list[str], frame: pd.DataFrame, folder: Path, found: Sources, config: Config) -> None:
-    """Raises the problems, and with them the existing pictures that cannot be used."""
+    """Raises the problems, and with them the existing pictures that cannot be used. frame: rows that may be opened."""
     where = found.parts[0].where if len(found.parts) == 1 else str(sources.root(config.data))
     console.say(f"{where}: data or settings have errors; looking at the pictures too, so that all are listed together")
     # Path.is_file raises of a name that is too long.
