@@ -206,8 +206,11 @@ def test_the_best_checkpoint_forces_what_it_forces_there(tmp_path: Path) -> None
 
 def test_paths_without_a_common_folder_and_paths_that_leave_theirs_are_refused(tmp_path: Path) -> None:
     assert "one folder in common" in refusal(tmp_path, dataset__train_dataframe="/srv/t.csv")
-    out = {"dataset__train_dataframe": "../t.csv", "dataset__data_folder": "../../p"}
-    assert "leave the folder" in refusal(tmp_path, **out)
+    for table, folder in (("../t.csv", "../../p"), ("../x/t.csv", "data/p/"), ("data/../../t.csv", "data/p")):
+        out = {"dataset__train_dataframe": table, "dataset__data_folder": folder}
+        assert "leave the folder" in refusal(tmp_path, **out)
+    inside = of(tmp_path, dataset__train_dataframe="data/../..t/t.csv", dataset__data_folder="./p")
+    assert inside.settings["data.table"] == "..t/t.csv"
 
 
 # --- validation ------------------------------------------------------------------------------------------------------

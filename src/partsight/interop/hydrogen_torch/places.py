@@ -32,7 +32,7 @@ def common(tables: Sequence[str], folders: Sequence[str]) -> Places:
     except ValueError:
         named = ", ".join([*tables, *folders])
         raise PartsightError(f"{named}: some start at /, some do not; they need one folder in common") from None
-    if root.startswith(".."):
+    if any(_plain(path).split("/")[0] == ".." for path in [*tables, *folders]):
         raise PartsightError(f"{', '.join([*tables, *folders])}: leave the folder they are relative to")
     return Places(root or ".")
 
