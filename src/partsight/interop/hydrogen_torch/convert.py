@@ -39,7 +39,7 @@ class Import:
     root: str
     """Their name for the folder that is our data.root."""
     rows: list[Row]
-    """One per key, in the file's order, then one for each key that the file lacks."""
+    """One per key, in the file's order, then one for each key of version 1.2 that the file lacks."""
     remarks: dict[str, str]
     """Setting to what differs about it."""
 

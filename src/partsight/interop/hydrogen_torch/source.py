@@ -30,9 +30,9 @@ def read(path: Path) -> Source:
     """Reads an exported yaml.
 
     Raises:
-        PartsightError: not there, not a file, too large, not YAML, not a mapping of settings.
-        Problems: everything in it that a plain list of settings does not need: tags, aliases, interpolations, keys
-            given twice.
+        PartsightError: not there, not a file, too large, not YAML, a key given twice, not a mapping of settings.
+        Problems: everything in it that a plain list of settings does not need: tags and aliases; if there are none,
+            interpolations and names of code.
     """
     text = _text(path)
     try:
