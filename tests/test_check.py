@@ -442,6 +442,8 @@ def test_a_search_path_that_is_no_list_is_said(problems: Callable[..., list[str]
         ("trainer.precision=bf16", "must be one of auto, 32-true, bf16-mixed, 16-mixed"),
         ("trainer.accelerator=gppu", "must be one of auto, cpu, gpu; did you mean gpu?"),
         ("trainer.accelerator=cuda", "must be one of auto, cpu, gpu"),
+        ("trainer.strategy=dddp", "must be one of auto, ddp, ddp_find_unused_parameters_true; did you mean ddp?"),
+        ("trainer.strategy=fsdp", "must be one of auto, ddp, ddp_find_unused_parameters_true"),
         ("trainer.devices=two", "must be a number from 1, a list such as [0,1], or auto"),
         ("trainer.devices=0", "must be a number from 1"),
         ("trainer.devices=[0,x]", "must be a number from 1"),
@@ -541,6 +543,11 @@ TREE = ("data.root=.", "data.table=null", "data.usual_table=null")
         (["data.positive_class=a", "data.label_columns=[a,b]"], "data.positive_class=a: acts on a single sigmoid"),
         (["training.warmup_epochs=5"], "training.warmup_epochs=5.0: must be below training.epochs=5"),
         (["head.hidden=[64,0]"], "head.hidden: widths must be at least 1"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "trainer.precision=16-mixed is for GPUs; on a CPU use"),
+        (["trainer=ddp", "training.freeze_epochs=1"], "training.freeze_epochs=1: processes would wait for gradients"),
+        (["trainer.num_nodes=2", "training.freeze_epochs=1"], "training.freeze_epochs=1: processes would wait for"),
+        (["trainer.devices=2", "data.unlabeled_table=x.csv", "data.root=null"], "data.unlabeled_table: pseudo-labels"),
+        (["trainer.devices=[0,1]", "training.find_learning_rate=true"], "training.find_learning_rate: works in one"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(config: Compose, overrides: list[str], text: str) -> None:

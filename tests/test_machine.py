@@ -8,28 +8,21 @@ import pytest
 import torch
 
 from partsight import machine
-from partsight.config import Config, TrainerConfig
+from partsight.config import Config, TrainerConfig, TrainingConfig
 from partsight.errors import PartsightError
 from partsight.fit import fitting
+from partsight.machine import Machine
 
 
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        (TrainerConfig(strategy="dddp"), "trainer.strategy=dddp: not a strategy that works here; did you mean ddp?"),
-        (
-            TrainerConfig(strategy="ddp_spawn"),
-            "trainer.strategy=ddp_spawn: not a strategy that works here",
-        ),
-        (
-            TrainerConfig(accelerator="cpu", precision="16-mixed"),
-            "trainer.precision=16-mixed is for GPUs; on a CPU use",
-        ),
-    ],
-)
-def test_what_lightning_would_refuse_or_replace_is_said_before_data_are_read(asked: TrainerConfig, told: str) -> None:
-    (problem,) = fitting.problems(Config(trainer=asked), machine.resolve(asked))
-    assert problem.startswith(told)
+def test_what_only_the_machine_tells_is_said_before_data_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check.rules` has not seen it: the settings leave it to the machine what it trains on, and on how many."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = Config(trainer=TrainerConfig(precision="16-mixed"))
+    (problem,) = fitting.problems(config, machine.resolve(config.trainer))
+    assert problem.startswith("trainer.precision=16-mixed is for GPUs; on a CPU use")
+    config = Config(training=TrainingConfig(freeze_epochs=1), trainer=TrainerConfig(devices="auto"))
+    (problem,) = fitting.problems(config, Machine("cuda", "a GPU", "32-true", 1, processes=2))
+    assert problem.startswith("training.freeze_epochs=1: processes would wait")
 
 
 def test_what_is_advised_without_a_gpu_works(config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:

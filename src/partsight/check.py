@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, DataConfig, TrainingConfig, leaves
+from partsight.config import CUDA_GRAPHS, SOFTMAX_LOSSES, Config, DataConfig, TrainerConfig, TrainingConfig, leaves
 from partsight.errors import PartsightError, did_you_mean
 
 
@@ -36,6 +36,28 @@ def with_libraries(config: Config) -> list[str]:
     faults = augmentation.problems(config.augmentation, config.image)
     problems += faults or device_transforms.problems(config.augmentation)
     return problems
+
+
+def of_devices(c: Config, device: str, several: bool) -> Iterator[str]:
+    """Contradictions with what trains: looked for in stage one by what the settings say, and in a run by what it found.
+
+    Args:
+        device: cpu, or a GPU by any name.
+        several: whether several processes train together.
+    """
+    strategy = "ddp_find_unused_parameters_true"
+    if device == "cpu" and c.trainer.precision == "16-mixed":
+        yield "trainer.precision=16-mixed is for GPUs; on a CPU use bf16-mixed, 32-true or auto"
+    wrapped = several or c.trainer.strategy == "ddp"  # which waits for gradients on one device too
+    if wrapped and c.training.freeze_epochs and c.trainer.strategy != strategy:
+        yield (
+            f"training.freeze_epochs={c.training.freeze_epochs}: processes would wait for gradients of the frozen "
+            f"backbone; set trainer.strategy={strategy}"
+        )
+    if several and c.data.unlabeled_table:
+        yield "data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1"
+    if several and c.training.find_learning_rate:
+        yield "training.find_learning_rate: works in one process; find it with trainer.devices=1, then set it"
 
 
 def refuse_chdir(hydra: Any) -> None:
@@ -171,6 +193,7 @@ def _of_other_sections(c: Config) -> Iterator[str]:
         yield "head.hidden: widths must be at least 1"
     if not _are_devices(c.trainer.devices):
         yield f"trainer.devices={c.trainer.devices}: must be a number from 1, a list such as [0,1], or auto"
+    yield from of_devices(c, c.trainer.accelerator, _are_several(c.trainer))
 
 
 def password_problem(uri: str) -> str | None:
@@ -189,6 +212,12 @@ def _are_devices(devices: Any) -> bool:
     if isinstance(devices, list):
         return bool(devices) and all(type(number) is int and number >= 0 for number in devices)
     return devices == "auto" or (type(devices) is int and (devices == -1 or devices >= 1))
+
+
+def _are_several(trainer: TrainerConfig) -> bool:
+    """Whether the settings alone say that several processes train; `devices=auto` leaves it to the machine."""
+    devices = trainer.devices
+    return trainer.num_nodes > 1 or (len(devices) > 1 if isinstance(devices, list) else devices not in ("auto", -1, 1))
 
 
 def _of_rates(t: TrainingConfig) -> Iterator[str]:

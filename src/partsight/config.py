@@ -280,8 +280,9 @@ class TrainerConfig:
     """auto: a GPU if there is one, else the processor. gpu: an error if there is none."""
     devices: Any = 1
     """A number of devices, a list of them, or auto."""
-    strategy: str = "auto"
-    """auto, ddp, or another that Lightning knows by name."""
+    strategy: str = one_of("auto", "ddp", "ddp_find_unused_parameters_true")
+    """Those of Lightning's that have been tried here. ddp: a process per device; the last of them also with
+    training.freeze_epochs."""
     num_nodes: int = number(1, at_least=1)
     """Machines of a DDP run."""
     precision: str = one_of("auto", "32-true", "bf16-mixed", "16-mixed")

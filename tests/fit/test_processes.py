@@ -30,28 +30,26 @@ def test_no_step_asks_the_others_for_a_sigterm_that_none_can_hear(monkeypatch: p
     assert set_to == [signal.getsignal(signal.SIGTERM)]
 
 
-def asked(rank: int, launcher: Any, steps: list[str]) -> Any:
+def asked(rank: int, steps: list[str]) -> Any:
     """A Trainer of two processes, which notes what is done with it."""
     strategy = SimpleNamespace(
-        launcher=launcher,
+        launcher=SimpleNamespace(launch=lambda connect: connect()),
         setup_environment=lambda: steps.append("connected"),
         broadcast=lambda said: steps.append(said) or said,
     )
     return SimpleNamespace(strategy=strategy, world_size=2, is_global_zero=rank == 0, global_rank=rank)
 
 
-def test_processes_are_connected_whoever_starts_them() -> None:
-    """Lightning's FSDP has no launcher where others start the processes."""
-    for launcher in (None, SimpleNamespace(launch=lambda connect: connect())):
-        steps: list[str] = []
-        assert processes.agreed(asked(0, launcher, steps), None) is None
-        assert steps == ["connected", ""]
+def test_processes_are_connected_before_the_first_speaks() -> None:
+    steps: list[str] = []
+    assert processes.agreed(asked(0, steps), None) is None
+    assert steps == ["connected", ""]
 
 
 def test_a_process_that_two_number_differently_goes_no_further() -> None:
     steps: list[str] = []
     with pytest.raises(PartsightError, match="Lightning numbers this process 1"):
-        processes.agreed(asked(1, None, steps), None)
+        processes.agreed(asked(1, steps), None)
     assert steps == ["connected"]
 
 

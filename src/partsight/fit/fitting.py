@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
-from pytorch_lightning.strategies import StrategyRegistry
 
-from partsight import seeds
+from partsight import check, seeds
 from partsight.config import Config
 from partsight.data.datamodule import FoldData
-from partsight.errors import PartsightError, did_you_mean
+from partsight.errors import PartsightError
 from partsight.evaluation.metrics import METRICS
 from partsight.fit import processes, progress
 from partsight.fit.checkpoints import (
@@ -58,36 +57,18 @@ class Fitted:
 
 def problems(config: Config, computer: Machine) -> list[str]:
     """Settings that do not work on this machine, or with several processes."""
-    alone, strategy = computer.processes == 1, "ddp_find_unused_parameters_true"
-    # In processes that Lightning starts as copies of this one, callbacks and the watch over them do not work.
-    copies = ("spawn", "fork", "notebook")
-    registered = [name for name in StrategyRegistry.available_strategies() if not any(one in name for one in copies)]
-    found, known = [], ["auto", *registered]
-    if config.trainer.strategy not in known:
-        hint = did_you_mean(config.trainer.strategy, known)
-        found.append(f"trainer.strategy={config.trainer.strategy}: not a strategy that works here{hint}")
-    if computer.device == "cpu" and computer.precision == "16-mixed":
-        found.append("trainer.precision=16-mixed is for GPUs; on a CPU use bf16-mixed, 32-true or auto")
+    alone = computer.processes == 1
+    found = list(check.of_devices(config, computer.device, several=not alone))
     if alone and not is_first_process():
         found.append(
             "trainer: this is one of several processes that torchrun or srun started, and each would be a separate "
             "run; set trainer=ddp with trainer.devices and trainer.num_nodes as they were started, or start only one"
-        )
-    wrapped = not alone or config.trainer.strategy.startswith("ddp")  # which waits for gradients on one device too
-    if wrapped and config.training.freeze_epochs and config.trainer.strategy != strategy:
-        found.append(
-            f"training.freeze_epochs={config.training.freeze_epochs}: processes would wait for gradients of the frozen "
-            f"backbone; set trainer.strategy={strategy}"
         )
     if config.trainer.compile != "none" and not any(map(shutil.which, COMPILERS)):
         found.append(
             f"trainer.compile={config.trainer.compile}: torch.compile needs a C++ compiler, but none of "
             f"{', '.join(COMPILERS)} was found; install one, or set trainer.compile=none"
         )
-    if not alone and config.data.unlabeled_table:
-        found.append("data.unlabeled_table: pseudo-labels are made on one device; set trainer.devices=1")
-    if not alone and config.training.find_learning_rate:
-        found.append("training.find_learning_rate: works in one process; find it with trainer.devices=1, then set it")
     return found
 
 

@@ -83,10 +83,8 @@ def dismiss(trainer: Trainer) -> None:
 def _from_first(trainer: Trainer, said: str) -> str:
     """What the first process says. Connects the processes, which Lightning then does not do again."""
     strategy = trainer.strategy
-    if strategy.launcher is None:  # FSDP, where others have started the processes
-        strategy.setup_environment()
-    else:
-        strategy.launcher.launch(strategy.setup_environment)  # starts those that are not there yet
+    assert strategy.launcher is not None  # DDP always has one
+    strategy.launcher.launch(strategy.setup_environment)  # starts the processes that are not there yet
     if trainer.is_global_zero != ranks.is_first_process():
         raise PartsightError(
             f"Lightning numbers this process {trainer.global_rank}, and its environment (RANK, SLURM_PROCID, "
