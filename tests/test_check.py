@@ -156,6 +156,37 @@ def test_an_unknown_option_of_a_group_is_answered_with_the_nearest_and_all(
     assert text.endswith(listed)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("augmentation.train.HorizontalFlip.q=1", "augmentation.train.HorizontalFlip has no q, only p; to add it, "),
+        ("augmentation.train.Foo.p=1", "augmentation.train has no Foo, only Resize, HorizontalFlip; to add it, "),
+        (
+            "augmentation.train.Horizontalflip.p=1",
+            "augmentation.train has no Horizontalflip, only Resize, HorizontalFlip; did you mean HorizontalFlip?",
+        ),
+        ("~augmentation.train.Foo", "augmentation.train has no Foo, only Resize, HorizontalFlip"),
+        ("augmentation.inference.Resize.height.x=1", "augmentation.inference.Resize.height has no x; to add "),
+    ],
+)
+def test_a_transform_that_is_changed_must_be_there(problems: Callable[..., list[str]], given: str, said: str) -> None:
+    assert one(problems("usecase=casting", given)).startswith(f"{given}: {said}")
+
+
+def test_a_transform_may_be_changed_where_any_setting_brings_it(problems: Callable[..., list[str]]) -> None:
+    added = ["augmentation.train.Blur.p=1", "+augmentation.train.Blur.p=0.3", "~augmentation.train.Affine"]
+    assert problems("usecase=casting", "augmentation=medium", *added) == []
+    assert problems("usecase=casting", "augmentation=medium,soft", "~augmentation.train.Affine", multirun=True) == []
+
+
+def test_transforms_that_are_not_there_do_not_hide_the_other_mistakes(problems: Callable[..., list[str]]) -> None:
+    absent = ["augmentation.train.Foo.p=1", "~augmentation.train.Bar"]
+    found = problems("usecase=casting", "training.batch_size=0", *absent)
+    assert [text.split(": ")[0] for text in found] == [*absent, "training.batch_size=0"]
+    # What the augmentation holds is not known where its own name is wrong.
+    assert one(problems("usecase=casting", "augmentation=mild", *absent)).startswith("augmentation=mild: ")
+
+
 @pytest.mark.parametrize("text", ["nonsense", "training.epochs", "=3", "name=a b]"])
 def test_an_override_that_is_no_key_and_value_is_quoted(problems: Callable[..., list[str]], text: str) -> None:
     assert one(problems("usecase=casting", text)).startswith(f"{text}: not of the form key=value")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
-from partsight import check, composing, launchers
+from partsight import check, composing, launchers, transform_overrides
 from partsight.config import AugmentationConfig, Config, flat, leaves
 from partsight.errors import Problems, did_you_mean
 
@@ -33,7 +33,7 @@ def problems(
     """Problems of the overrides of a command and of the files they choose; if any, also of the resulting settings.
 
     Hydra stops at its first error; this checks all overrides and files before Hydra does. Nothing is composed if all is
-    well, so a correct command needs no second composition.
+    well, so a correct command needs no second composition; except where it changes transforms, which must be there.
 
     Args:
         overrides: as typed, e.g. ["usecase=casting", "training.epochs=3"].
@@ -55,6 +55,12 @@ def problems(
         options = ", ".join(_options("usecase", folders))
         found.append(f"usecase: choose one of {options}, for example usecase=casting")
     groups = {o.key_or_group: [str(value) for value in _values(o)] for o in good if _is_group(o, folders)}
+    asked = {"usecase", *map(composing.key_of, overrides)}.intersection(_groups(folders))
+    changing, good = transform_overrides.apart(good)
+    if not multirun and asked <= groups.keys():  # else it is not known what is there; a sweep composes all its jobs
+        absent = transform_overrides.absent(changing, good, folders)
+        found += absent.values()
+        good += [one for one in changing if one.input_line not in absent]
     of_jobs = (_with_defaults(choices, folders).items() for choices in _combined(groups))
     chosen = list(dict.fromkeys(itertools.chain.from_iterable(of_jobs)))
     found += [p for group, option in chosen if (p := _never_read(group, option, folders)) and p not in found]
