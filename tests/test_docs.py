@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), file
         if anchor:
             assert anchor in anchors(target), f"{file}#{anchor}"
+
+
+def test_the_command_of_a_run_is_given_again(tmp_path: Path) -> None:
+    """docs/config.md, The same run again: also where the names of folders hold blanks."""
+    found = re.search(r"^```text\nRUN=[^\n]*\n(.*?)^```", text(ROOT / "docs" / "config.md"), re.S | re.M)
+    assert found
+    (tmp_path / "my run" / ".hydra").mkdir(parents=True)
+    (tmp_path / "my run" / ".hydra" / "overrides.yaml").write_text("- usecase=casting\n- data.root=my parts\n")
+    (tmp_path / "my run" / "config.yaml").write_text("name: casting\nseed: 7\n")
+    program = (
+        f'python() {{ if [ $1 = train.py ]; then printf \'%s\\n\' "$@"; else {sys.executable} "$@"; fi; }}\n'
+        f"RUN='my run'\n{found[1]}"
+    )
+    done = subprocess.run(["bash", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["train.py", "usecase=casting", "data.root=my parts", "seed=7", "rerun=true"]
 
 
 @pytest.mark.slow

@@ -72,6 +72,7 @@ NEVER = {
     "fit": {"mlflow"},
     "data": {"partsight.model", "mlflow"},
     "model": {"partsight.data.table", "mlflow"},
+    "sweep": {"partsight.data", "partsight.model"},
     "interop": {"torch", "partsight.data"},
 }
 """By folder: what no file in it imports itself (docs/architecture.md)."""
