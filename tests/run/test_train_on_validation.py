@@ -30,6 +30,17 @@ def test_weights_that_have_learned_the_validation_rows_are_told(
     assert "ROWS ARE TRAINED ON" in capsys.readouterr().out
 
 
+def test_weights_are_followed_through_a_run_that_trained_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, begins = tree(tmp_path / "data", {"a": 12, "b": 12}), "model.weights=null"
+    for number, (epochs, fold) in enumerate(((1, 0), (0, 0), (1, 1))):
+        assert "ROWS ARE TRAINED ON" not in capsys.readouterr().out
+        given = (f"training.epochs={epochs}", f"fold={fold}", begins, f"hydra.run.dir=run{number}")
+        begins = f"model.weights={run(tmp_path, f'data.root={root}', *given) / 'checkpoints' / 'last.ckpt'}"
+    assert "ROWS ARE TRAINED ON" in capsys.readouterr().out
+
+
 def test_all_rows_train_and_every_figure_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tree(tmp_path / "data", {"a": 12, "b": 12})
     folder = run(tmp_path, f"data.root={root}", "training.train_on_validation=true", "training.batch_size=4")

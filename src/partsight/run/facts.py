@@ -8,7 +8,6 @@ import pandas as pd
 import yaml
 
 from partsight import console, machine
-from partsight.config import Config
 from partsight.data import division, fingerprint, folds, inspection, leaks
 from partsight.data.datamodule import FoldData
 from partsight.data.folds import Folds
@@ -48,7 +47,7 @@ def tags(of: Resolved) -> dict[str, str]:
         facts["edge_unseen"] = edge.words(cut, config.backbone, *size)
     if config.training.train_on_validation:
         facts["seen_in_training"] = "the validation rows were trained on: the figures say nothing about new pictures"
-    elif _seen_before(config, data, divided.fold):
+    elif _seen_before(config.model.weights, data, divided.fold, config.fold):
         facts["seen_in_training"] = (
             "model.weights is of a run that has trained on rows that validate here: the figures say nothing about new "
             "pictures"
@@ -58,11 +57,11 @@ def tags(of: Resolved) -> dict[str, str]:
     return facts
 
 
-def _seen_before(config: Config, fingerprint: str, fold: Folds) -> bool:
-    """Whether the run that model.weights is of has trained on rows that validate here; known if it is in its folder."""
-    if config.model.weights is None:
+def _seen_before(weights: str | None, fingerprint: str, fold: Folds, validates: int) -> bool:
+    """Whether the run that the weights are of has trained on rows of fold `validates`; known if it is in its folder."""
+    if weights is None:
         return False
-    facts = facts_beside(Path(config.model.weights).expanduser())
+    facts = facts_beside(Path(weights).expanduser())
     try:
         told = yaml.safe_load(facts.read_text(encoding="utf-8"))
         before = yaml.safe_load((facts.parent / SETTINGS).read_text(encoding="utf-8"))
@@ -70,12 +69,13 @@ def _seen_before(config: Config, fingerprint: str, fold: Folds) -> bool:
             return False
         if "seen_in_training" in told:
             return True
-        if before["training"]["epochs"] == 0:
-            return False
+        if before["training"]["epochs"] == 0:  # it handed on those that it began with
+            return _seen_before(before["model"]["weights"], fingerprint, fold, validates)
         then = pd.read_csv(facts.parent / "folds.csv")["fold"].to_numpy()  # of the same rows
         trained = (then >= 0) & (then != before["fold"])
-        return bool((trained & (fold == config.fold)).any())
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):  # a published file, or one of another program
+        return bool((trained & (fold == validates)).any())
+    # A published file, one of another program, or a run that was written over and now begins with its own weights.
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError, RecursionError):
         return False
 
 
