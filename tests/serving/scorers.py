@@ -41,6 +41,7 @@ def trained(kind: str, home: Path) -> Path:
     elif kind == "binary":
         data = [f"data.root={tree(parts, {'bad': 15, 'good': 15}, size=20)}", "image.channels=1"]
         data += ["model.output=sigmoid", "training.loss=bce", "prediction.threshold=0.4", "head=gem"]
+        data += ["training.train_metric=true"]
     else:
         data = [f"data.root={_several(parts)}", "data.table=labels.csv", "data.label_columns=[rust,scratch]"]
         data += ["training.loss=bce", "prediction.threshold=0.45"]

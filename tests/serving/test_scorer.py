@@ -593,6 +593,23 @@ def test_a_model_that_cannot_be_exported_is_said_in_one_line(
     assert "graph" not in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("seen", [0, 3])
+def test_a_model_that_keeps_its_train_metric_is_exported(tmp_path: Path, seen: int) -> None:
+    """Its checkpoint holds lists among the weights: empty, or of batches since the last evaluation."""
+    from partsight.data.info import DataInfo
+    from partsight.model.classifier import Classifier
+
+    settings = Config(backbone="test_resnet")
+    settings.image.height = settings.image.width = 32
+    settings.training.train_metric = True
+    model = Classifier(settings, DataInfo(("a", "b"), "softmax", (1, 1), ("class",))).eval()
+    assert model.train_metric is not None
+    for _ in range(seen):
+        model.train_metric.update(torch.full((4, 2), 0.5), torch.zeros(4))
+    graph.write(model, tmp_path / "model.onnx")  # compares the two
+    assert "train_metric.targets" in model.state_dict()
+
+
 def test_a_graph_that_answers_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from partsight.data.info import DataInfo
     from partsight.model.classifier import Classifier

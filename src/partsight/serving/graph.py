@@ -22,18 +22,23 @@ TOLERANCE = 1e-4
 
 
 class ScoringGraph(nn.Module):
-    """(N, height, width, channels) uint8 in, (N, classes) float32 probabilities out."""
+    """(N, height, width, channels) uint8 in, (N, classes) float32 probabilities out.
+
+    Holds the parts of the model that score, and not the model: what it keeps of its training, the train metric's lists
+    for instance, cannot be exported.
+    """
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
-        self.model = model
+        self.logits = nn.Sequential(model.normalization, model.backbone, model.head)
+        self.output = model.info.output
+        self.flips = views.views(model.config.prediction.test_time_augmentation)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """A float32 prediction from pictures as `pictures.decode` gives them, averaged over its views."""
-        given, output = pictures.permute(0, 3, 1, 2), self.model.info.output
-        flips = views.views(self.model.config.prediction.test_time_augmentation)
-        seen = [self.model(given.flip(dimensions) if dimensions else given) for dimensions in flips]
-        return torch.stack([loss.probabilities(output, logits) for logits in seen]).mean(dim=0)
+        given = pictures.permute(0, 3, 1, 2)
+        seen = [self.logits(given.flip(dimensions) if dimensions else given) for dimensions in self.flips]
+        return torch.stack([loss.probabilities(self.output, logits) for logits in seen]).mean(dim=0)
 
 
 def session(path: Path, threads: int = 0) -> Any:
