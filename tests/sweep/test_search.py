@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -29,7 +31,7 @@ from partsight import console, failure
 from partsight.config import Config, PredictionConfig, TrainingConfig, conf_folder
 from partsight.errors import PartsightError, Problems
 from partsight.sweep import collect, jobs, parent
-from partsight.sweep.search import locking, outcome, search, studies, trial, worker
+from partsight.sweep.search import address, locking, outcome, search, studies, trial, worker
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -135,16 +137,39 @@ def test_a_storage_in_a_folder_that_does_not_exist_is_refused(tmp_path: Path, st
     assert not (tmp_path / "typo").exists()
 
 
-@pytest.mark.parametrize("url", ["sqlite:///{}/text.db", "sqlite:////proc/nothing/optuna.db", "optuna"])
+@pytest.mark.parametrize("storage", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///:memory:"])
+def test_a_storage_in_memory_is_refused(tmp_path: Path, storage: str) -> None:
+    with pytest.raises(Problems, match=r"storage=.*: is in the memory of one process, and jobs are others"):
+        search.jobs(composed(tmp_path, storage=storage), [conf_folder()])
+
+
+@pytest.mark.parametrize("storage", ["optuna", "/data/optuna.db", "nothing://me:secret@host/a", "mysql://host:port/a"])
+def test_what_is_no_address_is_refused_with_the_form_of_one(tmp_path: Path, storage: str) -> None:
+    with pytest.raises(Problems, match=r"storage=.* It is an SQLAlchemy address, for example sqlite:////") as refused:
+        search.jobs(composed(tmp_path, storage=storage), [conf_folder()])
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/text.db", "sqlite:////proc/nothing/optuna.db"])
 def test_a_storage_that_cannot_be_used_is_said(tmp_path: Path, url: str) -> None:
     (tmp_path / "text.db").write_text("This is no database. " * 100)
-    with pytest.raises(PartsightError, match=r"hydra\.sweeper\.storage=.*: cannot be used"):
+    with pytest.raises(PartsightError, match=r"hydra\.sweeper\.storage=.*: cannot be used") as refused:
         search_for(composed(tmp_path, storage=url.format(tmp_path)))
+    assert "for example" not in str(refused.value)  # nothing is wrong with the address
+
+
+def test_tables_of_another_optuna_are_said_with_the_command_that_mends_them(tmp_path: Path) -> None:
+    search_for(composed(tmp_path, n_trials=1))
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as tables:
+        tables.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+        tables.commit()
+    with pytest.raises(PartsightError, match=rf"optuna storage upgrade --storage sqlite:///{tmp_path}/optuna\.db`"):
+        search_for(composed(tmp_path, n_trials=2))
 
 
 def test_a_password_in_the_address_is_not_said(tmp_path: Path) -> None:
     url = "mysql+pymysql://me:secret@127.0.0.1:9/optuna"
-    assert studies.shown(url) == "mysql+pymysql://me:***@127.0.0.1:9/optuna"
+    assert address.shown(url) == "mysql+pymysql://me:***@127.0.0.1:9/optuna"
     with pytest.raises(PartsightError) as refused:
         search_for(composed(tmp_path, storage=url))
     assert "secret" not in str(refused.value)

@@ -2,11 +2,13 @@
 
 import json
 import math
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pandas as pd
 import pytest
 import yaml
@@ -24,7 +26,7 @@ from partsight.fit.curves import Curves
 from partsight.run_files import FIGURES
 from partsight.sweep import collect, parent
 from partsight.sweep.jobs import Sweep
-from partsight.sweep.search import reports, search, studies, trial
+from partsight.sweep.search import reports, search, studies, trial, worker
 from partsight.tracking.point import Point
 
 ROC_AUC = PredictionConfig(metric="ROC_AUC")
@@ -240,6 +242,27 @@ def test_a_result_that_cannot_be_stored_is_named(tmp_path: Path, monkeypatch: py
         search_for(composed(tmp_path, n_trials=2), lambda job: 0.5)
     for part in ("Trial 0 (ROC_AUC 0.50000", str(tmp_path / "sweep" / "0"), "disk full", "study_name=rates resumes"):
         assert part in str(stopped.value)
+
+
+def test_a_study_that_is_deleted_during_a_trial_is_said_with_what_became_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_BEAT_SECONDS", 0.01)
+    lost, lost_in_thread = "the study rates has been deleted", list[threading.ExceptHookArgs]()
+    monkeypatch.setattr(threading, "excepthook", lost_in_thread.append)
+
+    def deleted(job: dict[str, str]) -> float:
+        optuna.delete_study(study_name="rates", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+        time.sleep(0.2)  # some signs of life
+        return kept(tmp_path, job)
+
+    with pytest.raises(
+        PartsightError, match=rf"Trial 0 \(ROC_AUC 0\.50000; its files are in .*: {lost}.* begins it anew"
+    ):
+        search_for(composed(tmp_path, n_trials=2), deleted)
+    assert not lost_in_thread
+    search_for(composed(tmp_path, n_trials=2))
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE"]
 
 
 @pytest.mark.usefixtures("quick")

@@ -17,7 +17,7 @@ from partsight import composing, console, overrides
 from partsight.config import Config, leaves, within
 from partsight.errors import PartsightError, Problems
 from partsight.run.identity import WITHOUT_EFFECT
-from partsight.sweep.search import locking, outcome, settings, space, studies
+from partsight.sweep.search import address, locking, outcome, settings, space, studies
 from partsight.sweep.search.settings import SearchSettings
 from partsight.sweep.search.space import Space
 from partsight.sweep.search.worker import Worker, launched
@@ -192,7 +192,7 @@ def _greet(study: Study, asked: SearchSettings, url: str) -> None:
     ended = len(studies.finished(study))
     direction = "highest" if study.direction.name == "MAXIMIZE" else "lowest"
     console.say(
-        f"Study {study.study_name} in {studies.shown(url)}: {ended} of {asked.n_trials} trials, "
+        f"Study {study.study_name} in {address.shown(url)}: {ended} of {asked.n_trials} trials, "
         f"looking for the {direction} {studies.metric(study)}"
     )
     if asked.study_name is None:

@@ -1,6 +1,5 @@
 """What can be set under hydra.sweeper."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from partsight.errors import did_you_mean
 
 SAMPLERS = ("tpe", "random")
 PRUNERS = ("median", "successive_halving", "none")
+_OWN = "sqlite:///optuna.db"
 
 
 @dataclass
@@ -45,6 +45,8 @@ def of(config: DictConfig) -> SearchSettings:
 
 def problems(settings: SearchSettings) -> list[str]:
     """Mistakes in the settings, whatever is searched."""
+    from partsight.sweep.search import address  # Hydra imports this file in every command, and SQLAlchemy takes time
+
     found = []
     for name, choices in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
         value = getattr(settings, name)
@@ -57,14 +59,8 @@ def problems(settings: SearchSettings) -> list[str]:
             found.append(f"hydra.sweeper.{name}={value}: must be at least 1")
     if settings.seed < 0:
         found.append(f"hydra.sweeper.seed={settings.seed}: must be at least 0")
-    url = storage_url(settings)
-    folder = Path(url.removeprefix("sqlite:///")).parent
-    # not Path.is_dir, which raises where a folder above may not be looked into
-    if url.startswith("sqlite:///") and not os.path.isdir(folder):  # noqa: PTH112
-        found.append(
-            f"hydra.sweeper.storage={settings.storage}: the folder {folder} does not exist or cannot be read; "
-            "make it, or correct the address"
-        )
+    if wrong := address.problem(settings.storage or _OWN):
+        found.append(wrong)
     return found
 
 
@@ -75,9 +71,9 @@ def study_name(settings: SearchSettings, config: DictConfig) -> str:
 
 def storage_url(settings: SearchSettings) -> str:
     """The storage with an absolute path: trials may be started from another folder."""
-    given = settings.storage or "sqlite:///optuna.db"
-    file = given.removeprefix("sqlite:///")
-    return given if file == given else f"sqlite:///{Path(file).absolute()}"
+    from partsight.sweep.search import address
+
+    return address.absolute(settings.storage or _OWN)
 
 
 def batch(settings: SearchSettings, launcher: Any) -> int:

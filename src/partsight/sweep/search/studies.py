@@ -20,13 +20,13 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from partsight import RESULTS_VERSION, console, seeds
 from partsight.errors import PartsightError, Problems
 from partsight.evaluation.metrics import METRICS
 from partsight.sweep.search import locking
+from partsight.sweep.search.address import shown
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ ATTEMPT, ATTEMPTS = "attempt", 2
 as failed: values that kill every worker would otherwise be tried for ever."""
 SILENCE_SECONDS = 60
 """After this long without a sign of life a worker is given up as lost, and its trials are repeated."""
+FAULTS = (OptunaError, KeyError)
+"""What a write raises: the storage cannot be used; it has neither the study nor the trial any more."""
 BEGUN_WITH = "begun_with"
 """Attribute of a study: what its trials share, as JSON."""
 _RAN_ON = "ran_on "
@@ -75,18 +77,7 @@ def opened(
             f"hydra.sweeper.storage={shown(url)}: its database module is not installed ({error})"
         ) from None
     except (SQLAlchemyError, OptunaError, OSError, RuntimeError) as error:
-        raise PartsightError(
-            f"hydra.sweeper.storage={shown(url)}: cannot be used: {str(error).splitlines()[0]}\n"
-            "It is an SQLAlchemy address, for example sqlite:////data/optuna.db or postgresql+psycopg://user@host/optuna"
-        ) from None
-
-
-def shown(url: str) -> str:
-    """The address for people: without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:  # not an address; reported where it is used
-        return url
+        raise PartsightError(f"hydra.sweeper.storage={shown(url)}: cannot be used: {_first_line(error, url)}") from None
 
 
 def storage(url: str) -> RDBStorage:
@@ -187,12 +178,17 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
     """What `use` returns; a storage that cannot be used (restarted, locked, its disk full) is retried for a while.
 
     Raises:
-        PartsightError: it still cannot be used; `what` names the consequence.
+        PartsightError: it still cannot be used, or has lost the study; `what` names the consequence.
     """
     until, told = time.monotonic() + PATIENCE_SECONDS, False
     while True:
         try:
             return use()
+        except KeyError as error:  # Optuna's answer where the study or a trial of it is not there
+            raise PartsightError(
+                f"{what}: the study {study.study_name} has been deleted from hydra.sweeper.storage={shown(url)}. The "
+                "same command begins it anew; with a seed, trials that draw the same values take over the finished runs"
+            ) from error
         except StorageInternalError as error:
             reason = str(error.__cause__ or error).splitlines()[0]
             if time.monotonic() >= until:
@@ -204,6 +200,11 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
                 console.say(f"The study's storage cannot be used ({reason}); trying again for {PATIENCE_SECONDS:.0f} s")
             told = True
             time.sleep(_PAUSE_SECONDS)
+
+
+def _first_line(error: Exception, url: str) -> str:
+    """Optuna advises a command for tables that another of its versions has made: here one that can be typed."""
+    return str(error).splitlines()[0].replace("$STORAGE_URL", shlex.quote(shown(url)))
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 import yaml
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from optuna.exceptions import OptunaError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
@@ -66,7 +67,7 @@ def launched(worker: Worker, trials: Sequence[Trial]) -> tuple[Sequence[JobRetur
     for one in trials:
         own, name, given = worker.own(one), worker.study.study_name, worker.searched.overrides(one.params)
         trial.announce(own, trial.TrialInfo(worker.url, name, one.number, one._trial_id, worker.pruner, given))
-        with suppress(OptunaError):  # only for people to read
+        with suppress(*studies.FAULTS):  # only for people to read
             one.set_user_attr("folder", str(own))
             one.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
         # trials of several workers interleave, so consecutive job numbers would not match theirs
@@ -125,7 +126,7 @@ def _heartbeat(trials: Sequence[Trial]) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(_BEAT_SECONDS):
             for one in trials:
-                with suppress(OptunaError):
+                with suppress(*studies.FAULTS):
                     one.set_user_attr(studies.ALIVE, time.time())
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -151,7 +152,8 @@ def _report(worker: Worker, one: Trial, value: float) -> TrialEnd:
     try:
         studies.patiently(study, worker.url, what, lambda: _store(study, one, own, end, value))
     except (UpdateFinishedTrialError, ValueError):
-        if studies.TAKEN_BACK in study.get_trials(deepcopy=False)[one.number].user_attrs:  # a machine that slept
+        trials = studies.patiently(study, worker.url, what, partial(study.get_trials, deepcopy=False))
+        if studies.TAKEN_BACK in trials[one.number].user_attrs:  # a machine that slept
             lost = "it had been given up as lost and is being repeated as a new trial"
             console.say(f"Trial {one.number}: {end.said}; but {lost}")
             return end  # otherwise it was stored, and only the answer was lost
