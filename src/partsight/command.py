@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from partsight import check, composing, config, failure, home, importing, output, overrides
 from partsight.errors import PartsightError, Problems, Pruned
+from partsight.sweep import callback
 
 USAGE = """\
 partsight trains an image classifier for visual inspection.
@@ -68,6 +69,10 @@ def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
     except KeyboardInterrupt:  # what runs has said how to go on
         print("Stopped.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+    except SystemExit as left:
+        if left.code == 1:  # an error, which Hydra has shown, and no signal
+            callback.conclude_lost()
+        raise
     finally:
         sys.argv = typed
 
@@ -188,6 +193,11 @@ def train_one(composed: DictConfig) -> float:
         return experiment.run(settings)
     except Pruned as reason:
         print(f"Ended early by the search: {reason}")
+    except SystemExit as left:  # of a user's code, for instance; some launchers would end with it
+        if not in_sweep or _by_signal(left):
+            raise
+        print(f"The job exited with status {left.code}", file=sys.stderr)
+        failure.record(Path(hydra.runtime.output_dir), f"exited with status {left.code}")
     except PartsightError as error:
         print(error, file=sys.stderr)
         if not in_sweep:
@@ -199,3 +209,9 @@ def train_one(composed: DictConfig) -> float:
         traceback.print_exc()
         failure.record(Path(hydra.runtime.output_dir), f"{type(error).__name__}: {error}")
     return float("nan")
+
+
+def _by_signal(left: SystemExit) -> bool:
+    """Whether a signal's handler raised it: ours, with 128 and the signal's number, or submitit's, which requeues a job
+    and leaves with -1, or 144 without a cluster."""
+    return isinstance(left.code, int) and not 0 <= left.code < 128

@@ -23,15 +23,15 @@ def test_a_launcher_that_is_not_installed_is_named_with_its_extra(monkeypatch: p
     assert launchers.missing("isolated") is None
 
 
+LAUNCHERS = [
+    ("joblib", "hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
+    ("submitit_local", "hydra_submitit_launcher", []),
+    ("ray", "hydra_ray_launcher", ["+hydra.launcher.ray.init.num_cpus=2"]),  # too heavy for [dev]
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("launcher", "plugin", "settings"),
-    [
-        ("joblib", "hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
-        ("submitit_local", "hydra_submitit_launcher", []),
-        ("ray", "hydra_ray_launcher", ["+hydra.launcher.ray.init.num_cpus=2"]),  # too heavy for [dev]
-    ],
-)
+@pytest.mark.parametrize(("launcher", "plugin", "settings"), LAUNCHERS)
 def test_a_sweep_through_another_launcher(
     python_train: Train, tmp_path: Path, launcher: str, plugin: str, settings: list[str]
 ) -> None:
@@ -50,3 +50,29 @@ def test_a_sweep_through_another_launcher(
     assert runs["sweep"].info.status == "FAILED"
     assert runs["job"].info.status == "FINISHED"
     assert runs["job"].data.tags["mlflow.parentRunId"] == runs["sweep"].info.run_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("death", ["sys.exit(4)", "os._exit(4)"])
+@pytest.mark.parametrize(("launcher", "plugin", "settings"), LAUNCHERS[:2])
+def test_a_job_that_ends_badly_through_another_launcher(
+    python_train: Train, tmp_path: Path, launcher: str, plugin: str, settings: list[str], death: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.{plugin}", reason="its extra is not installed (docs/scaling.md)")
+    tree(tmp_path / "parts", {"a": 10, "b": 10})
+    trouble = (
+        "import os, sys\nfrom partsight.model.classifier import Classifier\nClassifier.on_train_start = lambda self: "
+    )
+    (tmp_path / "trouble.py").write_text(trouble + death)
+    given = [*SMALL, "training.epochs=1", "data.root=parts", "hydra.sweep.dir=sweep", "plugins=[],[trouble]"]
+
+    done = python_train("-m", *given, f"hydra/launcher={launcher}", *settings, timeout=550)
+    assert done.returncode == 1, done.stdout + done.stderr
+    status = pd.read_csv(tmp_path / "sweep" / "sweep.csv").set_index("plugins")["status"]
+    if death == "sys.exit(4)":
+        assert status.to_dict() == {"[]": "finished", "[trouble]": "exited with status 4"}
+    else:  # the launcher ends, and joblib its other jobs too
+        assert status["[trouble]"] == "no result"
+    (parent,) = (run for run in mlflow_runs(tmp_path) if run.data.tags.get("kind") == "sweep")
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["error"].startswith("jobs without a result: ")

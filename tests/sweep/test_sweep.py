@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 from preloaded import Begin
+
+from partsight import command, experiment
+from partsight.config import Config
+from partsight.sweep import isolation
 
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -135,6 +140,67 @@ def test_a_job_that_fails_while_running_costs_the_others_nothing(train: Train, t
     assert parent.info.status == "FAILED"
     assert [child.info.status for child in children] == ["FINISHED"]
     assert artifacts(tmp_path, parent) == ["sweep.csv"]
+
+
+def exit_code(folder: Path, monkeypatch: pytest.MonkeyPatch, launcher: str = "basic") -> object:
+    """Of a sweep over two folds, in this process."""
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as left:
+        command.train(
+            ["-m", f"hydra/launcher={launcher}", "usecase=casting", "data.sample_count=20", "fold=0,1", *SHORT]
+        )
+    return left.value.code
+
+
+def swept(folder: Path, monkeypatch: pytest.MonkeyPatch, launcher: str = "basic") -> pd.Series:
+    """The status of each job of such a sweep, which has ended with 1."""
+    assert exit_code(folder, monkeypatch, launcher) == 1
+    return pd.read_csv(folder / "sweep" / "sweep.csv")["status"]
+
+
+@pytest.mark.parametrize("code", [4, 0, "no licence"])
+def test_a_job_that_exits_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | str
+) -> None:
+    """Its code may be a user's. Under some launchers the exit would be that of the sweep."""
+    began: list[int] = []
+
+    def leave(settings: Config) -> float:
+        began.append(settings.fold)
+        sys.exit(code)
+
+    monkeypatch.setattr(experiment, "run", leave)
+    assert swept(tmp_path, monkeypatch).tolist() == [f"exited with status {code}"] * 2
+    assert began == [0, 1]
+
+
+@pytest.mark.parametrize("code", [128 + signal.SIGTERM, 144, -1])
+def test_a_job_that_a_signal_ends_is_not_one_that_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """submitit requeues a job in a signal's handler, which then leaves with 144 or -1: its result would be taken."""
+    monkeypatch.setattr(experiment, "run", lambda settings: sys.exit(code))
+    assert exit_code(tmp_path, monkeypatch) == code
+    assert not list(tmp_path.glob("sweep/*/failure.txt"))
+
+
+def test_a_launcher_that_fails_leaves_a_table_and_a_failed_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has lost the process of a job, for instance."""
+
+    def lost(*_: object) -> None:
+        (tmp_path / "sweep" / "1").mkdir()
+        (tmp_path / "sweep" / "1" / "metrics.csv").write_text("metric,value\nAccuracy,0.5\n")
+        raise RuntimeError("a process was lost")
+
+    monkeypatch.setattr(isolation, "start_server", lambda: None)
+    monkeypatch.setattr(isolation, "run_all", lost)
+    assert swept(tmp_path, monkeypatch, "isolated").tolist() == ["no result", "finished"]
+    assert "a process was lost" in capsys.readouterr().err
+    parent, _ = runs(tmp_path, "casting")
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["error"] == "jobs without a result: 0; sweep.csv says why"
 
 
 @pytest.mark.slow

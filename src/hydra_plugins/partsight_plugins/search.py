@@ -5,7 +5,6 @@ Hydra imports this file in every command, so nothing heavy is imported before a 
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -49,7 +48,7 @@ class SearchSweeper(Sweeper):
 
         A search that stops early still writes a table of what it did, and the command exits with 1.
         """
-        from partsight.sweep import collect
+        from partsight.sweep import callback
         from partsight.sweep.search import search
 
         assert self.config is not None
@@ -57,6 +56,6 @@ class SearchSweeper(Sweeper):
         try:
             return search.run(self.config, self.launcher)
         except PartsightError as error:
-            collect.conclude(Path(str(self.config.hydra.sweep.dir)), arguments, stopped=True)
+            callback.conclude(self.config, stopped=True)
             print(error, file=sys.stderr)
             sys.exit(1)

@@ -17,6 +17,9 @@ from omegaconf.errors import InterpolationResolutionError
 
 from partsight.errors import PartsightError
 
+_begun: list[DictConfig] = []
+"""The multirun of this process, until it has its table."""
+
 
 class SweepCallback(Callback):
     """Named in conf/train.yaml. Hydra turns a callback's errors into warnings and continues; only an exit stops it."""
@@ -41,6 +44,7 @@ class SweepCallback(Callback):
             jobs.in_one_folder(config)
             _make(config.hydra.sweep.dir, "hydra.sweep.dir")
             parent.open_run(sweep, Path(config.hydra.sweep.dir))
+            _begun.append(config)
         except PartsightError as error:
             print(error, file=sys.stderr)
             sys.exit(2)
@@ -50,15 +54,29 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Puts the jobs' results into one table and ends the parent run; status 1 when a job has no result."""
-        from partsight.sweep import collect
+        if not conclude(config):
+            sys.exit(1)
 
-        try:
-            complete = collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task))
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)
-        if not complete:
-            sys.exit(1)
+
+def conclude(config: DictConfig, stopped: bool = False) -> bool:
+    """`collect.conclude` of a multirun, which may go wrong as any program may; whether every job has a result."""
+    from partsight.sweep import collect
+
+    _begun.clear()
+    try:
+        return collect.conclude(Path(config.hydra.sweep.dir), list(config.hydra.overrides.task), stopped)
+    except Exception:
+        traceback.print_exc()
+        return False
+
+
+def conclude_lost() -> None:
+    """A multirun that its launcher's error has ended, a lost process for instance: then Hydra skips `on_multirun_end`.
+
+    Its table holds the jobs that had ended.
+    """
+    for config in list(_begun):
+        conclude(config, stopped=True)
 
 
 def _make(folder: str, setting: str) -> None:
