@@ -1,5 +1,6 @@
 """Where rows come from: the data set's folder and its tables or folder trees, as one plain table per split."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,13 @@ def root(data: DataConfig) -> Path:
     assert data.sample is not None  # check.rules
     folder = platformdirs.user_cache_path("partsight") / "samples"
     folder = folder / f"{data.sample}-{data.sample_count}-v{samples.SAMPLE_VERSION}"
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path raises where it may not look
         try:
             samples.make(data.sample, folder, data.sample_count)
         except OSError as error:
             raise PartsightError(
-                f"{folder}: the made sample cannot be written there ({error}); name your own pictures with data.root"
+                f"{folder}: the made sample cannot be written there ({error}); name your own pictures with data.root, "
+                "or another folder for caches with the environment variable XDG_CACHE_HOME"
             ) from None
     return folder
 
