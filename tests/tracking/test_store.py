@@ -1,5 +1,6 @@
 """The MLflow store is ready before anyone writes to it, or says why it cannot be."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,16 @@ def test_an_experiment_that_was_deleted_is_refused_with_its_remedy(tmp_path: Pat
         store.prepare(tracking)
     client.restore_experiment(experiment)
     assert store.prepare(tracking)[1] == experiment
+
+
+def test_a_path_that_is_too_long_for_sqlite_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("a" * 240) / ("b" * 240)
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    began = time.monotonic()
+    with pytest.raises(PartsightError, match=r"its path has 5\d\d bytes, and SQLite takes about 500\n.*another folder"):
+        store.prepare(TrackingConfig())
+    assert time.monotonic() - began < 10
 
 
 def test_a_store_that_does_not_answer_has_not_deleted_a_run() -> None:

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shlex
+import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -95,6 +96,7 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
             if not database.is_file():
                 new = database.with_name(f"{database.name}.new")
                 new.unlink(missing_ok=True)
+                _refuse_long(new)
                 MlflowClient(tracking_uri=f"sqlite:///{new}").search_experiments()
                 new.replace(database)
             client = MlflowClient(tracking_uri=where)
@@ -103,6 +105,15 @@ def prepare(tracking: TrackingConfig, patient: bool = False) -> tuple[MlflowClie
         raise PartsightError(
             f"The MLflow store {where} cannot be used: {reason(error)}\n{_remedy(tracking, error)}"
         ) from None
+
+
+def _refuse_long(database: Path) -> None:
+    """Raises OSError if SQLite takes no path of that length; MLflow would find that out again and again for 100 s."""
+    try:
+        sqlite3.connect(database).close()
+    except sqlite3.OperationalError as error:
+        length = len(os.fsencode(database.absolute()))
+        raise OSError(f"{error}: its path has {length} bytes, and SQLite takes about 500") from None
 
 
 def _is_not_raised_too(record: logging.LogRecord) -> bool:
