@@ -1,7 +1,7 @@
 """Processes that need the same thing take turns."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -10,19 +10,31 @@ from partsight import console
 
 
 @contextmanager
-def turn(file: Path, while_waiting: str) -> Iterator[None]:
+def turn(file: Path, while_waiting: str, who: str = "") -> Iterator[None]:
     """Holds the lock `file`, which is released when this process ends, however it ends.
 
-    while_waiting: printed if another process holds it.
+    Args:
+        file: made if it is not there.
+        while_waiting: printed if another process holds it, with that one's `who`.
+        who: what those that wait may know of this process.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(file)
+    lock, note = FileLock(file), file.with_suffix(".txt")  # filelock may keep notes of its own in a lock file
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.say(while_waiting)
+        console.say(f"{while_waiting}{_told(note)}")
         lock.acquire()
     try:
+        if who:
+            with suppress(OSError):
+                note.write_text(who, encoding="utf-8")
         yield
     finally:
         lock.release()
+
+
+def _told(note: Path) -> str:
+    with suppress(OSError):
+        return f" ({note.read_text(encoding='utf-8')})"
+    return ""

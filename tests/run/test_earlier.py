@@ -1,6 +1,7 @@
 """A run that has been made before is not made again; one that was interrupted goes on as if it never had been."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -143,7 +144,9 @@ def test_a_drawn_seed_is_always_a_new_run(tmp_path: Path, pictures: str) -> None
     assert len(mlflow_runs(tmp_path)) == 2
 
 
-def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(earlier, "_find", lambda *_: None)
     entered = threading.Event()
 
@@ -157,6 +160,8 @@ def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(monkeypatch: p
         assert not entered.wait(0.5)
     assert entered.wait(30)
     thread.join()
+    said = f"this run; waiting for it to end (process {os.getpid()}, in {Path('first').resolve()})"
+    assert said.split() == capsys.readouterr().out.split()[5:]
 
 
 def test_a_finished_run_without_its_files_is_made_again(tmp_path: Path, pictures: str) -> None:

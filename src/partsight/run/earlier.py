@@ -86,17 +86,18 @@ def claimed(
         others = "a second start of the same run will not wait for this one"
         # Without the store: the same one may be reached by two addresses.
         run = f"{config.tracking.experiment} {identity}"
-        _take(held, run, "Another process is already doing this run; waiting for it to end", others)
+        who = f"process {os.getpid()}, in {folder.resolve()}"
+        _take(held, run, "Another process is already doing this run; waiting for it to end", others, who)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.
         others = "another run in the same folder will not wait for this one"
-        _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends", others)
+        _take(held, str(folder.resolve()), f"Another run uses {folder}; waiting until it ends", others, who)
         yield known
 
 
-def _take(held: ExitStack, what: str, while_waiting: str, lost: str) -> None:
+def _take(held: ExitStack, what: str, while_waiting: str, lost: str, who: str) -> None:
     try:
-        held.enter_context(turn(_lock(what), while_waiting))
+        held.enter_context(turn(_lock(what), while_waiting, who))
     except OSError as error:
         console.say(f"{_lock(what)}: cannot write this lock file ({error}); {lost}")
 
