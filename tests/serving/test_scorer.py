@@ -287,16 +287,27 @@ def test_a_broken_picture_stops_nothing(softmax: Path, tmp_path: Path) -> None:
     (tmp_path / "new" / "0003.png").write_bytes(b"no picture")
     os.mkfifo(tmp_path / "new" / "pipe.png")
     (tmp_path / "new" / "self.png").symlink_to("self.png")
+    (tmp_path / "new" / "gone.png").symlink_to("absent.png")
     out = tmp_path / "scores.csv"
-    done = script(softmax / "run" / "scorer", tmp_path / "new", tmp_path / "absent.png", "--out", out)
+    done = script(softmax / "run" / "scorer", tmp_path / "new", "--out", out)
     assert done.returncode == 1
     assert "4 of 15 pictures could not be scored" in done.stderr
     problems = pd.read_csv(out).set_index("image")["problem"]
     assert "not a regular file" in problems[str(tmp_path / "new" / "pipe.png")]
     assert "Too many levels of symbolic links" in problems[str(tmp_path / "new" / "self.png")]
     assert "cannot be decoded" in problems[str(tmp_path / "new" / "0003.png")]
-    assert "No such file" in problems[str(tmp_path / "absent.png")]
+    assert "No such file" in problems[str(tmp_path / "new" / "gone.png")]
     assert problems.isna().sum() == 11
+
+
+def test_a_source_that_does_not_exist_leaves_an_earlier_table(softmax: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("earlier\n")
+    absent = [tmp_path / "goood", tmp_path / "gone.png"]
+    done = script(softmax / "run" / "scorer", softmax / "parts" / "dent", *absent, "--out", out)
+    assert done.returncode == 2
+    assert done.stderr == f"{absent[0]}, {absent[1]}: there is no such picture or folder\n"
+    assert out.read_text() == "earlier\n"
 
 
 def test_a_picture_that_breaks_off_is_scored_and_doubted(softmax: Path, tmp_path: Path) -> None:

@@ -263,8 +263,8 @@ def _written(path: Path) -> str:
 
 
 def main() -> int:
-    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: nothing to score, no scorer, or no
-    place for the scores."""
+    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: a source that is not there, nothing to
+    score, no scorer, or no place for the scores."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # letters that the machine's locale lacks
@@ -296,6 +296,8 @@ def main() -> int:
 def _scored(sources: Sequence[Path], out: Path | None) -> int:
     """Writes the table; the exit status."""
     scorer = Scorer()
+    if absent := [str(given) for given in sources if not given.exists()]:  # mistyped: no reason to replace a table
+        raise PartsightError(f"{', '.join(absent)}: there is no such picture or folder")
     files = [path for given in sources for path in _files(given, scorer.pipeline)]
     if not files:
         raise PartsightError(f"{', '.join(map(str, sources))}: there are no pictures")
