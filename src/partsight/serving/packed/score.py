@@ -263,8 +263,8 @@ def _written(path: Path) -> str:
 
 
 def main() -> int:
-    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: a source that is not there, nothing to
-    score, no scorer, or no place for the scores."""
+    """0: all is well. 1: a picture could not be scored, or the selftest failed. 2: a source does not exist, or there is
+    nothing to score, no scorer, or no place for the scores."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # letters that the machine's locale lacks
