@@ -123,6 +123,16 @@ def test_a_setting_of_params_that_the_command_line_fixes_is_not_swept() -> None:
     assert jobs.checked(multirun("usecase=casting", "++fold=1", "repeat=0,1", fold="0,1")).swept == ["repeat"]
 
 
+def test_the_best_trial_of_a_space_in_a_file_runs_in_a_sweep() -> None:
+    space = {"training.learning_rate": "tag(log, interval(1e-4, 1e-2))", "training.epochs": "choice(1, 2)"}
+    config = multirun(*SMALL, "training.learning_rate=0.002", "++training.epochs=2", "fold=0,1", **space)
+    settings = [(job.training.learning_rate, job.training.epochs, job.fold) for job in jobs.checked(config).configs]
+    assert settings == [(0.002, 2, 0), (0.002, 2, 1)]
+    assert config.hydra.sweeper.params == {}  # from which Hydra's sweeper makes the jobs again
+    with pytest.raises(Problems, match=r"interval\(1e-4, 1e-2\)\): values to draw from; add hydra/sweeper=search"):
+        jobs.checked(multirun(*SMALL, "fold=0,1", **space))
+
+
 def test_a_search_has_a_study() -> None:
     searching = [*SMALL, "hydra/sweeper=search", "training.epochs=1,2"]
     assert jobs.checked(multirun(*searching, "hydra.sweeper.study_name=rates")).study == "rates"

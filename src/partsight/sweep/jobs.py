@@ -39,7 +39,7 @@ def checked(config: DictConfig) -> Sweep:
 
     Another sweeper chooses its jobs as it goes; each is then checked again when it starts. For our search, jobs that
     cover each choice and both ends of each range are checked here; for any other sweeper, only the settings it starts
-    from.
+    from. What hydra.sweeper.params would sweep, but the command line sets, is taken out of `config`.
 
     Raises:
         Problems: of all jobs together, each problem once, with the first job that has it.
@@ -55,6 +55,7 @@ def checked(config: DictConfig) -> Sweep:
     check.refuse_chdir(config.hydra)
     if problems := _unresolved(config):
         raise Problems("The sweep cannot run", problems)
+    _leave_out_what_is_set(config)
     folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
     jobs = _job_overrides(config, folders)
     settings = _all_composed(jobs, folders)
@@ -83,6 +84,26 @@ def in_one_folder(config: DictConfig) -> None:
     """
     with read_write(config):
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir={composing.quoted(config.hydra.sweep.dir)}")
+
+
+def _leave_out_what_is_set(config: DictConfig) -> None:
+    """The command line wins over hydra.sweeper.params, also where Hydra's own sweeper would not get so far.
+
+    It stops at the intervals of a search's space, which the best trial's command with `-m fold=0,1` still has.
+    """
+    named = {composing.key_of(text) for text in config.hydra.overrides.task}
+    left = {
+        key: value
+        for key, value in (config.hydra.sweeper.get("params") or {}).items()
+        if composing.key_of(key) not in named or not _sweeps(composing.parsed(f"{key}={value}"))
+    }
+    if "params" in config.hydra.sweeper:
+        with read_write(config):
+            config.hydra.sweeper.params = left
+
+
+def _sweeps(override: Override | None) -> bool:
+    return override is not None and override.is_sweep_override()
 
 
 def is_a(plugin: DictConfig, name: str) -> bool:
