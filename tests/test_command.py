@@ -213,6 +213,23 @@ def test_flags_may_stand_between_settings(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["-m", "--cfg", "hydra"], "--multirun and --cfg do not go together: leave --multirun (-m) out, and give each"),
+        (["--info", "-m"], "--multirun and --info do not go together: leave --multirun (-m) out, and give each"),
+        (["--run", "--cfg=job"], "--run and --cfg do not go together: give one of them"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_named(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        command.train(["usecase=casting", "fold=0,1", *flags])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_the_command_line_of_the_process_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["prog", "typed"])
     with pytest.raises(SystemExit):

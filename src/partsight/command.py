@@ -42,6 +42,7 @@ def train(arguments: Sequence[str] | None = None) -> None:
     try:
         given = _with_use_case(given)
         args = _parsed(given)
+        _refuse_several_modes(args)
         flags = [text for text in given if text != "--" and text not in args.overrides]
         given = [*args.overrides, *flags]  # Hydra wants settings together, and --info would swallow one behind it
         shows = args.cfg is not None or args.info is not None or args.hydra_help
@@ -138,6 +139,17 @@ def _parsed(given: Sequence[str]) -> argparse.Namespace:
             "FOLDER/usecase/NAME.yaml: --config-dir FOLDER usecase=NAME"
         )
     return args
+
+
+def _refuse_several_modes(args: argparse.Namespace) -> None:
+    """Raises PartsightError for flags that Hydra refuses together, with a traceback."""
+    modes = {"--run": args.run, "--multirun": args.multirun, "--cfg": args.cfg, "--info": args.info}
+    modes["--shell-completion"] = args.shell_completion
+    named = [flag for flag, given in modes.items() if given]
+    if len(named) > 1:
+        single = "leave --multirun (-m) out, and give each setting one value"
+        remedy = single if args.multirun and not args.run else "give one of them"
+        raise PartsightError(f"{' and '.join(named)} do not go together: {remedy}")
 
 
 def _with_use_case(given: list[str]) -> list[str]:
