@@ -1,5 +1,6 @@
 """Fixtures of all tests: nothing touches the user's cache, MLflow store or current folder."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -62,11 +63,14 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     named = ("MLFLOW_TRACKING_URI", "PARTSIGHT_SEED", "LOCAL_RANK", "NODE_RANK", "RANK", "WORLD_SIZE")
     for variable in [name for name in os.environ if name in named or name.startswith(("SLURM_", "GIT_"))]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
+    yield
+    root = logging.getLogger()  # a sweep within a test: Hydra's handler writes to that test's output, which is closed
+    root.handlers = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
 
 
 def _there(path: Path) -> Path:

@@ -149,14 +149,14 @@ def test_what_varies_under_another_protocol_may_be_set(tmp_path: Path) -> None:
 
 
 def test_what_only_composing_finds_names_the_variant(tmp_path: Path) -> None:
-    wrong = SMALL.replace("training.learning_rate=1e-2]", "~augmentation.train.Affin]")
+    wrong = SMALL.replace("training.learning_rate=1e-2]", "'augmentation.train={Affin: {}}']")
     with pytest.raises(Problems, match=r"Affin.* \[variant: fast\]"):
         planned(tmp_path, text=wrong)
 
 
 def test_what_only_composing_finds_is_told_once_for_all(tmp_path: Path) -> None:
     with pytest.raises(Problems) as raised:
-        planned(tmp_path, "~augmentation.train.Affin")
+        planned(tmp_path, "augmentation.train={Affin: {}}")
     assert len(raised.value.problems) == 1
 
 
