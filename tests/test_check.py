@@ -166,11 +166,15 @@ def test_an_unknown_option_of_a_group_is_answered_with_the_nearest_and_all(
             "augmentation.train has no Horizontalflip, only Resize, HorizontalFlip; did you mean HorizontalFlip?",
         ),
         ("~augmentation.train.Foo", "augmentation.train has no Foo, only Resize, HorizontalFlip"),
-        ("augmentation.inference.Resize.height.x=1", "augmentation.inference.Resize.height has no x; to add "),
+        ("augmentation.train.HorizontalFlip.p.x=1", "augmentation.train.HorizontalFlip.p has no x; to add "),
     ],
 )
 def test_a_transform_that_is_changed_must_be_there(problems: Callable[..., list[str]], given: str, said: str) -> None:
     assert one(problems("usecase=casting", given)).startswith(f"{given}: {said}")
+
+
+def test_an_item_of_a_list_may_be_changed(problems: Callable[..., list[str]]) -> None:
+    assert problems("usecase=casting", "augmentation=hard", "augmentation.train.Affine.rotate.0=-10") == []
 
 
 def test_a_transform_may_be_changed_where_any_setting_brings_it(problems: Callable[..., list[str]]) -> None:

@@ -71,8 +71,11 @@ def launch(given: Sequence[str], task: Callable[[DictConfig], float]) -> None:
         print("Stopped.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except SystemExit as left:
-        if left.code == 1:  # an error, which Hydra has shown, and no signal
+        if not _by_signal(left):  # an error, which Hydra has shown, or a job's exit that ends its launcher
             callback.conclude_lost()
+        raise
+    except Exception:  # with HYDRA_FULL_ERROR=1
+        callback.conclude_lost()
         raise
     finally:
         sys.argv = typed
@@ -206,7 +209,7 @@ def train_one(composed: DictConfig) -> float:
     except Pruned as reason:
         print(f"Ended early by the search: {reason}")
     except SystemExit as left:  # of a user's code, for instance; some launchers would end with it
-        if not in_sweep or _by_signal(left):
+        if not in_sweep or _by_signal(left) or left.code == -1:  # submitit requeues a job and leaves with it
             raise
         print(f"The job exited with status {left.code}", file=sys.stderr)
         failure.record(Path(hydra.runtime.output_dir), f"exited with status {left.code}")
@@ -224,6 +227,5 @@ def train_one(composed: DictConfig) -> float:
 
 
 def _by_signal(left: SystemExit) -> bool:
-    """Whether a signal's handler raised it: ours, with 128 and the signal's number, or submitit's, which requeues a job
-    and leaves with -1, or 144 without a cluster."""
-    return isinstance(left.code, int) and not 0 <= left.code < 128
+    """Whether a signal's handler raised it: ours, with 128 and the signal's number, or submitit's, with 144."""
+    return isinstance(left.code, int) and 128 < left.code <= 128 + signal.NSIG

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from partsight import composing
 from partsight.errors import Problems, did_you_mean
@@ -44,6 +44,8 @@ def _problem(override: Override, there: DictConfig) -> str | None:
     node: Any = there
     parts = override.key_or_group.split(".")
     for depth, part in enumerate(parts):
+        if node is None or isinstance(node, ListConfig) or node._is_interpolation():
+            return None  # an item of a list, or what another setting gives: Hydra knows
         names = list(map(str, node)) if isinstance(node, DictConfig) else []
         if part not in names:
             only = f", only {', '.join(names)}" if names else ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import random
 import shutil
 import signal
@@ -160,7 +161,7 @@ def test_who_asks_for_a_drawn_seed_waits_for_the_run_that_drew_it(
         assert not entered.wait(0.5)
     assert entered.wait(30)
     thread.join()
-    said = f"this run; waiting for it to end (process {os.getpid()}, in {Path('first').resolve()})"
+    said = f"this run; waiting for it to end (process {os.getpid()} of {platform.node()}, in {Path('first').resolve()})"
     assert said.split() == capsys.readouterr().out.split()[5:]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import preloaded
+import services
 from tiny import SMALL, tree
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,7 @@ def shell(commands: str, folder: Path, more: Mapping[str, str] | None = None) ->
 
 def output(process: "subprocess.Popen[str]", timeout: float = 300) -> str:
     """What it printed, once it has ended well."""
-    said, _ = process.communicate(timeout=timeout)
+    with services.ended(process):
+        said, _ = process.communicate(timeout=timeout)
     assert process.returncode == 0, said
     return said

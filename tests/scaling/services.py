@@ -33,7 +33,8 @@ def wait_for(answers: Callable[[], bool], server: "subprocess.Popen[str]", secon
     deadline = time.monotonic() + seconds
     while not answers():
         if server.poll() is not None or time.monotonic() > deadline:
-            server.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
             pytest.fail(f"{server.args} does not answer: {server.communicate()[0]}")
         time.sleep(0.2)
 

@@ -143,7 +143,17 @@ def test_a_storage_in_memory_is_refused(tmp_path: Path, storage: str) -> None:
         search.jobs(composed(tmp_path, storage=storage), [conf_folder()])
 
 
-@pytest.mark.parametrize("storage", ["optuna", "/data/optuna.db", "nothing://me:secret@host/a", "mysql://host:port/a"])
+@pytest.mark.parametrize("storage", ["sqlite+pysqlite:///optuna.db", "sqlite:///file::memory:?uri=true"])
+def test_a_file_has_one_form_of_address(tmp_path: Path, storage: str) -> None:
+    """By which its lock, its folder and the place of its trials are known."""
+    with pytest.raises(Problems, match=r"storage=.*: write it as sqlite:///FILE"):
+        search.jobs(composed(tmp_path, storage=storage), [conf_folder()])
+
+
+@pytest.mark.parametrize(
+    "storage",
+    ["optuna", "/data/optuna.db", "nothing://me:secret@host/a", "mysql://me:secret@host:port/a", "mysql://host:port/a"],
+)
 def test_what_is_no_address_is_refused_with_the_form_of_one(tmp_path: Path, storage: str) -> None:
     with pytest.raises(Problems, match=r"storage=.* It is an SQLAlchemy address, for example sqlite:////") as refused:
         search.jobs(composed(tmp_path, storage=storage), [conf_folder()])

@@ -86,7 +86,7 @@ def claimed(
         others = "a second start of the same run will not wait for this one"
         # Without the store: the same one may be reached by two addresses.
         run = f"{config.tracking.experiment} {identity}"
-        who = f"process {os.getpid()}, in {folder.resolve()}"
+        who = f"process {os.getpid()} of {platform.node()}, in {folder.resolve()}"
         _take(held, run, "Another process is already doing this run; waiting for it to end", others, who)
         known = None if config.rerun or drawn else _find(config, identity, in_sweep)
         # The folder lock is taken last: a process that holds it waits for nothing else, so there is no deadlock.

@@ -70,7 +70,8 @@ def _seen_before(weights: str | None, fingerprint: str, fold: Folds, validates: 
         if "seen_in_training" in told:
             return True
         if before["training"]["epochs"] == 0:  # it handed on those that it began with
-            return _seen_before(before["model"]["weights"], fingerprint, fold, validates)
+            began_with = before["model"]["weights"]
+            return began_with != weights and _seen_before(began_with, fingerprint, fold, validates)
         then = pd.read_csv(facts.parent / "folds.csv")["fold"].to_numpy()  # of the same rows
         trained = (then >= 0) & (then != before["fold"])
         return bool((trained & (fold == validates)).any())

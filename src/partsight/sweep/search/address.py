@@ -1,6 +1,7 @@
 """The address of Optuna's storage, as SQLAlchemy writes it."""
 
 import os
+import re
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -20,7 +21,7 @@ def shown(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):  # not an address
-        return url
+        return re.sub(r"(://[^:@/]*):[^@]*@", r"\1:***@", url)
 
 
 def problem(given: str) -> str | None:
@@ -33,6 +34,8 @@ def problem(given: str) -> str | None:
     said = f"hydra.sweeper.storage={given}"
     if address.get_backend_name() == "sqlite" and address.database in (None, "", ":memory:"):
         return f"{said}: is in the memory of one process, and jobs are others: name a file or a server"
+    if address.get_backend_name() == "sqlite" and (not given.startswith(_FILE) or address.query):
+        return f"{said}: write it as {_FILE}FILE"
     folder = Path(given.removeprefix(_FILE)).absolute().parent
     # not Path.is_dir, which raises where a folder above may not be looked into
     if given.startswith(_FILE) and not os.path.isdir(folder):  # noqa: PTH112

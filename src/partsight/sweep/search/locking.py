@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import Connection, create_engine, func, make_url, select
+from sqlalchemy import Connection, create_engine, func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -41,6 +41,7 @@ def _advisory_lock(url: str) -> Iterator[None]:
         try:
             connection = create_engine(url, poolclass=NullPool).connect()
             stack.callback(_closed, connection)
+            connection.execute(text("SET LOCAL lock_timeout = '60s'"))  # one who holds it may have lost its network
             connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY)))
         except SQLAlchemyError as error:
             raise StorageInternalError(str(error)) from error

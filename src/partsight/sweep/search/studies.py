@@ -185,6 +185,8 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
         try:
             return use()
         except KeyError as error:  # Optuna's answer where the study or a trial of it is not there
+            if _is_there(study):
+                raise
             raise PartsightError(
                 f"{what}: the study {study.study_name} has been deleted from hydra.sweeper.storage={shown(url)}. The "
                 "same command begins it anew; with a seed, trials that draw the same values take over the finished runs"
@@ -200,6 +202,13 @@ def patiently(study: Study, url: str, what: str, use: Callable[[], T]) -> T:
                 console.say(f"The study's storage cannot be used ({reason}); trying again for {PATIENCE_SECONDS:.0f} s")
             told = True
             time.sleep(_PAUSE_SECONDS)
+
+
+def _is_there(study: Study) -> bool:
+    """Whether the storage still has the study; another of its name is not the same."""
+    with suppress(KeyError):
+        return bool(study._storage.get_study_id_from_name(study.study_name) == study._study_id)
+    return False
 
 
 def _first_line(error: Exception, url: str) -> str:
