@@ -41,6 +41,13 @@ document.body.dataset.report = JSON.stringify(report);
 """
 
 
+def chromium() -> str:
+    """The program; without it the test is skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    return CHROMIUM
+
+
 def in_browser(document: str, folder: Path) -> dict[str, Any]:
     """Opens the page in a headless Chromium, clicks the name of every column twice, and tells what it saw.
 
@@ -48,13 +55,12 @@ def in_browser(document: str, folder: Path) -> dict[str, Any]:
     whether part of it lies beyond the page or may have to be scrolled to. fetched: addresses that were asked for.
     errors: of scripts, and loads that the page's own policy forbids. The page is as wide as an A4 sheet that lies.
     """
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    program = chromium()
     path = folder / "page.html"
     probed = document.replace("<title>", f"{EARLY}<title>", 1).replace("</body>", f"{PROBE}</body>")
     path.write_text(probed, encoding="utf-8")
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1032,730")
-    browser = [CHROMIUM, *quiet, f"--user-data-dir={folder / 'profile'}"]
+    browser = [program, *quiet, f"--user-data-dir={folder / 'profile'}"]
     done = subprocess.run([*browser, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
     found = re.search('data-report="([^"]*)"', done.stdout)
     assert found, done.stderr

@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-from browser import CHROMIUM
+from browser import chromium
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -66,15 +65,14 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path, seconds: flo
 @contextmanager
 def opened(width: int = 1800) -> Iterator[Page]:
     """An empty page of a headless Chromium, so many pixels wide; without a Chromium the test is skipped."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; on Debian: apt-get install chromium")
+    program = chromium()
     expect.set_options(timeout=1000 * WAIT_SECONDS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[ONLY_HERE])
-        page = chromium.new_page(viewport={"width": width, "height": 1100})
+        browser = playwright.chromium.launch(executable_path=program, args=[ONLY_HERE])
+        page = browser.new_page(viewport={"width": width, "height": 1100})
         page.set_default_timeout(1000 * WAIT_SECONDS)
         yield page
-        chromium.close()
+        browser.close()
 
 
 def show_runs(page: Page, address: str, experiment: str) -> list[str]:
